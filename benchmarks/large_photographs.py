@@ -41,12 +41,12 @@ FACTORS = (2, 3, 6)
 """By which photographs are reduced for the CRF."""
 
 
-def photograph(size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def photograph(size: tuple[int, int], seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return a picture ``(H, W, 3)`` of shaded, grainy blobs, and its mask."""
     import cv2
 
     height, width = size
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     coarse = rng.normal(128, 60, (24, 36, 3)).astype(np.float32)
     image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     image += rng.standard_normal((height, width, 3), dtype=np.float32) * 8

@@ -1,4 +1,4 @@
-"""Puts the helpers in ``tests/support`` on the path, and shares the cores out to the processes that run tests.
+"""Puts the helpers in ``tests/support`` on the path, and shares cores, files and compilation among the test processes.
 
 Hypothesis' deadline of 200 ms per example is off: how long one takes says how busy the machine is, not what the code
 does, and on a busy one a test failed for nothing else.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
+import pytest
 
 # Each of several test processes (pytest-xdist) has a core of its own; OpenMP threads that wait for one would only spin.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -26,3 +29,26 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 hypothesis.settings.register_profile("wsss", deadline=None)
 hypothesis.settings.load_profile("wsss")
+
+KERNELS = {"losses", "metrics", "topology"}
+"""Folders of tests that use compiled kernels."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files of slow tests, which take longest; end with those of kernels, which are compiled by then."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent.name in KERNELS))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile the kernels in a process of the first of several workers, instead of in each of them."""
+    folders = {item.path.parent.name for item in request.session.items}
+    if os.environ.get("PYTEST_XDIST_WORKER") != "gw0" or not folders & KERNELS:
+        yield
+        return
+    call = [sys.executable, "-c", "import wsss.topology; wsss.topology.warmup()"]
+    with subprocess.Popen(call, stderr=subprocess.DEVNULL) as process:
+        yield
+        process.kill()

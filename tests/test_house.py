@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterator
@@ -52,7 +53,10 @@ def imports(path: Path) -> Iterator[str]:
             yield from dict.fromkeys(name if name in MODULES else str(node.module) for name in names)
 
 
-GRAPH = {module: sorted(set(imports(path)) - {module}) for module, path in MODULES.items()}
+@functools.cache
+def graph() -> dict[str, list[str]]:
+    """Return module → imported modules; not at import time, which every test process would wait for."""
+    return {module: sorted(set(imports(path)) - {module}) for module, path in MODULES.items()}
 
 
 def test_every_module_has_a_floor() -> None:
@@ -62,7 +66,7 @@ def test_every_module_has_a_floor() -> None:
 def test_imports_point_downwards() -> None:
     upwards = [
         f"{module} -> {imported}"
-        for module, found in GRAPH.items()
+        for module, found in graph().items()
         for imported in found
         if module != "wsss" and imported != "wsss" and floor_of(imported) > floor_of(module)
     ]
@@ -82,7 +86,7 @@ def test_rooms_of_the_engine_import_downwards_only() -> None:
     assert packages == set(rooms)
     upwards = [
         f"{module} -> {imported}"
-        for module, names in GRAPH.items()
+        for module, names in graph().items()
         for imported in names
         if module.startswith("wsss.pipeline") and level(imported) > level(module)
     ]
@@ -93,7 +97,7 @@ def test_the_engine_knows_nothing_of_images() -> None:
     foreign = ("data", "topology", "metrics", "models", "losses", "refine", "train", "viz", "export", "benchmark")
     found = [
         f"{module} -> {imported}"
-        for module, names in GRAPH.items()
+        for module, names in graph().items()
         for imported in names
         if module.startswith("wsss.pipeline") and imported.startswith(tuple(f"wsss.{name}" for name in foreign))
     ]
@@ -117,11 +121,11 @@ def test_no_circles() -> None:
         if module in state:
             return
         state[module] = 1
-        for imported in GRAPH[module]:
+        for imported in graph()[module]:
             visit(imported, (*path, module))
         state[module] = 2
 
-    for module in GRAPH:
+    for module in graph():
         visit(module, ())
     assert circles == []
 

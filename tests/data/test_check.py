@@ -15,6 +15,7 @@ from wsss.data.checks.check import check_config, check_dataset
 from wsss.data.checks.check_report import Report
 from wsss.data.checks.split_checks import is_leak
 from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image, write_png
 
@@ -141,9 +142,34 @@ def test_images_in_several_splits(voc: Path, check: Callable[..., Report]) -> No
 def test_duplicates_under_another_id(voc: Path, check: Callable[..., Report]) -> None:
     (voc / "JPEGImages" / "c.png").write_bytes((voc / "JPEGImages" / "b.png").read_bytes())
     report = check()
-    assert report.problems == () and notes(report)["equal images under two ids"] == ("b and c",)
+    assert report.problems == () and notes(report)["groups of equal images"] == ("b, c",)
     (voc / "JPEGImages" / "d.png").write_bytes((voc / "JPEGImages" / "a.png").read_bytes())
-    assert problems(check()) == {"equal images in train and held-out splits": ("a and d",)}
+    report = check()
+    assert problems(report) == {"groups of equal images in train and held-out splits": ("a (train), d (val)",)}
+    assert report.copies == (("a", "d"), ("b", "c")) and report.to_json()["copies"] == [["a", "d"], ["b", "c"]]
+
+
+def test_an_image_in_two_splits_is_not_a_copy_of_itself(voc: Path, check: Callable[..., Report]) -> None:
+    (voc / "ImageSets" / "Segmentation" / "val.txt").write_text("d\nb\n")
+    assert check().copies == ()
+    (voc / "JPEGImages" / "c.png").write_bytes((voc / "JPEGImages" / "b.png").read_bytes())
+    report = check()
+    assert problems(report)["groups of equal images in train and held-out splits"] == ("b (train, val), c (train)",)
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "val")])
+def test_report_on_copies_grows_linearly(voc: Path, open_at: Open, splits: tuple[str, ...]) -> None:
+    sizes = []
+    for count in (200, 2000):
+        samples = [Sample(f"x{number:04}", voc / "JPEGImages" / "a.png") for number in range(count)]
+        parts = {name: tuple(samples[number :: len(splits)]) for number, name in enumerate(splits)}
+        report = check_dataset(Dataset("copies", voc, open_at(voc).classes, parts))
+        (group,) = report.copies
+        assert sorted(group) == [sample.id for sample in samples]
+        kinds = {**notes(report), **problems(report)}
+        assert [len(found) for kind, found in kinds.items() if "equal images" in kind] == [1]
+        sizes.append(len(json.dumps(report.to_json())))
+    assert sizes[1] < 11 * sizes[0]
 
 
 def test_leaks() -> None:

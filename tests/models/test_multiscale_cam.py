@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsss.data.resizing import scaled
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
 from wsss.models.multiscale_cam import class_maps, normalise, resampling, tapered
@@ -83,6 +86,78 @@ def test_single_scale_is_the_rectified_map_of_the_classifier(model: CAMClassifie
     torch.testing.assert_close(raw.maps[..., ::16, ::16], expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(raw.probabilities, probability, rtol=1e-4, atol=1e-5)
     assert (raw.maps > 0).any()
+
+
+def pairwise_maps(
+    model: CAMClassifier, images: np.ndarray, *, activation: str = "relu", stride: int = 4, kept: slice = slice(None)
+) -> torch.Tensor:
+    """All views of all classes at once: the definition."""
+    height, width = images.shape[1:3]
+    size = -(-height // stride), -(-width // stride)
+    stacked = []
+    for scale in SCALES:
+        pixels = np.stack([scaled(image, scale) for image in images])
+        upright = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        with torch.no_grad():
+            scores = model.maps(model.features(torch.cat([upright, upright.flip(3)])))
+        activated = scores.relu() if activation == "relu" else scores.sigmoid()
+        rows = resampling(scores.shape[2], pixels.shape[1], 16, size[0])
+        columns = resampling(scores.shape[3], pixels.shape[2], 16, size[1])
+        placed = rows @ activated @ columns.T
+        stacked += [placed[: len(images)], placed[len(images) :].flip(3)]
+    return torch.stack(stacked).sum(0)
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.parametrize("selected", [[0, 1, 2], [1], [2, 0], []])
+def test_selected_classes_have_the_maps_of_all_views_stacked(
+    model: CAMClassifier, activation: Any, selected: list[int]
+) -> None:
+    images = pictures(2, 70, 50)
+    expected = pairwise_maps(model, images, activation=activation)[:, selected]
+    seen: list[torch.Tensor] = []
+
+    def select(probabilities: torch.Tensor) -> list[int]:
+        seen.append(probabilities)
+        return selected
+
+    raw = class_maps(model, images, scales=SCALES, flip=True, stride=4, activation=activation, select=select)
+    assert raw.maps.shape == (2, len(selected), 18, 13)
+    torch.testing.assert_close(raw.maps, expected, rtol=1e-5, atol=1e-6)
+    assert len(seen) == 1 and torch.equal(seen[0], raw.probabilities) and raw.probabilities.shape == (2, 3)
+
+
+def test_maps_are_bit_by_bit_those_of_pairs_of_all_classes(model: CAMClassifier) -> None:
+    """The float16 files of MobileNets do not change, whether classes and mirror images are computed together or not."""
+    images = pictures(1, 188, 250)
+    raw = class_maps(model, images, scales=SCALES, flip=True, stride=4, select=lambda _: [1])
+    expected = pairwise_maps(model, images)[:, [1]]
+    assert torch.equal(normalise(raw.maps, "max").half(), normalise(expected, "max").half())
+
+
+def test_one_view_at_a_time_on_a_cpu(model: CAMClassifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[tuple[int, ...]] = []
+    features = model.features
+
+    def record(pixels: torch.Tensor) -> torch.Tensor:
+        sizes.append(tuple(pixels.shape))
+        return features(pixels)
+
+    monkeypatch.setattr(model, "features", record)
+    class_maps(model, pictures(2, 64, 48), scales=(1.0, 0.5), flip=True, stride=4)
+    assert sizes == [(2, 3, 64, 48)] * 2 + [(2, 3, 32, 24)] * 2
+
+
+def test_bfloat16_maps_are_close_and_summed_in_single_precision(model: CAMClassifier) -> None:
+    images = pictures(1, 64, 48)
+    exact, rough = (
+        class_maps(model, images, scales=(1.0,), flip=True, stride=4, precision=precision)
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert rough.maps.dtype == rough.probabilities.dtype == torch.float32
+    assert not torch.equal(rough.maps, exact.maps)
+    torch.testing.assert_close(rough.maps, exact.maps, rtol=0.1, atol=0.05 * float(exact.maps.max()))
+    torch.testing.assert_close(rough.probabilities, exact.probabilities, rtol=0, atol=0.05)
 
 
 def test_tiny_images(model: CAMClassifier) -> None:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from toys import TOYS
@@ -9,6 +10,7 @@ from toys import TOYS
 from wsss.errors import InvalidInput
 from wsss.pipeline.config import resources
 from wsss.pipeline.config.spec import Spec, load_spec
+from wsss.validation import OptionName
 
 BASE = """\
 name: base
@@ -153,6 +155,22 @@ def test_precision_goes_to_the_stages_that_have_one(folder: Path) -> None:
     assert spec.entries["train"].part("with").value == {"precision": "bf16-mixed"}
     assert spec.entries["make"].part("with").value == {"n": 5}
     assert error(None, precision="16").subject == "--precision 16"
+
+
+def test_precision_of_stages_that_do_not_train_is_their_own(folder: Path) -> None:
+    from pydantic import Field
+
+    from wsss.pipeline.stage import StageConfig
+
+    class Inference(StageConfig):
+        precision: Annotated[Literal["32-true", "bf16-mixed"], OptionName("inference-precision")] = Field("32-true")
+
+    text = BASE + "  train: {uses: train, needs: [double]}\n  maps: {uses: maps, needs: [train]}\n"
+    Path("p.yaml").write_text(text)
+    stages = {**TOYS, "maps": replace(TOYS["double"], config=Inference)}
+    spec = load_spec("p.yaml", stages, precision="bf16-mixed")
+    assert spec.entries["train"].part("with").value == {"precision": "bf16-mixed"}
+    assert not spec.entries["maps"].part("with").value
 
 
 MATRIX = """\

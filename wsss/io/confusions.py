@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsss.errors import InvalidInput, unreadable
-from wsss.io.files.atomic import write_text
+from wsss.io.files.atomic import write_pieces
 from wsss.io.files.recorded import check_recorded
 from wsss.io.text.json_files import read_json
 
@@ -28,7 +29,7 @@ class Confusions:
 
     Args:
         classes: the C class names, background first.
-        images: image id → ``(C, C + 1)`` int64 pixel counts: true class × predicted class, last column uncertain.
+        images: image id → cells of its matrix, see `cells_of`: few of its C × (C + 1) cells are not zero.
     """
 
     classes: tuple[str, ...]
@@ -36,19 +37,49 @@ class Confusions:
 
     def stacked(self) -> NDArray[np.int64]:
         """Return all matrices as ``(N, C, C + 1)``, in the order of `images`."""
-        empty = np.zeros((0, len(self.classes), len(self.classes) + 1), np.int64)
-        return np.stack(list(self.images.values())) if self.images else empty
+        matrices = np.zeros((len(self.images), len(self.classes), len(self.classes) + 1), np.int64)
+        for matrix, cells in zip(matrices, self.images.values(), strict=True):
+            add_cells(matrix, cells)
+        return matrices
 
 
-def write_confusions(path: Path, confusions: Confusions) -> None:
-    """Write confusion counts atomically, one image per line, as non-zero cells ``[true, predicted, pixels]``."""
-    lines = []
-    for image_id, counts in confusions.images.items():
-        cells = [[int(true), int(column), int(counts[true, column])] for true, column in np.argwhere(counts)]
-        lines.append(f"  {json.dumps(image_id, ensure_ascii=False)}: {json.dumps(cells, separators=(',', ':'))}")
-    head = {"format": FORMAT, "classes": list(confusions.classes), "cells": ["true", "predicted", "pixels"]}
+def cells_of(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the non-zero cells of a confusion matrix in row-major order.
+
+    Args:
+        confusion: ``(C, C + 1)`` pixel counts: true class × predicted class, last column uncertain.
+
+    Returns:
+        ``(K, 3)`` true class, column, pixels.
+    """
+    places = np.nonzero(confusion)
+    return np.stack([*places, confusion[places]], axis=1).astype(np.int64)
+
+
+def add_cells(total: NDArray[np.int64], cells: NDArray[np.int64]) -> None:
+    """Add the cells of one image to ``total``, ``(C, C + 1)``."""
+    total[cells[:, 0], cells[:, 1]] += cells[:, 2]
+
+
+def write_confusions(path: Path, classes: Sequence[str], images: Iterable[tuple[str, NDArray[np.int64]]]) -> None:
+    """Write confusion counts atomically, one image per line, as non-zero cells ``[true, predicted, pixels]``.
+
+    Args:
+        path: the file.
+        classes: the C class names, background first.
+        images: id and cells of each image, see `cells_of`.
+    """
+    head = {"format": FORMAT, "classes": list(classes), "cells": ["true", "predicted", "pixels"]}
     start = ",\n ".join(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items())
-    write_text(path, "{" + start + ',\n "images": {\n' + ",\n".join(lines) + "\n }}\n")
+    write_pieces(path, chain(["{" + start + ',\n "images": {\n'], _lines(images), ["\n }}\n"]))
+
+
+def _lines(images: Iterable[tuple[str, NDArray[np.int64]]]) -> Iterator[str]:
+    before = ""
+    for image_id, cells in images:
+        counts = json.dumps(cells.tolist(), separators=(",", ":"))
+        yield f"{before}  {json.dumps(image_id, ensure_ascii=False)}: {counts}"
+        before = ",\n"
 
 
 def read_confusions(path: Path) -> Confusions:
@@ -68,17 +99,17 @@ def read_confusions(path: Path) -> Confusions:
         raise InvalidInput("not a confusion counts file that this version can read", subject=path)
     try:
         classes = tuple(str(name) for name in value["classes"])
-        images = {str(name): _matrix(cells, len(classes)) for name, cells in value["images"].items()}
+        images = {str(name): _cells(cells, len(classes)) for name, cells in value["images"].items()}
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise InvalidInput(f"not a file of confusion counts ({type(error).__name__}: {error})", subject=path) from error
     return Confusions(classes, images)
 
 
-def _matrix(cells: Any, classes: int) -> NDArray[np.int64]:
-    matrix = np.zeros((classes, classes + 1), np.int64)
+def _cells(cells: Any, classes: int) -> NDArray[np.int64]:
     for true, column, pixels in cells:
         cell = [true, column, pixels]
         if not all(isinstance(number, int) and number >= 0 for number in cell):
             raise ValueError(f"expected non-negative integers, got {cell}")
-        matrix[true, column] = pixels
-    return matrix
+        if true >= classes or column > classes:
+            raise ValueError(f"expected a cell of {classes} × {classes + 1}, got {cell}")
+    return np.asarray(cells, np.int64).reshape(len(cells), 3)

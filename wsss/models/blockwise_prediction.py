@@ -14,11 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from wsss.io.rasters.working_size import bilinear_rows, reduction
 from wsss.models.inference import class_probabilities, view_probabilities
-from wsss.models.segmenters import SegmentationNetwork
 
 MAX_PROBABILITIES = 1 << 26
 """Maximum number of probabilities (classes × pixels) computed at once: 256 MiB per array."""
@@ -67,7 +66,7 @@ class Block:
 
 
 def predict(
-    segmenter: SegmentationNetwork,
+    segmenter: nn.Module,
     images: NDArray[np.uint8],
     classes: int,
     *,
@@ -109,7 +108,7 @@ def _pixels(size: tuple[int, int], scales: Sequence[float], max_side: int | None
 
 
 def _blocks_of_batch(
-    segmenter: SegmentationNetwork,
+    segmenter: nn.Module,
     images: NDArray[np.uint8],
     classes: int,
     scales: tuple[float, ...],
@@ -130,7 +129,7 @@ def _blocks_of_batch(
 
 @torch.no_grad()
 def _bands(
-    segmenter: SegmentationNetwork,
+    segmenter: nn.Module,
     image: NDArray[np.uint8],
     scales: tuple[float, ...],
     flip: bool,
@@ -157,9 +156,7 @@ def _upsampled(probabilities: Tensor, size: tuple[int, int], rows: slice) -> Ten
     return F.interpolate(mixed, (len(above), size[1]), mode="bilinear", align_corners=False)
 
 
-def _tiles(
-    segmenter: SegmentationNetwork, image: NDArray[np.uint8], scales: tuple[float, ...], flip: bool
-) -> Iterator[Block]:
+def _tiles(segmenter: nn.Module, image: NDArray[np.uint8], scales: tuple[float, ...], flip: bool) -> Iterator[Block]:
     """Yield the inner parts of overlapping tiles of an image at its own size."""
     side, margin = (max(STEP, int(pixels / max(1.0, *scales)) // STEP * STEP) for pixels in (TILE, MARGIN))
     for rows, window_rows in _windows(image.shape[0], side, margin):

@@ -58,6 +58,10 @@ Layer = Literal["features", "low"]
 """``features``: input of the classifier's head (after the samplers); ``low``: features of the trunk at stride 8."""
 
 
+InferencePrecision = Literal["32-true", "bf16-mixed"]
+"""Floating-point precision of a network that is not trained, named as in training."""
+
+
 class Views(Settings):
     """Scales and mirror images over which predictions are averaged."""
 

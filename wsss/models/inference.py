@@ -8,17 +8,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from wsss.data.resizing import resize
 from wsss.errors import InvalidInput
 from wsss.io.rasters.working_size import reduction
-from wsss.models.segmenters import SegmentationNetwork
 
 
 @torch.no_grad()
 def class_probabilities(
-    segmenter: SegmentationNetwork,
+    segmenter: nn.Module,
     images: NDArray[np.uint8],
     *,
     scales: Sequence[float] = (1.0,),
@@ -28,7 +27,8 @@ def class_probabilities(
     """Return softmax probabilities at full size, averaged over scales and mirror images.
 
     Args:
-        segmenter: in evaluation mode; the images are moved to its device.
+        segmenter: images ``(B, 3, H, W)`` uint8 → logits ``(B, C, H, W)``; in evaluation mode. The images are moved to
+            its device.
         images: ``(B, H, W, 3)`` uint8 RGB.
         scales: scale factors of the image.
         flip: also use the mirror image.
@@ -66,7 +66,7 @@ def require_finite(values: Tensor, what: str) -> None:
 
 @torch.no_grad()
 def view_probabilities(
-    segmenter: SegmentationNetwork,
+    segmenter: nn.Module,
     images: NDArray[np.uint8],
     *,
     scales: Sequence[float],

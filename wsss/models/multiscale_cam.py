@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,8 @@ from torch import Tensor
 from wsss.data.resizing import scaled
 from wsss.io.rasters.working_size import reduction
 from wsss.models.classifier import CAMClassifier
+from wsss.models.config import InferencePrecision
+from wsss.models.mixed_precision import autocast
 
 Normalisation = Literal["max", "minmax"]
 Activation = Literal["relu", "sigmoid"]
@@ -24,8 +26,8 @@ class RawMaps:
     """Maps of a batch before normalisation.
 
     Args:
-        maps: ``(B, K, h, w)`` ≥ 0, summed over scales and mirror images.
-        probabilities: ``(B, K)`` of each class, averaged over scales and mirror images.
+        maps: ``(B, K', h, w)`` ≥ 0 of the selected classes, summed over scales and mirror images.
+        probabilities: ``(B, K)`` of all classes, averaged over scales and mirror images.
     """
 
     maps: Tensor
@@ -42,6 +44,8 @@ def class_maps(
     stride: int,
     max_side: int | None = None,
     activation: Activation = "relu",
+    select: Callable[[Tensor], Sequence[int]] | None = None,
+    precision: InferencePrecision = "32-true",
 ) -> RawMaps:
     """Compute the maps of images of one size.
 
@@ -54,61 +58,59 @@ def class_maps(
         max_side: maximum side length in pixels; larger images are downscaled for the
             network only.
         activation: applied to the class scores of every view.
+        select: probabilities ``(B, K)`` → indices < K of the classes whose maps are computed, all by default. Only
+            their scores are upsampled.
+        precision: of the network; maps are summed in single precision.
     """
     device = classifier.head.weight.device
-    grid = Grid(len(images), (images.shape[1], images.shape[2]), stride)
-    maps = Stack(len(scales) * (2 if flip else 1))
-    probabilities: list[Tensor] = []
-    for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
-        scores = classifier.maps(classifier.features(batch))
-        probabilities.append(classifier.pooling(scores).unflatten(0, (-1, len(images))).sigmoid().mean(0))
-        activated = scores.relu() if activation == "relu" else scores.sigmoid()
-        maps.add(grid.place(activated, batch, classifier.backbone.output_stride))
-    return RawMaps(maps.sum(), torch.stack(probabilities).mean(0))
+    scored: list[tuple[View, Tensor]] = []
+    for view in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
+        with autocast(precision, device):
+            scored.append((view, classifier.maps(classifier.features(view.pixels))))
+    probabilities = torch.cat([classifier.pooling(scores.float()).sigmoid() for _, scores in scored])
+    probabilities = probabilities.unflatten(0, (-1, len(images))).mean(0)
+    selected = slice(None) if select is None else list(select(probabilities))
+    total = Total(Grid((images.shape[1], images.shape[2]), stride))
+    for view, scores in scored:
+        kept = scores[:, selected].float()
+        total.add(kept.relu() if activation == "relu" else kept.sigmoid(), view, classifier.backbone.output_stride)
+    return RawMaps(total.maps, probabilities)
 
 
-class Stack:
-    """Sum of tensors, equal to ``torch.stack(tensors).sum(0)`` bit by bit, in half the memory.
+@dataclass(frozen=True)
+class View:
+    """Input of the network at one scale.
 
     Args:
-        count: number of tensors that will be added.
+        pixels: ``(N, 3, H', W')`` uint8: B images, once per element of ``mirrored``.
+        mirrored: whether each B of them are mirror images.
     """
 
-    def __init__(self, count: int) -> None:
-        self.count, self.filled = count, 0
-        self.stacked: Tensor | None = None
-
-    def add(self, tensors: Sequence[Tensor]) -> None:
-        """Add tensors."""
-        for tensor in tensors:
-            if self.stacked is None:
-                self.stacked = tensor.new_empty((self.count, *tensor.shape))
-            self.stacked[self.filled] = tensor
-            self.filled += 1
-
-    def sum(self) -> Tensor:
-        """Return the sum of all ``count`` tensors."""
-        assert self.stacked is not None and self.filled == self.count
-        return self.stacked.sum(0)
+    pixels: Tensor
+    mirrored: tuple[bool, ...]
 
 
 def views(
     images: NDArray[np.uint8], *, scales: Sequence[float], flip: bool, max_side: int | None, device: torch.device
-) -> Iterator[Tensor]:
-    """Yield the input of the network at each scale: the images, with ``flip`` followed by their mirror images.
+) -> Iterator[View]:
+    """Yield the images at each scale, with ``flip`` also their mirror images.
+
+    A GPU gets both in one batch. On a CPU a batch of two is slower than two batches, and takes more memory.
 
     Args:
         images, scales, flip, max_side: see `class_maps`.
         device: device of the result.
-
-    Yields:
-        ``(B, 3, H', W')`` uint8, or 2·B images with ``flip``.
     """
     fit = reduction(images.shape[1:3], max_side)
     for scale in scales:
         batch = torch.from_numpy(np.stack([scaled(image, scale * fit) for image in images])).to(device)
         batch = batch.permute(0, 3, 1, 2)  # channels last in memory: faster convolutions
-        yield torch.cat([batch, batch.flip(3)]) if flip else batch
+        if flip and device.type != "cpu":
+            yield View(torch.cat([batch, batch.flip(3)]), (False, True))
+            continue
+        yield View(batch, (False,))
+        if flip:
+            yield View(batch.flip(3), (True,))
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,10 @@ class Grid:
     """The grid of the final maps, on which those of all scales are summed.
 
     Args:
-        images: number B of images.
-        pixels: their height and width.
+        pixels: height and width of the images.
         stride: pixels per element.
     """
 
-    images: int
     pixels: tuple[int, int]
     stride: int
 
@@ -130,22 +130,45 @@ class Grid:
         """Height and width of the final maps."""
         return -(-self.pixels[0] // self.stride), -(-self.pixels[1] // self.stride)
 
-    def place(self, maps: Tensor, batch: Tensor, step: int) -> list[Tensor]:
-        """Resample maps of one of the `views` to the grid, and flip those of mirror images back.
+    def place(self, maps: Tensor, view: View, step: int) -> list[Tensor]:
+        """Resample maps of a view to the grid, and flip those of mirror images back.
 
         Args:
-            maps: ``(N, K, h', w')``, N = B, or 2·B with mirror images.
-            batch: input of the network, ``(N, 3, H', W')``.
-            step: pixels of ``batch`` per element of ``maps``.
+            maps: ``(N, K, h', w')``.
+            view: the view.
+            step: pixels of the view per element of ``maps``.
 
         Returns:
-            One or two tensors ``(B, K, h, w)``.
+            Tensors ``(B, K, h, w)``, one per element of ``view.mirrored``.
         """
-        rows = resampling(maps.shape[2], batch.shape[2], step, self.size[0]).to(maps.device)
-        columns = resampling(maps.shape[3], batch.shape[3], step, self.size[1]).to(maps.device)
-        resampled = rows @ maps @ columns.T
-        upright, mirrored = resampled[: self.images], resampled[self.images :]
-        return [upright, mirrored.flip(3)] if len(mirrored) else [upright]
+        height, width = view.pixels.shape[2:]
+        rows = resampling(maps.shape[2], height, step, self.size[0]).to(maps.device)
+        columns = resampling(maps.shape[3], width, step, self.size[1]).to(maps.device)
+        parts = (rows @ maps @ columns.T).chunk(len(view.mirrored))
+        return [part.flip(3) if mirrored else part for part, mirrored in zip(parts, view.mirrored, strict=True)]
+
+
+class Total:
+    """The sum of maps over views, added one after the other.
+
+    Args:
+        grid: the grid of the sum.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        self.grid = grid
+        self._sum: Tensor | None = None
+
+    def add(self, maps: Tensor, view: View, step: int) -> None:
+        """Add the maps of a view; see `Grid.place`."""
+        for part in self.grid.place(maps, view, step):
+            self._sum = part if self._sum is None else self._sum.add_(part)
+
+    @property
+    def maps(self) -> Tensor:
+        """The sum ``(B, K, h, w)``, of at least one view."""
+        assert self._sum is not None, "at least one scale"
+        return self._sum
 
 
 def resampling(features: int, pixels: int, step: int, targets: int) -> Tensor:

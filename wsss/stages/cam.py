@@ -1,7 +1,8 @@
 """Class activation maps of all images of the chosen splits.
 
-Memory is proportional to the pixels per forward pass: those of a batch, times the largest scale squared, times two with
-``flip``. ``max_side`` bounds it for large photographs; the size of the maps (image size / ``stride``) does not change.
+Memory is proportional to the pixels per forward pass: those of a batch, times the largest scale squared, on a GPU times
+two with ``flip``. ``max_side`` bounds it for large photographs; the size of the maps (image size / ``stride``) does not
+change.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
-from wsss.models.config import Scale
+from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.stages.common.cam_batch import PLAIN, write_maps
 from wsss.stages.common.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.reduced import note_reduced
@@ -25,18 +27,10 @@ from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor
-
     from wsss.data.classes import Classes
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
     from wsss.models.classifier import CAMClassifier
-
-
-PLAIN = PlainCam().name
-"""Name of the method without gradients, computed by `wsss.models.multiscale_cam`."""
 
 
 class AdaptConfig(Settings):
@@ -84,6 +78,11 @@ class CamConfig(StageConfig):
     )
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
 
+    precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
+        default="32-true",
+        description="floating-point precision of the network (method cam only); bf16-mixed is less exact, and faster "
+        "on devices with bfloat16 instructions; others use 32-true",
+    )
     adapt: AdaptConfig | None = Field(
         default=None,
         description="fine-tune the classifier on the tiles of each image before its maps are computed; requires tiles",
@@ -101,24 +100,32 @@ class CamConfig(StageConfig):
             raise ValueError(f"activation: {self.activation} requires method {PLAIN}, got {self.method.name}")
         return self
 
+    @model_validator(mode="after")
+    def _precision_of_plain_maps(self) -> CamConfig:
+        if self.precision != "32-true" and self.method.name != PLAIN:
+            raise ValueError(f"precision: {self.precision} requires method {PLAIN}, got {self.method.name}")
+        return self
+
 
 def run(ctx: Context[CamConfig]) -> Result:
     """Compute the maps, batch by batch."""
     import torch
 
+    from wsss.io.process.retained_memory import retained_memory
     from wsss.stages.common.batches import require_all, work_in_batches
+    from wsss.stages.common.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
-    config = ctx.config
+    config = ctx.config.model_copy(update={"precision": usable_precision(ctx)})
     samples = ctx.data.samples(config.splits)
     model = load_on_all_ranks(ctx)
     classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
-    with deterministic(ctx.device, ctx.seed):
+    with deterministic(ctx.device, ctx.seed), retained_memory():
         failed = work_in_batches(
             ctx,
             samples,
-            lambda batch: _write_maps(classifier_of(batch[0]), batch, config, ctx.out),
+            lambda batch: write_maps(classifier_of(batch[0]), batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
             check=partial(_check_finished, config=config, out=ctx.out, classes=ctx.data.classes),
@@ -141,6 +148,7 @@ def _provenance(config: CamConfig) -> dict[str, Any]:
         **({"taper": config.taper} if config.taper else {}),
         **({"activation": config.activation} if config.activation != "relu" else {}),
         **({"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}),
+        **({"precision": config.precision} if config.precision != "32-true" else {}),
         "scales": list(config.scales),
         "flip": config.flip,
     }
@@ -192,49 +200,6 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
     return classifier_of
 
 
-def _write_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamConfig, out: Path) -> None:
-    import numpy as np
-
-    from wsss.io.rasters.cams import Cams, write_cams
-    from wsss.io.rasters.rgb_images import read_image
-    from wsss.models.inference import require_finite
-    from wsss.models.multiscale_cam import normalise, tapered
-
-    images = np.stack([read_image(sample.image) for sample in batch])
-    maps, classes = _maps_and_classes(model, images, batch, config)
-    require_finite(maps, "class maps")
-    for sample, of_image, indices in zip(batch, tapered(maps, config.taper), classes, strict=True):
-        chosen = normalise(of_image[[index - 1 for index in indices]], config.normalise).cpu().numpy()
-        size = (images.shape[1], images.shape[2])
-        write_cams(cam_path(out, sample.id), Cams(chosen, indices, size))
-
-
-def _maps_and_classes(
-    model: CAMClassifier, images: NDArray[np.uint8], batch: Sequence[Sample], config: CamConfig
-) -> tuple[Tensor, list[tuple[int, ...]]]:
-    """Return maps ``(B, K, h, w)``, not normalised, and the classes (indices ≥ 1) that get a map in each image."""
-    import numpy as np
-    import torch
-
-    from wsss.models.attribution.maps import attribution_maps
-    from wsss.models.multiscale_cam import class_maps
-
-    classes = [sample.labels or () for sample in batch]
-    views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "stride", "max_side")}
-    plain, predicted = config.method.name == PLAIN, config.classes == "predicted"
-    if plain or predicted:
-        raw = class_maps(model, images, activation=config.activation, **views)
-        if predicted:
-            present = raw.probabilities.cpu().numpy() > config.threshold
-            classes = [tuple(int(k) + 1 for k in np.flatnonzero(row)) for row in present]
-        if plain:
-            return raw.maps, classes
-    requested = torch.zeros(len(batch), model.head.out_channels, dtype=torch.bool)
-    for row, indices in zip(requested, classes, strict=True):
-        row[[index - 1 for index in indices]] = True
-    return attribution_maps(model, images, requested, config.method, **views), classes
-
-
 def _read_back(samples: Sequence[Sample], out: Path) -> tuple[float | None, list[tuple[str, tuple[int, int]]]]:
     """Return the mean over all maps (``None`` without maps), and the id and size of every image."""
     from wsss.io.rasters.cams import read_cams
@@ -283,7 +248,7 @@ def _ready(ctx: Context[CamConfig]) -> None:
 
 STAGE = Stage(
     name="cam",
-    version=1,
+    version=2,
     config=CamConfig,
     run=run,
     provides="cams",

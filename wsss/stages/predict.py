@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import mask_path
-from wsss.models.config import Scale
+from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common import predict_batch
 from wsss.stages.common.classifier_training import require_same_classes
@@ -23,6 +23,7 @@ from wsss.stages.common.predict_batch import outputs_of
 from wsss.stages.common.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.common.reduced import note_predicted
 from wsss.train.config import MAX_BATCH
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -50,6 +51,11 @@ class PredictConfig(StageConfig):
     )
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
+    precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
+        default="32-true",
+        description="floating-point precision of the network; bf16-mixed is less exact, and faster on devices with "
+        "bfloat16 instructions; others use 32-true",
+    )
     labels: Literal["ignore", "restrict"] = Field(
         default="ignore",
         description="use of image-level labels: ignore, or restrict (predict only the classes in the labels of an "
@@ -80,10 +86,13 @@ def run(ctx: Context[PredictConfig]) -> Result:
     """
     import torch
 
+    from wsss.io.process.retained_memory import retained_memory
+    from wsss.models.mixed_precision import MixedPrecision
     from wsss.stages.common.batches import work_in_batches
+    from wsss.stages.common.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
-    config = ctx.config
+    config, precision = ctx.config, usable_precision(ctx)
     model, classes = _load(ctx)
     folder = _folder(config)
     samples = ctx.data.samples(config.chosen_splits) if folder is None else folder.samples
@@ -93,11 +102,12 @@ def run(ctx: Context[PredictConfig]) -> Result:
         _begin(ctx, folder, samples, classes)
     ctx.ranks.barrier()
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
-    with deterministic(ctx.device, ctx.seed):
+    network = MixedPrecision(model, precision)
+    with deterministic(ctx.device, ctx.seed), retained_memory():
         errors = work_in_batches(
             ctx,
             samples,
-            lambda batch: predict_batch.predict_batch(model, classes, batch, config, ctx.out),
+            lambda batch: predict_batch.predict_batch(network, classes, batch, config, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
             check=lambda sample: predict_batch.check_outputs(config, ctx.out, sample, classes),
@@ -110,7 +120,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     ctx.ranks.barrier()
     if failed:
         raise failure_of(failed, len(samples), ctx.out)
-    return _result(ctx, samples, classes)
+    return _result(ctx, samples, classes, precision)
 
 
 def _begin(
@@ -169,7 +179,9 @@ def _ready(ctx: Context[PredictConfig]) -> None:
     _load(ctx)
 
 
-def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes) -> Result:
+def _result(
+    ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes, precision: InferencePrecision
+) -> Result:
     """Return the number of images per predicted class, and the agreement with the image-level labels."""
     import numpy as np
 
@@ -188,6 +200,8 @@ def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Cla
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
     metrics |= note_predicted(ctx, samples, len(classes))
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
+    if precision != "32-true":
+        provenance["predict_precision"] = precision
     if config.labels == "restrict":
         metrics["labels"] = provenance["predict_labels"] = config.labels
     return Result(metrics | label_check(samples, shares, classes.names), provenance)

@@ -20,6 +20,9 @@ from wsss.stages.common.mask_inputs import count_empty
 from wsss.stages.common.require_inputs import require_maps, require_truth
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from wsss.data.classes import Classes
     from wsss.data.sample import Sample
 
@@ -123,16 +126,21 @@ def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: t
     total: dict[int, Any] = Counter()
     for histograms in per_image:
         for index, histogram in histograms.items():
-            total[index] = total[index] + np.asarray(histogram)
+            total[index] = total[index] + histogram.astype(np.int64)
     return {index: adaptive_threshold(policy, histogram) for index, histogram in total.items()}
 
 
-def _histograms(sample: Sample, *, folder: Path, classes: Classes) -> dict[int, list[int]]:
+def _histograms(sample: Sample, *, folder: Path, classes: Classes) -> dict[int, NDArray[np.uint32]]:
+    """Return class index → histogram of the map; those of all images are in memory together."""
+    import numpy as np
+
     from wsss.data.artifacts import read_maps
     from wsss.refine.thresholds import threshold_histogram
 
     cams = read_maps(folder, sample, classes)
-    return {index: threshold_histogram(one).tolist() for index, one in zip(cams.classes, cams.maps, strict=True)}
+    return {
+        index: threshold_histogram(one).astype(np.uint32) for index, one in zip(cams.classes, cams.maps, strict=True)
+    }
 
 
 def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fixed, list[dict[str, float]]]:

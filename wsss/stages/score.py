@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from wsss.benchmark.topomortar_columns import FILE, GROUPS, WINDOW
 from wsss.data.masks.mask_values import MaskNames
 from wsss.errors import InvalidInput, listing
-from wsss.io.text.tables import csv_text
+from wsss.io.text.tables import csv_line, csv_text
 from wsss.metrics.structure import COLUMNS, Group
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.footprint import image_bytes
@@ -101,8 +101,8 @@ def run(ctx: Context[ScoreConfig]) -> Result:
 
     from wsss.data.masks.encodings import check_encoding
     from wsss.data.masks.ground_truth import log_remarks
-    from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
-    from wsss.io.files.atomic import write_text
+    from wsss.io.confusions import CONFUSIONS, add_cells, write_confusions
+    from wsss.io.files.atomic import write_pieces
     from wsss.metrics.overlap import overlap_scores
     from wsss.pipeline.run.items import map_items
 
@@ -120,16 +120,17 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     )
     seen = zip(samples, (image.truth for image in counted), strict=True)
     check_encoding(seen, classes, where=f"score: split {config.split!r}")
-    per_image = [np.asarray(image.confusion) for image in counted]
-    total = np.sum(per_image, axis=0)
+    total = np.zeros((len(classes), len(classes) + 1), np.int64)
+    for image in counted:
+        add_cells(total, image.cells)
     others = np.sum([image.others for image in counted], axis=0)
     _check_uncertain(ctx, pred, folder, [image.summary for image in counted])
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
         log_remarks(ctx.log, [remark for image in counted for remark in image.summary.remarks])
-        write_text(ctx.out / PER_IMAGE, _table(samples, per_image, classes))
-        named = {sample.id: counts for sample, counts in zip(samples, per_image, strict=True)}
-        write_confusions(ctx.out / CONFUSIONS, Confusions(classes.names, named))
+        named = [(sample.id, image.cells) for sample, image in zip(samples, counted, strict=True)]
+        write_pieces(ctx.out / PER_IMAGE, map(csv_line, _rows(named, classes)))
+        write_confusions(ctx.out / CONFUSIONS, classes.names, named)
     scores = overlap_scores(total, classes.names)
     carried: Mapping[str, Any] = pred.provenance
     return Result(
@@ -225,17 +226,28 @@ def _check_uncertain(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, su
     raise InvalidInput(problem, subject=folder, hint=hint)
 
 
-def _table(samples: tuple[Sample, ...], per_image: list[Any], classes: Classes) -> str:
-    """Return a CSV with one row per image: the scores over its classes."""
+def _rows(images: Iterable[tuple[str, Any]], classes: Classes) -> Iterator[list[str]]:
+    """Yield the header and the rows of a table with one row per image: the scores over its classes."""
+    keys = ("miou", "precision", "recall", "pixel_accuracy", "unsure")
+    yield ["image_id", *keys, *(f"iou_{name}" for name in classes.names)]
+    for image_id, cells in images:
+        scores = _scores_of_image(cells, classes)
+        row = [*(scores[key] for key in keys), *(scores["iou"].get(name) for name in classes.names)]
+        yield [image_id, *("" if value is None else f"{value:.6f}" for value in row)]
+
+
+def _scores_of_image(cells: Any, classes: Classes) -> dict[str, Any]:
+    """Return `overlap_scores` over the classes that occur in an image; the others are undefined."""
+    import numpy as np
+
     from wsss.metrics.overlap import overlap_scores
 
-    keys = ("miou", "precision", "recall", "pixel_accuracy", "unsure")
-    table: list[list[str]] = [["image_id", *keys, *(f"iou_{name}" for name in classes.names)]]
-    for sample, counts in zip(samples, per_image, strict=True):
-        scores = overlap_scores(counts, classes.names)
-        row = [*(scores[key] for key in keys), *scores["iou"].values()]
-        table.append([sample.id, *("" if value is None else f"{value:.6f}" for value in row)])
-    return csv_text(table)
+    present = np.unique(cells[:, :2])
+    present = present[present < len(classes)]
+    confusion = np.zeros((len(present), len(present) + 1), np.int64)
+    places = np.searchsorted(present, cells[:, :2])  # the column of uncertain pixels is behind all classes
+    confusion[places[:, 0], places[:, 1]] = cells[:, 2]
+    return overlap_scores(confusion, [classes.names[index] for index in present])
 
 
 def _check(config: ScoreConfig, data: Any) -> None:

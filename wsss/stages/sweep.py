@@ -102,7 +102,7 @@ def _write_counts(
     """Write the counts of each image at all levels, and its confusion matrix at the best one."""
     import numpy as np
 
-    from wsss.io.confusions import CONFUSIONS, Confusions, write_confusions
+    from wsss.io.confusions import CONFUSIONS, cells_of, write_confusions
     from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, write_sweep_counts
     from wsss.metrics.threshold_curve import level_confusions, level_counts
 
@@ -111,9 +111,9 @@ def _write_counts(
     for sample, count in zip(samples, counted, strict=True):  # one by one: all matrices would take too much memory
         matrices = level_confusions(count.dense())
         per_image.append(level_counts(matrices))
-        at_best[sample.id] = matrices[best]
+        at_best[sample.id] = cells_of(matrices[best])
     write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(names, levels, tuple(at_best), np.stack(per_image)))
-    write_confusions(ctx.out / CONFUSIONS, Confusions(names, at_best))
+    write_confusions(ctx.out / CONFUSIONS, names, at_best.items())
 
 
 def _table(levels: tuple[float, ...], curve: Mapping[str, NDArray[np.float64]]) -> str:

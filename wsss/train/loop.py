@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from wsss.errors import RunFailed
 from wsss.io.files.stage_files import CHECKPOINT
 from wsss.io.process.headroom import workers_that_fit
+from wsss.io.process.retained_memory import retained_memory
 from wsss.train.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from wsss.train.config import TrainConfig
 from wsss.train.fabric import build_fabric
@@ -62,7 +63,7 @@ def fit(job: Job, config: TrainConfig, run: RunContext) -> list[dict[str, float]
         run.ranks.size,
         total=config.steps,
     )
-    with deterministic(run.device, run.seed, benchmark=config.cudnn_benchmark):
+    with deterministic(run.device, run.seed, benchmark=config.cudnn_benchmark), retained_memory():
         return _Loop(job, config, run, plan).run()
 
 

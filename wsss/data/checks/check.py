@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -66,6 +67,7 @@ def check_dataset(
         sizes=extreme_sizes(inspections.values()),
         problems=collected.problems.findings(),
         notes=collected.notes.findings(),
+        copies=tuple(collected.copies),
     )
 
 
@@ -123,6 +125,7 @@ def _check_encodings(dataset: Dataset, inspections: Mapping[_Files, Inspection],
 def _count(dataset: Dataset, split: Iterable[Sample], inspections: Mapping[_Files, Inspection]) -> SplitCounts:
     samples = list(split)
     names = dataset.classes.names
+    showing = Counter(label for sample in samples for label in set(sample.labels or ()))
     masks = [pixels for sample in samples if (pixels := inspections[_files(sample)].pixels) is not None]
     shares = None
     if masks:
@@ -134,9 +137,6 @@ def _count(dataset: Dataset, split: Iterable[Sample], inspections: Mapping[_File
         images=len(samples),
         labelled=sum(sample.labels is not None for sample in samples),
         masked=sum(sample.mask is not None for sample in samples),
-        class_images={
-            name: sum(index in (sample.labels or ()) for sample in samples)
-            for index, name in enumerate(names[1:], start=1)
-        },
+        class_images={name: showing[index] for index, name in enumerate(names[1:], start=1)},
         class_pixels=shares,
     )

@@ -51,7 +51,12 @@ Sizes = tuple[tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class Report:
-    """The result of a check; ``sizes`` is the smallest and the largest (height, width) by area."""
+    """The result of a check.
+
+    Args:
+        sizes: the smallest and the largest (height, width) by area.
+        copies: groups of ids whose images have the same bytes; unlike the examples of findings, all of them.
+    """
 
     name: str
     root: str
@@ -60,6 +65,7 @@ class Report:
     sizes: Sizes | None
     problems: tuple[Finding, ...] = ()
     notes: tuple[Finding, ...] = ()
+    copies: tuple[tuple[str, ...], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as a JSON object."""
@@ -72,6 +78,7 @@ class Report:
             "sizes": self.sizes and {"smallest": list(self.sizes[0]), "largest": list(self.sizes[1])},
             "problems": [{**vars(finding), "examples": list(finding.examples)} for finding in self.problems],
             "notes": [{**vars(finding), "examples": list(finding.examples)} for finding in self.notes],
+            "copies": [list(group) for group in self.copies],
         }
 
 
@@ -96,10 +103,11 @@ class Collector:
 
 @dataclass
 class Collected:
-    """Problems, which make a dataset unusable, and notes, which do not."""
+    """Problems, which make a dataset unusable, notes, which do not, and the groups of equal images."""
 
     problems: Collector = field(default_factory=Collector)
     notes: Collector = field(default_factory=Collector)
+    copies: list[tuple[str, ...]] = field(default_factory=list)
 
     def add_inspections(self, inspections: Iterable[Inspection]) -> None:
         """Add the problems and notes of inspected samples."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from wsss.data.checks.check_report import Collected, SplitCounts
@@ -81,23 +81,42 @@ def check_splits(dataset: Dataset, collected: Collected) -> None:
 
 
 def check_copies(dataset: Dataset, collected: Collected) -> None:
-    """Report identical files under different ids: duplicates within a split, leaks between splits."""
+    """Report groups of identical files under different ids: duplicates within a split, leaks between splits."""
+    for group in groups_of_copies(dataset):
+        if _leaks(group):
+            members = [f"{image} ({', '.join(splits)})" for image, splits in group.items()]
+            collected.problems.add("groups of equal images in train and held-out splits", listing(members))
+        else:
+            collected.notes.add("groups of equal images", listing(group))
+        collected.copies.append(tuple(group))
+
+
+def groups_of_copies(dataset: Dataset) -> list[dict[str, list[str]]]:
+    """Return the groups of ids whose images have the same bytes, in order of first appearance.
+
+    Returns:
+        per group: image id → splits that contain it. Their total size is that of the dataset at most.
+    """
     hashes = ContentHashes(dataset.cache)
-    splits_of: dict[str, dict[str, set[str]]] = {}
+    splits_of: dict[str, dict[str, list[str]]] = {}
     for name, split in dataset.splits.items():
         for sample in split:
             try:
-                splits_of.setdefault(hashes.of(sample.image), {}).setdefault(sample.id, set()).add(name)
+                splits_of.setdefault(hashes.of(sample.image), {}).setdefault(sample.id, []).append(name)
             except InvalidInput:  # reported by the inspection
                 continue
     hashes.save()
-    for copies in splits_of.values():
-        for (first, first_splits), (second, second_splits) in combinations(copies.items(), 2):
-            pair = f"{first} and {second}"
-            if any(is_leak(one, other) for one in first_splits for other in second_splits):
-                collected.problems.add("equal images in train and held-out splits", pair)
-            else:
-                collected.notes.add("equal images under two ids", pair)
+    return [group for group in splits_of.values() if len(group) > 1]
+
+
+def _leaks(group: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether two different ids of a group are in splits that must not share images."""
+    ids_in: dict[str, set[str]] = {}
+    for image, splits in group.items():
+        for name in splits:
+            ids_in.setdefault(name, set()).add(image)
+    pairs = combinations(ids_in.items(), 2)
+    return any(is_leak(first, second) and len(one | other) > 1 for (first, one), (second, other) in pairs)
 
 
 def check_classes(dataset: Dataset, splits: Mapping[str, SplitCounts], collected: Collected) -> None:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,6 +84,24 @@ def write_text(path: Path, content: str) -> None:
     except UnicodeEncodeError as error:
         raise unwritable(path, error) from error
     write_bytes(path, encoded)
+
+
+def write_pieces(path: Path, pieces: Iterable[str]) -> None:
+    """Write UTF-8 text piece by piece, atomically, so that only one piece is in memory at a time.
+
+    Args:
+        path: the file.
+        pieces: parts of the text; an error that their iterator raises leaves the file unchanged.
+
+    Raises:
+        InvalidInput: see `write_text`.
+    """
+    with atomic_open(path) as file:
+        for piece in pieces:
+            try:
+                file.write(piece.encode())
+            except UnicodeEncodeError as error:
+                raise unwritable(path, error) from error
 
 
 def write_json(path: Path, value: Any) -> None:

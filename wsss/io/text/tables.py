@@ -23,12 +23,15 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """Return rows as CSV, with strings escaped by `to_cell`."""
-    return "".join(_line([to_cell(cell) if isinstance(cell, str) else cell for cell in row]) for row in rows)
+    return "".join(map(csv_line, rows))
 
 
-def _line(row: Sequence[Any]) -> str:
+def csv_line(row: Sequence[Any]) -> str:
+    """Return one row as a line of CSV; see `csv_text`."""
     text = io.StringIO()
-    csv.writer(text).writerow(row)  # ends with \r\n; with \n alone, csv would not quote \r in cells
+    csv.writer(text).writerow(
+        [to_cell(cell) if isinstance(cell, str) else cell for cell in row]
+    )  # ends with \r\n; with \n alone, csv would not quote \r in cells
     return text.getvalue().removesuffix("\r\n") + "\n"
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from wsss.models.attribution.gradients import frozen, layer_stride
 from wsss.models.attribution.map_method import MapMethod
 from wsss.models.classifier import CAMClassifier
-from wsss.models.multiscale_cam import Grid, Stack, views
+from wsss.models.multiscale_cam import Grid, Total, views
 
 
 def attribution_maps(
@@ -38,17 +38,20 @@ def attribution_maps(
         scales, flip, stride, max_side: see `wsss.models.multiscale_cam.class_maps`.
 
     Returns:
-        ``(B, K, h, w)`` ≥ 0, summed over scales and mirror images; zero for classes that are not selected.
+        ``(B, K', h, w)`` ≥ 0, summed over scales and mirror images, of the classes selected in any image; zero for
+        images in which the class is not selected.
     """
-    grid = Grid(len(images), (images.shape[1], images.shape[2]), stride)
+    grid = Grid((images.shape[1], images.shape[2]), stride)
     device = classifier.head.weight.device
-    if not selected.any():
-        return torch.zeros(*selected.shape, *grid.size, device=device)
+    kept = selected.any(0).nonzero()[:, 0].to(device)
+    if not len(kept):
+        return torch.zeros(len(images), 0, *grid.size, device=device)
     layers = method.map_layers()
-    stacks = [Stack(len(scales) * (2 if flip else 1)) for _ in layers]
+    totals = [Total(grid) for _ in layers]
     with frozen(classifier):
-        for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
-            repeated = selected.to(device).repeat(len(batch) // len(images), 1)
-            for layer, maps, stack in zip(layers, method.compute(classifier, batch, repeated), stacks, strict=True):
-                stack.add(grid.place(maps, batch, layer_stride(classifier, layer)))
-    return method.combine([stack.sum() for stack in stacks])
+        for view in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
+            repeated = selected.to(device).repeat(len(view.mirrored), 1)
+            computed = method.compute(classifier, view.pixels, repeated)
+            for layer, maps, total in zip(layers, computed, totals, strict=True):
+                total.add(maps[:, kept], view, layer_stride(classifier, layer))
+    return method.combine([total.maps for total in totals])

@@ -13,7 +13,7 @@ from wsss.pipeline.config.matrix import is_selection, select_values
 from wsss.pipeline.config.pipeline_files import find_pipeline
 from wsss.pipeline.config.source import Source, TagAt, merge, parse_yaml, read_yaml, shown_path
 from wsss.pipeline.stage import Registry
-from wsss.validation import KeyPath, discriminator_at, keys_of
+from wsss.validation import KeyPath, OptionName, discriminator_at, keys_of
 
 _SETTABLE = sorted(TOP_KEYS - {"extends"})
 
@@ -115,13 +115,13 @@ def parse_set(text: str, source: Source, registry: Registry) -> Source:
 
 
 def set_precision(source: Source, registry: Registry, precision: str) -> Source:
-    """Set the precision of every stage that has one.
+    """Set the precision of every stage that has one under the option ``--precision``: of the stages that train.
 
     Raises:
         InvalidInput: no stage has one.
     """
     subject = f"--precision {precision}"
-    stages = [id for id, uses in _uses(source).items() if "precision" in _config_keys(uses, registry)]
+    stages = [id for id, uses in _uses(source).items() if _has_option("precision", uses, registry)]
     if not stages:
         raise InvalidInput("no stage of this pipeline has the setting precision", subject=subject)
     for id in stages:
@@ -142,6 +142,14 @@ def _uses(source: Source) -> dict[str, str | None]:
     entries = stages.items() if isinstance(stages, Mapping) else ()
     names = {str(id): entry.get("uses") if isinstance(entry, Mapping) else None for id, entry in entries}
     return {id: name if isinstance(name, str) else None for id, name in names.items()}
+
+
+def _has_option(key: str, uses: str | None, registry: Registry) -> bool:
+    """Return whether a stage has a key, and no other name for its option."""
+    if key not in _config_keys(uses, registry):
+        return False
+    field = registry[str(uses)].config.model_fields[key]
+    return not any(isinstance(mark, OptionName) for mark in field.metadata)
 
 
 def _config_keys(uses: str | None, registry: Registry) -> list[str]:

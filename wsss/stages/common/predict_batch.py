@@ -10,11 +10,10 @@ from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.stages.common.finished import check_mask, check_probabilities
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from wsss.data.classes import Classes
     from wsss.data.sample import Sample
-    from wsss.models.segmenters import SegmentationNetwork
 
 
 class PredictionSettings(Protocol):
@@ -29,7 +28,7 @@ class PredictionSettings(Protocol):
 
 
 def predict_batch(
-    model: SegmentationNetwork, classes: Classes, batch: tuple[Sample, ...], config: PredictionSettings, out: Path
+    model: nn.Module, classes: Classes, batch: tuple[Sample, ...], config: PredictionSettings, out: Path
 ) -> None:
     """Write the masks and, with ``save_probabilities``, the class probabilities of images of one size."""
     import numpy as np

@@ -53,14 +53,14 @@ class Counted(NamedTuple):
     """Counts of one image.
 
     Attributes:
-        confusion: its confusion matrix.
+        cells: the non-zero cells of its confusion matrix, see `wsss.io.confusions.cells_of`.
         others: pixels of the mask per value of the classes left out, values ascending.
         summary: summary of the predicted mask, with remarks on mask and ground truth.
         truth: encoding shown by the ground truth.
         structure: see `wsss.metrics.structure.structure_scores`.
     """
 
-    confusion: list[list[int]]
+    cells: NDArray[np.int64]
     others: list[int]
     summary: MaskSummary
     truth: Shown
@@ -77,6 +77,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
 
     from wsss.data.masks.encodings import shown
     from wsss.data.truth import load_truth, mask_remarks, read_truth
+    from wsss.io.confusions import cells_of
     from wsss.io.rasters.label_masks import load_mask
     from wsss.io.rasters.rgb_images import image_size
     from wsss.metrics.overlap import confusion_matrix
@@ -95,7 +96,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
     confusion = confusion_matrix(prediction, truth, len(classes), unsure=config.unsure)
     summary = summarise_mask(prediction, (*remarks, *mask_remarks(path, mask, conversion, values)))
     return Counted(
-        confusion.tolist(), others, summary, shown(truth), _structure(prediction, truth, len(classes), config)
+        cells_of(confusion), others, summary, shown(truth), _structure(prediction, truth, len(classes), config)
     )
 
 

@@ -1,0 +1,24 @@
+"""Precision of the network in stages that do not train it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wsss.models.config import InferencePrecision
+from wsss.pipeline.stage import Context
+
+
+def usable_precision(ctx: Context[Any]) -> InferencePrecision:
+    """Return ``precision`` of the stage, or ``32-true``, with a note, if the device would have to emulate it."""
+    from wsss.models.mixed_precision import has_bfloat16
+    from wsss.train.runtime import torch_device
+
+    wanted: InferencePrecision = ctx.config.precision
+    if wanted == "32-true" or has_bfloat16(torch_device(ctx.device)):
+        return wanted
+    if ctx.ranks.rank == 0:
+        ctx.log(
+            f"note: {ctx.out.name}: computed in 32-true instead of {wanted}, because this device has no bfloat16 "
+            "instructions and would be slower with emulated ones."
+        )
+    return "32-true"
