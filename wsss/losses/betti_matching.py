@@ -19,7 +19,7 @@ from wsss.losses.base import nan_loss, zero_loss
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.sparse import ChannelGradient, sparse_loss
 from wsss.losses.targets import has_ignored
-from wsss.losses.term import LossWithTerm, foreground
+from wsss.losses.term import LossWithTerm, class_array, foreground
 from wsss.losses.thread_share import thread_count
 from wsss.topology import LossGradient, NotFinite, betti_matching_batch, loss_gradient
 
@@ -114,8 +114,7 @@ def _pairs(probabilities: Tensor, target: Tensor, config: BettiMatchingConfig) -
     """Cut out the windows to match, of images with a labelled pixel."""
     first = 0 if config.background else 1
     complete = not has_ignored(target)
-    # Bytes: an eighth of the transfer from a GPU, and faster comparisons.
-    predictions, classes = probabilities.cpu().numpy(), target.to(torch.uint8).cpu().numpy()
+    predictions, classes = probabilities.cpu().numpy(), class_array(target)
     if not complete:
         predictions = predictions * (classes != IGNORE)[:, None]
     height, width = classes.shape[1:]

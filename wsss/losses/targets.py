@@ -48,7 +48,7 @@ def checked_once() -> Iterator[None]:
 
 
 def check_indices(target: Tensor, classes: int) -> bool:
-    """Require class indices in range, with one transfer from the device, or two if a pixel is ignored.
+    """Require class indices in range; waits for the device, once more if a pixel is ignored.
 
     Args:
         target: ``(B, H, W)`` of any integer type.
@@ -87,7 +87,7 @@ def _validated(target: Tensor) -> tuple[Tensor, int, int, bool] | None:
 
 
 def _search_ignored(target: Tensor, classes: int) -> bool:
-    smallest, largest = torch.stack([value.long() for value in target.aminmax()]).tolist()
+    smallest, largest = map(int, target.aminmax())
     if smallest < 0 or largest > IGNORE or classes <= largest < IGNORE:
         raise _out_of_range(target, classes)
     if largest < IGNORE:

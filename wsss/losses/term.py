@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.losses.base import Loss, build_loss, hard, nan_loss, prepared, zero_loss
@@ -80,6 +82,11 @@ class LossWithTerm(Loss):
 def _gives_nan(logits: Tensor) -> bool:
     """Return whether a softmax probability of logits ``(B, C, H, W)`` is NaN; none is if their sum is finite."""
     return not math.isfinite(float(logits.sum())) and bool(logits.softmax(1).isnan().any())
+
+
+def class_array(target: Tensor) -> NDArray[np.integer]:
+    """Return class indices ``(B, H, W)`` in main memory; from a GPU as uint8, an eighth of the transfer."""
+    return (target if target.device.type == "cpu" else target.to(torch.uint8).cpu()).numpy()
 
 
 def foreground(logits: Tensor) -> Tensor:

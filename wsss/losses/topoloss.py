@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -11,7 +10,7 @@ from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss
 from wsss.losses.config import TopoLossConfig
 from wsss.losses.sparse import ChannelGradient, sparse_loss
-from wsss.losses.term import LossWithTerm, foreground
+from wsss.losses.term import LossWithTerm, class_array, foreground
 from wsss.losses.thread_share import thread_count
 from wsss.topology import Intervals, NotFinite, barcode
 from wsss.topology.threads import in_threads
@@ -51,7 +50,7 @@ class TopoLoss(LossWithTerm):
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance of diagrams; see `LossWithTerm.term`."""
         probabilities = foreground(logits.detach())
-        predictions, classes = probabilities.cpu().numpy(), target.to(torch.uint8).cpu().numpy()
+        predictions, classes = probabilities.cpu().numpy(), class_array(target)
         if classes.max() == IGNORE:
             predictions = predictions * (classes != IGNORE)[:, None]
         masks = [(image, channel) for image in range(len(classes)) for channel in range(predictions.shape[1])]
