@@ -1,11 +1,15 @@
-"""Speed of the topological losses: what a step costs beside the matching, and clDice beside its published form.
+"""Speed of the losses: Betti matching beside the matching alone, CE + Dice and clDice beside public forms.
 
 Run it with ``python benchmarks/losses.py`` (``--help`` for the options). Times are CPU time of one thread, the median
 over repetitions, after compilation, forward and backward; what is compared is timed in turn, so that changes of the
 machine's speed even out.
 
-clDice is compared with its published formulation (jocpae/clDice, written out below): soft skeletons of all channels of
-prediction and label, an erosion computed twice where two lines need it.
+The bound of a step of Betti matching is a step without the matching's loss, settings or checks (`MatchingOnly`):
+probabilities and label mask, the matching, and a gradient of zeros through autograd: what any such loss does in torch.
+
+CE + Dice is compared with MONAI's ``DiceCELoss``, which TopoMortar uses, and with the plain form of many repositories
+(`plain_ce_dice`); clDice with its published formulation (jocpae/clDice, written out below): soft skeletons of all
+channels of prediction and label, an erosion computed twice where two lines need it.
 
 The last table times every loss with TopoMortar's settings, beside what its public implementation took on another
 machine: batch 2, two channels, 256², binary labels never seen before, the least of many repetitions.
@@ -15,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
@@ -25,14 +30,16 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 import yaml
+from monai.losses import DiceCELoss
 from pydantic import TypeAdapter
-from topology import KINDS, cpu_ms, pair
-from torch import Tensor, nn
+from topology import KINDS, cpp_matching, cpp_reference, cpu_ms, pair
+from torch import Tensor
 
 from wsss.losses.any_loss import LossConfig
 from wsss.losses.base import build_loss
 from wsss.losses.betti_matching import BettiMatchingLoss
 from wsss.losses.cldice import ClDiceLoss
+from wsss.losses.region import CrossEntropyDiceLoss
 from wsss.losses.skeleton_recall import SkeletonRecallLoss
 from wsss.topology import betti_matching, warmup
 
@@ -48,9 +55,9 @@ PUBLISHED_LOSSES: dict[str, float | None] = {
     "warping": 732,
     "skeleton_recall": 4.7,
     "cbdice": 4509,
-    "betti_matching": 90,
+    "betti_matching": None,
 }
-"""Milliseconds of the public implementations, by preset; of Betti matching the C++ one (Python: 8648)."""
+"""Milliseconds of the public implementations, by preset. The C++ one of Betti matching is timed if it is built."""
 
 
 def in_turn(functions: dict[str, Callable[[], object]], budget: float) -> dict[str, float]:
@@ -65,7 +72,7 @@ def in_turn(functions: dict[str, Callable[[], object]], budget: float) -> dict[s
     return {name: statistics.median(found) for name, found in times.items()}
 
 
-def step(loss: nn.Module, logits: Tensor, target: Tensor) -> Callable[[], None]:
+def step(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor) -> Callable[[], None]:
     """Return a function that runs a loss forward and backward."""
 
     def run() -> None:
@@ -75,9 +82,27 @@ def step(loss: nn.Module, logits: Tensor, target: Tensor) -> Callable[[], None]:
     return run
 
 
+class MatchingOnly(torch.autograd.Function):
+    """A matching within autograd, with gradients of zeros: the least that a step of a Betti matching loss does."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
+        """Match the probabilities of channel 1 with its mask."""
+        ctx.save_for_backward(logits)
+        probabilities = (logits[:, 1] - logits[:, 0]).sigmoid_()
+        betti_matching(probabilities[0].numpy(), target[0].numpy() == 1)
+        return logits.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        """Return zeros."""
+        return torch.zeros_like(ctx.saved_tensors[0]), None
+
+
 def betti_lines(sizes: list[int], budget: float) -> list[dict[str, Any]]:
-    """Time matching alone, the term's step, and the step with its base loss, on one pair."""
+    """Time matching alone, its bound, the term's step, and the step with its base loss, on one pair."""
     lines: list[dict[str, Any]] = []
+    cpp = cpp_reference()
     for kind in KINDS:
         for size in sizes:
             pred, gt = pair(kind, size)
@@ -91,19 +116,52 @@ def betti_lines(sizes: list[int], budget: float) -> list[dict[str, Any]]:
             ms = in_turn(
                 {
                     "matching": lambda p=probabilities, g=label: betti_matching(p, g),
+                    "bound": step(MatchingOnly.apply, logits, target),
                     "term": step(alone, logits, target),
                     "with_dice": step(with_base, logits, target),
+                    **({"cpp_matching": lambda p=probabilities, g=label: cpp_matching(cpp, p, g)} if cpp else {}),
                 },
                 budget,
             )
-            line = {"kind": kind, "size": size, **ms, "ratio": ms["term"] / ms["matching"]}
+            ratios = {f"{name}_ratio": ms[name] / ms["matching"] for name in ("bound", "term")}
+            line = {"kind": kind, "size": size, **ms, **ratios}
             print(
-                f"{kind:>9}{size:>9}{ms['matching']:>10.2f}{ms['term']:>10.2f}{line['ratio']:>8.2f}"
-                f"{ms['with_dice']:>10.2f}",
+                f"{kind:>9}{size:>9}{ms['matching']:>10.2f}{ms['bound']:>10.2f}{ratios['bound_ratio']:>8.2f}"
+                f"{ms['term']:>10.2f}{ratios['term_ratio']:>8.2f}{ms['with_dice']:>10.2f}"
+                + (f"{ms['cpp_matching']:>14.2f}" if cpp else ""),
                 flush=True,
             )
             lines.append(line)
     return lines
+
+
+def plain_ce_dice(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy + Dice of all classes and images, without checks and ignored pixels."""
+    probabilities = logits.softmax(1)
+    classes = torch.zeros_like(probabilities).scatter_(1, target.unsqueeze(1), 1.0)
+    overlap, area = (probabilities * classes).sum((2, 3)), classes.sum((2, 3))
+    dice = (2 * overlap + 1e-5) / (probabilities.sum((2, 3)) + area + 1e-5)
+    return F.cross_entropy(logits, target) + 1 - dice.mean()
+
+
+def ce_dice_line(budget: float) -> dict[str, float]:
+    """Time CE + Dice and its public forms at batch 2, two classes, 256²."""
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 2, 256, 256, generator=random).requires_grad_()
+    target = torch.randint(0, 2, (2, 256, 256), generator=random)
+    dice = {"name": "dice", "background": True, "absent": "count", "per_image": True, "smooth": 1e-5}
+    ours, monai = CrossEntropyDiceLoss(dice=dice), DiceCELoss(to_onehot_y=True, softmax=True)
+    forms = {"ours": ours, "plain": plain_ce_dice, "monai": lambda x, y: monai(x, y.unsqueeze(1))}
+    values = [float(form(logits, target).detach()) for form in forms.values()]
+    if not all(math.isclose(value, values[0], rel_tol=1e-5) for value in values):
+        raise RuntimeError(f"the forms of CE + Dice differ: {values}")
+    ms = in_turn({name: step(form, logits, target) for name, form in forms.items()}, budget)
+    print(
+        f"CE + Dice: ours {ms['ours']:.2f}, plain form {ms['plain']:.2f} ({ms['plain'] / ms['ours']:.2f}×), MONAI "
+        f"{ms['monai']:.2f} ({ms['monai'] / ms['ours']:.2f}×)",
+        flush=True,
+    )
+    return ms
 
 
 def published_cldice(logits: Tensor, classes: Tensor, iterations: int) -> Tensor:
@@ -198,15 +256,17 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"compilation, or loading from the cache: {warmup():.1f} s", file=sys.stderr)
     print("Betti matching loss, one pair, two channels: milliseconds")
-    print(f"{'kind':>9}{'size':>9}{'matching':>10}{'term':>10}{'ratio':>8}{'+ Dice':>10}")
+    head = f"{'kind':>9}{'size':>9}{'matching':>10}{'bound':>10}{'ratio':>8}{'term':>10}{'ratio':>8}{'+ Dice':>10}"
+    print(head + (f"{'C++ matching':>14}" if cpp_reference() else ""))
     betti = betti_lines(options.sizes, options.budget)
     print("Batch 2, two channels, 256²: milliseconds")
+    ce_dice = ce_dice_line(options.budget)
     cldice = cldice_lines(options.budget)
     print("Every loss with TopoMortar's settings, batch 2, two channels, 256²: milliseconds")
     print(f"{'loss':>16}{'least':>10}{'median':>10}{'public':>10}")
     every = every_loss(options.budget)
     if options.json:
-        print(json.dumps({"betti_matching": betti, "cldice": cldice, "losses": every}))
+        print(json.dumps({"betti_matching": betti, "ce_dice": ce_dice, "cldice": cldice, "losses": every}))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 Run it with ``python benchmarks/topology.py`` (``--help`` for the options). It needs gudhi, which is part of the test
 extra. Times are CPU time, the median over repetitions, after compilation; only the lines on threads use the clock on
-the wall, and mean something on an idle machine only.
+the wall, and mean something on an idle machine only. As many processes as threads match the same pairs: they share
+nothing but the machine, so what they gain is the limit of threads.
 
 gudhi's time is that of the persistence of one image; it has no matching. The C++ reference (nstucki/Betti-Matching-3D)
 is timed if its Python module ``betti_matching`` can be imported, that is, if you have built it; else there is no C++
@@ -13,13 +14,16 @@ machine's speed, all are timed in turn.
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
+import multiprocessing
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import gudhi
@@ -111,21 +115,51 @@ def growth(lines: list[dict[str, object]]) -> dict[str, float]:
     return exponents
 
 
-def measure_threads(size: int, most: int) -> dict[str, dict[int, float]]:
-    """Return pairs per second by number of threads, on the wall clock."""
-    speeds: dict[str, dict[int, float]] = {}
-    for kind in KINDS:
-        pred, gt = pair(kind, size)
-        count = max(2 * most, int(600 / cpu_ms(lambda p=pred, g=gt: betti_matching(p, g))))
-        speeds[kind] = {}
-        for threads in range(1, most + 1):
-            best = 0.0
-            for _ in range(4):  # the first one warms up the threads' memory
-                start = time.perf_counter()
-                betti_matching_batch([pred] * count, [gt] * count, threads=threads)
-                best = max(best, count / (time.perf_counter() - start))
-            speeds[kind][threads] = best
-    return speeds
+@functools.cache
+def copies(kind: str, size: int, count: int) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
+    """Return predictions and labels: copies of a pair, each in memory of its own."""
+    pred, gt = pair(kind, size)
+    return [pred.copy() for _ in range(count)], [gt.copy() for _ in range(count)]
+
+
+def match_copies(kind: str, size: int, count: int, threads: int = 1) -> None:
+    """Match `copies`; called in processes, too."""
+    betti_matching_batch(*copies(kind, size, count), threads=threads)
+
+
+def gains(kind: str, size: int, number: int, rounds: int = 5) -> dict[str, float]:
+    """Return the speed-up by threads and by processes, on the wall clock: medians over rounds of all in turn."""
+    pred, gt = pair(kind, size)
+    each = max(2, int(150 / cpu_ms(lambda: betti_matching(pred, gt))))
+    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn")) as pool:
+        ways: dict[str, Callable[[], object]] = {
+            "one": lambda: match_copies(kind, size, number * each),
+            "threads": lambda: match_copies(kind, size, number * each, number),
+            "processes": lambda: list(pool.map(match_copies, [kind] * number, [size] * number, [each] * number)),
+        }
+        seconds = [{name: wall_seconds(way) for name, way in ways.items()} for _ in range(rounds + 1)][1:]
+    return {name: statistics.median(turn["one"] / turn[name] for turn in seconds) for name in ("threads", "processes")}
+
+
+def measure_threads(sizes: list[int], most: int) -> list[dict[str, Any]]:
+    """Return the speed-up of ``most`` threads and processes for each kind and size."""
+    lines: list[dict[str, Any]] = []
+    for size in sizes:
+        for kind in KINDS:
+            gain = gains(kind, size, most)
+            print(
+                f"{kind}, {size}²: {most} threads {gain['threads']:.2f}×, {most} processes {gain['processes']:.2f}×",
+                flush=True,
+            )
+            lines.append({"kind": kind, "size": size, "number": most, **gain})
+    return lines
+
+
+def wall_seconds(function: Callable[[], object]) -> float:
+    """Return the seconds of one call on the wall clock."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
 
 
 def _print_line(line: dict[str, object]) -> None:
@@ -138,7 +172,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 128, 256, 512, 1024], metavar="N")
     parser.add_argument("--budget", type=float, default=4.0, help="seconds per line of the table")
-    parser.add_argument("--threads", type=int, default=min(4, os.cpu_count() or 1), help="most threads to try")
+    parser.add_argument(
+        "--threads", type=int, default=min(4, os.cpu_count() or 1), help="number of threads and processes"
+    )
+    parser.add_argument("--thread-sizes", type=int, nargs="+", default=[256, 512], metavar="N", help="for threads")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end")
     options = parser.parse_args()
 
@@ -151,10 +188,7 @@ def main() -> None:
     exponents = growth(lines)
     for kind, exponent in exponents.items():
         print(f"growth, {kind}: time ~ pixels^{exponent:.2f} from 256² on")
-    speeds = measure_threads(512, options.threads)
-    for kind, by_threads in speeds.items():
-        text = ", ".join(f"{n}: {speed:.1f} ({speed / by_threads[1]:.2f}×)" for n, speed in by_threads.items())
-        print(f"pairs per second at 512², {kind}, by threads: {text}")
+    speeds = measure_threads(options.thread_sizes, options.threads) if options.threads > 1 else []
     if options.json:
         print(json.dumps({"speed": lines, "growth": exponents, "threads": speeds}))
 

@@ -20,7 +20,7 @@ from wsss.errors import InvalidInput
 from wsss.losses import build
 from wsss.losses.base import is_soft, prepared
 from wsss.losses.catalogue import LOSSES
-from wsss.losses.targets import OnlyBackground, check_indices
+from wsss.losses.targets import OnlyBackground, check_indices, checked_once, has_ignored
 
 EVERY = pytest.mark.parametrize("keys", every_config(), ids=label)
 NAMES = pytest.mark.parametrize("name", sorted(LOSSES))
@@ -184,6 +184,20 @@ def test_a_warning_for_masks_of_0_and_255_once_per_call(name: str) -> None:
             loss(torch.zeros(1, 2, 16, 16), target)
         (warning,) = [one for one in caught if issubclass(one.category, OnlyBackground)]
         assert warning.filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("values", "ignored"), [([0, 1, 1], False), ([0, 255, 1], True), ([255, 255], True), ([], False)]
+)
+def test_search_for_ignored_pixels(values: list[int], ignored: bool) -> None:
+    target = torch.tensor(values, dtype=torch.int64).view(1, 1, -1)
+    assert check_indices(target, 2) == has_ignored(target) == ignored
+    with checked_once():
+        for _ in range(2):
+            assert check_indices(target, 2) == has_ignored(target) == ignored
+        if values:
+            target[..., 0] = 255  # a new version
+            assert check_indices(target, 2) and has_ignored(target)
 
 
 @pytest.mark.parametrize("values", [(0, 0), (255, 255), (0, 1), (1, 255)])

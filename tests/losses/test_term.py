@@ -33,6 +33,16 @@ def test_sum_of_base_and_term(name: str) -> None:
     assert alone.item() > 0
 
 
+@pytest.mark.parametrize("name", ["betti_matching", "topoloss"])
+def test_a_term_of_the_processor_follows_the_base_loss(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, order = build(name), []
+    for one, method in ((loss, "term"), (loss.base, "forward")):
+        original = getattr(one, method)
+        monkeypatch.setattr(one, method, lambda *args, f=original, m=method: order.append(m) or f(*args))
+    loss(*case())
+    assert order == ["forward", "term"]  # a GPU computes the base loss meanwhile
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("active_from", "first"), [(0, 0), (4, 4), (0.7, 7), (20, 10), (0.55, 6)])
 def test_the_term_counts_from_a_step_on(name: str, active_from: float, first: int) -> None:

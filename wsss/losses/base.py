@@ -30,7 +30,7 @@ from wsss.losses.catalogue import loss_class
 from wsss.losses.config import InputForm
 from wsss.losses.conversion import converted
 from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
-from wsss.losses.targets import check_indices, checked_once
+from wsss.losses.targets import check_indices, checked_once, has_ignored
 from wsss.validation import Settings, validate
 
 
@@ -164,6 +164,17 @@ def labelled(target: Tensor) -> Tensor:
     return target.sum(1) > 0.5 if is_soft(target) else target != IGNORE
 
 
+def labelled_mask(target: Tensor) -> Tensor | None:
+    """Return the `labelled` pixels, or ``None`` if no pixel is ignored, which saves passes over all pixels.
+
+    The mask of an empty target is empty.
+    """
+    if not is_soft(target):
+        return labelled(target) if has_ignored(target) or not target.numel() else None
+    mask = labelled(target)
+    return None if mask.numel() and mask.all() else mask
+
+
 def is_soft(target: Tensor) -> bool:
     """Return whether a target holds probabilities ``(B, C, H, W)`` rather than class indices."""
     return target.ndim == 4 and target.is_floating_point()
@@ -224,11 +235,8 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     else:
         target = target if target.dtype == torch.int64 else target.long()
         check_indices(target, logits.shape[1])
-    return _without_ignored(logits, labelled(target)), target
-
-
-def _without_ignored(logits: Tensor, mask: Tensor) -> Tensor:
-    return logits if mask.all() else torch.where(mask.unsqueeze(1), logits, 0.0)
+    mask = labelled_mask(target)
+    return (logits if mask is None else torch.where(mask.unsqueeze(1), logits, 0.0)), target
 
 
 def zero_loss(logits: Tensor) -> Tensor:

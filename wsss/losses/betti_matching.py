@@ -17,9 +17,11 @@ from torch import Tensor
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss, zero_loss
 from wsss.losses.config import BettiMatchingConfig
-from wsss.losses.sparse import Slopes, sparse_loss
-from wsss.losses.term import LossWithTerm, foreground
-from wsss.topology import LossSlopes, NotFinite, betti_matching_batch, loss_slopes
+from wsss.losses.sparse import ChannelGradient, sparse_loss
+from wsss.losses.targets import has_ignored
+from wsss.losses.term import LossWithTerm, class_array, foreground
+from wsss.losses.thread_share import thread_count
+from wsss.topology import LossGradient, NotFinite, betti_matching_batch, loss_gradient
 
 
 class BettiMatchingLoss(LossWithTerm):
@@ -52,6 +54,7 @@ class BettiMatchingLoss(LossWithTerm):
         True
     """
 
+    on_processor = True
     config_type = BettiMatchingConfig
     config: BettiMatchingConfig
 
@@ -61,10 +64,10 @@ class BettiMatchingLoss(LossWithTerm):
         if not pairs.windows:
             return zero_loss(logits)
         try:
-            loss, slopes = _match(pairs, self.config, logits.shape[3])
+            loss, gradients = _match(pairs, self.config, logits.shape[3])
         except NotFinite:
             return nan_loss(logits)
-        return sparse_loss(logits, loss, slopes, pairs.scale)
+        return sparse_loss(logits, loss, gradients, pairs.scale)
 
 
 _buffers = threading.local()
@@ -110,8 +113,8 @@ class _Pairs:
 def _pairs(probabilities: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pairs:
     """Cut out the windows to match, of images with a labelled pixel."""
     first = 0 if config.background else 1
-    predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy()
-    complete = classes.max() < IGNORE
+    complete = not has_ignored(target)
+    predictions, classes = probabilities.cpu().numpy(), class_array(target)
     if not complete:
         predictions = predictions * (classes != IGNORE)[:, None]
     height, width = classes.shape[1:]
@@ -149,28 +152,28 @@ def _starts(length: int, config: BettiMatchingConfig) -> tuple[list[int], int]:
     return starts, config.crop
 
 
-def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[float, list[Slopes]]:
+def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[float, list[ChannelGradient]]:
     """Return the sum of the losses of all pairs, and its derivatives; ``width`` is that of the images."""
     loss = 0.0
-    slopes: list[Slopes] = []
+    gradients: list[ChannelGradient] = []
     for filtration in ("superlevel", "sublevel") if config.filtration == "bothlevel" else (config.filtration,):
         matchings = betti_matching_batch(
             pairs.predictions,
             pairs.labels,
-            threads=config.threads,
+            threads=thread_count(config.threads),
             filtration=filtration,
             frame=config.frame,
             essential=config.essential,
         )
         for window, matching in zip(pairs.windows, matchings, strict=True):
-            part = loss_slopes(matching, config.dimension_weights)
+            part = loss_gradient(matching, config.dimension_weights)
             loss += part.loss
-            slopes.append(_in_image(part, window, matching.pred.columns, width))
-    return loss, slopes
+            gradients.append(_in_image(part, window, matching.pred.columns, width))
+    return loss, gradients
 
 
-def _in_image(part: LossSlopes, window: _Window, columns: int, width: int) -> Slopes:
+def _in_image(part: LossGradient, window: _Window, columns: int, width: int) -> ChannelGradient:
     """Convert pixel indices of a window with ``columns`` to those of its image of width ``width``."""
     cells = part.cells if columns == width else part.cells // columns * width + part.cells % columns
     start = window.top * width + window.left
-    return Slopes(window.image, window.channel, cells + start, part.values, part.slopes)
+    return ChannelGradient(window.image, window.channel, cells + start, part.values, part.gradient)

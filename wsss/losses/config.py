@@ -148,7 +148,9 @@ class BettiMatchingConfig(TermConfig):
     )
     stride: int | None = Field(default=None, ge=1, description="step between windows; null: their side")
     threads: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="number of pairs matched in parallel; null: one per processor"
+        default=None,
+        ge=1,
+        description="number of pairs matched in parallel; null: one per core, shared by the processes of a training",
     )
 
     @model_validator(mode="after")
@@ -209,7 +211,9 @@ class TopoLossConfig(TermConfig):
         default=0.03, ge=0, lt=1, description="maximum persistence of spurious features that are not penalised"
     )
     threads: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="number of images processed in parallel; null: one per processor"
+        default=None,
+        ge=1,
+        description="number of images processed in parallel; null: one per core, shared by the processes of a training",
     )
 
 
@@ -240,7 +244,9 @@ class TopoConfig(WeightedTermConfig):
         default=5.0, gt=0, description="distance in pixels that a logit difference of 1 stands for"
     )
     threads: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="number of images processed in parallel; null: one per processor"
+        default=None,
+        ge=1,
+        description="number of images processed in parallel; null: one per core, shared by the processes of a training",
     )
 
     @model_validator(mode="after")
@@ -285,5 +291,7 @@ class WarpingConfig(TermConfig):
         default="all", description="divisor of the cross-entropy: the number of all pixels or of critical pixels"
     )
     threads: Annotated[int | None, NotInIdentity()] = Field(
-        default=None, ge=1, description="number of masks warped in parallel; null: one per processor"
+        default=None,
+        ge=1,
+        description="number of masks warped in parallel; null: one per core, shared by the processes of a training",
     )

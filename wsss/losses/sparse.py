@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Slopes:
+class ChannelGradient:
     """Derivatives of a loss with respect to the probabilities of one class at ``n`` pixels of one image.
 
     Args:
@@ -31,7 +31,7 @@ class Slopes:
     values: NDArray[np.float64]
 
 
-def sparse_loss(logits: Tensor, loss: float, slopes: Sequence[Slopes], scale: float) -> Tensor:
+def sparse_loss(logits: Tensor, loss: float, gradients: Sequence[ChannelGradient], scale: float) -> Tensor:
     """Return the scalar ``scale · loss`` with its gradient with respect to the logits ``(B, C, H, W)``.
 
     Only first derivatives exist: a second backward pass (``create_graph=True``) raises `NotImplementedError`.
@@ -39,18 +39,18 @@ def sparse_loss(logits: Tensor, loss: float, slopes: Sequence[Slopes], scale: fl
     Args:
         logits: their softmax over channels gives the probabilities.
         loss: a function of these probabilities.
-        slopes: all its non-zero derivatives.
+        gradients: all its non-zero derivatives.
         scale: factor of the value and the gradient.
     """
-    value: Tensor = _SparseLoss.apply(logits, loss * scale, slopes, scale)
+    value: Tensor = _SparseLoss.apply(logits, loss * scale, gradients, scale)
     return value
 
 
 class _SparseLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, value: float, slopes: Sequence[Slopes], scale: float) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, value: float, gradients: Sequence[ChannelGradient], scale: float) -> Tensor:
         ctx.save_for_backward(logits)
-        where, values = _by_logits(logits, slopes)
+        where, values = _by_logits(logits, gradients)
         ctx.shape = logits.shape
         ctx.where, ctx.values = torch.from_numpy(where).to(logits.device), torch.from_numpy(values * scale).to(logits)
         return logits.new_full((), value)
@@ -80,7 +80,7 @@ class _NoSecondDerivative(torch.autograd.Function):
         )
 
 
-def _by_logits(logits: Tensor, slopes: Sequence[Slopes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _by_logits(logits: Tensor, gradients: Sequence[ChannelGradient]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Apply the chain rule of softmax: ``∂p_c / ∂x_k = p_c (δ_ck − p_k)``.
 
     Returns:
@@ -88,7 +88,7 @@ def _by_logits(logits: Tensor, slopes: Sequence[Slopes]) -> tuple[NDArray[np.int
     """
     channels, size = logits.shape[1], logits.shape[2] * logits.shape[3]
     where, values = [np.zeros(0, np.int64)], [np.zeros(0)]
-    for part in slopes:
+    for part in gradients:
         own = part.values * part.probabilities
         start = part.image * channels * size + part.pixels
         if channels == 2:

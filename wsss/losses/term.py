@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.losses.base import Loss, build_loss, hard, nan_loss, prepared, zero_loss
@@ -20,8 +23,13 @@ class LossWithTerm(Loss):
 
     For probabilities as target, the term uses the most probable classes, since topology is a property of masks; the
     base loss gets the probabilities if it accepts them.
+
+    Attributes:
+        on_processor: whether the term is computed outside torch; then it follows the base loss, which a GPU computes
+            at the same time. The order of the others is kept, since it is the order in which gradients are added up.
     """
 
+    on_processor: ClassVar[bool] = False
     config_type: ClassVar[type[Settings]] = WeightedTermConfig
     config: WeightedTermConfig
     takes_soft = True
@@ -48,16 +56,20 @@ class LossWithTerm(Loss):
         logits, target = prepared(logits, target)
         if not target.numel():
             return zero_loss(logits)
-        base_weight, alpha = self.config.base_weight, self.config.alpha
-        parts: list[Tensor] = []
-        labels = hard(target)
-        if self.active and alpha:
-            parts.append(alpha * self.term(logits, labels))
-        if base_weight:
-            parts.append(base_weight * self.base(logits, target if self.base.takes_soft else labels))
-        elif logits.detach().softmax(1).isnan().any():
+        if not self.config.base_weight and _gives_nan(logits.detach()):
             return nan_loss(logits)  # a term does not read every pixel, a base loss does
-        return sum(parts, zero_loss(logits))
+        order = (self._weighted_base, self._weighted_term)
+        parts = [part(logits, target) for part in (order if self.on_processor else order[::-1])]
+        present = [part for part in parts if part is not None]
+        return sum(present[1:], present[0]) if present else zero_loss(logits)
+
+    def _weighted_base(self, logits: Tensor, target: Tensor) -> Tensor | None:
+        weight = self.config.base_weight
+        return weight * self.base(logits, target if self.base.takes_soft else hard(target)) if weight else None
+
+    def _weighted_term(self, logits: Tensor, target: Tensor) -> Tensor | None:
+        alpha = self.config.alpha
+        return alpha * self.term(logits, hard(target)) if self.active and alpha else None
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the term of logits ``(B, C, H, W)`` (float32 or float64, C ≥ 2) and target ``(B, H, W)``.
@@ -65,6 +77,16 @@ class LossWithTerm(Loss):
         A scalar ≥ 0, connected to the logits; 0 if all pixels are ignored.
         """
         raise NotImplementedError
+
+
+def _gives_nan(logits: Tensor) -> bool:
+    """Return whether a softmax probability of logits ``(B, C, H, W)`` is NaN; none is if their sum is finite."""
+    return not math.isfinite(float(logits.sum())) and bool(logits.softmax(1).isnan().any())
+
+
+def class_array(target: Tensor) -> NDArray[np.integer]:
+    """Return class indices ``(B, H, W)`` in main memory; from a GPU as uint8, an eighth of the transfer."""
+    return (target if target.device.type == "cpu" else target.to(torch.uint8).cpu()).numpy()
 
 
 def foreground(logits: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from wsss.losses.base import Loss, labelled, zero_loss
 from wsss.losses.config import TopoConfig
 from wsss.losses.distances import signed_distances
 from wsss.losses.term import LossWithTerm, log_odds, one_hot
+from wsss.losses.thread_share import thread_count
 from wsss.topology import critical_pixels
 from wsss.topology.threads import in_threads
 
@@ -76,7 +77,7 @@ class TopoWindowLoss(LossWithTerm):
                 keep_gaps=config.gaps == "keep",
             ),
             pairs,
-            config.threads,
+            thread_count(config.threads),
         )
         between, within = (
             torch.from_numpy(np.stack(maps)).view(outside.shape).to(outside) * mask

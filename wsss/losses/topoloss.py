@@ -9,8 +9,9 @@ from torch import Tensor
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss
 from wsss.losses.config import TopoLossConfig
-from wsss.losses.sparse import Slopes, sparse_loss
-from wsss.losses.term import LossWithTerm, foreground
+from wsss.losses.sparse import ChannelGradient, sparse_loss
+from wsss.losses.term import LossWithTerm, class_array, foreground
+from wsss.losses.thread_share import thread_count
 from wsss.topology import Intervals, NotFinite, barcode
 from wsss.topology.threads import in_threads
 
@@ -42,31 +43,34 @@ class TopoLoss(LossWithTerm):
         True
     """
 
+    on_processor = True
     config_type = TopoLossConfig
     config: TopoLossConfig
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance of diagrams; see `LossWithTerm.term`."""
         probabilities = foreground(logits.detach())
-        predictions, classes = probabilities.cpu().numpy(), target.cpu().numpy()
+        predictions, classes = probabilities.cpu().numpy(), class_array(target)
         if classes.max() == IGNORE:
             predictions = predictions * (classes != IGNORE)[:, None]
         masks = [(image, channel) for image in range(len(classes)) for channel in range(predictions.shape[1])]
         try:
-            results = in_threads(lambda mask: self._image(predictions, classes, *mask), masks, self.config.threads)
+            results = in_threads(
+                lambda mask: self._image(predictions, classes, *mask), masks, thread_count(self.config.threads)
+            )
         except NotFinite:
             return nan_loss(logits)
         total = sum(loss for loss, _ in results)
-        return sparse_loss(logits, total, [slopes for _, slopes in results], 1 / predictions.size)
+        return sparse_loss(logits, total, [gradient for _, gradient in results], 1 / predictions.size)
 
     def _image(
         self, predictions: NDArray[np.floating], classes: NDArray[np.integer], image: int, channel: int
-    ) -> tuple[float, Slopes]:
+    ) -> tuple[float, ChannelGradient]:
         """Return the sum over the patches of one image for one class, and its derivatives."""
         prediction, label = predictions[image, channel], classes[image] == channel + 1
         (height, width), side = label.shape, self.config.patch
         total = 0.0
-        pixels, slopes = [np.zeros(0, np.int64)], [np.zeros(0)]
+        pixels, derivatives = [np.zeros(0, np.int64)], [np.zeros(0)]
         for top in range(0, height, side):
             for left in range(0, width, side):
                 cut = np.s_[top : top + side, left : left + side]
@@ -76,10 +80,10 @@ class TopoLoss(LossWithTerm):
                 total += distance
                 rows, columns = np.divmod(cells, min(side, width - left))
                 pixels.append((top + rows) * width + left + columns)
-                slopes.append(values)
+                derivatives.append(values)
         at = np.concatenate(pixels)
         values = prediction.ravel()[at].astype(np.float64)
-        return total, Slopes(image, channel + 1, at, values, np.concatenate(slopes))
+        return total, ChannelGradient(image, channel + 1, at, values, np.concatenate(derivatives))
 
     def _patch(
         self, prediction: NDArray[np.floating], label: NDArray[np.bool_]
@@ -88,14 +92,14 @@ class TopoLoss(LossWithTerm):
         frame = self.config.frame
         predicted, true = barcode(prediction, frame=frame), barcode(label, frame=frame)
         total = 0.0
-        cells, slopes = [np.zeros(0, np.int64)], [np.zeros(0)]
+        cells, derivatives = [np.zeros(0, np.int64)], [np.zeros(0)]
         dimensions = ((predicted.dim0, true.dim0), (predicted.dim1, true.dim1))
         for weight, (intervals, expected) in zip(self.config.dimension_weights, dimensions, strict=True):
             distance, by_births, by_deaths = diagram_distance(intervals, len(expected), self.config.min_persistence)
             total += weight * distance
             cells += [intervals.birth_cells, intervals.death_cells]
-            slopes += [weight * by_births, weight * by_deaths]
-        at, values = np.concatenate(cells), np.concatenate(slopes)
+            derivatives += [weight * by_births, weight * by_deaths]
+        at, values = np.concatenate(cells), np.concatenate(derivatives)
         used = (values != 0) & (at >= 0)  # a frame of zeros causes deaths without a pixel
         return total, at[used], values[used]
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from wsss.losses.base import labelled, zero_loss
 from wsss.losses.config import WarpingConfig
 from wsss.losses.term import LossWithTerm
+from wsss.losses.thread_share import thread_count
 from wsss.topology import warping_error_mask
 from wsss.topology.threads import in_threads
 
@@ -71,7 +72,9 @@ class WarpingLoss(LossWithTerm):
         critical = np.zeros(target.shape, bool)
         connectivity = self.config.connectivity
         masks = in_threads(
-            lambda pair: warping_error_mask(pair[1], pair[2], connectivity=connectivity), pairs, self.config.threads
+            lambda pair: warping_error_mask(pair[1], pair[2], connectivity=connectivity),
+            pairs,
+            thread_count(self.config.threads),
         )
         for (image, _, _), mask in zip(pairs, masks, strict=True):
             critical[image] |= mask

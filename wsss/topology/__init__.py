@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from wsss.topology.distance import distance_transform
     from wsss.topology.kernels.image_keys import NotFinite
     from wsss.topology.malis import CriticalPixels, critical_pixels
+    from wsss.topology.matching_gradient import LossGradient, loss_gradient
     from wsss.topology.persistence import barcode, betti_matching, betti_matching_batch
     from wsss.topology.precompile import warmup
     from wsss.topology.results import Barcode, BettiMatching, DimensionMatching, Intervals
     from wsss.topology.skeletons import skeleton
-    from wsss.topology.slopes import LossSlopes, loss_slopes
     from wsss.topology.warping import warp, warping_error_mask
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "CriticalPixels",
     "DimensionMatching",
     "Intervals",
-    "LossSlopes",
+    "LossGradient",
     "NotFinite",
     "barcode",
     "betti_matching",
@@ -37,7 +37,7 @@ __all__ = [
     "critical_pixels",
     "distance_transform",
     "local_betti_error",
-    "loss_slopes",
+    "loss_gradient",
     "skeleton",
     "warmup",
     "warp",
@@ -49,11 +49,11 @@ _MODULES = {
     "distance": ("distance_transform",),
     "kernels.image_keys": ("NotFinite",),
     "malis": ("CriticalPixels", "critical_pixels"),
+    "matching_gradient": ("LossGradient", "loss_gradient"),
     "persistence": ("barcode", "betti_matching", "betti_matching_batch"),
     "precompile": ("warmup",),
     "results": ("Barcode", "BettiMatching", "DimensionMatching", "Intervals"),
     "skeletons": ("skeleton",),
-    "slopes": ("LossSlopes", "loss_slopes"),
     "warping": ("warp", "warping_error_mask"),
 }
 

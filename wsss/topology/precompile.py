@@ -8,8 +8,8 @@ import numpy as np
 
 from wsss.topology.betti import betti_numbers
 from wsss.topology.malis import critical_pixels
+from wsss.topology.matching_gradient import loss_gradient
 from wsss.topology.persistence import barcode, betti_matching
-from wsss.topology.slopes import loss_slopes
 from wsss.topology.warping import warping_error_mask
 
 
@@ -27,7 +27,7 @@ def warmup() -> float:
     exact = np.arange(12, dtype=np.float64).reshape(3, 4)
     for image in (exact > 5, exact.astype(np.float32), exact, exact / 3):  # only the last has int64 keys
         barcode(image, frame="own-max")
-        loss_slopes(betti_matching(image, image, frame="own-max"))
+        loss_gradient(betti_matching(image, image, frame="own-max"))
     betti_numbers(exact > 5)
     critical_pixels(exact, exact)
     warping_error_mask(exact > 5, exact > 3)  # also compiles distances

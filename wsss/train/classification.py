@@ -107,11 +107,11 @@ def soft_margin(logits: Tensor, labels: Tensor) -> Tensor:
         logits: ``(B, K)``.
         labels: ``(B, K)`` in [0, 1], or NaN for unknown.
     """
-    known = ~labels.isnan()
-    if bool(known.all()):
-        return F.multilabel_soft_margin_loss(logits, labels)
-    each = F.binary_cross_entropy_with_logits(logits, labels.nan_to_num(0.0), reduction="none")
-    return (each * known).sum() / known.sum().clamp(min=1)
+    known, targets = ~labels.isnan(), labels.nan_to_num(0.0)
+    each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    over_known = (each * known).sum() / known.sum().clamp(min=1)
+    # No branch on a value, which would have to be fetched from the device.
+    return torch.where(known.all(), F.multilabel_soft_margin_loss(logits, targets), over_known)
 
 
 @torch.no_grad()
@@ -134,5 +134,5 @@ def score_classifier(
         factor = size / math.sqrt(image.shape[0] * image.shape[1])
         height, width = (max(1, round(side * factor)) for side in image.shape[:2])
         pixels = torch.from_numpy(resize(image, (height, width))).permute(2, 0, 1)[None]
-        rows.append(model(pixels.to(device))[0].sigmoid().cpu().numpy())
-    return multilabel_scores(np.stack(rows), labels)
+        rows.append(model(pixels.to(device))[0].sigmoid())  # fetched at the end: the next image is read meanwhile
+    return multilabel_scores(torch.stack(rows).cpu().numpy(), labels)

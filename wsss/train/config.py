@@ -73,6 +73,10 @@ class TrainConfig(Settings):
     checkpoint_steps: Annotated[int | None, NotInIdentity()] = Field(
         default=None, ge=1, description="also write a checkpoint every N steps"
     )
+    cudnn_benchmark: Annotated[bool, NotInIdentity()] = Field(
+        default=False,
+        description="on a GPU, let cuDNN measure which algorithm is fastest; the last digits of results then vary",
+    )
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=1024, ge=0, description="memory for decoded images in MiB; 0: no cache"
     )

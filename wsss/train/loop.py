@@ -27,6 +27,7 @@ from wsss.train.history import Scalars, write_history
 from wsss.train.optim import build_optimiser, build_schedule
 from wsss.train.runtime import deterministic, seed_all
 from wsss.train.sample_order import Plan, derive_seed
+from wsss.train.step_losses import StepLosses, steps_between_fetches
 from wsss.train.training_job import Batch, Job, RunContext
 from wsss.train.workers import begin_worker
 
@@ -62,7 +63,7 @@ def fit(job: Job, config: TrainConfig, run: RunContext) -> list[dict[str, float]
         run.ranks.size,
         total=config.steps,
     )
-    with deterministic(run.device, run.seed), retained_memory():
+    with deterministic(run.device, run.seed, benchmark=config.cudnn_benchmark), retained_memory():
         return _Loop(job, config, run, plan).run()
 
 
@@ -82,6 +83,7 @@ class _Loop:
         self.path = run.out / CHECKPOINT
         self.progress = load_checkpoint(self.path, self.training, run.log)
         self.leader = run.ranks.rank == 0
+        self.fetch_every, self.losses = steps_between_fetches(run.device), StepLosses()
 
     def run(self) -> list[dict[str, float]]:
         """Train to the end; return the history."""
@@ -97,15 +99,16 @@ class _Loop:
         try:
             while progress.step < plan.steps:
                 loss = self._step(batches)
-                progress.loss_sum += loss
                 progress.step += 1
                 rate = float(self.training.schedule.get_last_lr()[0])
-                if scalars:
-                    scalars.write({"loss/step": loss, "lr": rate}, progress.step)
+                self.losses.add(progress.step, loss, rate)
                 ended = progress.step % plan.steps_per_row == 0 or progress.step == plan.steps
+                fetched = ended or self._fetch_due()
+                if fetched:
+                    self._fetch_losses(scalars)
                 if ended:
                     self._end_row(rate, scalars)
-                if ended or self._checkpoint_due(saved):
+                if fetched and (ended or self._checkpoint_due(saved)):
                     if self.leader:
                         save_checkpoint(self.path, self.training, progress)
                     saved = time.monotonic()
@@ -150,8 +153,8 @@ class _Loop:
             pin_memory=self.context.device != "cpu",
         )
 
-    def _step(self, batches: Any) -> float:
-        """Take one optimiser step; return its loss (mean over processes)."""
+    def _step(self, batches: Any) -> Tensor:
+        """Take one optimiser step; return its loss (mean over processes), a scalar on the device."""
         accumulate = self.config.accumulate
         seed_all(derive_seed("step", self.context.seed, self.progress.step, self.context.ranks.rank))
         self.model.train()
@@ -164,8 +167,9 @@ class _Loop:
                 loss = self.job.loss(self.model, batch) / accumulate
                 self.fabric.backward(loss)
             total += loss.detach()
-        value = float(cast("Tensor", self.fabric.all_reduce(total, reduce_op="mean")))
-        self._require_finite(value)
+        loss = cast("Tensor", self.fabric.all_reduce(total, reduce_op="mean"))
+        if self.fetch_every == 1:
+            self._require_finite(float(loss), self.progress.step + 1)
         if self.config.clip_norm is not None:
             self.fabric.clip_gradients(
                 self.model, self.optimiser, max_norm=self.config.clip_norm, error_if_nonfinite=False
@@ -173,15 +177,27 @@ class _Loop:
         self.optimiser.step()
         self.training.schedule.step()
         self.optimiser.zero_grad(set_to_none=True)
-        return value
+        return loss
 
-    def _require_finite(self, loss: float) -> None:
+    def _fetch_due(self) -> bool:
+        """Return whether to fetch losses: in all processes after the same steps, so that all stop if one is NaN."""
+        step, checkpoint_steps = self.progress.step, self.config.checkpoint_steps
+        return step % self.fetch_every == 0 or (checkpoint_steps is not None and step % checkpoint_steps == 0)
+
+    def _fetch_losses(self, scalars: Scalars | None) -> None:
+        """Add up the losses since the last call. No state is validated, saved or published before this check."""
+        for step, loss, rate in self.losses.fetch():
+            self._require_finite(loss, step)
+            self.progress.loss_sum += loss
+            if scalars:
+                scalars.write({"loss/step": loss, "lr": rate}, step)
+
+    def _require_finite(self, loss: float, step: int) -> None:
         if math.isfinite(loss):
             return
-        step = self.progress.step
         raise RunFailed(
-            f"the loss is {loss} at step {step + 1} of {self.plan.steps} "
-            f"(epoch {step // self.plan.steps_per_epoch + 1})",
+            f"the loss is {loss} at step {step} of {self.plan.steps} "
+            f"(epoch {(step - 1) // self.plan.steps_per_epoch + 1})",
             subject=self.job.name,
             hint=f"Lower optimiser.lr (now {self.config.optimiser.lr:g}), set clip_norm (such as 1.0) or "
             "schedule.warmup_steps, or use precision 32-true.",

@@ -26,15 +26,21 @@ def seed_all(seed: int) -> None:
 
 
 @contextmanager
-def deterministic(device: str, seed: int) -> Iterator[None]:
+def deterministic(device: str, seed: int, *, benchmark: bool = False) -> Iterator[None]:
     """Run a block with fixed seeds and deterministic algorithms, and restore all settings afterwards.
 
     Operations without a deterministic algorithm are an error on a CPU, but allowed on a GPU, where bilinear upsampling
     and 2-D cross-entropy have none.
+
+    Args:
+        device: ``"cpu"`` or ``"cuda"``.
+        seed: seed of all random generators.
+        benchmark: whether cuDNN measures which of its deterministic algorithms is fastest; the last digits of results
+            then depend on the measurement.
     """
     python, numeric = random.getstate(), np.random.get_state()
     strict, warn = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    fill, benchmark = deterministic_settings.fill_uninitialized_memory, torch.backends.cudnn.benchmark
+    fill, measured = deterministic_settings.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     cuda = list(range(torch.cuda.device_count())) if device != "cpu" else []
     if device != "cpu":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # required for deterministic cuBLAS
@@ -42,13 +48,13 @@ def deterministic(device: str, seed: int) -> Iterator[None]:
         try:
             torch.use_deterministic_algorithms(True, warn_only=device != "cpu")
             deterministic_settings.fill_uninitialized_memory = False  # slow, and irrelevant to results
-            torch.backends.cudnn.benchmark = False
+            torch.backends.cudnn.benchmark = benchmark
             seed_all(seed)
             yield
         finally:
             torch.use_deterministic_algorithms(strict, warn_only=warn)
             deterministic_settings.fill_uninitialized_memory = fill
-            torch.backends.cudnn.benchmark = benchmark
+            torch.backends.cudnn.benchmark = measured
             random.setstate(python)
             np.random.set_state(numeric)
 

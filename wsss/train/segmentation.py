@@ -58,7 +58,7 @@ class PairExamples:
         raise NotImplementedError
 
     def as_tensor(self, target: Any) -> Tensor:
-        """Return the augmented target in the form that losses expect."""
+        """Return the augmented target: class indices uint8 or probabilities, as `mask_loss` expects."""
         raise NotImplementedError
 
     def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
@@ -70,15 +70,15 @@ class PairExamples:
 
 
 class SegmentationExamples(PairExamples):
-    """Augmented images with their masks: ``(3, S, S)`` uint8 and ``(S, S)`` int64."""
+    """Augmented images with their masks: ``(3, S, S)`` uint8 and ``(S, S)`` uint8."""
 
     def target(self, stored: NDArray[np.uint8]) -> Any:
         """Return the mask ``(H, W)``."""
         return np.ascontiguousarray(stored[..., 0])
 
     def as_tensor(self, target: Any) -> Tensor:
-        """Return ``(S, S)`` int64."""
-        return torch.from_numpy(target.astype(np.int64))
+        """Return ``(S, S)`` uint8; `mask_loss` widens it on the device, after an eighth of the transfer."""
+        return torch.from_numpy(np.ascontiguousarray(target))
 
 
 def mask_loss(loss: Loss, deep_supervision: DeepSupervisionConfig) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
@@ -92,7 +92,9 @@ def mask_loss(loss: Loss, deep_supervision: DeepSupervisionConfig) -> Callable[[
     def compute(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
         images, target = batch
         outputs: Tensor | list[Tensor] = model(images)
-        if not loss.takes_soft:
+        if not target.is_floating_point():
+            target = target.long()
+        elif not loss.takes_soft:
             target = hard(target)
         if isinstance(outputs, Tensor):
             outputs = [outputs]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsss.topology import betti_matching, loss_slopes
+from wsss.topology import betti_matching, loss_gradient
 
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -28,27 +28,27 @@ def test_loss_and_differences(options: dict[str, Any], dimension: int) -> None:
         found = betti_matching(image, gt, **options)
         return (found.dim1 if dimension else found.dim0).loss()
 
-    found = loss_slopes(betti_matching(pred, gt, **options), (1 - dimension, dimension))
+    found = loss_gradient(betti_matching(pred, gt, **options), (1 - dimension, dimension))
     assert found.loss == pytest.approx(loss(pred), rel=1e-12)
     assert (found.cells >= 0).all() and np.array_equal(found.values, pred.ravel()[found.cells])
-    total = np.bincount(found.cells, found.slopes, minlength=pred.size)
+    total = np.bincount(found.cells, found.gradient, minlength=pred.size)
     for cell in range(pred.size):
         moved = pred.copy()
         moved.ravel()[cell] += 1e-6
         assert (loss(moved) - loss(pred)) / 1e-6 == pytest.approx(total[cell], abs=1e-4)
 
 
-def test_a_perfect_prediction_has_no_slope() -> None:
+def test_a_perfect_prediction_has_no_gradient() -> None:
     mask = np.random.default_rng(1).random((9, 9)) > 0.5
-    found = loss_slopes(betti_matching(mask, mask))
-    assert found.loss == 0 and not found.slopes.any()
+    found = loss_gradient(betti_matching(mask, mask))
+    assert found.loss == 0 and not found.gradient.any()
 
 
 def test_dimensions_are_weighted() -> None:
     pred, gt = np.random.default_rng(2).random((2, 9, 9))
     matching = betti_matching(pred, gt, essential="match")
-    found = loss_slopes(matching, (0.3, 0.7))
-    parts = loss_slopes(matching, (1, 0)), loss_slopes(matching, (0, 1))
+    found = loss_gradient(matching, (0.3, 0.7))
+    parts = loss_gradient(matching, (1, 0)), loss_gradient(matching, (0, 1))
     assert found.loss == pytest.approx(0.3 * parts[0].loss + 0.7 * parts[1].loss, rel=1e-12)
-    total, *by_dimension = (np.bincount(part.cells, part.slopes, minlength=81) for part in (found, *parts))
+    total, *by_dimension = (np.bincount(part.cells, part.gradient, minlength=81) for part in (found, *parts))
     np.testing.assert_allclose(total, 0.3 * by_dimension[0] + 0.7 * by_dimension[1], rtol=1e-12)

@@ -11,13 +11,13 @@ from wsss.topology.compiling import call, kernel
 from wsss.topology.results import BettiMatching
 
 
-class LossSlopes(NamedTuple):
+class LossGradient(NamedTuple):
     """A weighted sum of `DimensionMatching.loss`, and its derivatives at ``n`` pixels of the prediction.
 
     Example:
-        >>> from wsss.topology import betti_matching, loss_slopes
-        >>> part = loss_slopes(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]))
-        >>> part.cells.tolist(), part.slopes.round(2).tolist()
+        >>> from wsss.topology import betti_matching, loss_gradient
+        >>> part = loss_gradient(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]))
+        >>> part.cells.tolist(), part.gradient.round(2).tolist()
         ([2, 1], [0.8, -0.8])
     """
 
@@ -26,11 +26,11 @@ class LossSlopes(NamedTuple):
     """``(n,)`` indices into the flattened image, possibly repeated. Values without a pixel are left out."""
     values: NDArray[np.float64]
     """``(n,)`` values of the prediction at these pixels."""
-    slopes: NDArray[np.float64]
+    gradient: NDArray[np.float64]
     """``(n,)`` derivatives; those of repeated pixels add up."""
 
 
-def loss_slopes(matching: BettiMatching, weights: tuple[float, float] = (1, 1)) -> LossSlopes:
+def loss_gradient(matching: BettiMatching, weights: tuple[float, float] = (1, 1)) -> LossGradient:
     """Return ``weights[0] · dim0.loss() + weights[1] · dim1.loss()`` and its derivatives at the prediction's pixels.
 
     Args:
@@ -38,19 +38,19 @@ def loss_slopes(matching: BettiMatching, weights: tuple[float, float] = (1, 1)) 
         weights: weights of components and holes.
 
     Example:
-        >>> from wsss.topology import betti_matching, loss_slopes
-        >>> round(loss_slopes(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]), weights=(0.5, 1)).loss, 2)
+        >>> from wsss.topology import betti_matching, loss_gradient
+        >>> round(loss_gradient(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]), weights=(0.5, 1)).loss, 2)
         0.08
     """
     pred, gt = matching.pred, matching.gt
     options = (float(weights[0]), float(weights[1]), matching.essential_matched)
     own, other = (pred.values, pred.components, pred.cells), (gt.values, gt.components)
-    return LossSlopes(*call(_loss_slopes, "int32", *own, *other, *matching.pairs, *options))
+    return LossGradient(*call(_loss_gradient, "int32", *own, *other, *matching.pairs, *options))
 
 
 @kernel
-def _loss_slopes(values, n0, cells, other_values, other_n0, pairs0, pairs1, weight0, weight1, essential):
-    """Return loss, cells, values and slopes.
+def _loss_gradient(values, n0, cells, other_values, other_n0, pairs0, pairs1, weight0, weight1, essential):
+    """Return loss, cells, values and gradient.
 
     Args:
         values: those of the prediction's barcode, ``n0`` of whose intervals are components; ``other_…``: the label's.
