@@ -246,7 +246,7 @@ def _inspect(ctx: Context[CrfStageConfig]) -> None:
 
 STAGE = Stage(
     name="crf",
-    version=2,
+    version=3,
     config=CrfStageConfig,
     run=run,
     provides="masks",
