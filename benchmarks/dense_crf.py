@@ -1,15 +1,19 @@
-"""Dense CRF: the built-in lattice against pydensecrf, in CPU seconds per photograph.
+"""Dense CRF: the built-in lattice against pydensecrf, in CPU seconds per photograph; one thread against several.
 
     python benchmarks/dense_crf.py IMAGES [--images 50] [--labels 3]
+    python benchmarks/dense_crf.py IMAGES [--images 50] [--labels 3] --threads 2
 
 IMAGES is a folder of photographs. Unary energies are smooth random scores. The engines alternate on every photograph,
-so that other work on the machine affects both. Needs ``pip install '.[pydensecrf]'``.
+and the numbers of threads on every few photographs, so that other work on the machine affects both. The first form
+needs ``pip install '.[pydensecrf]'``.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -30,15 +34,50 @@ def scores(labels: int, size: tuple[int, int], generator: np.random.Generator) -
     return np.clip(np.stack(planes) / 255, 0.01, 1).astype(np.float32)
 
 
+def config_of(values: tuple[float, ...], engine: str) -> CrfConfig:
+    """Return the config with the values of a preset."""
+    return CrfConfig.model_validate({**dict(zip(FIELDS, values, strict=True)), "engine": engine})
+
+
+def compare_threads(paths: Sequence[Path], labels: int, threads: int) -> None:
+    """Print the elapsed time of the lattice with one thread and with several."""
+    print(f"{len(paths)} photographs, {labels} labels, 10 iterations, elapsed time per photograph")
+    print(f"preset     1 thread  {threads} threads  ratio")
+    for name, values in PRESETS.items():
+        config, generator = config_of(values, "lattice"), np.random.default_rng(0)
+        seconds = {1: 0.0, threads: 0.0}
+        for start in range(0, len(paths), 4 * threads):
+            images = [read_image(path) for path in paths[start : start + 4 * threads]]
+            unary = [-np.log(scores(labels, (image.shape[0], image.shape[1]), generator)) for image in images]
+            if start == 0:
+                _marginals(images[0], unary[0], config)  # compiles
+            for count in seconds:
+                with ThreadPoolExecutor(count) as pool:
+                    begin = time.perf_counter()
+                    list(pool.map(_marginals, images, unary, [config] * len(images)))
+                    seconds[count] += time.perf_counter() - begin
+        one, several = (value / len(paths) for value in seconds.values())
+        print(f"{name:10} {one:6.3f} s {several:8.3f} s {one / several:6.2f}×")
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=50)
     parser.add_argument("--labels", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     paths = sorted(path for path in arguments.folder.rglob("*.jpg"))[: arguments.images]
-    print(f"{len(paths)} photographs, {arguments.labels} labels, 10 iterations")
+    if arguments.threads > 1:
+        compare_threads(paths, arguments.labels, arguments.threads)
+    else:
+        compare_engines(paths, arguments.labels)
+
+
+def compare_engines(paths: Sequence[Path], labels: int) -> None:
+    """Print the CPU time of both engines, and how far their results agree."""
+    print(f"{len(paths)} photographs, {labels} labels, 10 iterations")
     print("preset     pydensecrf  lattice  ratio  equal labels  largest and mean difference of marginals")
     for name, values in PRESETS.items():
         generator = np.random.default_rng(0)
@@ -46,10 +85,10 @@ def main() -> None:
         equal, largest, mean, pixels = 0, 0.0, 0.0, 0
         for number, path in enumerate(paths):
             image = read_image(path)
-            unary = -np.log(scores(arguments.labels, (image.shape[0], image.shape[1]), generator))
+            unary = -np.log(scores(labels, (image.shape[0], image.shape[1]), generator))
             marginals = {}
             for engine in seconds:
-                config = CrfConfig.model_validate({**dict(zip(FIELDS, values, strict=True)), "engine": engine})
+                config = config_of(values, engine)
                 if number == 0:
                     _marginals(image, unary, config)  # compiles
                 begin = time.process_time()
@@ -62,7 +101,7 @@ def main() -> None:
             pixels += image.shape[0] * image.shape[1]
         old, new = (value / len(paths) for value in seconds.values())
         row = f"{old:9.3f} s {new:7.3f} s {old / new:5.2f}× {100 * equal / pixels:11.4f} %"
-        print(f"{name:10} {row}   {largest:.0e} {mean / pixels / arguments.labels:.0e}")
+        print(f"{name:10} {row}   {largest:.0e} {mean / pixels / labels:.0e}")
 
 
 if __name__ == "__main__":

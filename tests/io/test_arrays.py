@@ -29,6 +29,14 @@ def test_round_trip_is_deterministic(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
 
 
+@pytest.mark.parametrize("compress", [False, True])
+def test_arrays_are_stored_or_deflated(tmp_path: Path, compress: bool) -> None:
+    path = tmp_path / "a.npz"
+    write_arrays(path, {"zeros": np.zeros((50, 60), np.float16)}, compress=compress)
+    assert (path.stat().st_size < 2 * 50 * 60) == compress
+    assert np.array_equal(read_arrays(path)["zeros"], np.zeros((50, 60)))
+
+
 def test_objects_are_neither_written_nor_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Python objects"):
         write_arrays(tmp_path / "a.npz", {"x": np.array([{}], dtype=object)})

@@ -44,6 +44,7 @@ def write_sweep_counts(path: Path, sweep: SweepCounts) -> None:
             "images": np.asarray(sweep.images, np.str_),
             "counts": sweep.counts,
         },
+        compress=True,
     )
 
 

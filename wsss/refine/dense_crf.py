@@ -142,12 +142,12 @@ def _marginals(image: NDArray[np.uint8], unary: NDArray[np.float32], config: Crf
 
 
 def _with_lattice(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> NDArray[np.float32]:
-    from wsss.refine.lattice.filtering import Filter
+    from wsss.refine.lattice.filtering import Filter, position_filter
     from wsss.refine.lattice.mean_field import infer
 
     filters = []
     if config.gauss_weight:
-        filters.append(Filter(image, config.gauss_sigma, None, config.gauss_weight))
+        filters.append(position_filter(image, config.gauss_sigma, config.gauss_weight))
     if config.bilateral_weight:
         sigmas = config.bilateral_sigma_xy, config.bilateral_sigma_rgb
         filters.append(Filter(image, *sigmas, config.bilateral_weight))

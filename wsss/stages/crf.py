@@ -75,7 +75,8 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     every_class = config.unary == "softmax" and cams is None  # else only the classes of the image
     labels = len(ctx.data.classes) if every_class else min(len(ctx.data.classes), USUAL_LABELS)
-    map_items(ctx, todo, work, "dense CRF", memory=partial(_bytes, labels=labels, config=config))
+    memory = partial(_bytes, labels=labels, config=config)
+    map_items(ctx, todo, work, "dense CRF", memory=memory, threads=config.engine == "lattice")
     ctx.ranks.barrier()
     parts = map_items(ctx, samples, partial(_changed, after=ctx.out), "reading back")
     sizes = [(sample.id, part.size) for sample, part in zip(samples, parts, strict=True)]
@@ -104,7 +105,7 @@ def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
     """Return the estimated memory for an image: an upper bound, since the lattice of noise is the largest."""
     pixels = image_bytes(sample, per_pixel=1)
     working = pixels if config.max_side is None else min(pixels, config.max_side**2)
-    return 20 * pixels + (330 + 20 * labels) * working
+    return 20 * pixels + (440 + 40 * labels) * working
 
 
 def _refine(
@@ -246,7 +247,7 @@ def _inspect(ctx: Context[CrfStageConfig]) -> None:
 
 STAGE = Stage(
     name="crf",
-    version=2,
+    version=3,
     config=CrfStageConfig,
     run=run,
     provides="masks",

@@ -2,7 +2,7 @@
 
 Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
 `wsss.models.blockwise_prediction`), so a 24-megapixel image needs little more memory than a 2-megapixel one.
-``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and (before compression) on disk.
+``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
 """
 
 from __future__ import annotations

@@ -22,15 +22,16 @@ class Budget:
     """Limits the number of workers and of concurrent items to the available memory.
 
     Args:
-        workers: requested number of processes.
+        workers: requested number of workers.
         available: available bytes, ``None`` if unknown.
+        each: memory of an idle worker, 0 for a thread.
     """
 
-    def __init__(self, workers: int, available: int | None) -> None:
+    def __init__(self, workers: int, available: int | None, *, each: int = WORKER_BYTES) -> None:
         self.available = available
         room = None if available is None else int(SHARE * available)
-        self.workers = workers if room is None else max(1, min(workers, room // WORKER_BYTES))
-        self.room = None if room is None else room - self.workers * WORKER_BYTES
+        self.workers = workers if room is None else max(1, min(workers, room // each if each else workers))
+        self.room = None if room is None else room - self.workers * each
 
     def admits(self, running: Sequence[int], following: int) -> bool:
         """Return whether an item of ``following`` bytes fits in the remaining memory; a single item always does."""

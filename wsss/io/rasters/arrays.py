@@ -1,8 +1,7 @@
-"""Arrays in compressed ``.npz`` files without pickle, written deterministically."""
+"""Arrays in ``.npz`` files without pickle, written deterministically."""
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 import zipfile
@@ -15,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim, unreadable
-from wsss.io.files.atomic import write_bytes
+from wsss.io.files.atomic import atomic_open
 from wsss.io.files.contained import open_to_read
 from wsss.io.files.recorded import check_recorded
 
@@ -42,14 +41,21 @@ PART = 1 << 24
 """Bytes read at a time."""
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write named arrays to ``path`` atomically; object arrays, which need pickle, raise a `ValueError`."""
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bool = False) -> None:
+    """Write named arrays to ``path`` atomically; object arrays, which need pickle, raise a `ValueError`.
+
+    Args:
+        path: the file.
+        arrays: name → array.
+        compress: deflate them, as counts, most of which are 0. Maps and probabilities in half precision are stored:
+            deflated, they take 7 to 40 times as long to write, and 20 to 30 % less space.
+    """
     for name, array in arrays.items():
         if array.dtype.hasobject:
             raise ValueError(f"array {name!r} contains Python objects")
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_bytes(path, buffer.getvalue())
+    save = np.savez_compressed if compress else np.savez
+    with atomic_open(path) as file:
+        save(file, allow_pickle=False, **arrays)
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:

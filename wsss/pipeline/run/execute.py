@@ -16,6 +16,7 @@ from wsss.pipeline.plan.run_plan import make_plan
 from wsss.pipeline.plan.step import Choice, Step
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.processes.interrupt import as_interrupt
+from wsss.pipeline.processes.worker_processes import kept_processes
 from wsss.pipeline.run.guard import lock_on_first, scratch_copy
 from wsss.pipeline.run.run_record import RunRecord
 from wsss.pipeline.run.run_steps import Execution
@@ -127,7 +128,8 @@ def run_pipeline(
         record = RunRecord(spec, jobs, session, command)
         execution = Execution(jobs, session, record, outcomes=result.outcomes)
         try:
-            _execute(execution, spec, open_data, choice or Choice())
+            with kept_processes():
+                _execute(execution, spec, open_data, choice or Choice())
         except (KeyboardInterrupt, Exception) as caught:
             result.error = as_interrupt(caught)
             result.status = "interrupted" if isinstance(result.error, KeyboardInterrupt) else "failed"

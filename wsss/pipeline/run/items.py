@@ -78,12 +78,14 @@ def map_items(
     description: str,
     *,
     memory: Callable[[T], int] | None = None,
+    threads: bool = False,
 ) -> list[R]:
     """Return ``work(item)`` for every item, in the order of ``items``.
 
     With several workers, ``work`` runs in spawned processes: it and its results have to be picklable (a function at the
-    top of a module, or a `functools.partial` of one, that returns small values). Results do not depend on the number of
-    workers. If their memory exceeds what is available, fewer items are processed at a time, and the log mentions it.
+    top of a module, or a `functools.partial` of one, that returns small values). Threads share this process: they need
+    no time to start, and suit work that runs mostly outside of Python. Results do not depend on the number of workers.
+    If their memory exceeds what is available, fewer items are processed at a time, and the log mentions it.
 
     Args:
         ctx: context with workers, progress and log.
@@ -91,6 +93,8 @@ def map_items(
         work: called once per item.
         description: text of the progress bar.
         memory: item → estimated peak memory of ``work`` in bytes; called just before the item is submitted.
+        threads: run ``work`` in threads, not processes; after an interrupt or an error, items that have begun are
+            finished.
 
     Raises:
         InvalidInput: ``work`` raised it for some items; all others are finished first, and the message lists the items
@@ -109,7 +113,8 @@ def map_items(
         results = run_in_pool(
             items,
             work,
-            workers=min(ctx.workers, len(items)),
+            workers=ctx.workers,
+            threads=threads,
             advance=advance,
             name=item_name,
             memory=memory,

@@ -20,6 +20,7 @@ from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, ide
 from wsss.pipeline.plan.input_results import INPUT_RESULTS, follow_inputs, result_of, results_of
 from wsss.pipeline.processes.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.processes.memory import peak_bytes, reset_peak
+from wsss.pipeline.processes.worker_processes import kept_processes
 from wsss.pipeline.run.error_hints import machine_error
 from wsss.pipeline.run.machine import same_threads
 from wsss.pipeline.run.replaced import Replaced, check_replaced
@@ -74,7 +75,8 @@ def run_stage(
         return parts
 
     parts = session.ranks.from_first(prepare)
-    return perform(Task(out.name, stage, config, seed, bound, data, out, parts), decision, session)
+    with kept_processes():
+        return perform(Task(out.name, stage, config, seed, bound, data, out, parts), decision, session)
 
 
 def _bound_inputs(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.refine.lattice.packing import hashed, packing, scale_factors, slot_of, steps
+from wsss.refine.lattice.packing import ascending, hashed, packing, scale_factors, slot_of, steps
 from wsss.topology.compiling import call, kernel
 
 
@@ -18,7 +18,7 @@ class Lattice(NamedTuple):
     Args:
         vertices: ``(N, d + 1)`` vertex numbers of each pixel's simplex, by remainder.
         weights: ``(N, d + 1)`` barycentric weights, sum 1.
-        neighbours: ``(d + 1, M)`` number of the next vertex along each axis, 0 where there is none.
+        neighbours: ``(d + 1, M, 2)`` numbers of the next and the previous vertex along each axis, 0 for a missing one.
     """
 
     vertices: NDArray[np.uint32]
@@ -45,10 +45,11 @@ def embed(image: NDArray[np.uint8], sigma_xy: float, sigma_rgb: float | None) ->
     scale = scale_factors(len(largest)).astype(np.float32)
     inverse = np.array([1 / sigma_xy, 1 / sigma_xy, *[1 / (sigma_rgb or 1)] * 3], np.float32)[: len(largest)]
     bits = max(10, math.ceil(math.log2(height * width / 4 + 1)))
-    vertices, weights, keys, table, bits = call(
-        _embed, f"{len(largest)}", image, inverse * scale, packed.shift, packed.base, bits
-    )
-    return Lattice(vertices, weights, call(_link, "", keys, table, bits, packed.shift))
+    vertices, weights, keys = call(_embed, f"{len(largest)}", image, inverse * scale, packed.shift, packed.base, bits)
+    order = call(ascending, "", keys[1:])
+    keys[1:] = keys[1:][order]
+    call(_renumber, "", vertices, order)
+    return Lattice(vertices, weights, call(_link, "", keys, packed.shift))
 
 
 @kernel
@@ -132,8 +133,8 @@ def _embed(
     shift: NDArray[np.uint64],
     base: NDArray[np.int64],
     bits: int,
-) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.uint64], NDArray[np.uint32], int]:
-    """Return vertex numbers and weights of all pixels, the packed vertices, their hash table and its bits.
+) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.uint64]]:
+    """Return vertex numbers and weights of all pixels, and the packed vertices.
 
     A pixel in the same simplex as its left or its upper neighbour shares that one's vertices without a lookup.
     """
@@ -193,17 +194,40 @@ def _embed(
                 table = hashed(keys, count, bits)
         origin_above[:] = origin
         order_above[:] = order
-    return vertices, weights, keys[:count].copy(), table, bits
+    return vertices, weights, keys[:count].copy()
 
 
 @kernel
-def _link(
-    keys: NDArray[np.uint64], table: NDArray[np.uint32], bits: int, shift: NDArray[np.uint64]
-) -> NDArray[np.uint32]:
-    """Return the next vertex along each axis ``(d + 1, M)``: one lookup per vertex and axis gives both directions."""
+def _link(keys: NDArray[np.uint64], shift: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Return the vertices on both sides ``(d + 1, M, 2)`` along each axis.
+
+    Args:
+        keys: packed vertices in ascending order, from index 1. In this order the neighbours of successive vertices
+            ascend as well: one pass along the keys finds them, and filtering reads memory in order.
+        shift: see `wsss.refine.lattice.packing.Packing`.
+    """
     unit, fields = steps(shift)
-    neighbours = np.zeros((len(fields), len(keys)), np.uint32)
+    count = len(keys)
+    neighbours = np.zeros((len(fields), count, 2), np.uint32)
     for axis in range(len(fields)):
-        for vertex in range(1, len(keys)):
-            neighbours[axis, vertex] = table[slot_of(keys[vertex] + unit - fields[axis], table, keys, bits)]
+        step = unit - fields[axis]
+        other = 1
+        for vertex in range(1, count):
+            key = keys[vertex] + step
+            while other < count and keys[other] < key:
+                other += 1
+            if other < count and keys[other] == key:
+                neighbours[axis, vertex, 0] = other
+                neighbours[axis, other, 1] = vertex
     return neighbours
+
+
+@kernel
+def _renumber(vertices: NDArray[np.uint32], order: NDArray[np.uint32]) -> None:
+    """Replace vertex numbers by their positions in ``order``, which leaves out number 0."""
+    position = np.empty(len(order) + 1, np.uint32)
+    for k in range(len(order)):
+        position[order[k] + 1] = k + 1
+    for pixel in range(len(vertices)):
+        for r in range(vertices.shape[1]):
+            vertices[pixel, r] = position[vertices[pixel, r]]

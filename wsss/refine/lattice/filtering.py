@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,12 @@ from wsss.topology.compiling import call, kernel
 
 MOST_CHANNELS = 4
 """Channels that are filtered together; each number of them is compiled by itself."""
+
+KEPT = 2
+"""Position kernels kept for the next image: those of upright and of landscape photographs."""
+
+KEPT_PIXELS = 1 << 20
+"""Maximum number of pixels of a kept position kernel (about 50 bytes per pixel)."""
 
 
 class Filter:
@@ -20,33 +28,55 @@ class Filter:
         sigma_xy: standard deviation in pixels.
         sigma_rgb: standard deviation in grey levels; ``None`` for a kernel of positions alone.
         weight: factor of the result.
+
+    Attributes:
+        constant: ``(N,)``, the filtered constant 1.
     """
 
     def __init__(self, image: NDArray[np.uint8], sigma_xy: float, sigma_rgb: float | None, weight: float) -> None:
         lattice = embed(image, sigma_xy, sigma_rgb)
-        pixels, size = lattice.vertices.shape
-        norm = _apply(lattice, np.ones((1, pixels), np.float32))[0] / (1 + 2.0 ** (1 - size))
+        size = lattice.vertices.shape[1]
+        norm = _filtered_ones(lattice) / (1 + 2.0 ** (1 - size))
         # Normalisation, weight and the filter's own factor go into the barycentric weights, which act twice.
         factor = np.sqrt(weight / (1 + 2.0 ** (1 - size)) / (norm + 1e-20))
-        self._lattice = lattice._replace(weights=lattice.weights * factor[:, None].astype(np.float32))
+        np.multiply(lattice.weights, factor[:, None].astype(np.float32), out=lattice.weights)
+        self._lattice = lattice
+        self.constant = _filtered_ones(lattice)
 
     def add(self, values: NDArray[np.float32], result: NDArray[np.float32]) -> None:
-        """Add the filtered ``values`` ``(C, N)`` to ``result`` ``(C, N)``."""
+        """Add the filtered ``values`` ``(N, C)`` to ``result`` ``(N, C)``, with at most `MOST_CHANNELS` channels."""
         _add(self._lattice, values, result)
 
 
-def _apply(lattice: Lattice, values: NDArray[np.float32]) -> NDArray[np.float32]:
-    result = np.zeros_like(values)
-    _add(lattice, values, result)
-    return result
+_kept: dict[tuple[int, int, float, float], Filter] = {}
+_lock = threading.Lock()
+
+
+def position_filter(image: NDArray[np.uint8], sigma: float, weight: float) -> Filter:
+    """Return the `Filter` of positions alone; it depends on the image's size only, and the last ones are kept."""
+    height, width = image.shape[:2]
+    key = (height, width, sigma, weight)
+    found = _kept.get(key)
+    if found is None:
+        found = Filter(image, sigma, None, weight)
+        with _lock:
+            if height * width <= KEPT_PIXELS:
+                _kept[key] = found
+            for oldest in list(_kept)[:-KEPT]:
+                del _kept[oldest]
+    return found
+
+
+def _filtered_ones(lattice: Lattice) -> NDArray[np.float32]:
+    pixels = len(lattice.vertices)
+    result = np.zeros((pixels, 1), np.float32)
+    _add(lattice, np.ones((pixels, 1), np.float32), result)
+    return result[:, 0]
 
 
 def _add(lattice: Lattice, values: NDArray[np.float32], result: NDArray[np.float32]) -> None:
-    size = (0,) * lattice.vertices.shape[1]
-    for first in range(0, len(values), MOST_CHANNELS):
-        some = slice(first, first + MOST_CHANNELS)
-        channels = (0,) * len(values[some])
-        call(_filter, f"{len(size)} {len(channels)}", *lattice, values[some], result[some], size, channels)
+    size, channels = (0,) * lattice.vertices.shape[1], (0,) * values.shape[1]
+    call(_filter, f"{len(size)} {len(channels)}", *lattice, values, result, size, channels)
 
 
 @kernel
@@ -59,7 +89,7 @@ def _filter(
     size: tuple[int, ...],
     channels: tuple[int, ...],
 ) -> None:
-    """Add filtered ``values`` to ``result``, both ``(C, N)``.
+    """Add filtered ``values`` to ``result``, both ``(N, C)``.
 
     The lengths of ``size`` (d + 1) and ``channels`` (C) are part of their types, hence constants when this is compiled:
     the loops over them are unrolled.
@@ -68,22 +98,20 @@ def _filter(
     half = np.float32(0.5)
     old = np.zeros((count, len(channels)), np.float32)
     new = np.empty((count, len(channels)), np.float32)
+    new[0, :] = 0  # it stands for all missing neighbours
     for pixel in range(len(vertices)):
         for r in range(len(size)):
+            vertex, weight = vertices[pixel, r], weights[pixel, r]
             for c in range(len(channels)):
-                old[vertices[pixel, r], c] += weights[pixel, r] * values[c, pixel]
+                old[vertex, c] += weight * values[pixel, c]
     for axis in range(len(size)):
-        new[:] = old
-        for vertex in range(np.uint32(1), np.uint32(count)):
-            other = neighbours[axis, vertex]
+        for vertex in range(1, count):
+            after, before = neighbours[axis, vertex, 0], neighbours[axis, vertex, 1]
             for c in range(len(channels)):
-                new[vertex, c] += half * old[other, c]
-                new[other, c] += half * old[vertex, c]
-        new[0, :] = 0  # it stands for all missing neighbours
+                new[vertex, c] = old[vertex, c] + half * (old[after, c] + old[before, c])
         old, new = new, old
     for pixel in range(len(vertices)):
-        for c in range(len(channels)):
-            total = np.float32(0)
-            for r in range(len(size)):
-                total += weights[pixel, r] * old[vertices[pixel, r], c]
-            result[c, pixel] += total
+        for r in range(len(size)):
+            vertex, weight = vertices[pixel, r], weights[pixel, r]
+            for c in range(len(channels)):
+                result[pixel, c] += weight * old[vertex, c]

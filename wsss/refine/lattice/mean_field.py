@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.refine.lattice.filtering import Filter
+from wsss.refine.lattice.filtering import MOST_CHANNELS, Filter
 from wsss.topology.compiling import call, kernel
 
 BLOCK = 2048
@@ -26,17 +26,23 @@ def infer(unary: NDArray[np.float32], filters: Sequence[Filter], iterations: int
         iterations: number of parallel updates of all pixels.
     """
     labels, pixels = unary.shape
-    constant = np.zeros((1, pixels), np.float32)
+    groups = -(-(labels - 1) // MOST_CHANNELS)
+    # As the filters read and write them: the labels of a group side by side. The last group may have unused channels.
+    channels = (0,) * -(-(labels - 1) // groups)
+    beliefs, messages = np.zeros((2, groups, pixels, len(channels)), np.float32)
+    marginals, constant = np.empty((labels, pixels), np.float32), np.zeros(pixels, np.float32)
+
+    def update() -> None:
+        call(_update, f"{len(channels)}", unary, messages, constant, beliefs, marginals, channels)
+
+    update()
     for one in filters:
-        one.add(np.ones((1, pixels), np.float32), constant)
-    marginals = np.empty((labels, pixels), np.float32)
-    messages = np.zeros((labels - 1, pixels), np.float32)
-    call(_update, "", unary, messages, np.zeros(pixels, np.float32), marginals)
+        constant += one.constant
     for _ in range(iterations):
-        messages[:] = 0
         for one in filters:
-            one.add(marginals[:-1], messages)
-        call(_update, "", unary, messages, constant[0], marginals)
+            for group in range(groups):
+                one.add(beliefs[group], messages[group])
+        update()
     return marginals
 
 
@@ -45,51 +51,69 @@ def _update(
     unary: NDArray[np.float32],
     messages: NDArray[np.float32],
     constant: NDArray[np.float32],
+    beliefs: NDArray[np.float32],
     marginals: NDArray[np.float32],
+    channels: tuple[int, ...],
 ) -> None:
-    """Set the marginals to the softmax over labels of ``messages - unary``."""
+    """Set the marginals to the softmax over labels of ``messages - unary``, and the messages to 0.
+
+    Messages, and beliefs (the marginals without the last label), are ``(groups, N, labels of a group)``; the length of
+    ``channels`` is that of their last axis, see `wsss.refine.lattice.filtering`.
+    """
     labels, pixels = unary.shape
-    last, top, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    top, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    rows = np.empty((len(messages) * len(channels) + 1, BLOCK), np.float32)
     bits = np.empty(BLOCK, np.int32)
     for start in range(0, pixels, BLOCK):
         stop = min(start + BLOCK, pixels)
         n = stop - start
-        last[:n] = constant[start:stop]
-        top[:n] = -np.inf
-        for c in range(labels):
-            row, energy = marginals[c, start:stop], unary[c, start:stop]
-            if c < labels - 1:
-                message = messages[c, start:stop]
-                for k in range(n):
-                    row[k] = message[k] - energy[k]
-                    last[k] -= message[k]
-            else:
-                for k in range(n):
-                    row[k] = last[k] - energy[k]
+        for g in range(len(messages)):
             for k in range(n):
-                top[k] = max(top[k], row[k])
-        total[:n] = 0
-        for c in range(labels):
-            row = marginals[c, start:stop]
-            _exponentials(row, top, bits)
+                for c in range(len(channels)):
+                    rows[g * len(channels) + c, k] = messages[g, start + k, c]
+                    messages[g, start + k, c] = 0
+        last = marginals[labels - 1, start:stop]
+        last[:] = constant[start:stop]
+        for c in range(labels - 1):
+            row, message, energy = marginals[c, start:stop], rows[c], unary[c, start:stop]
             for k in range(n):
-                total[k] += row[k]
-        for c in range(labels):
+                last[k] -= message[k]
+                row[k] = message[k] - energy[k]
+        energy = unary[labels - 1, start:stop]
+        for k in range(n):
+            last[k] -= energy[k]
+            top[k] = last[k]
+        for c in range(labels - 1):
             row = marginals[c, start:stop]
+            for k in range(n):
+                top[k] = top[k] if top[k] > row[k] else row[k]
+        total[:] = 0
+        for c in range(labels):
+            _exponentials(marginals[c, start:stop], top, bits, total)
+        for c in range(labels):
+            row, copy = marginals[c, start:stop], rows[c]
             for k in range(n):
                 row[k] /= total[k]
+                copy[k] = row[k]
+        for g in range(len(beliefs)):
+            for k in range(n):
+                for c in range(len(channels)):
+                    beliefs[g, start + k, c] = rows[g * len(channels) + c, k]
 
 
 @kernel
-def _exponentials(values: NDArray[np.float32], top: NDArray[np.float32], bits: NDArray[np.int32]) -> None:
-    """Replace values by ``exp(value - top)``, which is at most 1, to within 3e-7.
+def _exponentials(
+    values: NDArray[np.float32], top: NDArray[np.float32], bits: NDArray[np.int32], total: NDArray[np.float32]
+) -> None:
+    """Replace values by ``exp(value - top)``, which is at most 1, to within 3e-7, and add them to ``total``.
 
     The C library's function is called value by value; this is vectorised. ``exp x = 2^i · exp f`` with ``f`` in
     ``[0, log 2)``: a Taylor polynomial of degree 7, and a power of two made of the bits of a float's exponent.
     """
     scale = bits.view(np.float32)
     for k in range(len(values)):
-        power = max(values[k] - top[k], np.float32(-87)) * np.float32(1.4426950408889634)
+        below = values[k] - top[k]
+        power = (below if below > np.float32(-87) else np.float32(-87)) * np.float32(1.4426950408889634)
         whole = np.floor(power)
         f = (power - whole) * np.float32(0.6931471805599453)
         series = np.float32(1 / 5040)
@@ -103,3 +127,4 @@ def _exponentials(values: NDArray[np.float32], top: NDArray[np.float32], bits: N
         bits[k] = (np.int32(whole) + np.int32(127)) << np.int32(23)
     for k in range(len(values)):
         values[k] *= scale[k]
+        total[k] += values[k]

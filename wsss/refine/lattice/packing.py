@@ -18,6 +18,9 @@ FACTOR = np.uint64(0x9E3779B97F4A7C15)
 MOST_BITS = 62
 """Bits of a packed vertex."""
 
+DIGIT = 11
+"""Bits sorted at a time."""
+
 MOST_STEPS = 1 << 22
 """Largest coordinate: beyond it, single precision cannot tell neighbouring vertices apart."""
 
@@ -93,6 +96,33 @@ def hashed(keys: NDArray[np.uint64], count: int, bits: int) -> NDArray[np.uint32
     for vertex in range(1, count):
         table[slot_of(keys[vertex], table, keys, bits)] = vertex
     return table
+
+
+@kernel
+def ascending(keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """Return the indices that sort packed vertices: a radix sort, several times faster than comparing them."""
+    count, mask = len(keys), np.uint64((1 << DIGIT) - 1)
+    highest = np.uint64(0)
+    for k in range(count):
+        highest = max(highest, keys[k])
+    order, next_order = np.arange(count).astype(np.uint32), np.empty(count, np.uint32)
+    values, next_values = keys.copy(), np.empty(count, np.uint64)
+    low = np.uint64(0)
+    while low < 64 and highest >> low > 0:
+        begins = np.zeros((1 << DIGIT) + 1, np.int64)
+        for k in range(count):
+            begins[((values[k] >> low) & mask) + np.uint64(1)] += 1
+        for digit in range(1 << DIGIT):
+            begins[digit + 1] += begins[digit]
+        for k in range(count):
+            digit = (values[k] >> low) & mask
+            place = begins[digit]
+            begins[digit] += 1
+            next_values[place], next_order[place] = values[k], order[k]
+        values, next_values = next_values, values
+        order, next_order = next_order, order
+        low += np.uint64(DIGIT)
+    return order
 
 
 @kernel
