@@ -88,8 +88,8 @@ def _maps_and_classes(
         return [index - 1 for index in _union(classes)] if config.method.name == PLAIN else []
 
     if config.method.name == PLAIN or config.classes == "predicted":
-        plain = {"activation": config.activation, "precision": config.precision}
-        raw = class_maps(model, images, select=present, **plain, **views)
+        activation, precision = config.activation, config.precision
+        raw = class_maps(model, images, select=present, activation=activation, precision=precision, **views)
         if config.method.name == PLAIN:
             return raw.maps, classes
     requested = torch.zeros(len(batch), model.head.out_channels, dtype=torch.bool)
