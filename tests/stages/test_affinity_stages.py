@@ -88,7 +88,9 @@ def test_maps_have_the_format_of_cam_and_absent_classes_none(place: Path, tmp_pa
     run_stage(STAGES["pseudo"], {}, tmp_path / "p", dataset(place), cams=tmp_path)
 
 
-@pytest.mark.parametrize("stage", ["learned", "colour", "par"])
+@pytest.mark.parametrize(
+    "stage", ["learned", pytest.param("colour", marks=pytest.mark.slow), pytest.param("par", marks=pytest.mark.slow)]
+)
 def test_workers_and_a_restart_do_not_change_results(place: Path, tmp_path: Path, stage: str) -> None:
     def run(out: Path, workers: int, lines: list[str] | None = None) -> None:
         keys: dict[str, Any] = {"workers": workers, "lines": lines, "cams": place / "cam"}
@@ -169,3 +171,32 @@ def test_the_colour_walk_fills_the_square(place: Path, tmp_path: Path) -> None:
     walked = read_cams(cam_path(tmp_path / "walk", sample.id)).maps[0]
     eroded = inside[:-1, :-1] & inside[1:, 1:]
     assert np.median(walked[:-1, :-1][eroded]) > 5 * np.median(walked[~inside])
+
+
+@pytest.mark.parametrize("stage", ["propagate", "par"])
+def test_images_without_maps_are_refused_before_anything_is_written(place: Path, tmp_path: Path, stage: str) -> None:
+    data = dataset(place)
+    write_maps(tmp_path / "cam", data)
+    cam_path(tmp_path / "cam", "train2").unlink()
+    config = {"affinity": "colour"} if stage == "propagate" else {}
+    with pytest.raises(InvalidInput) as error:
+        run_stage(STAGES[stage], config, tmp_path / "out", data, cams=tmp_path / "cam")
+    assert "train2" in str(error.value)
+    assert not (tmp_path / "out" / "cams").exists()
+
+
+def test_an_image_without_a_mask_is_refused(place: Path, tmp_path: Path) -> None:
+    data = dataset(place)
+    run_stage(STAGES["pseudo"], {"policy": {"name": "fixed"}}, tmp_path / "sure", data, cams=place / "cam")
+    mask_path(tmp_path / "sure", "train1").unlink()
+    folders = {"classifier": place / "classify", "masks": tmp_path / "sure"}
+    with pytest.raises(InvalidInput) as error:
+        run_stage(STAGES["affinity"], TRAINING, tmp_path / "a", data, **folders)
+    assert error.value.subject == str(tmp_path / "sure" / "masks")
+    assert not (tmp_path / "a" / "model.safetensors").exists()
+
+
+def test_a_network_of_another_kind_is_refused(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        propagate(place, tmp_path, {}, boundaries=place / "classify")
+    assert str(place / "classify") in str(error.value.subject)
