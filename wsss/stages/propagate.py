@@ -49,7 +49,10 @@ class PropagateConfig(StageConfig):
     )
     steps: int = Field(default=256, ge=1, le=1 << 16, description="steps of the random walk")
     radius: int = Field(
-        default=5, ge=2, le=16, description="elements closer than this are connected, in map elements of 4 pixels"
+        default=5,
+        ge=2,
+        le=16,
+        description="elements closer than this are connected, in map elements: 4 pixels, or the stride of affinity",
     )
     boundary_factor: bool = Field(
         default=True, description="multiply the maps by 1 − boundary before the walk, so that boundaries do not spread"
