@@ -16,6 +16,8 @@ from wsss.io.files.stage_files import boundary_path, cam_path, mask_path
 
 __all__ = ["one_thread"]  # a fixture of every test here
 
+pytestmark = pytest.mark.slow
+
 PIPELINE = """\
 name: walk
 seed: 3

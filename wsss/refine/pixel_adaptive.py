@@ -65,7 +65,8 @@ def pixel_weights(image: Floats, config: PixelAdaptiveConfig) -> Floats:
         scale = config.width * (values.std(0, ddof=1) + TINY)
         kernel -= ((values - channel) / scale) ** 2 / np.float32(image.shape[2])
     positions = _position_weights(config)[:, None, None]
-    return (_softmax(kernel) + config.position_weight * positions) / np.float32(1 + config.position_weight)
+    weights = (_softmax(kernel) + config.position_weight * positions) / (1 + config.position_weight)
+    return np.asarray(weights, np.float32)
 
 
 def _position_weights(config: PixelAdaptiveConfig) -> Floats:
