@@ -245,7 +245,7 @@ def test_every_stage_that_trains_declares_it() -> None:
 
     training = {name for name in STAGES if issubclass(STAGES[name].config, TrainConfig)}
     assert training == {name for name in STAGES if STAGES[name].trains is not None}
-    assert training == {"classify", "expand", "shrink", "segment"}
+    assert training == {"classify", "expand", "shrink", "affinity", "segment"}
     for name in training:
         config = STAGES[name].config.model_validate({"batch_size": 3, "accumulate": 5})
         assert STAGES[name].trains(config) == 15

@@ -24,6 +24,9 @@ from wsss.validation import validate
         ("segment", {"head_channels": 1_000_000}),
         ("segment", {"head": "deeplabv3", "atrous_rates": [0, 6]}),
         ("crf", {"iterations": 1_000_000_000}),
+        ("affinity", {"channels": 1_000_000}),
+        ("propagate", {"radius": 1_000}),
+        ("propagate", {"steps": 1_000_000_000}),
     ],
 )
 def test_sizes_out_of_range(stage: str, config: dict[str, object]) -> None:

@@ -110,6 +110,7 @@ class Trunk(nn.Module):
     Attributes:
         low_stride, output_stride: pixels per element of the low features and of the features.
         low_channels, body_channels, channels: number of channels after ``low``, ``high`` and ``last``.
+        levels: indices, into the layers of ``low`` and ``high``, of those whose outputs `wsss.models.boundary` joins.
     """
 
     low: nn.Module
@@ -120,6 +121,7 @@ class Trunk(nn.Module):
     low_channels: int
     body_channels: int
     channels: int
+    levels: tuple[int, ...]
 
     def forward(self, images: Tensor) -> Features:
         """Return the features of normalised images ``(B, 3, H, W)``."""
@@ -143,6 +145,7 @@ class Backbone(Trunk):
 
     def __init__(self, architecture: Architecture, *, output_stride: int, last: bool) -> None:
         super().__init__()
+        self.levels = stage_ends(architecture.units)
         dilate(architecture.units, output_stride)
         self.low = nn.Sequential(*architecture.units[: architecture.low])
         self.high = nn.Sequential(*architecture.units[architecture.low :])
@@ -194,6 +197,21 @@ def check_weights_fit(config: BackboneConfig) -> None:
         with torch.device("meta"):  # names and shapes are enough
             architecture = build_architecture(config.name)
         read_fitting(architecture.network, config.name, config.weights.path, classifier=architecture.classifier)
+
+
+def stage_ends(units: Sequence[nn.Module]) -> tuple[int, ...]:
+    """Return the index of the last unit of each stride from 4 on, of a network that is not dilated yet.
+
+    Four units for the ResNets and MobileNets: strides 4, 8, 16 and 32, of which the last becomes 16 by dilation.
+    """
+    strides, stride = [], 1
+    for unit in units:
+        pooled = any(isinstance(module, nn.MaxPool2d) for module in unit.modules())
+        strided = any(isinstance(module, nn.Conv2d) and module.stride[0] == 2 for module in unit.modules())
+        stride *= 2 ** (pooled + strided)
+        strides.append(stride)
+    following = [*strides[1:], 2 * stride]
+    return tuple(index for index, pair in enumerate(zip(strides, following, strict=True)) if 4 <= pair[0] < pair[1])
 
 
 def dilate(units: Iterable[nn.Module], output_stride: int) -> None:

@@ -157,7 +157,7 @@ def build_classifier(config: ClassifierConfig, classes: int) -> CAMClassifier:
     Raises:
         InvalidInput, RunFailed: see `wsss.models.backbones.build_backbone`.
     """
-    backbone, origin = _trunk(config)
+    backbone, origin = build_trunk(config)
     settings = {name: getattr(config, name) for name in ClassifierConfig.model_fields}
     return CAMClassifier(TrainedClassifierConfig(**settings), backbone, origin, classes)
 
@@ -176,13 +176,13 @@ def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
     config, origin, classes = read_description(
         "classifier", TrainedClassifierConfig, load_description(folder, "classifier"), folder
     )
-    backbone, _ = _trunk(config, origin)
+    backbone, _ = build_trunk(config, origin)
     classifier = CAMClassifier(config, backbone, origin, len(classes.foreground))
     load_strictly(classifier, load_weights(folder), folder)
     return classifier.eval(), classes
 
 
-def _trunk(config: ClassifierConfig, origin: Origin | None = None) -> tuple[Trunk, Origin]:
+def build_trunk(config: ClassifierConfig, origin: Origin | None = None) -> tuple[Trunk, Origin]:
     """Return the trunk and the origin of its weights; ``origin`` is the recorded one of a trained trunk."""
     if config.backbone is not None:
         return build_backbone(config.backbone, origin=origin)

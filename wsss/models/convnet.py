@@ -37,6 +37,7 @@ class ConvNet(Trunk):
         self.low_channels = config.widths[split - 1]
         self.body_channels = self.channels = channels
         self.output_stride = self.low_stride = config.stride
+        self.levels = tuple(sorted({split - 1, len(layers) - 1}))
 
 
 def convnet_origin(config: ConvNetConfig) -> Origin:

@@ -167,7 +167,8 @@ class Stage(Generic[C]):
         version: to be increased whenever the code's results change; part of the stage's identity.
         config: the pydantic model of ``with:``.
         run: computes the artifacts.
-        provides: kind of its artifact (``classifier``, ``cams``, ``masks``, ``segmenter``, ``scores``, ``report``).
+        provides: kind of its artifact (``classifier``, ``affinity``, ``cams``, ``masks``, ``segmenter``, ``scores``,
+            ``report``).
         inputs: name → `Input`; a name is also the option of the single-stage command (``--classifier DIR``).
         reads: config → parts of the dataset that the stage reads; part of its identity.
         covers: config → splits for whose images it writes one artifact each, or ``None`` if unknown.

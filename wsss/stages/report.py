@@ -27,7 +27,7 @@ PAGE = "index.html"
 COMPARED = "compared.json"
 """Lists the runs of a page that compares runs."""
 
-KINDS = ("tiles", "classifier", "cams", "masks", "segmenter", "scores", "comparison", "benchmark")
+KINDS = ("tiles", "classifier", "affinity", "cams", "masks", "segmenter", "scores", "comparison", "benchmark")
 
 
 class ReportConfig(StageConfig):

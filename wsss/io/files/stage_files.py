@@ -30,6 +30,11 @@ def cam_path(folder: Path, image_id: str) -> Path:
     return folder / "cams" / f"{image_id}.npz"
 
 
+def boundary_path(folder: Path, image_id: str) -> Path:
+    """Return the path of an image's boundary map (see `wsss.io.rasters.boundaries`)."""
+    return folder / "boundaries" / f"{image_id}.npz"
+
+
 def probability_path(folder: Path, image_id: str) -> Path:
     """Return the path of an image's class probabilities: ``probabilities`` float16 ``(C, H, W)``."""
     return folder / "probabilities" / f"{image_id}.npz"

@@ -1,0 +1,42 @@
+"""Affinities that are not learned: a control for those of the boundary network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss.refine.pixel_pairs import first_and_second, steps
+from wsss.refine.random_walk import Affinities
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+
+def vector_affinities(vectors: Floats, radius: int, sigma: float) -> Affinities:
+    """Return ``exp(−‖v_i − v_j‖² / 2σ²)`` of all pairs, and the boundary map of `boundary_of`.
+
+    Args:
+        vectors: ``(h, w, C)``: colours, or any other features.
+        radius: see `wsss.refine.pixel_pairs.steps`.
+        sigma: σ, in the units of the vectors.
+    """
+    size = vectors.shape[0], vectors.shape[1]
+    found = []
+    for step in steps(radius):
+        first, second = first_and_second(size, step.offset)
+        squared = ((vectors[first] - vectors[second]) ** 2).sum(2)
+        found.append(np.exp(squared / np.float32(-2 * sigma**2)))
+    return Affinities(found, boundary_of(found, size, radius))
+
+
+def boundary_of(affinities: list[Floats], size: tuple[int, int], radius: int) -> Floats:
+    """Return the boundary map ``(h, w)`` of affinities: 1 − the lowest affinity to one of the four neighbours."""
+    lowest = np.ones(size, np.float32)
+    for step, affinity in zip(steps(radius), affinities, strict=True):
+        if step.offset in ((0, 1), (1, 0)):
+            for end in first_and_second(size, step.offset):
+                lowest[end] = np.minimum(lowest[end], affinity)
+    return 1 - lowest

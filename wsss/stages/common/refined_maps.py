@@ -1,0 +1,150 @@
+"""Maps computed from the maps of an earlier stage, image by image: shared by `propagate` and `par`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.io.files.stage_files import cam_path
+from wsss.io.rasters.working_size import reduction, scaled_size
+from wsss.pipeline.stage import Context, Input, Read
+from wsss.stages.common.finished import check_maps
+from wsss.stages.common.inspect_inputs import inspect_maps
+from wsss.stages.common.reduced import note_reduced
+from wsss.stages.common.require_inputs import require_maps
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
+    from wsss.io.rasters.cams import Cams
+
+    Floats = NDArray[np.float32]
+
+MAPS = Input(("cams",), "folder of a cam stage, or of another stage that writes maps")
+
+
+@dataclass(frozen=True)
+class WorkingGrid:
+    """The grid on which maps are refined.
+
+    Args:
+        stride: pixels per element.
+        max_side: longer side to which larger images are reduced first; ``None``: no limit.
+    """
+
+    stride: int
+    max_side: int | None
+
+    def cells(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return height and width of the grid of an image of this height and width."""
+        height, width = scaled_size(size, reduction(size, self.max_side))
+        return math.ceil(height / self.stride), math.ceil(width / self.stride)
+
+    def of_file(self, sample: Sample) -> tuple[int, int]:
+        """Return height and width of the grid of an image, read from its header; 1 and 1 if it cannot be read."""
+        from wsss.errors import InvalidInput
+        from wsss.io.rasters.rgb_images import image_size
+
+        try:
+            return self.cells(image_size(sample.image))
+        except InvalidInput:  # reported when the image is processed
+            return 1, 1
+
+
+Refine = Callable[["Sample", "Cams", tuple[int, int]], "Floats"]
+"""Image, its maps, and the size ``(h, w)`` of the grid → refined maps ``(K', h, w)`` ≥ 0; picklable."""
+
+
+def refine_maps(
+    ctx: Context[Any], refine: Refine, grid: WorkingGrid, description: str, memory: Callable[[Sample], int]
+) -> dict[str, Any]:
+    """Write the refined maps of all images, each divided by its maximum; return metrics.
+
+    Args:
+        ctx: its config has ``splits``, its inputs ``cams``.
+        refine: see `Refine`.
+        grid: the grid.
+        description: label of the progress bar.
+        memory: estimated memory for an image in bytes.
+    """
+    from wsss.pipeline.run.items import map_items, pending
+
+    samples = ctx.data.samples(ctx.config.splits)
+    places: dict[str, Any] = {"cams": ctx.inputs["cams"].path, "out": ctx.out, "classes": ctx.data.classes}
+    check = partial(_check_finished, grid=grid, **places)
+    todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
+    map_items(ctx, todo, partial(_write, refine=refine, grid=grid, **places), description, memory=memory)
+    ctx.ranks.barrier()
+    written = map_items(ctx, samples, partial(_read_back, out=ctx.out, classes=ctx.data.classes), "reading back")
+    means = [mean for of_image, _ in written for mean in of_image]
+    sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
+    reduced = note_reduced(ctx, sizes, grid.max_side, how="the maps are enlarged where they are used")
+    return {"images": len(samples), "mean_activation": sum(means) / len(means) if means else None, **reduced}
+
+
+def _check_finished(sample: Sample, *, cams: Path, out: Path, classes: Classes, grid: WorkingGrid) -> None:
+    from wsss.data.artifacts import read_maps
+
+    source = read_maps(cams, sample, classes)
+    check_maps(sample, out=out, classes=classes, of=source.classes, shape=grid.cells(source.size))
+
+
+def _write(sample: Sample, *, cams: Path, out: Path, classes: Classes, refine: Refine, grid: WorkingGrid) -> None:
+    from wsss.data.artifacts import read_maps
+    from wsss.io.rasters.cams import Cams, write_cams
+
+    source = read_maps(cams, sample, classes)
+    maps = refine(sample, source, grid.cells(source.size))
+    write_cams(cam_path(out, sample.id), Cams(_normalised(maps), source.classes, source.size))
+
+
+def _normalised(maps: Floats) -> Floats:
+    """Divide every map by its maximum, as `cam` does; maps of zeros remain zero."""
+    import numpy as np
+
+    highest = maps.max((1, 2), initial=0)[:, None, None]
+    scaled = np.divide(maps, highest, out=np.zeros(maps.shape, np.float32), where=highest > 0)
+    return np.asarray(scaled.clip(0, 1), np.float32)
+
+
+def _read_back(sample: Sample, *, out: Path, classes: Classes) -> tuple[list[float], tuple[int, int]]:
+    from wsss.data.artifacts import read_maps
+
+    cams = read_maps(out, sample, classes)
+    return [float(one.mean()) for one in cams.maps], cams.size
+
+
+def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:
+    """Read an image, reduced to a longer side of ``max_side`` pixels: ``(H, W, 3)`` uint8."""
+    from wsss.data.resizing import scaled
+    from wsss.io.rasters.rgb_images import read_image
+
+    image = read_image(sample.image)
+    return scaled(image, reduction(image.shape[:2], max_side))
+
+
+def map_reads(config: Any) -> list[Read]:
+    """Return the parts of the dataset that a stage with ``splits`` reads: images."""
+    return [Read(split, "images") for split in config.splits]
+
+
+def check_splits(config: Any, data: Any) -> None:
+    """Require that the dataset has the ``splits``."""
+    data.samples(config.splits)
+
+
+def ready_maps(ctx: Context[Any]) -> None:
+    """Require maps of all images."""
+    require_maps(ctx.inputs["cams"].path, ctx.data.samples(ctx.config.splits))
+
+
+def inspect_input_maps(ctx: Context[Any]) -> None:
+    """Read the maps of all images."""
+    inspect_maps(ctx, ctx.data.samples(ctx.config.splits), ctx.inputs["cams"].path)

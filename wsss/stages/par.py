@@ -1,0 +1,87 @@
+"""Pixel-adaptive refinement of maps (Araslanov & Roth, CVPR 2020; PAR of Ru et al., CVPR 2022)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from wsss.pipeline.stage import Context, Result, Stage, StageConfig
+from wsss.refine.pixel_adaptive import PixelAdaptiveConfig
+from wsss.stages.common.refined_maps import (
+    MAPS,
+    WorkingGrid,
+    check_splits,
+    inspect_input_maps,
+    map_reads,
+    read_reduced,
+    ready_maps,
+    refine_maps,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wsss.data.sample import Sample
+    from wsss.io.rasters.cams import Cams
+
+
+class ParConfig(PixelAdaptiveConfig, StageConfig):
+    """Config of `par`."""
+
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits whose maps are refined")
+    stride: int = Field(default=2, ge=1, le=32, description="image pixels per map element")
+    max_side: int | None = Field(
+        default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
+    )
+
+
+def run(ctx: Context[ParConfig]) -> Result:
+    """Refine the maps of every image."""
+    config = ctx.config
+    grid = WorkingGrid(config.stride, config.max_side)
+    metrics = refine_maps(
+        ctx,
+        partial(_refine, config=config),
+        grid,
+        "pixel-adaptive refinement",
+        partial(_bytes, grid=grid, config=config),
+    )
+    return Result(metrics, {"par": {"iterations": config.iterations, "stride": config.stride}})
+
+
+def _refine(sample: Sample, cams: Cams, size: tuple[int, int], *, config: ParConfig) -> NDArray[np.float32]:
+    import numpy as np
+
+    from wsss.data.resizing import resize
+    from wsss.refine.pixel_adaptive import refine
+
+    image = resize(read_reduced(sample, config.max_side), size)
+    return refine(cams.at(size), image.astype(np.float32), config)
+
+
+def _bytes(sample: Sample, *, grid: WorkingGrid, config: ParConfig) -> int:
+    """Return the estimated memory for an image: its pixels, and arrays of all neighbours."""
+    from wsss.stages.common.footprint import image_bytes
+
+    height, width = grid.of_file(sample)
+    return image_bytes(sample, per_pixel=10) + 8 * len(config.dilations) * 16 * height * width
+
+
+STAGE = Stage(
+    name="par",
+    version=1,
+    config=ParConfig,
+    run=run,
+    provides="cams",
+    resumes=True,
+    inputs={"cams": MAPS},
+    reads=map_reads,
+    covers=lambda config: config.splits,
+    needs_splits=lambda config: config.splits,
+    check=check_splits,
+    ready=ready_maps,
+    inspect=inspect_input_maps,
+)

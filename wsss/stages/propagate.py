@@ -1,0 +1,219 @@
+"""Random walk of class activation maps on learned or fixed affinities (IRN: Ahn, Cho & Kwak, CVPR 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput
+from wsss.io.files.stage_files import boundary_path
+from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
+from wsss.stages.common.refined_maps import (
+    MAPS,
+    WorkingGrid,
+    check_splits,
+    inspect_input_maps,
+    map_reads,
+    read_reduced,
+    ready_maps,
+    refine_maps,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wsss.data.sample import Sample
+    from wsss.io.rasters.cams import Cams
+    from wsss.models.boundary import BoundaryNetwork
+    from wsss.refine.random_walk import Affinities
+
+STRIDE = 4
+"""Image pixels per element of the grid of a fixed affinity."""
+
+
+class PropagateConfig(StageConfig):
+    """Config of `propagate`."""
+
+    splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits whose maps are propagated")
+    affinity: Literal["learned", "colour"] = Field(
+        default="learned",
+        description="affinities: learned (of an affinity stage), or colour (similarity of colours, as a control)",
+    )
+    beta: float = Field(
+        default=10.0, gt=0, description="exponent β on the affinities; larger values stop the walk at weaker boundaries"
+    )
+    steps: int = Field(default=256, ge=1, le=1 << 16, description="steps of the random walk")
+    radius: int = Field(
+        default=5,
+        ge=2,
+        le=16,
+        description="elements closer than this are connected, in map elements: 4 pixels, or the stride of affinity",
+    )
+    boundary_factor: bool = Field(
+        default=True, description="multiply the maps by 1 − boundary before the walk, so that boundaries do not spread"
+    )
+    colour_sigma: float = Field(
+        default=30.0, gt=0, description="standard deviation of the colour affinity, in grey levels (0 … 255)"
+    )
+    max_side: int | None = Field(
+        default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
+    )
+
+
+def run(ctx: Context[PropagateConfig]) -> Result:
+    """Compute the boundaries of every image, if learned, then propagate its maps."""
+    config, grid = ctx.config, WorkingGrid(STRIDE, ctx.config.max_side)
+    if config.affinity == "learned":
+        grid = _write_boundaries(ctx)
+    memory = partial(_bytes, grid=grid, radius=config.radius)
+    metrics = refine_maps(ctx, partial(_propagate, out=ctx.out, config=config), grid, "random walk", memory)
+    settings = config.model_dump(include={"affinity", "beta", "steps", "radius", "boundary_factor"})
+    if config.affinity == "colour":
+        settings["colour_sigma"] = config.colour_sigma
+    return Result(metrics, {"propagate": settings})
+
+
+def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
+    """Write the boundary maps of all images; return their grid."""
+    import torch
+
+    from wsss.stages.common.batches import require_all, work_in_batches
+    from wsss.train.runtime import deterministic, torch_device
+
+    samples, network = ctx.data.samples(ctx.config.splits), _load(ctx)
+    network.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    grid = WorkingGrid(network.config.stride, ctx.config.max_side)
+    with deterministic(ctx.device, ctx.seed):
+        failed = work_in_batches(
+            ctx,
+            samples,
+            lambda batch: _write_boundary(network, batch[0], ctx.config.max_side, ctx.out),
+            batch_size=1,
+            outputs=lambda sample: [boundary_path(ctx.out, sample.id)],
+            check=partial(_check_boundary, out=ctx.out, grid=grid),
+            description="boundaries",
+        )
+    require_all(failed, samples)
+    ctx.ranks.barrier()
+    return grid
+
+
+def _write_boundary(network: BoundaryNetwork, sample: Sample, max_side: int | None, out: Path) -> None:
+    import torch
+
+    from wsss.io.rasters.boundaries import write_boundary
+    from wsss.models.inference import require_finite
+
+    device = network.head.join.weight.device
+    boundary = network.boundaries(torch.from_numpy(read_reduced(sample, max_side)).permute(2, 0, 1).to(device))
+    require_finite(boundary, "boundaries")
+    write_boundary(boundary_path(out, sample.id), boundary.cpu().numpy())
+
+
+def _check_boundary(sample: Sample, *, out: Path, grid: WorkingGrid) -> None:
+    from wsss.io.rasters.boundaries import read_boundary
+
+    read_boundary(boundary_path(out, sample.id), size=grid.of_file(sample))
+
+
+def _propagate(
+    sample: Sample, cams: Cams, size: tuple[int, int], *, out: Path, config: PropagateConfig
+) -> NDArray[np.float32]:
+    from wsss.refine.random_walk import transition_matrix, walk
+
+    maps = cams.at(size)
+    if not len(maps):
+        return maps
+    affinities = AFFINITIES[config.affinity](sample, size, out, config)
+    transition = transition_matrix(affinities.pairs, size, radius=config.radius, beta=config.beta)
+    if config.boundary_factor:
+        maps = maps * (1 - affinities.boundary)
+    return walk(maps, transition, config.steps)
+
+
+def _learned(sample: Sample, size: tuple[int, int], out: Path, config: PropagateConfig) -> Affinities:
+    from wsss.io.rasters.boundaries import read_boundary
+    from wsss.refine.random_walk import Affinities, affinities_along_paths
+
+    boundary = read_boundary(boundary_path(out, sample.id), size=size)
+    return Affinities(affinities_along_paths(boundary, config.radius), boundary)
+
+
+def _colour(sample: Sample, size: tuple[int, int], out: Path, config: PropagateConfig) -> Affinities:
+    import numpy as np
+
+    from wsss.data.resizing import resize
+    from wsss.refine.fixed_affinities import vector_affinities
+
+    image = resize(read_reduced(sample, config.max_side), size).astype(np.float32)
+    return vector_affinities(image, config.radius, config.colour_sigma)
+
+
+AFFINITIES: Mapping[str, Callable[[Any, tuple[int, int], Path, PropagateConfig], Affinities]] = {
+    "learned": _learned,
+    "colour": _colour,
+}
+"""Name → image, size of the grid, folder of the stage, config → affinities."""
+
+
+def _bytes(sample: Sample, *, grid: WorkingGrid, radius: int) -> int:
+    """Return the estimated memory for an image: its pixels, and the sparse matrix while it is built."""
+    from wsss.refine.pixel_pairs import steps
+    from wsss.stages.common.footprint import image_bytes
+
+    height, width = grid.of_file(sample)
+    return image_bytes(sample, per_pixel=10) + 60 * (2 * len(steps(radius)) + 1) * height * width
+
+
+def _load(ctx: Context[PropagateConfig]) -> BoundaryNetwork:
+    from wsss.models.boundary import load_boundary_network
+    from wsss.train.runtime import leader_first
+
+    folder = ctx.inputs["boundaries"].path
+    network, _ = leader_first(ctx.ranks, lambda: load_boundary_network(folder))
+    return network
+
+
+def _check_inputs(config: PropagateConfig, ids: Mapping[str, Sequence[str]]) -> None:
+    if (config.affinity == "learned") != bool(ids.get("boundaries")):
+        raise InvalidInput(
+            "affinity: learned requires an affinity stage, and the others have no use for one",
+            subject="propagate",
+            hint="Add an affinity stage to its needs (or pass --boundaries DIR), or set affinity: colour and omit it.",
+        )
+
+
+def _ready(ctx: Context[PropagateConfig]) -> None:
+    from wsss.models.boundary import load_boundary_network
+
+    artifact = ctx.inputs["boundaries"]
+    _check_inputs(ctx.config, {"boundaries": () if artifact is None else (artifact.path.name,)})
+    if artifact is not None:
+        load_boundary_network(artifact.path)
+    ready_maps(ctx)
+
+
+STAGE = Stage(
+    name="propagate",
+    version=1,
+    config=PropagateConfig,
+    run=run,
+    provides="cams",
+    resumes=True,
+    inputs={
+        "cams": MAPS,
+        "boundaries": Input(("affinity",), "folder of an affinity stage, for affinity: learned", optional=True),
+    },
+    reads=map_reads,
+    covers=lambda config: config.splits,
+    needs_splits=lambda config: config.splits,
+    check=check_splits,
+    check_inputs=_check_inputs,
+    ready=_ready,
+    inspect=inspect_input_maps,
+)
