@@ -51,8 +51,9 @@ class Settings(BaseModel):
 
 
 class NotInIdentity:
-    """Marks a config field that cannot change results: ``Annotated[int, NotInIdentity()]``.
+    """Marks a config field that does not change results: ``Annotated[int, NotInIdentity()]``.
 
+    Or no more than the device does, which is not part of the identity either: the last digits.
     ``stage.json`` records it, but changing it does not re-run a finished stage.
     """
 
