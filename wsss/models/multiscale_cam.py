@@ -63,7 +63,8 @@ def class_maps(
         scores = classifier.maps(classifier.features(batch))
         probabilities.append(classifier.pooling(scores).unflatten(0, (-1, len(images))).sigmoid().mean(0))
         activated = scores.relu() if activation == "relu" else scores.sigmoid()
-        maps.add(grid.place(activated, batch, classifier.backbone.output_stride))
+        trunk = classifier.backbone
+        maps.add(grid.place(activated, batch, trunk.output_stride, trunk.output_offset))
     return RawMaps(maps.sum(), torch.stack(probabilities).mean(0))
 
 
@@ -130,38 +131,40 @@ class Grid:
         """Height and width of the final maps."""
         return -(-self.pixels[0] // self.stride), -(-self.pixels[1] // self.stride)
 
-    def place(self, maps: Tensor, batch: Tensor, step: int) -> list[Tensor]:
+    def place(self, maps: Tensor, batch: Tensor, step: int, offset: float = 0.0) -> list[Tensor]:
         """Resample maps of one of the `views` to the grid, and flip those of mirror images back.
 
         Args:
             maps: ``(N, K, h', w')``, N = B, or 2·B with mirror images.
             batch: input of the network, ``(N, 3, H', W')``.
             step: pixels of ``batch`` per element of ``maps``.
+            offset: pixel of ``batch`` on which element 0 is centred; see `wsss.models.trunk.Level`.
 
         Returns:
             One or two tensors ``(B, K, h, w)``.
         """
-        rows = resampling(maps.shape[2], batch.shape[2], step, self.size[0]).to(maps.device)
-        columns = resampling(maps.shape[3], batch.shape[3], step, self.size[1]).to(maps.device)
+        rows = resampling(maps.shape[2], batch.shape[2], step, self.size[0], offset).to(maps.device)
+        columns = resampling(maps.shape[3], batch.shape[3], step, self.size[1], offset).to(maps.device)
         resampled = rows @ maps @ columns.T
         upright, mirrored = resampled[: self.images], resampled[self.images :]
         return [upright, mirrored.flip(3)] if len(mirrored) else [upright]
 
 
-def resampling(features: int, pixels: int, step: int, targets: int) -> Tensor:
+def resampling(features: int, pixels: int, step: int, targets: int, offset: float = 0.0) -> Tensor:
     """Return the matrix ``(targets, features)`` of linear interpolation along one side of a feature map.
 
-    Feature i of these networks is centred on pixel ``step·i``, not on ``step·(i + ½) − ½`` as bilinear upsampling
-    assumes, which would shift maps by half a step (7.5 pixels at stride 16) down and right.
+    Feature i is centred on pixel ``offset + step·i``. Bilinear upsampling assumes an offset of ``(step − 1)/2``, that
+    of patches; for convolutions, whose offset is 0, it would shift maps by 7.5 pixels at stride 16, down and right.
 
     Args:
         features: length of the feature map.
         pixels: length of the network's input.
         step: pixels per feature.
         targets: length of the result, whose elements divide the side evenly.
+        offset: pixel on which feature 0 is centred.
     """
     centres = (torch.arange(targets, dtype=torch.float64) + 0.5) * pixels / targets - 0.5
-    position = (centres / step).clamp(0, features - 1)
+    position = ((centres - offset) / step).clamp(0, features - 1)
     lower = position.floor().long()
     upper = (lower + 1).clamp(max=features - 1)
     weight = position - lower

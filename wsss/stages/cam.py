@@ -278,7 +278,9 @@ def _require_labels(samples: Sequence[Sample]) -> None:
 
 
 def _ready(ctx: Context[CamConfig]) -> None:
-    load_input_classifier(ctx)
+    from wsss.models.attribution.gradients import require_layers
+
+    require_layers(load_input_classifier(ctx), ctx.config.method.map_layers())
 
 
 STAGE = Stage(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.models.attribution.gradients import frozen, layer_stride
+from wsss.models.attribution.gradients import frozen, layer_offset, layer_stride
 from wsss.models.attribution.map_method import MapMethod
 from wsss.models.classifier import CAMClassifier
 from wsss.models.multiscale_cam import Grid, Stack, views
@@ -50,5 +50,6 @@ def attribution_maps(
         for batch in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
             repeated = selected.to(device).repeat(len(batch) // len(images), 1)
             for layer, maps, stack in zip(layers, method.compute(classifier, batch, repeated), stacks, strict=True):
-                stack.add(grid.place(maps, batch, layer_stride(classifier, layer)))
+                stride, offset = layer_stride(classifier, layer), layer_offset(classifier, layer)
+                stack.add(grid.place(maps, batch, stride, offset))
     return method.combine([stack.sum() for stack in stacks])
