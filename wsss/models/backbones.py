@@ -13,7 +13,8 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from wsss.models.config import ARCHITECTURES, TIMM, BackboneConfig, LocalWeights
+from wsss.models.architectures import ARCHITECTURES, TIMM
+from wsss.models.config import BackboneConfig, LocalWeights
 from wsss.models.folding import freeze_batchnorm
 from wsss.models.initial import Origin, load_initial, read_fitting
 from wsss.models.timm_trunk import build_timm_trunk, check_timm
@@ -237,7 +238,7 @@ def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
 
 
 def build_architecture(name: str) -> Architecture:
-    """Build a network of `wsss.models.config.ARCHITECTURES` with random weights."""
+    """Build a network of `wsss.models.architectures.ARCHITECTURES` with random weights."""
     architecture: Architecture = ARCHITECTURES[name](name)
     return architecture
 

@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from wsss.errors import InvalidInput
-from wsss.extensions import Extensions
+from wsss.models.architectures import TIMM, ArchitectureName
 from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
 from wsss.validation import Settings
-
-ARCHITECTURES = Extensions(
-    "wsss.backbones",
-    {
-        "resnet18": "wsss.models.backbones:resnet",
-        "resnet50": "wsss.models.backbones:resnet",
-        "mobilenet_v2": "wsss.models.backbones:mobilenet",
-        "mobilenet_v3_large": "wsss.models.backbones:mobilenet",
-    },
-)
-"""Name of a backbone → function that builds its `wsss.models.backbones.Architecture`."""
-
-TIMM = "timm/"
-"""Prefix of the names of timm's networks."""
-
-
-def _architecture(name: str) -> str:
-    if name not in ARCHITECTURES and not re.fullmatch(rf"{TIMM}\w+(\.\w+)*", name, re.ASCII):
-        names = ", ".join(map(repr, (*ARCHITECTURES, f"{TIMM}NAME")))
-        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": names})
-    return name
-
-
-ArchitectureName = Annotated[str, AfterValidator(_architecture)]
-"""A key of `ARCHITECTURES`, or ``timm/NAME``, such as ``timm/convnext_tiny`` or, with a tag of weights,
-``timm/convnext_tiny.fb_in1k``. Whether timm has the network is checked before a run begins (timm imports torch)."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

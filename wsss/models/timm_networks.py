@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput
-from wsss.models.config import TIMM
+from wsss.models.architectures import TIMM
 
 
 def timm_name(name: str) -> str:

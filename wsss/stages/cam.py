@@ -51,7 +51,8 @@ class CamConfig(StageConfig):
 
     splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps for")
     method: CamMethod = Field(
-        default=PlainCam(), description="attribution method: cam, gradcam++, layercam or advcam, with its settings"
+        default=PlainCam(),
+        description="attribution method with its settings: cam, gradcam++, layercam, advcam, normgrad",
     )
     scales: tuple[Scale, ...] = Field(
         default=(1.0, 0.5, 1.5, 2.0), min_length=1, description="scale factors of the image"
@@ -83,7 +84,6 @@ class CamConfig(StageConfig):
         default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
     )
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
-
     adapt: AdaptConfig | None = Field(
         default=None,
         description="fine-tune the classifier on the tiles of each image before its maps are computed; requires tiles",
@@ -278,9 +278,7 @@ def _require_labels(samples: Sequence[Sample]) -> None:
 
 
 def _ready(ctx: Context[CamConfig]) -> None:
-    from wsss.models.attribution.gradients import require_layers
-
-    require_layers(load_input_classifier(ctx), ctx.config.method.map_layers())
+    ctx.config.method.require_layers(load_input_classifier(ctx))
 
 
 STAGE = Stage(

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss.errors import InvalidInput
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import Layer
 
@@ -52,20 +51,6 @@ def layer_stride(classifier: CAMClassifier, layer: Layer) -> int:
 def layer_offset(classifier: CAMClassifier, layer: Layer) -> float:
     """Return the pixel of the image on which element 0 of a layer is centred; see `wsss.models.trunk.Level`."""
     return classifier.backbone.output_offset if layer == "features" else classifier.backbone.low_offset
-
-
-def require_layers(classifier: CAMClassifier, layers: Sequence[Layer]) -> None:
-    """Require that a classifier has the layers of a kind of maps.
-
-    Raises:
-        InvalidInput: ``low`` of a network whose blocks pass on tokens, not feature maps.
-    """
-    if "low" in layers and not classifier.backbone.has_low_maps:
-        raise InvalidInput(
-            f"{classifier.config.trunk} has no low layer to compute maps from, since it is a transformer",
-            subject="cam.method",
-            hint="Use the layer features.",
-        )
 
 
 class LayerGradients:

@@ -1,0 +1,37 @@
+"""Names of backbones; without torch, because the command line validates pipelines with them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from wsss.extensions import Extensions
+
+ARCHITECTURES = Extensions(
+    "wsss.backbones",
+    {
+        "resnet18": "wsss.models.backbones:resnet",
+        "resnet50": "wsss.models.backbones:resnet",
+        "mobilenet_v2": "wsss.models.backbones:mobilenet",
+        "mobilenet_v3_large": "wsss.models.backbones:mobilenet",
+    },
+)
+"""Name of a backbone → function that builds its `wsss.models.backbones.Architecture`."""
+
+TIMM = "timm/"
+"""Prefix of the names of timm's networks."""
+
+
+def _architecture(name: str) -> str:
+    if name not in ARCHITECTURES and not re.fullmatch(rf"{TIMM}\w+(\.\w+)*", name, re.ASCII):
+        names = ", ".join(map(repr, (*ARCHITECTURES, f"{TIMM}NAME")))
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": names})
+    return name
+
+
+ArchitectureName = Annotated[str, AfterValidator(_architecture)]
+"""A key of `ARCHITECTURES`, or ``timm/NAME``, such as ``timm/convnext_tiny`` or, with a tag of weights,
+``timm/convnext_tiny.fb_in1k``. Whether timm has the network is checked before a run begins (timm imports torch)."""
