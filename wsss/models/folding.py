@@ -100,12 +100,23 @@ def freeze_batchnorm(module: nn.Module) -> None:
     """
 
     children = list(module.named_children())
-    for (conv_name, conv), (norm_name, norm) in pairwise(children):
+    for (before, _), (norm_name, norm) in pairwise(children):
         if isinstance(norm, nn.BatchNorm2d):
+            parent, conv_name = _last_layer(module, before)
+            conv = getattr(parent, conv_name)
             if not isinstance(conv, nn.Conv2d):
                 raise ValueError(f"no convolution before {norm_name}")
             frozen = _NORMS.get(type(norm).__name__, FrozenNorm)(norm)
             setattr(module, norm_name, frozen)
-            setattr(module, conv_name, _CONVOLUTIONS.get(type(conv).__name__, FoldedConv2d)(conv, frozen))
+            setattr(parent, conv_name, _CONVOLUTIONS.get(type(conv).__name__, FoldedConv2d)(conv, frozen))
     for _, child in children:
         freeze_batchnorm(child)
+
+
+def _last_layer(parent: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Return a child as its parent and its name; of a sequence, such as the stem of ResNet-D, its last layer."""
+    child = getattr(parent, name)
+    while isinstance(child, nn.Sequential) and len(child):
+        *_, (last, layer) = child.named_children()
+        parent, name, child = child, last, layer
+    return parent, name

@@ -12,15 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput
-from wsss.models.architectures import TIMM
+from wsss.models.architectures import TIMM, require_timm
 
 
 def timm_name(name: str) -> str:
     """Return a network's name in timm, without the prefix.
 
     Raises:
-        InvalidInput: timm has no such network, or no such tag of weights for it.
+        InvalidInput: timm is not installed, or has no such network, or no such tag of weights for it.
     """
+    require_timm(name)
     import timm
 
     own = name.removeprefix(TIMM)
@@ -48,6 +49,9 @@ def create_network(name: str, *, output_stride: int | None, pretrained: bool = F
         name: name in timm.
         output_stride: pixels per feature; ``None``: that of the network.
         pretrained: download timm's weights.
+
+    Raises:
+        InvalidInput: the constructor rejects its own default settings, such as those of a missing package.
     """
     import timm
 
@@ -59,10 +63,10 @@ def create_network(name: str, *, output_stride: int | None, pretrained: bool = F
             return cast(nn.Module, timm.create_model(name, pretrained=pretrained, **wanted))
         except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
             # Constructors reject unknown arguments by name, and output strides by a bare assertion.
-            named = [key for key in wanted if key in str(error)]
-            rejected = next(iter(named), "output_stride")
+            rejected = next((key for key in wanted if key in str(error)), "output_stride")
             if rejected not in wanted:
-                raise
+                problem = f"timm cannot build {TIMM}{name} ({type(error).__name__}: {error})"
+                raise InvalidInput(problem, subject="backbone.name", hint="Choose another network.") from error
             del wanted[rejected]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, cast
 
 import torch
@@ -140,27 +141,33 @@ def _all_levels(network: Any, name: str) -> tuple[list[Level], dict[int, str]]:
         raise _no_maps(name, "timm extracts no features from it")
     infos = list(getattr(network.feature_info, "info", network.feature_info))
     largest = max(info["reduction"] for info in infos)
-    images = torch.zeros(1, 3, 4 * largest, 6 * largest, device=next(network.parameters()).device)
-    outputs: dict[str, Tensor] = {}
-    modules = {info["module"]: network.get_submodule(info["module"]) for info in infos}
-
-    def keep(module: str) -> Any:
-        return lambda _, inputs, output: outputs.__setitem__(module, output)
-
-    handles = [module.register_forward_hook(keep(name)) for name, module in modules.items()]
+    images = torch.zeros(1, 3, 5 * largest, 7 * largest, device=next(network.parameters()).device)
+    modules = [info["module"] for info in infos]
     try:
-        with PlaceTracker(images) as tracker:
+        with _recorded(network, modules) as outputs, PlaceTracker(images) as tracker:
             maps = _intermediates(network, images, None)
     except Exception as error:  # whatever a network raises for a size it does not accept
-        raise _no_maps(name, f"images of {images.shape[2]}×{images.shape[3]} pixels: {error}") from error
-    finally:
-        for handle in handles:
-            handle.remove()
+        size = f"{images.shape[2]}×{images.shape[3]}"
+        raise _no_maps(name, f"for {size} pixels, {type(error).__name__}: {error}".rstrip(": ")) from error
     levels = [_level(each, images, tracker, name) for each in maps]
-    own = {
-        n: info["module"] for n, info in enumerate(infos) if n < len(maps) and outputs.get(info["module"]) is maps[n]
+    return levels, {
+        n: module for n, (module, each) in enumerate(zip(modules, maps, strict=False)) if outputs.get(module) is each
     }
-    return levels, own
+
+
+@contextmanager
+def _recorded(network: nn.Module, modules: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Yield a dict that gets the outputs of some modules within the block."""
+    outputs: dict[str, Tensor] = {}
+    with ExitStack() as hooks:
+        for name in modules:
+            hook = partial(_keep, outputs, name)
+            hooks.callback(network.get_submodule(name).register_forward_hook(hook).remove)
+        yield outputs
+
+
+def _keep(outputs: dict[str, Tensor], name: str, module: nn.Module, inputs: Any, output: Tensor) -> None:
+    outputs[name] = output
 
 
 def _level(features: Tensor, images: Tensor, tracker: PlaceTracker, name: str) -> Level:

