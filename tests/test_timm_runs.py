@@ -31,7 +31,8 @@ def test_every_stage_runs(name: str, origin: float, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_unknown_networks_are_found_before_the_run(tmp_path: Path) -> None:
-    done = wsss(*command(tmp_path, "--set", "classify.backbone.name=timm/convnext_tinny"))
+def test_unknown_networks_are_found_before_any_stage(tmp_path: Path) -> None:
+    done = wsss(*command(tmp_path, "--set", "segment.backbone.name=timm/convnext_tinny"))
     assert done.returncode == 2
     assert "timm/convnext_tiny" in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("*/metrics.json"))

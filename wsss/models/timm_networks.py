@@ -102,3 +102,12 @@ def last_layers(network: nn.Module, channels: int) -> nn.Module:
         if isinstance(part, nn.LayerNorm) and part.normalized_shape == (channels,):
             return ChannelNorm(part)
     return nn.Identity()
+
+
+def remove_layers(network: nn.Module, last: nn.Module) -> None:
+    """Replace the layers that ``last`` contains by the identity in a network, so that their weights are saved once."""
+    taken = set(last.modules())
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if child in taken:
+                setattr(parent, name, nn.Identity())

@@ -16,7 +16,7 @@ from wsss.models.centres import PlaceTracker
 from wsss.models.config import BackboneConfig
 from wsss.models.folding import freeze_batchnorm
 from wsss.models.initial import Origin
-from wsss.models.timm_networks import create_network, last_layers, timm_name
+from wsss.models.timm_networks import create_network, last_layers, remove_layers, timm_name
 from wsss.models.timm_weights import check_timm_weights, load_timm_weights
 from wsss.models.trunk import Features, Level, Trunk
 
@@ -57,8 +57,10 @@ class TimmTrunk(Trunk):
         self.body_channels, self.output_stride, self.output_offset = _fields(self.levels[-1])
         _require_stride(config, self.output_stride)
         self.low = nn.Identity()  # the low features pass through it
-        self.last = last_layers(network, self.body_channels) if last else nn.Identity()
+        after = last_layers(network, self.body_channels)
+        self.last = after if last else nn.Identity()
         cast(Any, network).prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
+        remove_layers(network, after)
         self.high = network
         self.channels = _out_channels(self.last, self.body_channels)
         self.train()
