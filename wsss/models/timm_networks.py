@@ -6,7 +6,7 @@ timm is imported by the functions only, so that runs without its networks do not
 from __future__ import annotations
 
 import difflib
-from typing import cast
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -55,12 +55,12 @@ def create_network(name: str, *, output_stride: int | None, pretrained: bool = F
     """
     import timm
 
-    wanted: dict[str, object] = {"dynamic_img_size": True, "strict_img_size": False}
+    wanted: dict[str, Any] = {"dynamic_img_size": True, "strict_img_size": False}
     if output_stride is not None:
         wanted["output_stride"] = output_stride
     while True:
         try:
-            return cast(nn.Module, timm.create_model(name, pretrained=pretrained, **wanted))
+            return timm.create_model(name, pretrained=pretrained, **wanted)
         except (TypeError, ValueError, AssertionError, NotImplementedError) as error:
             # Constructors reject unknown arguments by name, and output strides by a bare assertion.
             rejected = next((key for key in wanted if key in str(error)), "output_stride")
