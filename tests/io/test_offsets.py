@@ -50,3 +50,12 @@ def test_other_files_are_refused(tmp_path: Path, change):
     with pytest.raises(InvalidInput) as error:
         read_offsets(tmp_path / "a.npz")
     assert error.value.subject == str(tmp_path / "a.npz")
+
+
+def test_the_origin_is_kept_and_absent_by_default(tmp_path: Path) -> None:
+    zeros = np.zeros((1, 2, 2, 3), np.float32)
+    for origin in (0.0, 7.5):
+        write_offsets(tmp_path / "a.npz", Offsets(zeros, 16, (32, 48), origin))
+        assert read_offsets(tmp_path / "a.npz").origin == origin
+        with np.load(tmp_path / "a.npz") as arrays:
+            assert ("origin" in arrays) == (origin != 0)

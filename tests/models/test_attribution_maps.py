@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig
+from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig, NormGradConfig
 from wsss.models.attribution.gradients import frozen
 from wsss.models.attribution.map_method import MapMethod
 from wsss.models.attribution.maps import attribution_maps
@@ -23,6 +23,7 @@ METHODS: dict[str, MapMethod] = {
     "layercam": LayerCamConfig(),
     "layercam of both": LayerCamConfig(layers=("low", "features")),
     "advcam": AdvCamConfig(steps=2),
+    "normgrad": NormGradConfig(),
 }
 ALL = torch.ones(2, 3, dtype=torch.bool)
 KEYS: dict[str, Any] = {"scales": (1.0, 0.5), "flip": True, "stride": 4}

@@ -27,7 +27,7 @@ def network(**config: object) -> BoundaryNetwork:
 )
 def test_levels_end_at_each_stride(name: str, widths: list[int]) -> None:
     built = network(backbone={"name": name, "weights": "none", "output_stride": 16})
-    levels = built.levels(torch.zeros(1, 3, 64, 96))
+    levels = built.features(torch.zeros(1, 3, 64, 96))
     assert [level.shape[1] for level in levels] == widths
     assert [(64 // level.shape[2], 96 // level.shape[3]) for level in levels] == [(4, 4), (8, 8), (16, 16), (16, 16)]
     assert built.head.strides == [4, 8, 16, 16]

@@ -27,6 +27,7 @@ METHODS: dict[str, Any] = {
     "gradcam++": "gradcam++",
     "layercam": {"name": "layercam", "layers": ["low", "features"]},
     "advcam": {"name": "advcam", "steps": 2},
+    "normgrad": "normgrad",
 }
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 

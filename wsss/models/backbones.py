@@ -9,24 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from wsss.models.config import ARCHITECTURES, BackboneConfig, LocalWeights
+from wsss.models.architectures import ARCHITECTURES, TIMM
+from wsss.models.config import BackboneConfig, LocalWeights
 from wsss.models.folding import freeze_batchnorm
 from wsss.models.initial import Origin, load_initial, read_fitting
+from wsss.models.timm_trunk import build_timm_trunk, check_timm
+from wsss.models.trunk import Level, Trunk
 
 LOW_STRIDE = 8
 """Pixels per element of the low features."""
 
-
-class Features(NamedTuple):
-    """Feature maps: ``low`` ``(B, C', H/8, W/8)`` and ``high`` ``(B, C, H/s, W/s)`` with s the output stride."""
-
-    low: Tensor
-    high: Tensor
+UNDILATED = 32
+"""Output stride of the networks of torchvision."""
 
 
 class Normalise(nn.Module):
@@ -104,36 +102,6 @@ class Architecture:
     classifier: str
 
 
-class Trunk(nn.Module):
-    """A feature extractor in two parts, ``low`` and ``high``, and a last layer.
-
-    Attributes:
-        low_stride, output_stride: pixels per element of the low features and of the features.
-        low_channels, body_channels, channels: number of channels after ``low``, ``high`` and ``last``.
-        levels: indices, into the layers of ``low`` and ``high``, of those whose outputs `wsss.models.boundary` joins.
-    """
-
-    low: nn.Module
-    high: nn.Module
-    last: nn.Module
-    low_stride: int
-    output_stride: int
-    low_channels: int
-    body_channels: int
-    channels: int
-    levels: tuple[int, ...]
-
-    def forward(self, images: Tensor) -> Features:
-        """Return the features of normalised images ``(B, 3, H, W)``."""
-        low = self.low(images)
-        return Features(low, self.last(self.high(low)))
-
-    def body(self, images: Tensor) -> Tensor:
-        """Return the features ``(B, body_channels, h, w)`` before ``last``."""
-        features: Tensor = self.high(self.low(images))
-        return features
-
-
 class Backbone(Trunk):
     """A classification network up to its last feature map.
 
@@ -145,7 +113,7 @@ class Backbone(Trunk):
 
     def __init__(self, architecture: Architecture, *, output_stride: int, last: bool) -> None:
         super().__init__()
-        self.levels = stage_ends(architecture.units)
+        self.ends = stage_ends(architecture.units)
         dilate(architecture.units, output_stride)
         self.low = nn.Sequential(*architecture.units[: architecture.low])
         self.high = nn.Sequential(*architecture.units[architecture.low :])
@@ -157,12 +125,21 @@ class Backbone(Trunk):
             body = self.high(low)
             self.low_channels, self.body_channels = low.shape[1], body.shape[1]
             self.channels = self.last(body).shape[1]
+            maps = self.features(torch.zeros(1, 3, 64, 64))
+            self.levels = tuple(Level(each.shape[1], 64 // each.shape[2]) for each in maps)
             self.train()
 
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Return the last feature map of every resolution of the undilated network from stride 4; see `Trunk`."""
+        maps = []
+        for index, unit in enumerate(chain(*map(nn.Module.children, (self.low, self.high)))):
+            images = unit(images)
+            if index in self.ends:
+                maps.append(images)
+        return maps
 
-def build_backbone(
-    config: BackboneConfig, *, last: bool = True, origin: Origin | None = None
-) -> tuple[Backbone, Origin]:
+
+def build_backbone(config: BackboneConfig, *, last: bool = True, origin: Origin | None = None) -> tuple[Trunk, Origin]:
     """Build a backbone with its initial weights.
 
     Args:
@@ -174,44 +151,57 @@ def build_backbone(
         The backbone, and the origin of its weights (with their normalisation).
 
     Raises:
-        InvalidInput: the weights file is missing, invalid, or of another architecture.
-        RunFailed: torchvision's weights cannot be downloaded.
+        InvalidInput: the weights file is missing, invalid, or of another architecture; or timm's network has another
+            output stride or no feature maps.
+        RunFailed: torchvision's or timm's weights cannot be downloaded.
     """
+    if config.name.startswith(TIMM):
+        return build_timm_trunk(config, last=last, origin=origin)
     architecture = build_architecture(config.name)
     origin = origin or load_initial(
-        architecture.network, config.name, config.weights, classifier=architecture.classifier
+        architecture.network,
+        config.name,
+        config.weights,
+        classifier=architecture.classifier,
+        frozen=config.freeze_batchnorm,
     )
-    backbone = Backbone(architecture, output_stride=config.output_stride, last=last)
+    backbone = Backbone(architecture, output_stride=config.output_stride or UNDILATED, last=last)
     if config.freeze_batchnorm:
         freeze_batchnorm(backbone)
     return backbone, origin
 
 
 def check_weights_fit(config: BackboneConfig) -> None:
-    """Require that a local weights file fits the architecture.
+    """Require that a local weights file fits the architecture and, for timm, that the network is usable.
 
     Raises:
-        InvalidInput: the file is missing, invalid, or of another architecture.
+        InvalidInput: the file is missing, invalid, or of another architecture; or see `build_backbone`.
     """
-    if isinstance(config.weights, LocalWeights):
+    if config.name.startswith(TIMM):
+        check_timm(config)
+    elif isinstance(config.weights, LocalWeights):
         with torch.device("meta"):  # names and shapes are enough
             architecture = build_architecture(config.name)
-        read_fitting(architecture.network, config.name, config.weights.path, classifier=architecture.classifier)
+        read_fitting(
+            architecture.network,
+            config.name,
+            config.weights.path,
+            classifier=architecture.classifier,
+            frozen=config.freeze_batchnorm,
+        )
 
 
-def stage_ends(units: Sequence[nn.Module]) -> tuple[int, ...]:
-    """Return the index of the last unit of each stride from 4 on, of a network that is not dilated yet.
-
-    Four units for the ResNets and MobileNets: strides 4, 8, 16 and 32, of which the last becomes 16 by dilation.
-    """
-    strides, stride = [], 1
+def stage_ends(units: Sequence[nn.Module]) -> frozenset[int]:
+    """Return the indices of the last unit of every resolution from stride 4, in the network before `dilate`."""
+    strides = []
+    stride = 1
     for unit in units:
-        pooled = any(isinstance(module, nn.MaxPool2d) for module in unit.modules())
-        strided = any(isinstance(module, nn.Conv2d) and module.stride[0] == 2 for module in unit.modules())
-        stride *= 2 ** (pooled + strided)
+        layers = list(unit.modules())
+        stride *= 2 ** sum(isinstance(layer, nn.MaxPool2d) for layer in layers)
+        stride *= 2 if any(isinstance(layer, nn.Conv2d) and layer.stride[0] == 2 for layer in layers) else 1
         strides.append(stride)
-    following = [*strides[1:], 2 * stride]
-    return tuple(index for index, pair in enumerate(zip(strides, following, strict=True)) if 4 <= pair[0] < pair[1])
+    following = [*strides[1:], 0]
+    return frozenset(index for index, here in enumerate(strides) if here >= 4 and following[index] != here)
 
 
 def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
@@ -248,7 +238,7 @@ def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
 
 
 def build_architecture(name: str) -> Architecture:
-    """Build a network of `wsss.models.config.ARCHITECTURES` with random weights."""
+    """Build a network of `wsss.models.architectures.ARCHITECTURES` with random weights."""
     architecture: Architecture = ARCHITECTURES[name](name)
     return architecture
 

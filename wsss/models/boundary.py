@@ -8,6 +8,7 @@ its second branch, the displacement field, is for instances and is left out.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,18 +17,16 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.io.weights import load_description, load_weights, save_model
-from wsss.models.backbones import Normalise, OwnStatistics, Trunk
+from wsss.models.backbones import Normalise, OwnStatistics
 from wsss.models.classifier import CAMClassifier, build_trunk
 from wsss.models.config import TrainedClassifierConfig
 from wsss.models.description import describe, load_strictly, read_description
 from wsss.models.initial import Origin
 from wsss.models.multiscale_cam import resampling
+from wsss.models.trunk import Level, Trunk
 
 GROUPS = 4
 """Groups of the normalisation (Wu & He, ECCV 2018) of each level, as in IRN."""
-
-PROBE = 64
-"""Side in pixels of the image that widths and strides of the features are read from."""
 
 
 class BoundaryConfig(TrainedClassifierConfig):
@@ -41,19 +40,18 @@ class BoundaryHead(nn.Module):
     """Feature maps of several strides → one logit per element of a grid.
 
     Args:
-        widths: number of channels of each feature map.
-        strides: image pixels per element of each.
+        levels: the feature maps.
         channels: number of channels that each is reduced to; a multiple of `GROUPS`.
     """
 
-    def __init__(self, widths: list[int], strides: list[int], channels: int) -> None:
+    def __init__(self, levels: Sequence[Level], channels: int) -> None:
         super().__init__()
-        self.strides = strides
+        self.levels = tuple(levels)
         self.reduce = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, channels, 1, bias=False), nn.GroupNorm(GROUPS, channels), nn.ReLU())
-            for width in widths
+            nn.Sequential(nn.Conv2d(level.channels, channels, 1, bias=False), nn.GroupNorm(GROUPS, channels), nn.ReLU())
+            for level in levels
         )
-        self.join = nn.Conv2d(channels * len(widths), 1, 1)
+        self.join = nn.Conv2d(channels * len(levels), 1, 1)
 
     def forward(self, features: list[Tensor], pixels: tuple[int, int], size: tuple[int, int]) -> Tensor:
         """Return logits ``(B, *size)``.
@@ -64,8 +62,8 @@ class BoundaryHead(nn.Module):
             size: height and width of the grid, whose elements divide the image evenly.
         """
         parts = [
-            _resampled(layer(one), stride, pixels, size)
-            for layer, stride, one in zip(self.reduce, self.strides, features, strict=True)
+            _resampled(layer(one), level, pixels, size)
+            for layer, level, one in zip(self.reduce, self.levels, features, strict=True)
         ]
         logits: Tensor = self.join(torch.cat(parts, 1))
         return logits[:, 0]
@@ -89,9 +87,7 @@ class BoundaryNetwork(nn.Module):
         self.backbone.last = nn.Identity()
         self.config, self.origin = config, origin
         self.backbone.eval()
-        probe = self.levels(torch.zeros(1, 3, PROBE, PROBE))
-        strides = [round(PROBE / one.shape[3]) for one in probe]
-        self.head = BoundaryHead([one.shape[1] for one in probe], strides, config.channels)
+        self.head = BoundaryHead(self.backbone.levels, config.channels)
 
     def train(self, mode: bool = True) -> BoundaryNetwork:
         """See `torch.nn.Module.train`; the frozen trunk stays in evaluation mode."""
@@ -100,15 +96,9 @@ class BoundaryNetwork(nn.Module):
         return self
 
     @torch.no_grad()
-    def levels(self, images: Tensor) -> list[Tensor]:
+    def features(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps of images ``(B, 3, H, W)``, uint8 or floats in [0, 1]."""
-        maps, features = [], self.normalise(images)
-        units = [*self.backbone.low.children(), *self.backbone.high.children()]
-        for index, unit in enumerate(units):
-            features = unit(features)
-            if index in self.backbone.levels:
-                maps.append(features)
-        return maps
+        return self.backbone.features(self.normalise(images))
 
     def grid(self, pixels: tuple[int, int]) -> tuple[int, int]:
         """Return height and width of the boundary map of an image of this height and width."""
@@ -117,7 +107,7 @@ class BoundaryNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, ⌈H / stride⌉, ⌈W / stride⌉)`` of images ``(B, 3, H, W)``."""
         pixels = (images.shape[2], images.shape[3])
-        logits: Tensor = self.head(self.levels(images), pixels, self.grid(pixels))
+        logits: Tensor = self.head(self.features(images), pixels, self.grid(pixels))
         return logits
 
     @torch.no_grad()
@@ -127,10 +117,12 @@ class BoundaryNetwork(nn.Module):
         return (upright + mirrored.flip(1)) / 2
 
 
-def _resampled(features: Tensor, stride: int, pixels: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def _resampled(features: Tensor, level: Level, pixels: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """Resample ``(B, C, h, w)`` to ``(B, C, *size)``; see `wsss.models.multiscale_cam.resampling`."""
     sides = zip(features.shape[2:], pixels, size, strict=True)
-    rows, columns = (resampling(n, side, stride, target).to(features.device) for n, side, target in sides)
+    rows, columns = (
+        resampling(n, side, level.stride, target, level.offset).to(features.device) for n, side, target in sides
+    )
     return rows @ features @ columns.T
 
 

@@ -4,30 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from wsss.errors import InvalidInput
-from wsss.extensions import Extensions
+from wsss.models.architectures import TIMM, ArchitectureName, require_timm
+from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
 from wsss.validation import Settings
-
-ARCHITECTURES = Extensions(
-    "wsss.backbones",
-    {
-        "resnet18": "wsss.models.backbones:resnet",
-        "resnet50": "wsss.models.backbones:resnet",
-        "mobilenet_v2": "wsss.models.backbones:mobilenet",
-        "mobilenet_v3_large": "wsss.models.backbones:mobilenet",
-    },
-)
-"""Name of a backbone → function that builds its `wsss.models.backbones.Architecture`."""
-
-if TYPE_CHECKING:
-    ArchitectureName = str
-else:
-    ArchitectureName = Literal[tuple(ARCHITECTURES)]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -73,7 +58,9 @@ class Views(Settings):
 class LocalWeights(Settings):
     """Initial weights from a file, with the normalisation they were trained with."""
 
-    path: Path = Field(description="torch file (state dict) or .safetensors, with torchvision's key names")
+    path: Path = Field(
+        description="torch file (state dict) or .safetensors, with the key names of torchvision (for timm/NAME: timm)"
+    )
     mean: Mean = Field(default=IMAGENET_MEAN, description="mean of red, green, blue, in [0, 1]")
     std: Deviation = Field(
         default=IMAGENET_STD, description="standard deviation of red, green, blue, above 0 and at most 1"
@@ -94,20 +81,33 @@ ImageOrFixed = Literal["image"] | Normalisation
 
 
 class BackboneConfig(Settings):
-    """A classification network without its classifier: torchvision's, or an extension."""
+    """A classification network without its classifier: torchvision's, timm's, or an extension."""
 
-    name: ArchitectureName = Field(default="mobilenet_v2", description="architecture")
-    output_stride: Literal[8, 16, 32] = Field(
-        default=16, description="pixels per feature; below 32, strides are replaced by dilation"
+    name: ArchitectureName = Field(
+        default="mobilenet_v2", description="architecture; timm/NAME for a network of timm, such as timm/convnext_tiny"
     )
-    weights: Literal["imagenet", "imagenet-v1", "none"] | LocalWeights = Field(
+    output_stride: Literal[8, 16, 32] | None = Field(
+        default=16,
+        description="pixels per feature; below 32, strides are replaced by dilation; null: that of the network itself, "
+        "for networks that cannot be dilated, such as timm/swin_tiny_patch4_window7_224",
+    )
+    weights: Literal["imagenet", "imagenet-v1", "imagenet-wheel", "none"] | LocalWeights = Field(
         default="imagenet",
-        description="initial weights: torchvision's default ImageNet weights, its older ones, random (none), or a file",
+        description="initial weights: ImageNet weights of torchvision or timm (downloaded), torchvision's older ones, "
+        "those of an installed wheel (pip install 'wsss[imagenet]'), random (none), or a file",
     )
     freeze_batchnorm: bool = Field(
         default=False,
         description="keep BatchNorm's statistics and affine parameters as they are in the initial weights",
     )
+
+    @model_validator(mode="after")
+    def _weights_of_the_network(self) -> BackboneConfig:
+        if self.weights == "imagenet-wheel" and self.name not in WHEELS:
+            raise ValueError(f"weights: imagenet-wheel requires name: {' or '.join(WHEELS)}, got {self.name}")
+        if self.weights == "imagenet-v1" and self.name.startswith(TIMM):
+            raise ValueError(f"weights: imagenet-v1 are torchvision's; add a tag to the name instead, got {self.name}")
+        return self
 
     @model_validator(mode="after")
     def _frozen_statistics_exist(self) -> BackboneConfig:
@@ -117,12 +117,17 @@ class BackboneConfig(Settings):
 
 
 def check_weights(config: BackboneConfig | None) -> None:
-    """Require that a local weights file exists.
+    """Require that a local weights file, and the packages that a backbone and its weights come from, exist.
 
     Raises:
-        InvalidInput: no such file.
+        InvalidInput: no such file, or timm or the wheel of ``imagenet-wheel`` is not installed.
     """
-    if config is not None and isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
+    if config is None:
+        return
+    require_timm(config.name)
+    if config.weights == "imagenet-wheel":
+        WHEELS[config.name].require()
+    if isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
         raise InvalidInput(
             "no such weights file",
             subject=config.weights.path,

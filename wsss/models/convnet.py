@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from torch import nn
 
-from wsss.models.backbones import Trunk
 from wsss.models.config import ConvNetConfig
 from wsss.models.initial import Origin
+from wsss.models.trunk import Level, Trunk
 
 
 class ConvNet(Trunk):
@@ -37,7 +37,7 @@ class ConvNet(Trunk):
         self.low_channels = config.widths[split - 1]
         self.body_channels = self.channels = channels
         self.output_stride = self.low_stride = config.stride
-        self.levels = tuple(sorted({split - 1, len(layers) - 1}))
+        self.levels = (Level(self.low_channels, config.stride), Level(channels, config.stride))
 
 
 def convnet_origin(config: ConvNetConfig) -> Origin:

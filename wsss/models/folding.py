@@ -60,6 +60,38 @@ class FoldedConv2d(nn.Module):
         )
 
 
+class FrozenNormAct(FrozenNorm):
+    """Parameters of a frozen ``BatchNormAct2d`` of timm; `forward` applies its activation."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__(norm)
+        self.act = cast(nn.Module, norm.act)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the activation of ``x``."""
+        activated: Tensor = self.act(x)
+        return activated
+
+
+class FoldedConv2dSame(FoldedConv2d):
+    """A ``Conv2dSame`` of timm: padded as in TensorFlow, at the end where the padding is odd."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See `FoldedConv2d`."""
+        pad: list[int] = []
+        for axis in (1, 0):
+            size, stride = x.shape[2 + axis], self.stride[axis]
+            window = (self.weight.shape[2 + axis] - 1) * self.dilation[axis] + 1
+            total = max((-(-size // stride) - 1) * stride + window - size, 0)
+            pad += [total // 2, total - total // 2]
+        return super().forward(F.pad(x, pad))
+
+
+_NORMS = {"BatchNormAct2d": FrozenNormAct}
+_CONVOLUTIONS = {"Conv2dSame": FoldedConv2dSame}
+"""Class of timm → its frozen or folded counterpart."""
+
+
 def freeze_batchnorm(module: nn.Module) -> None:
     """Freeze every BatchNorm below ``module``, in place; each must follow a convolution.
 
@@ -68,12 +100,23 @@ def freeze_batchnorm(module: nn.Module) -> None:
     """
 
     children = list(module.named_children())
-    for (conv_name, conv), (norm_name, norm) in pairwise(children):
+    for (before, _), (norm_name, norm) in pairwise(children):
         if isinstance(norm, nn.BatchNorm2d):
+            parent, conv_name = _last_layer(module, before)
+            conv = getattr(parent, conv_name)
             if not isinstance(conv, nn.Conv2d):
                 raise ValueError(f"no convolution before {norm_name}")
-            frozen = FrozenNorm(norm)
+            frozen = _NORMS.get(type(norm).__name__, FrozenNorm)(norm)
             setattr(module, norm_name, frozen)
-            setattr(module, conv_name, FoldedConv2d(conv, frozen))
+            setattr(parent, conv_name, _CONVOLUTIONS.get(type(conv).__name__, FoldedConv2d)(conv, frozen))
     for _, child in children:
         freeze_batchnorm(child)
+
+
+def _last_layer(parent: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """Return a child as its parent and its name; of a sequence, such as the stem of ResNet-D, its last layer."""
+    child = getattr(parent, name)
+    while isinstance(child, nn.Sequential) and len(child):
+        *_, (last, layer) = child.named_children()
+        parent, name, child = child, last, layer
+    return parent, name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,9 @@ class Origin:
         return f"{source}, trained as {further}" if further else source
 
 
-def load_initial(network: nn.Module, architecture: str, weights: str | LocalWeights, *, classifier: str) -> Origin:
+def load_initial(
+    network: nn.Module, architecture: str, weights: str | LocalWeights, *, classifier: str, frozen: bool
+) -> Origin:
     """Load initial weights into a classification network, in place.
 
     Args:
@@ -64,13 +66,16 @@ def load_initial(network: nn.Module, architecture: str, weights: str | LocalWeig
         architecture: its name.
         weights: ``"imagenet"``, ``"imagenet-v1"``, ``"none"`` or a file.
         classifier: prefix of the names of the classifier's weights, which are not loaded.
+        frozen: BatchNorm will be frozen; see `read_fitting`.
 
     Raises:
         InvalidInput: the file is missing, invalid, or of another architecture.
         RunFailed: torchvision's weights cannot be downloaded.
     """
     if isinstance(weights, LocalWeights):
-        state: Mapping[str, Tensor] = read_fitting(network, architecture, weights.path, classifier=classifier)
+        state: Mapping[str, Tensor] = read_fitting(
+            network, architecture, weights.path, classifier=classifier, frozen=frozen
+        )
         origin = Origin({"file": weights.path.name, "sha256": sha256_file(weights.path)}, weights.mean, weights.std)
     elif weights == "none":
         return Origin({"name": "none"}, IMAGENET_MEAN, IMAGENET_STD)
@@ -81,17 +86,29 @@ def load_initial(network: nn.Module, architecture: str, weights: str | LocalWeig
     return origin
 
 
-def read_fitting(network: nn.Module, architecture: str, path: Path, *, classifier: str) -> dict[str, Tensor]:
+def read_fitting(
+    network: nn.Module,
+    architecture: str,
+    path: Path,
+    *,
+    classifier: str | tuple[str, ...],
+    frozen: bool,
+    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict,
+) -> dict[str, Tensor]:
     """Read a state dict that fits a network (which may be on the meta device).
 
     Args:
-        network, architecture, classifier: see `load_initial`.
+        network, architecture: see `load_initial`.
         path: see `read_weights`.
+        classifier: one or several prefixes of the names of the classifier's weights.
+        frozen: BatchNorm will be frozen; otherwise weights with folded BatchNorm are refused.
+        renamed: converts the names of the weights.
 
     Raises:
-        InvalidInput: the file is missing, invalid, of another architecture, or contains values that are not finite.
+        InvalidInput: the file is missing, invalid, of another architecture, contains values that are not finite, or
+            has no BatchNorm statistics.
     """
-    state = read_weights(path)
+    state = renamed(read_weights(path))
     expected = _without(classifier, network.state_dict())
     # Old files lack BatchNorm's counters.
     required = {
@@ -103,10 +120,31 @@ def read_fitting(network: nn.Module, architecture: str, path: Path, *, classifie
             f"weights of another architecture: {architecture} has {len(expected)} tensors without its classifier; "
             f"this file has {problem}",
             subject=path,
-            hint="Set backbone.name to the file's architecture, or use another file (key names as in torchvision).",
+            hint="Set backbone.name to the file's architecture, or use another file (key names as in torchvision, for "
+            "timm/NAME as in timm).",
         )
     require_usable(state, path)
+    if not frozen and is_folded(state):
+        raise InvalidInput(
+            "the BatchNorm statistics of these weights are folded into the convolutions, but training needs them",
+            subject=path,
+            hint="Set backbone.freeze_batchnorm: true, or use weights with statistics.",
+        )
     return state
+
+
+def is_folded(state: Mapping[str, Tensor]) -> bool:
+    """Return whether all BatchNorms of a state dict only add a bias, the rest being folded into the convolutions.
+
+    Random weights, whose biases are 0 as well, do not count.
+    """
+    suffix = ".running_mean"
+    norms = [name.removesuffix(suffix) for name in state if name.endswith(suffix)]
+    ones = [state[f"{name}.{part}"] for name in norms for part in ("weight", "running_var")]
+    identity = not any(state[name + suffix].any() for name in norms) and all(
+        bool((one - 1).abs().max() < 1e-3) for one in ones
+    )
+    return bool(norms) and identity and any(bool(state[f"{name}.bias"].any()) for name in norms)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -131,7 +169,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
 
 
-def _without(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _without(prefix: str | tuple[str, ...], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if not name.startswith(prefix)}
 
 

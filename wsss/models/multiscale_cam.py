@@ -70,10 +70,11 @@ def class_maps(
     probabilities = torch.cat([classifier.pooling(scores.float()).sigmoid() for _, scores in scored])
     probabilities = probabilities.unflatten(0, (-1, len(images))).mean(0)
     selected = slice(None) if select is None else list(select(probabilities))
-    total = Total(Grid((images.shape[1], images.shape[2]), stride))
+    total, trunk = Total(Grid((images.shape[1], images.shape[2]), stride)), classifier.backbone
     for view, scores in scored:
         kept = scores[:, selected].float()
-        total.add(kept.relu() if activation == "relu" else kept.sigmoid(), view, classifier.backbone.output_stride)
+        activated = kept.relu() if activation == "relu" else kept.sigmoid()
+        total.add(activated, view, trunk.output_stride, trunk.output_offset)
     return RawMaps(total.maps, probabilities)
 
 
@@ -130,20 +131,21 @@ class Grid:
         """Height and width of the final maps."""
         return -(-self.pixels[0] // self.stride), -(-self.pixels[1] // self.stride)
 
-    def place(self, maps: Tensor, view: View, step: int) -> list[Tensor]:
+    def place(self, maps: Tensor, view: View, step: int, offset: float = 0.0) -> list[Tensor]:
         """Resample maps of a view to the grid, and flip those of mirror images back.
 
         Args:
             maps: ``(N, K, h', w')``.
             view: the view.
             step: pixels of the view per element of ``maps``.
+            offset: pixel of the view on which element 0 is centred; see `wsss.models.trunk.Level`.
 
         Returns:
             Tensors ``(B, K, h, w)``, one per element of ``view.mirrored``.
         """
         height, width = view.pixels.shape[2:]
-        rows = resampling(maps.shape[2], height, step, self.size[0]).to(maps.device)
-        columns = resampling(maps.shape[3], width, step, self.size[1]).to(maps.device)
+        rows = resampling(maps.shape[2], height, step, self.size[0], offset).to(maps.device)
+        columns = resampling(maps.shape[3], width, step, self.size[1], offset).to(maps.device)
         parts = (rows @ maps @ columns.T).chunk(len(view.mirrored))
         return [part.flip(3) if mirrored else part for part, mirrored in zip(parts, view.mirrored, strict=True)]
 
@@ -159,9 +161,9 @@ class Total:
         self.grid = grid
         self._sum: Tensor | None = None
 
-    def add(self, maps: Tensor, view: View, step: int) -> None:
+    def add(self, maps: Tensor, view: View, step: int, offset: float = 0.0) -> None:
         """Add the maps of a view; see `Grid.place`."""
-        for part in self.grid.place(maps, view, step):
+        for part in self.grid.place(maps, view, step, offset):
             self._sum = part if self._sum is None else self._sum.add_(part)
 
     @property
@@ -171,20 +173,21 @@ class Total:
         return self._sum
 
 
-def resampling(features: int, pixels: int, step: int, targets: int) -> Tensor:
+def resampling(features: int, pixels: int, step: int, targets: int, offset: float = 0.0) -> Tensor:
     """Return the matrix ``(targets, features)`` of linear interpolation along one side of a feature map.
 
-    Feature i of these networks is centred on pixel ``step·i``, not on ``step·(i + ½) − ½`` as bilinear upsampling
-    assumes, which would shift maps by half a step (7.5 pixels at stride 16) down and right.
+    Feature i is centred on pixel ``offset + step·i``. Bilinear upsampling assumes an offset of ``(step − 1)/2``, that
+    of patches; for convolutions, whose offset is 0, it would shift maps by 7.5 pixels at stride 16, down and right.
 
     Args:
         features: length of the feature map.
         pixels: length of the network's input.
         step: pixels per feature.
         targets: length of the result, whose elements divide the side evenly.
+        offset: pixel on which feature 0 is centred.
     """
     centres = (torch.arange(targets, dtype=torch.float64) + 0.5) * pixels / targets - 0.5
-    position = (centres / step).clamp(0, features - 1)
+    position = ((centres - offset) / step).clamp(0, features - 1)
     lower = position.floor().long()
     upper = (lower + 1).clamp(max=features - 1)
     weight = position - lower

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.io.weights import load_description, load_weights, save_model
-from wsss.models.backbones import Backbone, Features, Normalise, build_backbone
+from wsss.models.backbones import Normalise, build_backbone
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import NO_TRUNK, SegmenterConfig
 from wsss.models.description import describe, load_strictly, read_description
 from wsss.models.initial import Origin
+from wsss.models.trunk import Features, Trunk
 from wsss.models.unet import UNet
+from wsss.models.upsampling import to_pixels
 
 
 class DeepLabV3Head(nn.Module):
@@ -58,7 +60,7 @@ class Segmenter(nn.Module):
         classes: number C of classes, including the background.
     """
 
-    def __init__(self, config: SegmenterConfig, backbone: Backbone, origin: Origin, classes: int) -> None:
+    def __init__(self, config: SegmenterConfig, backbone: Trunk, origin: Origin, classes: int) -> None:
         super().__init__()
         self.normalise = Normalise(origin.mean, origin.std)
         self.backbone = backbone
@@ -72,8 +74,13 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, C, H, W)`` of images ``(B, 3, H, W)``, uint8 or floats in [0, 1]."""
-        logits = self.head(self.backbone(self.normalise(images)))
-        return F.interpolate(logits, images.shape[2:], mode="bilinear", align_corners=False)
+        logits, trunk = self.head(self.backbone(self.normalise(images))), self.backbone
+        size = (images.shape[2], images.shape[3])
+        if not trunk.exact_upsampling:
+            return F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        if self.config.head == "lraspp":
+            return to_pixels(logits, size, stride=trunk.low_stride, offset=trunk.low_offset)
+        return to_pixels(logits, size, stride=trunk.output_stride, offset=trunk.output_offset)
 
 
 SegmentationNetwork = Segmenter | UNet

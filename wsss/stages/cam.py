@@ -45,7 +45,8 @@ class CamConfig(StageConfig):
 
     splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits to compute maps for")
     method: CamMethod = Field(
-        default=PlainCam(), description="attribution method: cam, gradcam++, layercam or advcam, with its settings"
+        default=PlainCam(),
+        description="attribution method with its settings: cam, gradcam++, layercam, advcam, normgrad",
     )
     scales: tuple[Scale, ...] = Field(
         default=(1.0, 0.5, 1.5, 2.0), min_length=1, description="scale factors of the image"
@@ -243,7 +244,7 @@ def _require_labels(samples: Sequence[Sample]) -> None:
 
 
 def _ready(ctx: Context[CamConfig]) -> None:
-    load_input_classifier(ctx)
+    ctx.config.method.require_layers(load_input_classifier(ctx))
 
 
 STAGE = Stage(

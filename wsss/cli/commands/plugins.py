@@ -18,7 +18,7 @@ REGISTRIES = {
     "wsss.stages": "wsss.stages:STAGES",
     "wsss.losses": "wsss.losses.catalogue:LOSSES",
     "wsss.layouts": "wsss.data.readers.registry:LAYOUTS",
-    "wsss.backbones": "wsss.models.config:ARCHITECTURES",
+    "wsss.backbones": "wsss.models.architectures:ARCHITECTURES",
     "wsss.seeds": "wsss.models.attribution.config:SEEDS",
 }
 """Entry-point group → its registry."""

@@ -22,13 +22,16 @@ class Offsets:
     Args:
         offsets: ``(T, 2, h, w)`` floats: displacement of each of the T taps (of all groups) from its regular position
             at each element of the feature map, in feature pixels; channel 0 is down, channel 1 to the right.
-        stride: image pixels per feature pixel, ≥ 1; element (i, j) is at image pixel (``stride`` · i, ``stride`` · j).
+        stride: image pixels per feature pixel, ≥ 1; element (i, j) is at image pixel (``origin`` + ``stride`` · i,
+            ``origin`` + ``stride`` · j).
         size: ``(height, width)`` of the image.
+        origin: image pixel of element (0, 0), along both sides.
     """
 
     offsets: NDArray[np.floating[Any]]
     stride: int
     size: tuple[int, int]
+    origin: float = 0.0
 
 
 def write_offsets(path: Path, offsets: Offsets) -> None:
@@ -50,6 +53,7 @@ def write_offsets(path: Path, offsets: Offsets) -> None:
             "offsets": half,
             "stride": np.asarray(offsets.stride, np.int64),
             "size": np.asarray(offsets.size, np.int64),
+            **({"origin": np.asarray(offsets.origin, np.float64)} if offsets.origin else {}),
         },
     )
 
@@ -73,4 +77,5 @@ def read_offsets(path: Path) -> Offsets:
             allowed="finite offsets (T, 2, h, w), a stride of at least 1, and a size (2,)",
             found=Verbatim(f"offsets {offsets.shape}, stride {stride}, size {size.shape}"),
         )
-    return Offsets(offsets.astype(np.float32), int(stride), (int(size[0]), int(size[1])))
+    origin = float(arrays["origin"].mean()) if "origin" in arrays else 0.0
+    return Offsets(offsets.astype(np.float32), int(stride), (int(size[0]), int(size[1])), origin)

@@ -1,1 +1,1 @@
-"""Alternatives to plain class activation maps: Grad-CAM++, LayerCAM, AdvCAM."""
+"""Alternatives to plain class activation maps: Grad-CAM++, LayerCAM, AdvCAM, NormGrad."""

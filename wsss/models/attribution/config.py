@@ -94,6 +94,27 @@ class AdvCamConfig(MapMethod):
         return adv_cam(classifier, batch, selected, **self.model_dump(exclude={"name"}))
 
 
+class NormGradConfig(MapMethod):
+    """NormGrad of one layer."""
+
+    name: Literal["normgrad"] = "normgrad"
+    layer: Layer = Field(
+        default="low",
+        description="layer whose features and gradients are multiplied; with mean pooling and without samplers, the "
+        "maps of features do not depend on the class",
+    )
+
+    def map_layers(self) -> tuple[Layer, ...]:
+        """Return the layer."""
+        return (self.layer,)
+
+    def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
+        """See `wsss.models.attribution.normgrad`."""
+        from wsss.models.attribution.normgrad import norm_grad
+
+        return norm_grad(classifier, batch, selected, self.layer)
+
+
 def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
@@ -105,6 +126,7 @@ SEEDS = Extensions(
         "gradcam++": f"{__name__}:GradCamPlusPlusConfig",
         "layercam": f"{__name__}:LayerCamConfig",
         "advcam": f"{__name__}:AdvCamConfig",
+        "normgrad": f"{__name__}:NormGradConfig",
     },
 )
 """Name → config class of a kind of maps."""

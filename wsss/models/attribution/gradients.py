@@ -44,8 +44,13 @@ def class_slots(selected: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def layer_stride(classifier: CAMClassifier, layer: Layer) -> int:
-    """Return the pixels of the image per element of a layer; element i is centred on pixel ``stride·i``."""
+    """Return the pixels of the image per element of a layer."""
     return classifier.backbone.output_stride if layer == "features" else classifier.backbone.low_stride
+
+
+def layer_offset(classifier: CAMClassifier, layer: Layer) -> float:
+    """Return the pixel of the image on which element 0 of a layer is centred; see `wsss.models.trunk.Level`."""
+    return classifier.backbone.output_offset if layer == "features" else classifier.backbone.low_offset
 
 
 class LayerGradients:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wsss.errors import InvalidInput
 from wsss.models.config import Layer
 from wsss.validation import Settings
 
@@ -24,6 +25,19 @@ class MapMethod(Settings):
     def map_layers(self) -> tuple[Layer, ...]:
         """Return the layers whose maps `compute` returns."""
         return ("features",)
+
+    def require_layers(self, classifier: CAMClassifier) -> None:
+        """Require that a classifier has the layers.
+
+        Raises:
+            InvalidInput: ``low`` of a network, such as a transformer, whose blocks pass on no feature maps.
+        """
+        if "low" in self.map_layers() and not classifier.backbone.has_low_maps:
+            raise InvalidInput(
+                f"maps of the layer low cannot be computed with {classifier.config.trunk}",
+                subject="cam.method",
+                hint="Use the layer features.",
+            )
 
     def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:
         """Compute the maps of one view of some images.

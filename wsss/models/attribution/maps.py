@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.models.attribution.gradients import frozen, layer_stride
+from wsss.models.attribution.gradients import frozen, layer_offset, layer_stride
 from wsss.models.attribution.map_method import MapMethod
 from wsss.models.classifier import CAMClassifier
 from wsss.models.multiscale_cam import Grid, Total, views
@@ -53,5 +53,6 @@ def attribution_maps(
             repeated = selected.to(device).repeat(len(view.mirrored), 1)
             computed = method.compute(classifier, view.pixels, repeated)
             for layer, maps, total in zip(layers, computed, totals, strict=True):
-                total.add(maps[:, kept], view, layer_stride(classifier, layer))
+                step, offset = layer_stride(classifier, layer), layer_offset(classifier, layer)
+                total.add(maps[:, kept], view, step, offset)
     return method.combine([total.maps for total in totals])

@@ -171,8 +171,10 @@ def _save_offsets(out: Path, classifier: CAMClassifier, sample: Sample, max_side
 
     offsets, size, stride = _offsets(classifier, sample, max_side)
     taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
+    trunk = classifier.backbone
+    origin = trunk.output_offset * stride / trunk.output_stride
     try:
-        write_offsets(offsets_path(out, sample.id), Offsets(taps, stride, size))
+        write_offsets(offsets_path(out, sample.id), Offsets(taps, stride, size, origin))
     except ValueError as error:
         raise RunFailed(
             f"the offsets diverged: {error}",

@@ -148,8 +148,8 @@ def _arrows(offsets: Offsets, kernel: int) -> tuple[NDArray[np.float64], NDArray
     for tap in range(min(taps, MAX_ARROWS)):
         down, right = divmod(tap % (side * side), side)
         start = np.stack([rows + down - side // 2, columns + right - side // 2], 1).astype(np.float64)
-        starts.append(start * offsets.stride)
-        ends.append((start + offsets.offsets[tap][:, rows, columns].T) * offsets.stride)
+        starts.append(start * offsets.stride + offsets.origin)
+        ends.append((start + offsets.offsets[tap][:, rows, columns].T) * offsets.stride + offsets.origin)
     return np.concatenate(starts), np.concatenate(ends)
 
 
@@ -191,10 +191,10 @@ def _arrow_tiles(step: StageRecord, chain: Chain, image_id: str, size: tuple[int
     else:
         paths = (offsets_path(other.path, image_id) for other in chain.steps)
         later = read_offsets(next(path for path in paths if path.is_file()))
-        offsets = Offsets(np.zeros_like(later.offsets[:1]), later.stride, size)
+        offsets = Offsets(np.zeros_like(later.offsets[:1]), later.stride, size, later.origin)
         note, unit = "regular grid", ""
     sampler = step.config.get("sampler")
     kernel = int(sampler.get("kernel_size", 1)) if isinstance(sampler, Mapping) else 1
-    svg = arrows_svg(Offsets(offsets.offsets, offsets.stride, size), kernel)
+    svg = arrows_svg(Offsets(offsets.offsets, offsets.stride, size, offsets.origin), kernel)
     alt = f"{step.id}: sampling positions on {image_id}; {note}{unit}"
     yield Tile("offsets", step.id, note, data_uri("image/svg+xml", svg.encode()), alt)
