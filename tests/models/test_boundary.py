@@ -30,13 +30,19 @@ def test_levels_end_at_each_stride(name: str, widths: list[int]) -> None:
     levels = built.features(torch.zeros(1, 3, 64, 96))
     assert [level.shape[1] for level in levels] == widths
     assert [(64 // level.shape[2], 96 // level.shape[3]) for level in levels] == [(4, 4), (8, 8), (16, 16), (16, 16)]
-    assert built.head.strides == [4, 8, 16, 16]
+    assert [level.stride for level in built.head.levels] == [4, 8, 16, 16]
 
 
 def test_a_small_network_has_levels_too() -> None:
     built = network(convnet={"widths": [8, 8]})
-    assert built.head.strides == [1, 1]
+    assert [level.stride for level in built.head.levels] == [1, 1]
     assert built(torch.rand(2, 3, 17, 30)).shape == (2, 5, 8)
+
+
+def test_a_transformer_has_levels_of_one_stride() -> None:
+    built = network(backbone={"name": "timm/vit_tiny_patch16_224", "weights": "none", "output_stride": None})
+    assert {(level.stride, level.offset) for level in built.head.levels} == {(16, 7.5)}
+    assert built(torch.rand(1, 3, 50, 71)).shape == (1, 13, 18)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (50, 71), (17, 33)])
