@@ -33,7 +33,7 @@ class BoundaryConfig(TrainedClassifierConfig):
     """The classifier that the features come from, and the boundary head."""
 
     channels: int = Field(default=32, ge=GROUPS, multiple_of=GROUPS, description="channels per level")
-    stride: int = Field(default=4, ge=1, description="image pixels per element of the boundary map")
+    stride: int = Field(default=4, ge=1, description="image pixels per map element")
 
 
 class BoundaryHead(nn.Module):

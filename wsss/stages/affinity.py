@@ -24,11 +24,9 @@ class AffinityConfig(TrainConfig, StageConfig):
     """Config of `affinity`."""
 
     split: str = Field(default="train", description="split to train on")
-    radius: int = Field(
-        default=5, ge=2, le=16, description="elements closer than this form a pair, in map elements of `stride` pixels"
-    )
+    radius: int = Field(default=5, ge=2, le=16, description="map elements closer than this form a pair")
     channels: int = Field(default=32, ge=4, le=1024, multiple_of=4, description="channels per level of features")
-    stride: int = Field(default=4, ge=1, le=32, description="image pixels per element of the boundary map")
+    stride: int = Field(default=4, ge=1, le=32, description="image pixels per map element")
     epochs: int | None = Field(default=4, ge=1, description="passes over the training split; null if steps is set")
     optimiser: OptimiserConfig = Field(
         default_factory=lambda: AdamWConfig(lr=1e-3, head_lr_factor=1, weight_decay=1e-4),

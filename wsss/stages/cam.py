@@ -78,11 +78,10 @@ class CamConfig(StageConfig):
         default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
     )
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
-
     precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
         default="32-true",
-        description="floating-point precision of the network (method cam only); bf16-mixed is less exact, and faster "
-        "on devices with bfloat16 instructions; others use 32-true",
+        description="floating-point precision of the network; bf16-mixed is less exact, and faster on devices with "
+        "bfloat16 instructions; others use 32-true",
     )
     adapt: AdaptConfig | None = Field(
         default=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,7 @@ from wsss.stages.common.refined_maps import (
     ready_maps,
     refine_maps,
 )
+from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,13 +48,10 @@ class PropagateConfig(StageConfig):
     beta: float = Field(
         default=10.0, gt=0, description="exponent β on the affinities; larger values stop the walk at weaker boundaries"
     )
-    steps: int = Field(default=256, ge=1, le=1 << 16, description="steps of the random walk")
-    radius: int = Field(
-        default=5,
-        ge=2,
-        le=16,
-        description="elements closer than this are connected, in map elements: 4 pixels, or the stride of affinity",
+    steps: Annotated[int, OptionName("walk-steps")] = Field(
+        default=256, ge=1, le=1 << 16, description="steps of the random walk"
     )
+    radius: int = Field(default=5, ge=2, le=16, description="map elements closer than this form a pair")
     boundary_factor: bool = Field(
         default=True, description="multiply the maps by 1 − boundary before the walk, so that boundaries do not spread"
     )

@@ -55,6 +55,7 @@ SHARED = {
     "--format": Shared("NAME", "File format", own_text=True),
     "--batch-size": Shared("INT", "Images per forward pass", own_text=True),
     "--size": Shared("INT", "Side length in pixels", own_text=True),
+    "--iterations": Shared("INT", "Number of iterations", own_text=True),
     "--placement": Shared("NAME", "Position of a sampler in the network", own_text=True),
     "--frame": Shared("NAME", "Frame around each mask", own_text=True),
     "--threshold": Shared("NUMBER|none", "Foreground: values above this", own_text=True),
