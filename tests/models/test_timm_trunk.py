@@ -51,6 +51,7 @@ def classifier_of(name: str, output_stride: int | None = None) -> CAMClassifier:
     ("name", "output_stride", "levels"),
     [
         ("resnet18", 16, [(4, 0), (8, 0), (16, 0), (16, 0)]),
+        ("resnetblur18", None, [(4, 0), (8, 0), (16, 0), (32, 0)]),
         ("efficientnet_lite0", None, [(4, 0), (8, 0), (16, 0), (32, 0)]),
         ("tf_efficientnet_lite0", None, [(4, 3), (8, 7), (16, 15), (32, 31)]),
         ("tf_efficientnet_lite0", 16, [(4, 3), (8, 7), (16, 15), (16, 15)]),

@@ -154,6 +154,14 @@ def test_files_with_key_names_of_timm(tmp_path: Path) -> None:
     assert (origin.mean, origin.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
+def test_files_with_another_number_of_classes(tmp_path: Path) -> None:
+    path = tmp_path / "twenty.safetensors"
+    save_file(randomised(timm.create_model("test_vit", num_classes=20)), path)
+    chosen = config("timm/test_vit", {"path": str(path)})
+    check_weights_fit(chosen)
+    assert build_backbone(chosen)[1].description["keys"] == "timm"
+
+
 def test_files_with_key_names_of_the_authors(tmp_path: Path) -> None:
     """DINOv2's own files have a mask token, which timm's conversion removes."""
     path = tmp_path / "dinov2.pth"

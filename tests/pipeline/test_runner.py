@@ -213,6 +213,16 @@ def test_provenance_is_collected_from_upstream(tmp_path: Path) -> None:
     assert trained.provenance == {"text": "x", "shared": "make", "factor": 2, "trained": True}
 
 
+def test_provenance_of_a_nested_input_is_kept_apart(tmp_path: Path) -> None:
+    made = run(MAKE, tmp_path / "make").artifact
+    start = run(TRAIN, tmp_path / "start", inputs={"numbers": made}).artifact
+    apart = replace(TRAIN, inputs={**TRAIN.inputs, "numbers": replace(TRAIN.inputs["numbers"], nested=True)})
+    inputs = {"numbers": run(DOUBLE, tmp_path / "double", inputs={"numbers": made}).artifact, "start": start}
+    trained = run(apart, tmp_path / "train", inputs=inputs).artifact
+    of_numbers = {"text": "x", "shared": "make", "factor": 2}
+    assert trained.provenance == {"text": "x", "shared": "make", "trained": True, "numbers": of_numbers}
+
+
 @pytest.mark.parametrize(
     ("how", "type", "message", "hint"),
     [

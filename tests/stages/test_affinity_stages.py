@@ -147,13 +147,30 @@ def test_learned_affinities_and_a_network_belong_together(affinity: str, ids: li
     assert error.value.subject == "propagate"
 
 
+def test_a_sigma_without_colours_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        validate(STAGES["propagate"].config, {"colour_sigma": 5}, where="propagate")
+
+
+@pytest.mark.parametrize("dilations", [(0,), (1, -8), (1000000,)])
+def test_dilations_are_distances(dilations: tuple[int, ...]) -> None:
+    with pytest.raises(InvalidInput):
+        validate(STAGES["par"].config, {"dilations": dilations}, where="par")
+
+
+def test_supervision_of_the_boundaries_is_stated(place: Path, tmp_path: Path) -> None:
+    """Masks from an unknown source do not become image-level labels."""
+    assert train(place, tmp_path / "a", epochs=1).provenance["supervision"] == "masks of unstated origin"
+    assert STAGES["propagate"].inputs["boundaries"].nested
+
+
 def test_masks_without_any_class_are_refused_before_training(place: Path, tmp_path: Path) -> None:
     for sample in dataset(place).split("train"):
         write_mask(mask_path(tmp_path / "masks", sample.id), np.zeros((36, 44), np.uint8))
     folders = {"classifier": place / "classify", "masks": tmp_path / "masks"}
     with pytest.raises(InvalidInput) as error:
         run_stage(STAGES["affinity"], TRAINING, tmp_path / "a", dataset(place), **folders)
-    assert error.value.subject == str(tmp_path / "masks")
+    assert error.value.subject == str(tmp_path / "masks" / "masks")
 
 
 def test_the_colour_walk_fills_the_square(place: Path, tmp_path: Path) -> None:

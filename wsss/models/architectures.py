@@ -27,6 +27,11 @@ TIMM = "timm/"
 """Prefix of the names of timm's networks."""
 
 
+def without_tag(name: str) -> str:
+    """Return the name of a network without timm's tag of weights (``timm/NAME.TAG`` → ``timm/NAME``)."""
+    return name.partition(".")[0] if name.startswith(TIMM) else name
+
+
 def _architecture(name: str) -> str:
     if name not in ARCHITECTURES and not re.fullmatch(rf"{TIMM}\w+(\.\w+)*", name, re.ASCII):
         names = ", ".join(map(repr, (*ARCHITECTURES, f"{TIMM}NAME")))

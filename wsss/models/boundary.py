@@ -113,7 +113,7 @@ class BoundaryNetwork(nn.Module):
     @torch.no_grad()
     def boundaries(self, image: Tensor) -> Tensor:
         """Return the probability of a boundary ``(h, w)``, averaged over an image ``(3, H, W)`` and its mirror."""
-        upright, mirrored = self(torch.stack([image, image.flip(2)])).sigmoid()
+        upright, mirrored = (self(view[None])[0].sigmoid() for view in (image, image.flip(2)))
         return (upright + mirrored.flip(1)) / 2
 
 

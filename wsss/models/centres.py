@@ -90,7 +90,14 @@ def _window(kernel: int, stride: int, dilation: int, before: int) -> Move:
 
 
 def _convolution(
-    input: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, *_: Any
+    input: Tensor,
+    weight: Tensor,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    *_: Any,
+    **__: Any,
 ) -> Move:
     kernel, spread = weight.shape[-1], _last(dilation)
     before = spread * (kernel - 1) // 2 if padding == "same" else 0 if padding == "valid" else _last(padding)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -173,8 +174,11 @@ class Total:
         return self._sum
 
 
+@functools.lru_cache(maxsize=32)
 def resampling(features: int, pixels: int, step: int, targets: int, offset: float = 0.0) -> Tensor:
     """Return the matrix ``(targets, features)`` of linear interpolation along one side of a feature map.
+
+    It is kept for other maps of these sizes: do not modify it.
 
     Feature i is centred on pixel ``offset + step·i``. Bilinear upsampling assumes an offset of ``(step − 1)/2``, that
     of patches; for convolutions, whose offset is 0, it would shift maps by 7.5 pixels at stride 16, down and right.

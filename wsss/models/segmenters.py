@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.io.weights import load_description, load_weights, save_model
+from wsss.models.architectures import without_tag
 from wsss.models.backbones import Normalise, build_backbone
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import NO_TRUNK, SegmenterConfig
@@ -110,7 +111,7 @@ def build_segmenter(
         backbone, origin = build_backbone(config.backbone, last=False)
         return Segmenter(config, backbone, origin, classes)
     trunk = start.config.trunk
-    if trunk != config.backbone.name:
+    if without_tag(trunk) != without_tag(config.backbone.name):
         raise InvalidInput(
             subject="backbone.name",
             allowed=f"{trunk}, as in the classifier that initialises the trunk",

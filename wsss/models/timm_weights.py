@@ -34,6 +34,8 @@ def load_timm_weights(config: BackboneConfig) -> tuple[nn.Module, Origin]:
         return network, Origin({"name": "none"}, IMAGENET_MEAN, IMAGENET_STD)
     if isinstance(weights, LocalWeights):
         state, keys = _read_file(network, config, weights)
+        classifier = _classifier(network)  # that of the file may have other classes, and is not used
+        state = {name: value for name, value in state.items() if not name.startswith(classifier)}
         record = {"file": weights.path.name, "sha256": sha256_file(weights.path), "keys": keys}
         origin = Origin(record, weights.mean, weights.std)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from wsss.models.multiscale_cam import resampling
@@ -19,7 +20,8 @@ def to_pixels(maps: Tensor, size: tuple[int, int], *, stride: int, offset: float
         ``(B, C, H, W)``; pixels beyond the outermost elements get their values.
     """
     rows, columns = (
-        resampling(count, pixels, stride, pixels, offset).to(maps)
+        resampling(count, pixels, stride, pixels, offset).to(maps.device)
         for count, pixels in zip(maps.shape[2:], size, strict=True)
     )
-    return rows @ maps @ columns.T
+    with torch.autocast(maps.device.type, enabled=False):
+        return rows @ maps.float() @ columns.T

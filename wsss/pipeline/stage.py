@@ -53,6 +53,8 @@ class Input:
         optional: the stage also runs without it.
         many: takes every matching stage (all instances of a matrix) rather than exactly one.
         alias: name of the option of the single-stage command, if it is not the name of the input.
+        nested: keep the provenance of this input apart, under its name, because it does not describe the stage's result
+            in the way that of the other inputs does.
     """
 
     kinds: tuple[str, ...]
@@ -60,6 +62,7 @@ class Input:
     optional: bool = False
     many: bool = False
     alias: str | None = None
+    nested: bool = False
 
 
 @dataclass(frozen=True)

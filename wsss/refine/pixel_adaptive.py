@@ -12,7 +12,7 @@ with σ the standard deviation over the neighbours of a pixel. The division is o
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
@@ -33,7 +33,7 @@ class PixelAdaptiveConfig(Settings):
     """Parameters of PAR; the defaults are those of Ru et al."""
 
     iterations: int = Field(default=10, ge=1, le=1000, description="number of iterations")
-    dilations: tuple[int, ...] = Field(
+    dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
         default=(1, 2, 4, 8, 12, 24), min_length=1, description="distances of the eight neighbours, in elements"
     )
     width: float = Field(default=0.3, gt=0, description="w: width of both kernels, in local standard deviations")

@@ -77,6 +77,10 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     labels = len(ctx.data.classes) if every_class else min(len(ctx.data.classes), USUAL_LABELS)
     memory = partial(_bytes, labels=labels, config=config)
     map_items(ctx, todo, work, "dense CRF", memory=memory, threads=config.engine == "lattice")
+    if config.engine == "lattice":
+        from wsss.refine.lattice.filtering import forget_position_filters
+
+        forget_position_filters()
     ctx.ranks.barrier()
     parts = map_items(ctx, samples, partial(_changed, after=ctx.out), "reading back")
     sizes = [(sample.id, part.size) for sample, part in zip(samples, parts, strict=True)]

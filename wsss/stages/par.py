@@ -17,6 +17,7 @@ from wsss.stages.common.refined_maps import (
     map_reads,
     read_reduced,
     ready_maps,
+    reduced_in,
     refine_maps,
 )
 
@@ -49,7 +50,8 @@ def run(ctx: Context[ParConfig]) -> Result:
         "pixel-adaptive refinement",
         partial(_bytes, grid=grid, config=config),
     )
-    return Result(metrics, {"par": {"iterations": config.iterations, "stride": config.stride}})
+    settings = config.model_dump(include={*PixelAdaptiveConfig.model_fields, "stride"})
+    return Result(metrics, {"par": settings | reduced_in(metrics)})
 
 
 def _refine(sample: Sample, cams: Cams, size: tuple[int, int], *, config: ParConfig) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import boundary_path
@@ -20,6 +20,7 @@ from wsss.stages.common.refined_maps import (
     map_reads,
     read_reduced,
     ready_maps,
+    reduced_in,
     refine_maps,
 )
 from wsss.validation import OptionName
@@ -62,6 +63,12 @@ class PropagateConfig(StageConfig):
         default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
     )
 
+    @model_validator(mode="after")
+    def _sigma_of_colours(self) -> PropagateConfig:
+        if self.affinity != "colour" and self.colour_sigma != type(self).model_fields["colour_sigma"].default:
+            raise ValueError(f"colour_sigma requires affinity: colour, got {self.affinity}")
+        return self
+
 
 def run(ctx: Context[PropagateConfig]) -> Result:
     """Compute the boundaries of every image, if learned, then propagate its maps."""
@@ -73,20 +80,30 @@ def run(ctx: Context[PropagateConfig]) -> Result:
     settings = config.model_dump(include={"affinity", "beta", "steps", "radius", "boundary_factor"})
     if config.affinity == "colour":
         settings["colour_sigma"] = config.colour_sigma
-    return Result(metrics, {"propagate": settings})
+    return Result(metrics, {"propagate": settings | reduced_in(metrics)} | _supervision(ctx))
+
+
+def _supervision(ctx: Context[PropagateConfig]) -> dict[str, str]:
+    """Return the supervision of maps and boundaries, if they differ."""
+    maps, boundaries = ctx.inputs["cams"].provenance.get("supervision"), ctx.inputs["boundaries"]
+    of_boundaries = boundaries and boundaries.provenance.get("supervision")
+    if of_boundaries in (None, maps):
+        return {}
+    return {"supervision": f"{maps or 'maps of unstated origin'}; boundaries: {of_boundaries}"}
 
 
 def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
     """Write the boundary maps of all images; return their grid."""
     import torch
 
+    from wsss.io.process.retained_memory import retained_memory
     from wsss.stages.common.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     samples, network = ctx.data.samples(ctx.config.splits), _load(ctx)
     network.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     grid = WorkingGrid(network.config.stride, ctx.config.max_side)
-    with deterministic(ctx.device, ctx.seed):
+    with deterministic(ctx.device, ctx.seed), retained_memory():
         failed = work_in_batches(
             ctx,
             samples,
@@ -180,7 +197,7 @@ def _load(ctx: Context[PropagateConfig]) -> BoundaryNetwork:
 def _check_inputs(config: PropagateConfig, ids: Mapping[str, Sequence[str]]) -> None:
     if (config.affinity == "learned") != bool(ids.get("boundaries")):
         raise InvalidInput(
-            "affinity: learned requires an affinity stage, and the others have no use for one",
+            "affinity: learned requires an affinity stage, and affinity: colour takes none",
             subject="propagate",
             hint="Add an affinity stage to its needs (or pass --boundaries DIR), or set affinity: colour and omit it.",
         )
@@ -205,7 +222,9 @@ STAGE = Stage(
     resumes=True,
     inputs={
         "cams": MAPS,
-        "boundaries": Input(("affinity",), "folder of an affinity stage, for affinity: learned", optional=True),
+        "boundaries": Input(
+            ("affinity",), "folder of an affinity stage, for affinity: learned", optional=True, nested=True
+        ),
     },
     reads=map_reads,
     covers=lambda config: config.splits,

@@ -17,7 +17,7 @@ from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
-from wsss.stages.common.mask_inputs import ANY_FOLDER
+from wsss.stages.common.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.require_inputs import require_truth
 from wsss.stages.common.training_targets import (
     check_training_masks,
@@ -129,7 +129,7 @@ def _supervision(config: SegmentConfig, masks: Artifact | None) -> str:
     """Return the labels that the masks were derived from, if known."""
     if config.labels == "ground-truth":
         return "ground-truth masks"
-    return str(masks.provenance.get("supervision", "masks of unstated origin")) if masks else "none"
+    return supervision_of(masks) if masks else "none"
 
 
 def _check(config: SegmentConfig, data: Dataset) -> None:

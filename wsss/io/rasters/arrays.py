@@ -47,7 +47,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bo
     Args:
         path: the file.
         arrays: name → array.
-        compress: deflate them, as counts, most of which are 0. Maps and probabilities in half precision are stored:
+        compress: deflate them, for arrays that are mostly 0. Other maps and probabilities in half precision are stored:
             deflated, they take 7 to 40 times as long to write, and 20 to 30 % less space.
     """
     for name, array in arrays.items():

@@ -81,6 +81,10 @@ def _resized(cam: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
     return np.asarray(cv2.resize(cam, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
+SPARSE = 0.1
+"""Maps with a smaller share of values other than 0, such as those of many classes, are deflated."""
+
+
 def write_cams(path: Path, cams: Cams) -> None:
     """Write an image's maps (float16), atomically."""
     write_arrays(
@@ -90,6 +94,7 @@ def write_cams(path: Path, cams: Cams) -> None:
             "classes": np.asarray(cams.classes, np.int64),
             "size": np.asarray(cams.size, np.int64),
         },
+        compress=bool(cams.maps.size and np.count_nonzero(cams.maps) < SPARSE * cams.maps.size),
     )
 
 

@@ -124,7 +124,13 @@ def restore_metrics(task: Task, decision: Decision | None, session: Session) -> 
 
 
 def _upstream_provenance(task: Task) -> dict[str, Any]:
-    return {key: value for artifact in artifacts_in(task.inputs) for key, value in artifact.provenance.items()}
+    provenance: dict[str, Any] = {}
+    for name, value in task.inputs.items():
+        artifacts = artifacts_in({name: value})
+        collected = {key: value for artifact in artifacts for key, value in artifact.provenance.items()}
+        nested = task.stage.inputs[name].nested
+        provenance |= {name: collected} if nested and collected else collected
+    return provenance
 
 
 def _input_name(artifact: Any) -> Any:

@@ -17,7 +17,7 @@ KEPT = 2
 """Position kernels kept for the next image: those of upright and of landscape photographs."""
 
 KEPT_PIXELS = 1 << 20
-"""Maximum number of pixels of a kept position kernel (about 50 bytes per pixel)."""
+"""Maximum number of pixels of a kept position kernel (30 to 100 bytes per pixel; more for narrow ones)."""
 
 
 class Filter:
@@ -65,6 +65,12 @@ def position_filter(image: NDArray[np.uint8], sigma: float, weight: float) -> Fi
             for oldest in list(_kept)[:-KEPT]:
                 del _kept[oldest]
     return found
+
+
+def forget_position_filters() -> None:
+    """Free the kept kernels."""
+    with _lock:
+        _kept.clear()
 
 
 def _filtered_ones(lattice: Lattice) -> NDArray[np.float32]:

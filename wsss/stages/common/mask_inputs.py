@@ -26,6 +26,11 @@ ANY_FOLDER = "any folder with ID.png or masks/ID.png"
 """Alternative to the folder of a stage, for the help of inputs."""
 
 
+def supervision_of(masks: Artifact) -> str:
+    """Return the labels that the masks of a stage were derived from, if known."""
+    return str(masks.provenance.get("supervision", "masks of unstated origin"))
+
+
 def with_masks(
     folder: Path,
     samples: Sequence[Sample],

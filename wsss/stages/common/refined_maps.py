@@ -130,6 +130,11 @@ def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:
     return scaled(image, reduction(image.shape[:2], max_side))
 
 
+def reduced_in(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of the metrics on images that were reduced, for the provenance; empty if there were none."""
+    return {key: value for key, value in metrics.items() if key == "reduced"}
+
+
 def map_reads(config: Any) -> list[Read]:
     """Return the parts of the dataset that a stage with ``splits`` reads: images."""
     return [Read(split, "images") for split in config.splits]

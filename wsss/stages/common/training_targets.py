@@ -1,4 +1,4 @@
-"""Training targets of `segment`: masks or class probabilities, matched to the images and validated."""
+"""Training targets of `segment` and `affinity`: masks or class probabilities, matched to the images and validated."""
 
 from __future__ import annotations
 
@@ -115,10 +115,11 @@ def check_training_masks(ctx: Context[Any]) -> None:
     advice = "Choose a split whose masks show a class."
     if ctx.config.labels == "pseudo":
         advice = "Lower the thresholds of the stage that created the masks (pseudo: policy), or inspect its maps."
-        hint = (
-            f"If 255 means a class, {renumber(classes)}. To train on the masks of the dataset, set labels: "
-            "ground-truth (data.mask_values names their values)."
-        )
+        hint = f"If 255 means a class, {renumber(classes)}."
+        if "labels" in type(ctx.config).model_fields:
+            hint += (
+                " To train on the masks of the dataset, set labels: ground-truth (data.mask_values names their values)."
+            )
         require_class(ctx.inputs["masks"], pairs, classes, purpose="to train on", hint=hint)
     expected = [sample for sample in pairs if sample.labels != ()]
     if expected and not any(shows_class(read_truth(sample, classes)) for sample in expected):
