@@ -142,10 +142,10 @@ def test_images_in_several_splits(voc: Path, check: Callable[..., Report]) -> No
 def test_duplicates_under_another_id(voc: Path, check: Callable[..., Report]) -> None:
     (voc / "JPEGImages" / "c.png").write_bytes((voc / "JPEGImages" / "b.png").read_bytes())
     report = check()
-    assert report.problems == () and notes(report)["groups of equal images"] == ("b, c",)
+    assert report.problems == () and notes(report)["groups of identical image files"] == ("b, c",)
     (voc / "JPEGImages" / "d.png").write_bytes((voc / "JPEGImages" / "a.png").read_bytes())
     report = check()
-    assert problems(report) == {"groups of equal images in train and held-out splits": ("a (train), d (val)",)}
+    assert problems(report) == {"groups of identical image files in train and held-out splits": ("a (train), d (val)",)}
     assert report.copies == (("a", "d"), ("b", "c")) and report.to_json()["copies"] == [["a", "d"], ["b", "c"]]
 
 
@@ -154,7 +154,9 @@ def test_an_image_in_two_splits_is_not_a_copy_of_itself(voc: Path, check: Callab
     assert check().copies == ()
     (voc / "JPEGImages" / "c.png").write_bytes((voc / "JPEGImages" / "b.png").read_bytes())
     report = check()
-    assert problems(report)["groups of equal images in train and held-out splits"] == ("b (train, val), c (train)",)
+    assert problems(report)["groups of identical image files in train and held-out splits"] == (
+        "b (train, val), c (train)",
+    )
 
 
 @pytest.mark.parametrize("splits", [("train",), ("train", "val")])
@@ -167,7 +169,7 @@ def test_report_on_copies_grows_linearly(voc: Path, open_at: Open, splits: tuple
         (group,) = report.copies
         assert sorted(group) == [sample.id for sample in samples]
         kinds = {**notes(report), **problems(report)}
-        assert [len(found) for kind, found in kinds.items() if "equal images" in kind] == [1]
+        assert [len(found) for kind, found in kinds.items() if "identical image files" in kind] == [1]
         sizes.append(len(json.dumps(report.to_json())))
     assert sizes[1] < 11 * sizes[0]
 

@@ -102,6 +102,17 @@ def test_the_plain_map_is_the_default(place: Path, tmp_path: Path) -> None:
     assert result.provenance == {"cam": {"method": "cam", "scales": [1.0], "flip": True}}
 
 
+def test_provenance_names_the_precision_used(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsss.models.mixed_precision.has_bfloat16", lambda device: False)
+    result = make(place, tmp_path / "emulated", precision="bf16-mixed")
+    assert result.provenance["cam"]["precision"] == "32-true"
+    assert contents(tmp_path / "emulated") == contents(place / "cam")
+    monkeypatch.setattr("wsss.models.mixed_precision.has_bfloat16", lambda device: True)
+    result = make(place, tmp_path / "native", precision="bf16-mixed")
+    assert result.provenance["cam"]["precision"] == "bf16-mixed"
+    assert contents(tmp_path / "native") != contents(place / "cam")
+
+
 def test_provenance_names_the_method_and_its_settings(place: Path, tmp_path: Path) -> None:
     result = make(place, tmp_path, method={"name": "advcam", "steps": 0}, flip=False)
     assert result.provenance == {

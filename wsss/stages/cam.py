@@ -113,7 +113,7 @@ def run(ctx: Context[CamConfig]) -> Result:
 
     from wsss.io.process.retained_memory import retained_memory
     from wsss.stages.common.batches import require_all, work_in_batches
-    from wsss.stages.common.inference_precision import usable_precision
+    from wsss.stages.common.inference_precision import stated_precision, usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config.model_copy(update={"precision": usable_precision(ctx)})
@@ -137,7 +137,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     mean, sizes = _read_back(samples, ctx.out)
     reduced = note_reduced(ctx, sizes, config.max_side, how="the size of the maps does not change")
     metrics = {"images": len(samples), "mean_activation": mean, **reduced}
-    return Result(metrics, {"cam": _provenance(config) | reduced})
+    return Result(metrics, {"cam": _provenance(config) | stated_precision(ctx, config.precision) | reduced})
 
 
 def _provenance(config: CamConfig) -> dict[str, Any]:
@@ -148,7 +148,6 @@ def _provenance(config: CamConfig) -> dict[str, Any]:
         **({"taper": config.taper} if config.taper else {}),
         **({"activation": config.activation} if config.activation != "relu" else {}),
         **({"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}),
-        **({"precision": config.precision} if config.precision != "32-true" else {}),
         "scales": list(config.scales),
         "flip": config.flip,
     }

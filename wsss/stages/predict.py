@@ -186,6 +186,7 @@ def _result(
     import numpy as np
 
     from wsss.io.rasters.label_masks import read_mask
+    from wsss.stages.common.inference_precision import stated_precision
     from wsss.stages.common.label_check import label_check
 
     config = ctx.config
@@ -200,8 +201,7 @@ def _result(
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
     metrics |= note_predicted(ctx, samples, len(classes))
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
-    if precision != "32-true":
-        provenance["predict_precision"] = precision
+    provenance |= {f"predict_{key}": value for key, value in stated_precision(ctx, precision).items()}
     if config.labels == "restrict":
         metrics["labels"] = provenance["predict_labels"] = config.labels
     return Result(metrics | label_check(samples, shares, classes.names), provenance)

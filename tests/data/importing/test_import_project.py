@@ -88,7 +88,7 @@ def test_everything_that_does_not_match_is_reported(images: Path, tmp_path: Path
     assert notes[SIMILAR_FILES] == ("I7.jpg and i7.png",)
     assert notes[SIMILAR_CLASSES] == ("'Sun' and 'sun'",)
     assert notes["images without labels"] == ("I7.jpg", "i10.png", "i11.png")
-    assert notes["groups of equal images"] == ("i5, i6",)
+    assert notes["groups of identical image files"] == ("i5, i6",)
     assert set(problems) == {WITHOUT_IMAGE, LESS_EXACT, f"{UNREADABLE}, left out"}
     assert project.report.splits["unlabelled"].images == 3
     counts = [counts for split, counts in project.report.splits.items() if split != "unlabelled"]

@@ -85,9 +85,9 @@ def check_copies(dataset: Dataset, collected: Collected) -> None:
     for group in groups_of_copies(dataset):
         if _leaks(group):
             members = [f"{image} ({', '.join(splits)})" for image, splits in group.items()]
-            collected.problems.add("groups of equal images in train and held-out splits", listing(members))
+            collected.problems.add("groups of identical image files in train and held-out splits", listing(members))
         else:
-            collected.notes.add("groups of equal images", listing(group))
+            collected.notes.add("groups of identical image files", listing(group))
         collected.copies.append(tuple(group))
 
 

@@ -206,7 +206,8 @@ def _within_stage(task: Task, error: BaseException, session: Session) -> BaseExc
         return error
     if not isinstance(error, WsssError):
         session.reporter.log_to_file("".join(traceback.format_exception(error)))
-        hint = "Run again with --debug to see where; run.log has the full traceback."
+        logged = "" if session.reporter.file is None else "; run.log has the full traceback"
+        hint = f"Run again with --debug to see where{logged}."
         error = machine_error(error, task.folder) or RunFailed(f"{type(error).__name__}: {error}", hint=hint)
     return error.within(f"Stage {task.id!r} failed")
 

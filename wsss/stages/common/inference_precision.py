@@ -22,3 +22,8 @@ def usable_precision(ctx: Context[Any]) -> InferencePrecision:
             "instructions and would be slower with emulated ones."
         )
     return "32-true"
+
+
+def stated_precision(ctx: Context[Any], used: InferencePrecision) -> dict[str, str]:
+    """Return an entry for the provenance with the precision used, if another than the default was requested."""
+    return {} if ctx.config.precision == "32-true" else {"precision": used}
