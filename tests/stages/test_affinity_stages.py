@@ -202,6 +202,12 @@ def test_images_without_maps_are_refused_before_anything_is_written(place: Path,
     assert not (tmp_path / "out" / "cams").exists()
 
 
+def test_the_folder_of_map_files_itself_is_explained(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        run_stage(STAGES["par"], {}, tmp_path / "out", dataset(place), cams=place / "cam" / "cams")
+    assert error.value.hint == "Pass the folder that contains cams/ID.npz."
+
+
 def test_an_image_without_a_mask_is_refused(place: Path, tmp_path: Path) -> None:
     data = dataset(place)
     run_stage(STAGES["pseudo"], {"policy": {"name": "fixed"}}, tmp_path / "sure", data, cams=place / "cam")

@@ -19,6 +19,9 @@ COPIES = {RECORD: ".wsss-stage.json", RUN: ".wsss-run.json"}
 CHECKPOINT = "checkpoint.pt"
 """State of an unfinished training run, in its stage's folder; deleted when the stage is done."""
 
+CAMS = "cams"
+"""Folder of class activation maps, in that of a stage."""
+
 
 def mask_path(folder: Path, image_id: str) -> Path:
     """Return the path of an image's mask (palette PNG)."""
@@ -27,7 +30,7 @@ def mask_path(folder: Path, image_id: str) -> Path:
 
 def cam_path(folder: Path, image_id: str) -> Path:
     """Return the path of an image's class activation maps (see `wsss.io.rasters.cams`)."""
-    return folder / "cams" / f"{image_id}.npz"
+    return folder / CAMS / f"{image_id}.npz"
 
 
 def boundary_path(folder: Path, image_id: str) -> Path:

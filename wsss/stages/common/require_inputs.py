@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.files.stage_files import cam_path
+from wsss.io.files.stage_files import CAMS, cam_path
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -24,10 +24,13 @@ def require_maps(folder: Path, samples: Sequence[Sample]) -> None:
     """
     missing = [sample.id for sample in samples if not cam_path(folder, sample.id).is_file()]
     if missing:
+        inside = folder.name == CAMS or any((folder / f"{name}.npz").is_file() for name in missing)
         raise InvalidInput(
             f"no maps for {len(missing)} of {len(samples)} images: {listing(missing)}",
             subject=folder,
-            hint="Compute maps for these splits first (cam, --splits).",
+            hint=f"Pass the folder that contains {CAMS}/ID.npz."
+            if inside
+            else "Compute maps for these splits first (cam, --splits).",
         )
 
 
