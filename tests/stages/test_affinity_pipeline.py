@@ -87,8 +87,11 @@ def test_every_image_has_maps_and_scores_record_the_walk(finished: Path) -> None
         "radius": 5,
         "boundary_factor": True,
     }
-    assert provenance["boundaries"] == {"radius": 5, "images": 4}
-    assert provenance["par"] == {"iterations": 2, "stride": 2}
+    assert provenance["boundaries"]["affinity"] == {"radius": 5, "images": 4}
+    assert "±" in provenance["boundaries"]["threshold_policy"] and "±" not in provenance["threshold_policy"]
+    assert provenance["boundaries"]["crf"] == provenance["crf"]  # one CRF each, not "…, then …"
+    settings = {"iterations": 2, "dilations": [1, 2, 4, 8, 12, 24], "width": 0.3, "position_weight": 0.01}
+    assert provenance["par"] == {**settings, "stride": 2}
     page = (finished / "report" / "index.html").read_text(encoding="utf-8")
     assert all(stage in page for stage in ("affinity", "propagate", "par"))
 
