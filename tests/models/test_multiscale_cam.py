@@ -29,6 +29,14 @@ def pictures(count: int, height: int, width: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
+def test_kept_matrices_can_be_used_in_training() -> None:
+    with torch.inference_mode():
+        resampling(5, 77, 16, 19)
+    features = torch.rand(5, 3, requires_grad=True)
+    (resampling(5, 77, 16, 19) @ features).sum().backward()
+    assert features.grad is not None
+
+
 @given(
     features=st.integers(1, 40), step=st.sampled_from([8, 16, 32]), targets=st.integers(1, 80), cut=st.integers(0, 7)
 )

@@ -190,16 +190,17 @@ def resampling(features: int, pixels: int, step: int, targets: int, offset: floa
         targets: length of the result, whose elements divide the side evenly.
         offset: pixel on which feature 0 is centred.
     """
-    centres = (torch.arange(targets, dtype=torch.float64) + 0.5) * pixels / targets - 0.5
-    position = ((centres - offset) / step).clamp(0, features - 1)
-    lower = position.floor().long()
-    upper = (lower + 1).clamp(max=features - 1)
-    weight = position - lower
-    matrix = torch.zeros(targets, features, dtype=torch.float64)
-    rows = torch.arange(targets)
-    matrix.index_put_((rows, lower), 1 - weight, accumulate=True)
-    matrix.index_put_((rows, upper), weight, accumulate=True)
-    return matrix.float()
+    with torch.inference_mode(False):  # kept tensors made in inference mode could not be used in training
+        centres = (torch.arange(targets, dtype=torch.float64) + 0.5) * pixels / targets - 0.5
+        position = ((centres - offset) / step).clamp(0, features - 1)
+        lower = position.floor().long()
+        upper = (lower + 1).clamp(max=features - 1)
+        weight = position - lower
+        matrix = torch.zeros(targets, features, dtype=torch.float64)
+        rows = torch.arange(targets)
+        matrix.index_put_((rows, lower), 1 - weight, accumulate=True)
+        matrix.index_put_((rows, upper), weight, accumulate=True)
+        return matrix.float()
 
 
 def tapered(maps: Tensor, strength: float) -> Tensor:

@@ -11,10 +11,8 @@ from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.refine.pixel_adaptive import PixelAdaptiveConfig
 from wsss.stages.common.refined_maps import (
     MAPS,
+    REFINES,
     WorkingGrid,
-    check_splits,
-    inspect_input_maps,
-    map_reads,
     read_reduced,
     ready_maps,
     reduced_in,
@@ -77,13 +75,7 @@ STAGE = Stage(
     version=1,
     config=ParConfig,
     run=run,
-    provides="cams",
-    resumes=True,
     inputs={"cams": MAPS},
-    reads=map_reads,
-    covers=lambda config: config.splits,
-    needs_splits=lambda config: config.splits,
-    check=check_splits,
     ready=ready_maps,
-    inspect=inspect_input_maps,
+    **REFINES,
 )

@@ -14,10 +14,8 @@ from wsss.io.files.stage_files import boundary_path
 from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
 from wsss.stages.common.refined_maps import (
     MAPS,
+    REFINES,
     WorkingGrid,
-    check_splits,
-    inspect_input_maps,
-    map_reads,
     read_reduced,
     ready_maps,
     reduced_in,
@@ -218,19 +216,13 @@ STAGE = Stage(
     version=1,
     config=PropagateConfig,
     run=run,
-    provides="cams",
-    resumes=True,
     inputs={
         "cams": MAPS,
         "boundaries": Input(
             ("affinity",), "folder of an affinity stage, for affinity: learned", optional=True, nested=True
         ),
     },
-    reads=map_reads,
-    covers=lambda config: config.splits,
-    needs_splits=lambda config: config.splits,
-    check=check_splits,
     check_inputs=_check_inputs,
     ready=_ready,
-    inspect=inspect_input_maps,
+    **REFINES,
 )

@@ -135,12 +135,12 @@ def reduced_in(metrics: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metrics.items() if key == "reduced"}
 
 
-def map_reads(config: Any) -> list[Read]:
+def _reads(config: Any) -> list[Read]:
     """Return the parts of the dataset that a stage with ``splits`` reads: images."""
     return [Read(split, "images") for split in config.splits]
 
 
-def check_splits(config: Any, data: Any) -> None:
+def _check_splits(config: Any, data: Any) -> None:
     """Require that the dataset has the ``splits``."""
     data.samples(config.splits)
 
@@ -150,6 +150,18 @@ def ready_maps(ctx: Context[Any]) -> None:
     require_maps(ctx.inputs["cams"].path, ctx.data.samples(ctx.config.splits))
 
 
-def inspect_input_maps(ctx: Context[Any]) -> None:
+def _inspect(ctx: Context[Any]) -> None:
     """Read the maps of all images."""
     inspect_maps(ctx, ctx.data.samples(ctx.config.splits), ctx.inputs["cams"].path)
+
+
+REFINES: dict[str, Any] = {
+    "provides": "cams",
+    "resumes": True,
+    "reads": _reads,
+    "covers": lambda config: config.splits,
+    "needs_splits": lambda config: config.splits,
+    "check": _check_splits,
+    "inspect": _inspect,
+}
+"""Fields of `Stage` that the stages have in common."""
