@@ -157,3 +157,16 @@ def test_absent_classes_become_background() -> None:
     assert restricted(certain, [(0, 1)]).flatten().tolist() == [1, 0, 0]
     assert restricted(certain, [(0, 1, 2)]).flatten().tolist() == [0, 0, 1]
     assert restricted(certain, [None]) is certain
+
+
+def test_batchnorm_adapted_to_the_image(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict(capsys, model, "plain")
+    predict(capsys, model, "one", "--adapt-batchnorm", "0.5")
+    predict(capsys, model, "four", "--adapt-batchnorm", "0.5", "--batch-size", "4")
+    plain, one, four = (
+        read_arrays(Path(out) / "probabilities" / "a.npz")["probabilities"] for out in ("plain", "one", "four")
+    )
+    np.testing.assert_allclose(four.astype(float), one.astype(float), rtol=0, atol=0.002)
+    assert np.abs(one.astype(float) - plain.astype(float)).max() > 0.01
+    assert json.loads(Path("one/stage.json").read_text())["provenance"]["predict_adapt_batchnorm"] == 0.5
+    assert "predict_adapt_batchnorm" not in json.loads(Path("plain/stage.json").read_text())["provenance"]

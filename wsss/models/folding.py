@@ -50,11 +50,15 @@ class FoldedConv2d(nn.Module):
         self.weight = conv.weight
         self.stride, self.padding, self.dilation, self.groups = conv.stride, conv.padding, conv.dilation, conv.groups
         self._norm = (norm,)  # a tuple, so that the norm is not registered as a submodule
+        self.folded = True  # False: the norm is applied by another layer, see `wsss.models.batchnorm_calibration`
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C', h, w)``: convolution, then norm."""
-        scale, shift = self._norm[0].affine()
-        weight = self.weight * scale.reshape(-1, 1, 1, 1)
+        """Return ``(B, C', h, w)``: convolution, then norm if folded."""
+        weight: Tensor = self.weight
+        shift = None
+        if self.folded:
+            scale, shift = self._norm[0].affine()
+            weight = weight * scale.reshape(-1, 1, 1, 1)
         return F.conv2d(
             x, weight, shift, self.stride, cast("tuple[int, int]", self.padding), self.dilation, self.groups
         )

@@ -56,6 +56,13 @@ class PredictConfig(StageConfig):
         description="floating-point precision of the network; bf16-mixed is less exact, and faster on devices with "
         "bfloat16 instructions; others use 32-true",
     )
+    adapt_batchnorm: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="weight α of the training statistics in BatchNorm, mixed with those of each image (of each tile, "
+        "for images predicted in tiles); for images of other colours or contrast; null: training statistics only",
+    )
     labels: Literal["ignore", "restrict"] = Field(
         default="ignore",
         description="use of image-level labels: ignore, or restrict (predict only the classes in the labels of an "
@@ -157,7 +164,8 @@ def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
     """Return the network and its classes.
 
     Raises:
-        InvalidInput: the folder contains no network, or its classes differ from those of the dataset.
+        InvalidInput: the folder contains no network, its classes differ from those of the dataset, or its BatchNorm
+            cannot be adapted.
     """
     from wsss.models.segmenters import load_segmenter
 
@@ -165,6 +173,10 @@ def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
     model, classes = load_segmenter(folder)
     if ctx.config.images is None:
         require_same_classes(folder, "network", classes.names, ctx.data.classes.names)
+    if ctx.config.adapt_batchnorm is not None:
+        from wsss.models.batchnorm_calibration import calibrate_batchnorm
+
+        calibrate_batchnorm(model, ctx.config.adapt_batchnorm)
     return model, classes
 
 
@@ -202,6 +214,8 @@ def _result(
     metrics |= note_predicted(ctx, samples, len(classes))
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
     provenance |= {f"predict_{key}": value for key, value in stated_precision(ctx, precision).items()}
+    if config.adapt_batchnorm is not None:
+        provenance["predict_adapt_batchnorm"] = config.adapt_batchnorm
     if config.labels == "restrict":
         metrics["labels"] = provenance["predict_labels"] = config.labels
     return Result(metrics | label_check(samples, shares, classes.names), provenance)
