@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from wsss.refine.segments import SegmentVoteConfig, SuperpixelConfig, snap, snap_to_regions, superpixels
+from wsss.refine.segments import SegmentVoteConfig, Superpixels, snap, snap_to_regions, superpixels
 
 CONFIG = SegmentVoteConfig()
 SHAPE = (5, 6)
@@ -63,10 +63,10 @@ def test_a_class_without_a_segment_keeps_its_pixels() -> None:
 
 
 @pytest.mark.parametrize("method", ["slic", "felzenszwalb"])
-def test_superpixels_follow_an_edge(method: str) -> None:
+def test_superpixels_follow_an_edge(method: Superpixels) -> None:
     image = np.full((60, 80, 3), 40, np.uint8)
     image[:, 33:] = (200, 40, 40)
-    numbers = superpixels(image, SuperpixelConfig(method=method, size=100))
+    numbers = superpixels(image, method, 100)
     assert numbers.shape == (60, 80) and numbers.min() >= 1
     assert not set(np.unique(numbers[:, :32])) & set(np.unique(numbers[:, 34:]))
     coarse = np.zeros((60, 80), np.uint8)

@@ -15,6 +15,7 @@ from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.stages.snap import STAGE as SNAP
+from wsss.validation import validate
 
 
 @pytest.fixture
@@ -37,12 +38,12 @@ def wrong_pixels(folder: Path, data: Dataset) -> int:
 
 
 def test_superpixels_correct_shifted_masks(tmp_path: Path, data: Dataset, shifted: Path) -> None:
-    result = run_stage(SNAP, {"superpixels": {"size": 20}}, tmp_path / "out", data, masks=shifted)
+    result = run_stage(SNAP, {"superpixel_size": 20}, tmp_path / "out", data, masks=shifted)
     assert wrong_pixels(tmp_path / "out", data) < wrong_pixels(shifted, data) / 2
     assert result.metrics["images"] == 3 and result.metrics["segments"] == "felzenszwalb"
     assert 0 < result.metrics["changed_fraction"] < 1
     assert result.provenance["snap"]["segments"] == "felzenszwalb"
-    run_stage(SNAP, {"superpixels": {"size": 20}}, tmp_path / "again", data, masks=shifted)
+    run_stage(SNAP, {"superpixel_size": 20}, tmp_path / "again", data, masks=shifted)
     assert contents(tmp_path / "again") == contents(tmp_path / "out")
 
 
@@ -63,9 +64,7 @@ def test_segments_are_required_of_every_image(tmp_path: Path, data: Dataset) -> 
     assert error.value.subject == str(tmp_path)
 
 
-def test_superpixel_settings_beside_segments_are_refused(tmp_path: Path, data: Dataset) -> None:
-    config = SNAP.config.model_validate({"segments": tmp_path, "superpixels": {"size": 99}})
-    assert SNAP.check is not None
+def test_superpixel_settings_beside_segments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
-        SNAP.check(config, data)
-    assert error.value.subject == "snap.superpixels"
+        validate(SNAP.config, {"segments": tmp_path, "superpixel_size": 99}, where="snap")
+    assert "superpixels" in str(error.value)

@@ -35,17 +35,7 @@ class SegmentVoteConfig(Settings):
     )
 
 
-class SuperpixelConfig(Settings):
-    """How an image is divided into superpixels; see ``skimage.segmentation``."""
-
-    method: Literal["slic", "felzenszwalb"] = Field(
-        default="felzenszwalb",
-        description="slic (Achanta et al., 2012): compact, of about equal size; felzenszwalb (Felzenszwalb & "
-        "Huttenlocher, 2004): along strong edges, of any size",
-    )
-    size: int = Field(
-        default=400, ge=16, description="pixels per superpixel: of slic the mean, of felzenszwalb the minimum"
-    )
+Superpixels = Literal["slic", "felzenszwalb"]
 
 
 def snap(
@@ -116,17 +106,18 @@ def snap_to_regions(
     return np.where(painted > 0, painted, snapped)
 
 
-def superpixels(image: NDArray[np.uint8], config: SuperpixelConfig) -> NDArray[np.int64]:
-    """Return numbers ≥ 1 of the superpixels of an image.
+def superpixels(image: NDArray[np.uint8], method: Superpixels, size: int) -> NDArray[np.int64]:
+    """Return numbers ≥ 1 of the superpixels of an image; see ``skimage.segmentation``.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
-        config: method and size.
+        method: ``slic`` (Achanta et al., 2012): compact, of about equal size; ``felzenszwalb`` (Felzenszwalb &
+            Huttenlocher, 2004): along strong edges, of any size.
+        size: pixels per superpixel: of ``slic`` the mean, of ``felzenszwalb`` the minimum.
     """
     from skimage.segmentation import felzenszwalb, slic
 
-    height, width = image.shape[:2]
-    if config.method == "slic":
-        count = max(1, round(height * width / config.size))
+    if method == "slic":
+        count = max(1, round(image.shape[0] * image.shape[1] / size))
         return np.asarray(slic(image, n_segments=count, start_label=1), np.int64)
-    return np.asarray(felzenszwalb(image, scale=config.size, min_size=config.size), np.int64) + 1
+    return np.asarray(felzenszwalb(image, scale=size, min_size=size), np.int64) + 1

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import listing
 from wsss.io.files.stage_files import mask_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.refine.segments import SegmentVoteConfig, SuperpixelConfig
+from wsss.refine.segments import SegmentVoteConfig, Superpixels
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.inspect_inputs import inspect_masks
@@ -38,9 +38,20 @@ class SnapConfig(SegmentVoteConfig, StageConfig):
         description="folder of segments: ID.json of SAM's automatic mask generator, ID.png with segment numbers, or "
         "ID/*.png with one mask each; null: superpixels",
     )
-    superpixels: SuperpixelConfig = Field(
-        default=SuperpixelConfig(), description="superpixels to use if there are no segments"
+    superpixels: Superpixels = Field(
+        default="felzenszwalb",
+        description="superpixels to use without segments: felzenszwalb (along strong edges), or slic (of about equal "
+        "size)",
     )
+    superpixel_size: int = Field(
+        default=400, ge=16, description="pixels per superpixel: of slic the mean, of felzenszwalb the minimum"
+    )
+
+    @model_validator(mode="after")
+    def _superpixels_without_segments(self) -> SnapConfig:
+        if self.segments is not None and self.model_fields_set & {"superpixels", "superpixel_size"}:
+            raise ValueError("superpixels are not computed if there are segments; expected one of the two settings")
+        return self
 
 
 def run(ctx: Context[SnapConfig]) -> Result:
@@ -57,7 +68,7 @@ def run(ctx: Context[SnapConfig]) -> Result:
     map_items(ctx, todo, partial(_write, out=ctx.out, config=config, classes=classes), "segments", memory=memory)
     ctx.ranks.barrier()
     parts = map_items(ctx, samples, partial(_compare, out=ctx.out), "reading back")
-    source = config.superpixels.method if config.segments is None else "external segments"
+    source = config.superpixels if config.segments is None else "external segments"
     return Result(
         {
             "images": len(samples),
@@ -84,7 +95,7 @@ def _snapped(sample: Sample, image: NDArray[np.uint8], mask: NDArray[np.uint8], 
     from wsss.refine.segments import snap, snap_to_regions, superpixels
 
     if config.segments is None:
-        return snap_to_regions(mask, superpixels(image, config.superpixels), config)
+        return snap_to_regions(mask, superpixels(image, config.superpixels, config.superpixel_size), config)
     path = segments_path(config.segments, sample.id)
     if path.suffix == ".png" and not path.is_dir():
         return snap_to_regions(mask, read_segment_numbers(path, mask.shape), config)
@@ -114,21 +125,11 @@ def _reads(config: SnapConfig) -> list[Read]:
 
 
 def _check(config: SnapConfig, data: Any) -> None:
-    """Require segments of every image, and superpixel settings only where they are used.
-
-    Raises:
-        InvalidInput: segments are missing, or settings would be ignored.
-    """
+    """Require segments of every image."""
     from wsss.io.rasters.segment_files import segments_path
 
     if config.segments is None:
         return
-    if config.superpixels != SuperpixelConfig():
-        raise InvalidInput(
-            "superpixels are not computed if segments are given",
-            subject="snap.superpixels",
-            hint="Omit segments or superpixels.",
-        )
     for sample in data.samples(config.splits):
         segments_path(config.segments, sample.id)
 
