@@ -149,6 +149,15 @@ def test_duplicates_under_another_id(voc: Path, check: Callable[..., Report]) ->
     assert report.copies == (("a", "d"), ("b", "c")) and report.to_json()["copies"] == [["a", "d"], ["b", "c"]]
 
 
+def test_copies_with_other_labels(voc: Path, check: Callable[..., Report]) -> None:
+    (voc / "JPEGImages" / "c.png").write_bytes((voc / "JPEGImages" / "b.png").read_bytes())
+    kind = "identical image files with different image-level labels"
+    (voc / "image_labels.csv").write_text("image_id,labels\na,cat dog\nb,dog\nc,dog\nd,cat\n")
+    assert kind not in notes(check())
+    (voc / "image_labels.csv").write_text("image_id,labels\na,cat dog\nb,dog\nc,\nd,cat\n")
+    assert notes(check())[kind] == ("b (dog), c (no class)",)
+
+
 def test_an_image_in_two_splits_is_not_a_copy_of_itself(voc: Path, check: Callable[..., Report]) -> None:
     (voc / "ImageSets" / "Segmentation" / "val.txt").write_text("d\nb\n")
     assert check().copies == ()

@@ -152,7 +152,7 @@ def test_a_sigma_without_colours_is_refused() -> None:
         validate(STAGES["propagate"].config, {"colour_sigma": 5}, where="propagate")
 
 
-@pytest.mark.parametrize("dilations", [(0,), (1, -8), (1000000,)])
+@pytest.mark.parametrize("dilations", [(0,), (1, -8), (1000000,), (1, 2, 1)])
 def test_dilations_are_distances(dilations: tuple[int, ...]) -> None:
     with pytest.raises(InvalidInput):
         validate(STAGES["par"].config, {"dilations": dilations}, where="par")

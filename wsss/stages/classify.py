@@ -10,6 +10,7 @@ from wsss.stages.common.classifier_training import (
     TILES,
     LabelledConfig,
     check_labelled,
+    inspect_backbone,
     labelled_reads,
     prepare_backbone,
     ready_labelled,
@@ -63,5 +64,6 @@ STAGE = Stage(
     check=_check,
     prepare=prepare_backbone,
     ready=ready_labelled,
+    inspect=inspect_backbone,
     trains=lambda config: config.images_per_step,
 )

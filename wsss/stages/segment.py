@@ -15,7 +15,7 @@ from wsss.losses.config import CrossEntropyConfig
 from wsss.losses.plugin_losses import check_loss
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
+from wsss.stages.common.classifier_training import inspect_backbone, prepare_backbone, training_metrics
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
 from wsss.stages.common.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.require_inputs import require_truth
@@ -172,6 +172,8 @@ def _inspect(ctx: Context[SegmentConfig]) -> None:
         inspect_probabilities(ctx, ctx.data.split(ctx.config.split), ctx.inputs["masks"].path)
     else:
         inspect_masks(ctx, image_mask_pairs(ctx))
+    if ctx.inputs["classifier"] is None:
+        inspect_backbone(ctx)
 
 
 STAGE = Stage(

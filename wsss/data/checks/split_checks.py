@@ -82,7 +82,12 @@ def check_splits(dataset: Dataset, collected: Collected) -> None:
 
 def check_copies(dataset: Dataset, collected: Collected) -> None:
     """Report groups of identical files under different ids: duplicates within a split, leaks between splits."""
+    labels = {sample.id: sample.labels for split in dataset.splits.values() for sample in split}
     for group in groups_of_copies(dataset):
+        stated = {image: labels[image] for image in group if labels[image] is not None}
+        if len({tuple(sorted(classes or ())) for classes in stated.values()}) > 1:
+            members = [f"{image} ({_names(dataset, classes or ())})" for image, classes in stated.items()]
+            collected.notes.add("identical image files with different image-level labels", listing(members))
         if _leaks(group):
             members = [f"{image} ({', '.join(splits)})" for image, splits in group.items()]
             collected.problems.add("groups of identical image files in train and held-out splits", listing(members))
@@ -107,6 +112,10 @@ def groups_of_copies(dataset: Dataset) -> list[dict[str, list[str]]]:
                 continue
     hashes.save()
     return [group for group in splits_of.values() if len(group) > 1]
+
+
+def _names(dataset: Dataset, classes: Sequence[int]) -> str:
+    return ", ".join(dataset.classes.names[index] for index in classes) or "no class"
 
 
 def _leaks(group: Mapping[str, Sequence[str]]) -> bool:

@@ -257,6 +257,18 @@ def prepare_backbone(config: Any, data: Dataset) -> None:
         check_weights_fit(config.backbone)
 
 
+def inspect_backbone(ctx: Context[Any]) -> None:
+    """Load the initial weights of ``config.backbone``, so that a failing download does not cost an earlier result.
+
+    Raises:
+        InvalidInput, RunFailed: see `wsss.models.backbones.build_backbone`.
+    """
+    from wsss.models.backbones import build_backbone
+
+    if ctx.config.backbone is not None:
+        build_backbone(ctx.config.backbone)
+
+
 def ready_labelled(ctx: Context[Any]) -> None:
     """Apply `require_absent` before an earlier result is discarded."""
     from wsss.data.readers.label_matrix import label_targets
