@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from wsss.losses.betti_matching import BettiMatchingLoss
     from wsss.losses.cbdice import CbDiceLoss
     from wsss.losses.cldice import ClDiceLoss
+    from wsss.losses.noisy_labels import BootstrapLoss, LabelDistributionLoss, SymmetricCrossEntropyLoss
     from wsss.losses.region import CrossEntropyDiceLoss, CrossEntropyLoss, DiceLoss
     from wsss.losses.region_wise import RegionWiseLoss
     from wsss.losses.skeleton_recall import SkeletonRecallLoss
@@ -26,15 +27,18 @@ if TYPE_CHECKING:
 __all__ = [
     "LOSSES",
     "BettiMatchingLoss",
+    "BootstrapLoss",
     "CbDiceLoss",
     "ClDiceLoss",
     "CrossEntropyDiceLoss",
     "CrossEntropyLoss",
     "DeepSupervision",
     "DiceLoss",
+    "LabelDistributionLoss",
     "Loss",
     "RegionWiseLoss",
     "SkeletonRecallLoss",
+    "SymmetricCrossEntropyLoss",
     "TopoLoss",
     "TopoWindowLoss",
     "WarpingLoss",
@@ -47,6 +51,9 @@ _MODULES = {
     "CrossEntropyLoss": "wsss.losses.region",
     "DiceLoss": "wsss.losses.region",
     "CrossEntropyDiceLoss": "wsss.losses.region",
+    "SymmetricCrossEntropyLoss": "wsss.losses.noisy_labels",
+    "BootstrapLoss": "wsss.losses.noisy_labels",
+    "LabelDistributionLoss": "wsss.losses.noisy_labels",
     "RegionWiseLoss": "wsss.losses.region_wise",
     "BettiMatchingLoss": "wsss.losses.betti_matching",
     "ClDiceLoss": "wsss.losses.cldice",
