@@ -20,10 +20,10 @@ from wsss.io.weights import load_description, load_weights, save_model
 from wsss.models.backbones import Normalise, OwnStatistics
 from wsss.models.classifier import CAMClassifier, build_trunk
 from wsss.models.config import TrainedClassifierConfig
-from wsss.models.description import describe, load_strictly, read_description
-from wsss.models.initial import Origin
 from wsss.models.multiscale_cam import resampling
 from wsss.models.trunk import Level, Trunk
+from wsss.models.weights.description import describe, load_strictly, read_description
+from wsss.models.weights.initial import Origin
 
 GROUPS = 4
 """Groups of the normalisation (Wu & He, ECCV 2018) of each level, as in IRN."""

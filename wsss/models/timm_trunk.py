@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from wsss.errors import InvalidInput
 from wsss.models.centres import PlaceTracker
 from wsss.models.config import BackboneConfig
-from wsss.models.folding import freeze_batchnorm
-from wsss.models.initial import Origin
 from wsss.models.timm_networks import create_network, last_layers, remove_layers, timm_name
 from wsss.models.timm_weights import check_timm_weights, load_timm_weights
 from wsss.models.trunk import Features, Level, Trunk
+from wsss.models.weights.folding import freeze_batchnorm
+from wsss.models.weights.initial import Origin
 
 LOW_STRIDE = 8
 """Pixels per element of the low features, or the next larger stride that a network has."""

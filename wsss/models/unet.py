@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from wsss.models.backbones import Normalise, OwnStatistics
 from wsss.models.config import SegmenterConfig, UNetConfig
-from wsss.models.initial import Origin
+from wsss.models.weights.initial import Origin
 
 
 class UNet(nn.Module):

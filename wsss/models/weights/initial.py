@@ -18,7 +18,7 @@ from wsss.io.files.recorded import check_recorded
 from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.io.weights import read_safetensors, require_usable
 from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, LocalWeights, Normalisation
-from wsss.models.state_dicts import mismatches
+from wsss.models.weights.state_dicts import mismatches
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts store a state dict."""

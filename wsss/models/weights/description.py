@@ -13,9 +13,9 @@ from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.io.weights import DESCRIPTION, WEIGHTS
 from wsss.models.config import Deviation, Mean
-from wsss.models.initial import Origin
-from wsss.models.state_dicts import mismatches, type_mismatches
 from wsss.models.trunk import Trunk
+from wsss.models.weights.initial import Origin
+from wsss.models.weights.state_dicts import mismatches, type_mismatches
 from wsss.validation import Settings, validate
 
 C = TypeVar("C", bound=BaseModel)
