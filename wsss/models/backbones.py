@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from wsss.models.architectures import ARCHITECTURES, TIMM
 from wsss.models.config import BackboneConfig, LocalWeights
-from wsss.models.timm_trunk import build_timm_trunk, check_timm
+from wsss.models.timm_backbones.timm_trunk import build_timm_trunk, check_timm
 from wsss.models.trunk import Level, Trunk
 from wsss.models.weights.folding import freeze_batchnorm
 from wsss.models.weights.initial import Origin, load_initial, read_fitting

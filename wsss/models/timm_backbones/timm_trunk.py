@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput
-from wsss.models.centres import PlaceTracker
 from wsss.models.config import BackboneConfig
-from wsss.models.timm_networks import create_network, last_layers, remove_layers, timm_name
-from wsss.models.timm_weights import check_timm_weights, load_timm_weights
+from wsss.models.timm_backbones.centres import PlaceTracker
+from wsss.models.timm_backbones.timm_networks import create_network, last_layers, remove_layers, timm_name
+from wsss.models.timm_backbones.timm_weights import check_timm_weights, load_timm_weights
 from wsss.models.trunk import Features, Level, Trunk
 from wsss.models.weights.folding import freeze_batchnorm
 from wsss.models.weights.initial import Origin
@@ -35,9 +35,9 @@ class TimmTrunk(Trunk):
     alone, and a side of n pixels has ⌈n/stride⌉ features.
 
     Args:
-        network: see `wsss.models.timm_networks.create_network`; its classifier is removed.
+        network: see `wsss.models.timm_backbones.timm_networks.create_network`; its classifier is removed.
         config: its name and output stride.
-        last: also apply the layers between features and classifier; see `wsss.models.timm_networks.last_layers`.
+        last: also apply the layers between features and classifier; see `wsss.models.timm_backbones.timm_networks.last_layers`.
 
     Raises:
         InvalidInput: the network has no feature maps, or another output stride.

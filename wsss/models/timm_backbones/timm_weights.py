@@ -14,7 +14,7 @@ from wsss.io.files.atomic import sha256_file
 from wsss.io.weights import require_usable
 from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, BackboneConfig, LocalWeights
 from wsss.models.imagenet_wheels import MEAN, STD, WHEELS
-from wsss.models.timm_networks import create_network, timm_name
+from wsss.models.timm_backbones.timm_networks import create_network, timm_name
 from wsss.models.weights.initial import Origin, read_fitting, read_weights
 from wsss.models.weights.state_dicts import mismatches
 
