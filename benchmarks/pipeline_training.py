@@ -139,7 +139,7 @@ def segment(work: Work) -> None:
     """Train a segmentation network."""
     import torch.nn.functional as F
 
-    from wsss.models.segmenters import load_segmenter
+    from wsss.models.segmentation_networks.segmenters import load_segmenter
 
     network, _ = load_segmenter(work.results / "segment")
     settings, indices = work.settings["augmentation"], work.indices

@@ -19,7 +19,7 @@ from wsss.models.classifier import CAMClassifier, build_classifier, load_classif
 from wsss.models.config import BackboneConfig, ClassifierConfig, SegmenterConfig
 from wsss.models.multiscale_cam import class_maps
 from wsss.models.sampler_config import SamplingConfig
-from wsss.models.segmenters import build_segmenter, load_segmenter, save_segmenter
+from wsss.models.segmentation_networks.segmenters import build_segmenter, load_segmenter, save_segmenter
 from wsss.models.trunk import FeatureExtractor, Trunk
 
 pytest.importorskip("timm")

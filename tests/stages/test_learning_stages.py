@@ -240,7 +240,7 @@ def test_reduced_images_are_noted(place: Path, tmp_path: Path) -> None:
 
 
 def test_images_predicted_in_tiles_are_noted(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.models.blockwise_prediction.MAX_PIXELS", 1000)
+    monkeypatch.setattr("wsss.models.segmentation_networks.blockwise_prediction.MAX_PIXELS", 1000)
     lines: list[str] = []
     data = dataset(place)
     result = run_stage(predict.STAGE, {}, tmp_path / "p", data, lines=lines, segmenter=place / "segment")
@@ -361,7 +361,7 @@ def test_segment_on_sparse_masks(place: Path, tmp_path: Path) -> None:
 def test_segment_from_the_trunk_of_a_classifier(place: Path, tmp_path: Path) -> None:
     from wsss.models.classifier import load_classifier
     from wsss.models.config import SegmenterConfig
-    from wsss.models.segmenters import build_segmenter
+    from wsss.models.segmentation_networks.segmenters import build_segmenter
 
     data, classifier = dataset(place), place / "classify"
     result = run_stage(

@@ -1,7 +1,7 @@
 """Predict masks for dataset splits or a folder of images with a trained segmentation network.
 
 Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
-`wsss.models.blockwise_prediction`), so a 24-megapixel image needs little more memory than a 2-megapixel one.
+`wsss.models.segmentation_networks.blockwise_prediction`), so a 24-megapixel image needs little more memory than a 2-megapixel one.
 ``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
     from wsss.data.readers.imagefolder import ImageFolder
     from wsss.data.sample import Sample
-    from wsss.models.segmenters import SegmentationNetwork
+    from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
 
 
 class PredictConfig(StageConfig):
@@ -159,7 +159,7 @@ def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
     Raises:
         InvalidInput: the folder contains no network, or its classes differ from those of the dataset.
     """
-    from wsss.models.segmenters import load_segmenter
+    from wsss.models.segmentation_networks.segmenters import load_segmenter
 
     folder = ctx.inputs["segmenter"].path
     model, classes = load_segmenter(folder)

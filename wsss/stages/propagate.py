@@ -120,7 +120,7 @@ def _write_boundary(network: BoundaryNetwork, sample: Sample, max_side: int | No
     import torch
 
     from wsss.io.rasters.boundaries import write_boundary
-    from wsss.models.inference import require_finite
+    from wsss.models.segmentation_networks.inference import require_finite
 
     device = network.head.join.weight.device
     boundary = network.boundaries(torch.from_numpy(read_reduced(sample, max_side)).permute(2, 0, 1).to(device))

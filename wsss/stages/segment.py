@@ -76,7 +76,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     from wsss.losses.base import build_loss
     from wsss.losses.targets import OnlyBackground
     from wsss.models.classifier import load_classifier
-    from wsss.models.segmenters import build_segmenter, save_segmenter
+    from wsss.models.segmentation_networks.segmenters import build_segmenter, save_segmenter
     from wsss.train.loop import Job, fit
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic, leader_first

@@ -44,8 +44,8 @@ def write_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamSetting
 
     from wsss.io.rasters.cams import Cams, write_cams
     from wsss.io.rasters.rgb_images import read_image
-    from wsss.models.inference import require_finite
     from wsss.models.multiscale_cam import normalise, tapered
+    from wsss.models.segmentation_networks.inference import require_finite
 
     images = np.stack([read_image(sample.image) for sample in batch])
     maps, classes = _maps_and_classes(model, images, batch, config)

@@ -36,7 +36,7 @@ def predict_batch(
     from wsss.io.rasters.label_masks import write_mask
     from wsss.io.rasters.probabilities import write_probabilities
     from wsss.io.rasters.rgb_images import read_image
-    from wsss.models.blockwise_prediction import predict
+    from wsss.models.segmentation_networks.blockwise_prediction import predict
 
     images = np.stack([read_image(sample.image) for sample in batch])
     allowed = [allowed_classes(config, sample) for sample in batch]

@@ -14,9 +14,9 @@ from wsss.models.architectures import without_tag
 from wsss.models.backbones import Normalise, build_backbone
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import NO_TRUNK, SegmenterConfig
+from wsss.models.segmentation_networks.unet import UNet
+from wsss.models.segmentation_networks.upsampling import to_pixels
 from wsss.models.trunk import Features, Trunk
-from wsss.models.unet import UNet
-from wsss.models.upsampling import to_pixels
 from wsss.models.weights.description import describe, load_strictly, read_description
 from wsss.models.weights.initial import Origin
 

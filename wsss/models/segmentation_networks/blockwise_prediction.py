@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsss.io.rasters.working_size import bilinear_rows, reduction
-from wsss.models.inference import class_probabilities, view_probabilities
+from wsss.models.segmentation_networks.inference import class_probabilities, view_probabilities
 
 MAX_PROBABILITIES = 1 << 26
 """Maximum number of probabilities (classes × pixels) computed at once: 256 MiB per array."""
@@ -79,7 +79,7 @@ def predict(
     """Return the most probable class of every pixel.
 
     Args:
-        segmenter, images, scales, flip, max_side: see `wsss.models.inference.class_probabilities`.
+        segmenter, images, scales, flip, max_side: see `wsss.models.segmentation_networks.inference.class_probabilities`.
         classes: number C of classes.
         probabilities: also return probabilities: 2 bytes × classes × pixels.
         change: probabilities ``(b, C, h, w)`` of a block, slice of the batch → probabilities to use instead.
