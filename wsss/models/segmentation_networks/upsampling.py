@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsss.models.multiscale_cam import resampling
+from wsss.models.attribution.multiscale_cam import resampling
 
 
 def to_pixels(maps: Tensor, size: tuple[int, int], *, stride: int, offset: float) -> Tensor:

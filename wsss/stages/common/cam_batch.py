@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsss.models.classifier import CAMClassifier
 
 PLAIN = PlainCam().name
-"""Name of the method without gradients, computed by `wsss.models.multiscale_cam`."""
+"""Name of the method without gradients, computed by `wsss.models.attribution.multiscale_cam`."""
 
 
 class CamSettings(Protocol):
@@ -44,7 +44,7 @@ def write_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamSetting
 
     from wsss.io.rasters.cams import Cams, write_cams
     from wsss.io.rasters.rgb_images import read_image
-    from wsss.models.multiscale_cam import normalise, tapered
+    from wsss.models.attribution.multiscale_cam import normalise, tapered
     from wsss.models.segmentation_networks.inference import require_finite
 
     images = np.stack([read_image(sample.image) for sample in batch])
@@ -75,7 +75,7 @@ def _maps_and_classes(
     import torch
 
     from wsss.models.attribution.maps import attribution_maps
-    from wsss.models.multiscale_cam import class_maps
+    from wsss.models.attribution.multiscale_cam import class_maps
 
     classes = [sample.labels or () for sample in batch]
     views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "stride", "max_side")}
