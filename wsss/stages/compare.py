@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wsss.metrics.comparison import Cell
-    from wsss.stages.common.compare_columns import Column
+    from wsss.stages.common.scores.compare_columns import Column
     from wsss.viz.report.comparison_table import Comparison
 
 TABLE, PAGE, PICTURE = "compare.csv", "compare.md", "precision_recall.svg"
@@ -40,9 +40,9 @@ class CompareConfig(StageConfig):
 
 def run(ctx: Context[CompareConfig]) -> Result:
     """Gather the columns, compare their rows, and write the table and the precision–recall plots."""
-    from wsss.stages.common.compare_columns import gather_columns
-    from wsss.stages.common.compare_curves import gather_curves
-    from wsss.stages.common.compare_place import place_of
+    from wsss.stages.common.scores.compare_columns import gather_columns
+    from wsss.stages.common.scores.compare_curves import gather_curves
+    from wsss.stages.common.scores.compare_place import place_of
     from wsss.viz.report.comparison_table import Comparison
 
     config, scores = ctx.config, ctx.inputs["scores"]

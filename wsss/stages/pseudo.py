@@ -149,7 +149,7 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
 
     from wsss.metrics.overlap import overlap_scores
     from wsss.metrics.threshold_curve import level_confusions
-    from wsss.stages.common.threshold_counts import count_levels
+    from wsss.stages.common.scores.threshold_counts import count_levels
 
     levels = tuple(round(0.02 * step, 2) for step in range(1, 50))
     total = np.zeros((len(ctx.data.classes), len(ctx.data.classes), len(levels) + 1), np.int64)

@@ -18,7 +18,7 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
 from wsss.stages.common.require_inputs import require_truth
-from wsss.stages.common.score_image import Pair, count, name_values
+from wsss.stages.common.scores.score_image import Pair, count, name_values
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes

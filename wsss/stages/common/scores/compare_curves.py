@@ -9,7 +9,7 @@ from wsss.io.files.stage_files import RECORD
 from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, read_sweep_counts
 from wsss.metrics.threshold_curve import foreground_precision_recall
 from wsss.pipeline.stage import Artifact
-from wsss.stages.common.compare_place import Place
+from wsss.stages.common.scores.compare_place import Place
 from wsss.viz.drawing.curves import Curve, CurveChart
 
 

@@ -13,8 +13,8 @@ from wsss.metrics.comparison import Cell, Measured
 from wsss.metrics.overlap import Measure, mean_scores
 from wsss.metrics.threshold_curve import best_recall
 from wsss.pipeline.stage import Artifact
-from wsss.stages.common.compare_curves import not_swept, sweep_counts
-from wsss.stages.common.compare_place import Place
+from wsss.stages.common.scores.compare_curves import not_swept, sweep_counts
+from wsss.stages.common.scores.compare_place import Place
 from wsss.viz.drawing.formatting import plain, words
 from wsss.viz.report.comparison_table import ShownColumn
 from wsss.viz.report.report_scores import is_oracle
