@@ -23,8 +23,15 @@ from wsss.refine.dense_crf import CrfConfig
 from wsss.refine.policyfile import read_policy
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.input_masks.mask_inputs import (
+    ANY_FOLDER,
+    count_empty,
+    renumber,
+    require_class,
+    survey,
+    with_masks,
+)
 from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
-from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.common.reduced import note_reduced, reduced_ids
 from wsss.stages.common.require_inputs import MAKE_MASKS, require_maps
 from wsss.validation import OptionName

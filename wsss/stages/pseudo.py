@@ -15,8 +15,8 @@ from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.input_masks.mask_inputs import count_empty
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.mask_inputs import count_empty
 from wsss.stages.common.require_inputs import require_maps, require_truth
 
 if TYPE_CHECKING:

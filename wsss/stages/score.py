@@ -16,7 +16,7 @@ from wsss.io.text.tables import csv_line, csv_text
 from wsss.metrics.structure import COLUMNS, Group
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.footprint import image_bytes
-from wsss.stages.common.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
+from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
 from wsss.stages.common.require_inputs import require_truth
 from wsss.stages.common.scores.score_image import Pair, count, name_values
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
-from wsss.stages.common.mask_inputs import survey
+from wsss.stages.common.input_masks.mask_inputs import survey
 from wsss.stages.common.require_inputs import require_truth
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ def export(
     from wsss.export.export_formats import check_options, export_masks, options_from
     from wsss.io.process.headroom import workers_that_fit
     from wsss.pipeline.run.progress import Reporter
-    from wsss.stages.common.mask_source import Request, find_masks
+    from wsss.stages.common.input_masks.mask_source import Request, find_masks
 
     if given["ignored"] is not None:
         given["keep_ignored"] = given["ignored"] == "keep"
@@ -215,7 +215,7 @@ def _required(names: Iterable[str], subject: str, what: str) -> tuple[str, ...]:
 
 def _run_or_masks(run: str) -> Path:
     """Return the run, stage's folder or folder of masks of the argument RUN."""
-    from wsss.stages.common.mask_folder import holds_masks, png_files
+    from wsss.stages.common.input_masks.mask_folder import holds_masks, png_files
 
     return named_run(
         run,

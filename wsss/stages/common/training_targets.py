@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import probability_path
 from wsss.pipeline.stage import Context
-from wsss.stages.common.mask_inputs import count_empty, renumber, require_class, survey, with_masks
+from wsss.stages.common.input_masks.mask_inputs import count_empty, renumber, require_class, survey, with_masks
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from wsss.errors import InvalidInput
-from wsss.stages.common.mask_inputs import MaskSummary, summarise_mask
+from wsss.stages.common.input_masks.mask_inputs import MaskSummary, summarise_mask
 
 if TYPE_CHECKING:
     import numpy as np

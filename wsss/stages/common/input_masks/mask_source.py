@@ -11,8 +11,8 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.pipeline.config.source import Source, merge
 from wsss.pipeline.store.run_folder import DATA, data_of_run, read_run
 from wsss.pipeline.store.stage_folder import read_record
-from wsss.stages.common.mask_classes import classes_of_masks, classes_of_run
-from wsss.stages.common.mask_folder import find_folder, mask_files
+from wsss.stages.common.input_masks.mask_classes import classes_of_masks, classes_of_run
+from wsss.stages.common.input_masks.mask_folder import find_folder, mask_files
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
