@@ -21,7 +21,7 @@ from wsss.io.rasters.offsets import read_offsets
 from wsss.models.classifier import CAMClassifier, load_classifier
 from wsss.pipeline.stage import Artifact
 from wsss.stages import cam, classify, expand, shrink
-from wsss.stages.common import sampler_stage
+from wsss.stages.common.training import sampler_stage
 from wsss.train.sampler_training import area_loss, map_areas, offset_summary
 
 __all__ = ["one_thread"]  # a fixture of every test here

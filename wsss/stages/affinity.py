@@ -8,10 +8,10 @@ from pydantic import Field
 
 from wsss.data.augmentation import SegmentationAugmentation
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import load_input_classifier, load_on_all_ranks, training_metrics
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_masks
-from wsss.stages.common.training_targets import (
+from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks, training_metrics
+from wsss.stages.common.training.training_targets import (
     check_training_masks,
     count_empty_masks,
     image_mask_pairs,

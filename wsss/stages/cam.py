@@ -20,9 +20,9 @@ from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.cam_batch import PLAIN, write_maps
-from wsss.stages.common.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.reduced import note_reduced
+from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings
 

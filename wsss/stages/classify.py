@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wsss.models.config import ClassifierConfig, check_weights
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import (
+from wsss.stages.common.training.classifier_training import (
     TILES,
     LabelledConfig,
     check_labelled,

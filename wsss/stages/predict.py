@@ -18,10 +18,10 @@ from wsss.io.files.stage_files import mask_path
 from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common import predict_batch
-from wsss.stages.common.classifier_training import require_same_classes
 from wsss.stages.common.predict_batch import outputs_of
 from wsss.stages.common.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
 from wsss.stages.common.reduced import note_predicted
+from wsss.stages.common.training.classifier_training import require_same_classes
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName
 

@@ -15,11 +15,11 @@ from wsss.losses.config import CrossEntropyConfig
 from wsss.losses.plugin_losses import check_loss
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
 from wsss.stages.common.require_inputs import require_truth
-from wsss.stages.common.training_targets import (
+from wsss.stages.common.training.classifier_training import prepare_backbone, training_metrics
+from wsss.stages.common.training.training_targets import (
     check_training_masks,
     count_empty_masks,
     image_mask_pairs,

@@ -10,7 +10,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.files.stage_files import offsets_path
 from wsss.pipeline.stage import Context, Input
-from wsss.stages.common.classifier_training import TILES, LabelledConfig, train_on_labels
+from wsss.stages.common.training.classifier_training import TILES, LabelledConfig, train_on_labels
 from wsss.train.config import AdamWConfig, OptimiserConfig
 
 if TYPE_CHECKING:
