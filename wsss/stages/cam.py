@@ -19,8 +19,8 @@ from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.common.cam_batch import PLAIN, write_maps
 from wsss.stages.common.finished import check_maps
+from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
 from wsss.stages.common.reduced import note_reduced
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
@@ -112,8 +112,8 @@ def run(ctx: Context[CamConfig]) -> Result:
     import torch
 
     from wsss.io.process.retained_memory import retained_memory
-    from wsss.stages.common.batches import require_all, work_in_batches
-    from wsss.stages.common.inference_precision import stated_precision, usable_precision
+    from wsss.stages.common.inference.batches import require_all, work_in_batches
+    from wsss.stages.common.inference.inference_precision import stated_precision, usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config.model_copy(update={"precision": usable_precision(ctx)})

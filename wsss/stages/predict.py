@@ -17,9 +17,15 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import mask_path
 from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.common import predict_batch
-from wsss.stages.common.predict_batch import outputs_of
-from wsss.stages.common.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
+from wsss.stages.common.inference import predict_batch
+from wsss.stages.common.inference.predict_batch import outputs_of
+from wsss.stages.common.inference.prediction_record import (
+    discard_outdated,
+    failed_images,
+    failure_of,
+    keeps_masks,
+    write_record,
+)
 from wsss.stages.common.reduced import note_predicted
 from wsss.stages.common.training.classifier_training import require_same_classes
 from wsss.train.config import MAX_BATCH
@@ -88,8 +94,8 @@ def run(ctx: Context[PredictConfig]) -> Result:
 
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.mixed_precision import MixedPrecision
-    from wsss.stages.common.batches import work_in_batches
-    from wsss.stages.common.inference_precision import usable_precision
+    from wsss.stages.common.inference.batches import work_in_batches
+    from wsss.stages.common.inference.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
     config, precision = ctx.config, usable_precision(ctx)
@@ -186,8 +192,8 @@ def _result(
     import numpy as np
 
     from wsss.io.rasters.label_masks import read_mask
-    from wsss.stages.common.inference_precision import stated_precision
-    from wsss.stages.common.label_check import label_check
+    from wsss.stages.common.inference.inference_precision import stated_precision
+    from wsss.stages.common.inference.label_check import label_check
 
     config = ctx.config
     counts = dict.fromkeys(classes.names, 0)

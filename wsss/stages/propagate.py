@@ -95,7 +95,7 @@ def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
     import torch
 
     from wsss.io.process.retained_memory import retained_memory
-    from wsss.stages.common.batches import require_all, work_in_batches
+    from wsss.stages.common.inference.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     samples, network = ctx.data.samples(ctx.config.splits), _load(ctx)

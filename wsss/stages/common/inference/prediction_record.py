@@ -12,7 +12,7 @@ from wsss.errors import MAX_SHOWN, InvalidInput, RunFailed, counted
 from wsss.io.files.atomic import convert_os_errors, sha256_file
 from wsss.io.files.contained import delete_file
 from wsss.pipeline.run.items import REPAIR
-from wsss.stages.common.predict_batch import PredictionSettings, allowed_classes, outputs_of
+from wsss.stages.common.inference.predict_batch import PredictionSettings, allowed_classes, outputs_of
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
