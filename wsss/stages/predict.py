@@ -1,7 +1,8 @@
 """Predict masks for dataset splits or a folder of images with a trained segmentation network.
 
 Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
-`wsss.models.segmentation_networks.blockwise_prediction`), so a 24-megapixel image needs little more memory than a 2-megapixel one.
+`wsss.models.segmentation_networks.blockwise_prediction`), so a 24-megapixel image needs little more memory than a
+2-megapixel one.
 ``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
 """
 

@@ -79,7 +79,7 @@ def predict(
     """Return the most probable class of every pixel.
 
     Args:
-        segmenter, images, scales, flip, max_side: see `wsss.models.segmentation_networks.inference.class_probabilities`.
+        segmenter, images, scales, flip, max_side: see `inference.class_probabilities`.
         classes: number C of classes.
         probabilities: also return probabilities: 2 bytes × classes × pixels.
         change: probabilities ``(b, C, h, w)`` of a block, slice of the batch → probabilities to use instead.

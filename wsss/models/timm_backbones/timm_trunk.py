@@ -37,7 +37,7 @@ class TimmTrunk(Trunk):
     Args:
         network: see `wsss.models.timm_backbones.timm_networks.create_network`; its classifier is removed.
         config: its name and output stride.
-        last: also apply the layers between features and classifier; see `wsss.models.timm_backbones.timm_networks.last_layers`.
+        last: also apply the layers between features and classifier; see `timm_networks.last_layers`.
 
     Raises:
         InvalidInput: the network has no feature maps, or another output stride.
