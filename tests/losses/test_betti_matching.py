@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.betti_matching import BettiMatchingLoss
+from wsss.losses.topological.betti_matching import BettiMatchingLoss
 from wsss.topology import betti_matching
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.cldice import ClDiceLoss, soft_skeleton
+from wsss.losses.topological.cldice import ClDiceLoss, soft_skeleton
 
 
 def term(**keys: Any) -> ClDiceLoss:

@@ -15,7 +15,7 @@ from lossconfigs import built, every_config, label
 from torch import Tensor
 
 from wsss.losses.base import Loss
-from wsss.losses.topo_window import TopoWindowLoss
+from wsss.losses.topological.topo_window import TopoWindowLoss
 
 EVERY = pytest.mark.parametrize("keys", every_config(), ids=label)
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses import build
-from wsss.losses.skeleton_recall import SkeletonRecallLoss, tubed_skeleton
+from wsss.losses.topological.skeleton_recall import SkeletonRecallLoss, tubed_skeleton
 
 
 def term(**keys: Any) -> SkeletonRecallLoss:

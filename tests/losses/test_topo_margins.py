@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 from torch import Tensor
 
-from wsss.losses.distances import signed_distances
-from wsss.losses.topo_window import TopoWindowLoss
+from wsss.losses.topological.distances import signed_distances
+from wsss.losses.topological.topo_window import TopoWindowLoss
 from wsss.topology import critical_pixels, distance_transform
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.topoloss import TopoLoss, diagram_distance
+from wsss.losses.topological.topoloss import TopoLoss, diagram_distance
 from wsss.topology import Intervals
 
 

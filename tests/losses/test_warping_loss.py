@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.warping_loss import WarpingLoss
+from wsss.losses.topological.warping_loss import WarpingLoss
 from wsss.topology import betti_numbers, warping_error_mask
 
 
