@@ -110,7 +110,7 @@ def sampler(work: Work, stage: str, name: str) -> None:
     """Train a sampler."""
     from wsss.models.classifier import load_classifier
     from wsss.train.config import AdamWConfig
-    from wsss.train.sampler_training import LogitsAndArea, area_loss, sampler_groups
+    from wsss.train.tasks.sampler_training import LogitsAndArea, area_loss, sampler_groups
 
     classifier, _ = load_classifier(work.results / stage)
     settings = work.settings

@@ -22,7 +22,7 @@ from wsss.models.classifier import CAMClassifier, load_classifier
 from wsss.pipeline.stage import Artifact
 from wsss.stages import cam, classify, expand, shrink
 from wsss.stages.common.training import sampler_stage
-from wsss.train.sampler_training import area_loss, map_areas, offset_summary
+from wsss.train.tasks.sampler_training import area_loss, map_areas, offset_summary
 
 __all__ = ["one_thread"]  # a fixture of every test here
 
@@ -275,7 +275,7 @@ def test_scores_are_those_of_the_saved_classifier(
     """Compares probabilities, because average precision has ties on two similar images."""
     from wsss.data.readers.label_matrix import label_matrix
     from wsss.io.rasters.rgb_images import read_image
-    from wsss.train import classification
+    from wsss.train.tasks import classification
 
     scored: list[Any] = []
     score = classification.multilabel_scores

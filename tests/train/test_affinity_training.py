@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wsss.refine.pixel_pairs import steps
-from wsss.train.affinity_training import affinity_loss, at_centres
+from wsss.train.tasks.affinity_training import affinity_loss, at_centres
 
 
 def by_loops(logits: Tensor, labels: Tensor, radius: int) -> float:

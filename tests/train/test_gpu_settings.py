@@ -16,7 +16,7 @@ from wsss.losses.base import Loss
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.train.image_cache import ArrayCache
 from wsss.train.runtime import deterministic
-from wsss.train.segmentation import PairLoader, SegmentationExamples, mask_loss
+from wsss.train.tasks.segmentation import PairLoader, SegmentationExamples, mask_loss
 
 
 @pytest.mark.parametrize("chosen", [False, True])

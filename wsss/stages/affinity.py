@@ -47,10 +47,10 @@ class AffinityConfig(TrainConfig, StageConfig):
 def run(ctx: Context[AffinityConfig]) -> Result:
     """Train the boundary head, and save the network with the weights of the last epoch."""
     from wsss.models.boundary import build_boundary_network, save_boundary_network
-    from wsss.train.affinity_training import pair_loss
     from wsss.train.loop import Job, fit
     from wsss.train.optim import Group
     from wsss.train.runtime import deterministic
+    from wsss.train.tasks.affinity_training import pair_loss
 
     config = ctx.config
     examples = training_examples(ctx)

@@ -174,9 +174,9 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
         InvalidInput: the stage has no tiles.
     """
     from wsss.data.tiles.tile_table import Tile, read_tiles
-    from wsss.train.classification import tile_examples
     from wsss.train.sample_order import derive_seed
-    from wsss.train.test_time_adaptation import adapted
+    from wsss.train.tasks.classification import tile_examples
+    from wsss.train.tasks.test_time_adaptation import adapted
 
     config, artifact = ctx.config.adapt, ctx.inputs["tiles"]
     if artifact is None or config is None:

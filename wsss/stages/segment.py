@@ -80,7 +80,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     from wsss.train.loop import Job, fit
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic, leader_first
-    from wsss.train.segmentation import mask_loss
+    from wsss.train.tasks.segmentation import mask_loss
     from wsss.train.training_pictures import segmentation_pictures
 
     config, classes = ctx.config, ctx.data.classes

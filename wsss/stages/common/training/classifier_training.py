@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from wsss.data.sample import Sample
     from wsss.metrics.multilabel import MultilabelScores
     from wsss.models.classifier import CAMClassifier
-    from wsss.train.classification import ClassificationExamples, TileExamples
     from wsss.train.optim import Group
+    from wsss.train.tasks.classification import ClassificationExamples, TileExamples
 
 
 TILES = Input(("tiles",), "folder of a tiles stage to train on instead of a split", optional=True)
@@ -110,8 +110,8 @@ def train_on_labels(
         Metrics of the training and, if ``val`` is set, of the validation split.
     """
     from wsss.data.readers.label_matrix import label_targets
-    from wsss.train.classification import score_classifier
     from wsss.train.loop import Job, fit
+    from wsss.train.tasks.classification import score_classifier
     from wsss.train.training_pictures import map_pictures
 
     config: LabelledConfig = ctx.config
@@ -167,7 +167,7 @@ def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
     """Return the training examples of the tiles or, without tiles, of the split."""
     from wsss.data.readers.label_matrix import label_targets
     from wsss.data.tiles.tile_table import read_tiles
-    from wsss.train.classification import ClassificationExamples, tile_examples
+    from wsss.train.tasks.classification import ClassificationExamples, tile_examples
 
     config: LabelledConfig = ctx.config
     classes = ctx.data.classes.foreground

@@ -130,8 +130,8 @@ def train_sampler(
         RunFailed: the offsets are not finite.
     """
     from wsss.models.classifier import save_classifier
-    from wsss.train.classification import multilabel_loss
-    from wsss.train.sampler_training import LogitsAndArea, area_loss, offset_summary, sampler_groups
+    from wsss.train.tasks.classification import multilabel_loss
+    from wsss.train.tasks.sampler_training import LogitsAndArea, area_loss, offset_summary, sampler_groups
 
     config: SamplingTraining = ctx.config
     groups = sampler_groups(

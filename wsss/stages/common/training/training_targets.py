@@ -13,8 +13,8 @@ from wsss.stages.common.input_masks.mask_inputs import count_empty, renumber, re
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
-    from wsss.train.segmentation import SegmentationExamples
-    from wsss.train.soft import SoftExamples
+    from wsss.train.tasks.segmentation import SegmentationExamples
+    from wsss.train.tasks.soft import SoftExamples
 
 SAVE = "Set save_probabilities: true in the predict stage"
 
@@ -26,8 +26,8 @@ def training_examples(ctx: Context[Any]) -> SegmentationExamples | SoftExamples:
         InvalidInput: see `image_mask_pairs` and `probability_files`; or a file is broken.
     """
     from wsss.train.image_cache import ArrayCache
-    from wsss.train.segmentation import PairLoader, SegmentationExamples
-    from wsss.train.soft import SoftExamples, SoftPairLoader
+    from wsss.train.tasks.segmentation import PairLoader, SegmentationExamples
+    from wsss.train.tasks.soft import SoftExamples, SoftPairLoader
 
     config, classes, cache = ctx.config, ctx.data.classes, ctx.config.cache_mb << 20
     if config.labels == "soft":

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from wsss.models.classifier import CAMClassifier
 from wsss.models.samplers import DeformableSampler
-from wsss.train.classification import soft_margin
 from wsss.train.config import AdamWConfig, SGDConfig
 from wsss.train.optim import Group
+from wsss.train.tasks.classification import soft_margin
 
 
 def sampler_groups(

@@ -18,9 +18,9 @@ from wsss.data.truth import read_truth
 from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard
 from wsss.train.config import DeepSupervisionConfig
-from wsss.train.deep_supervision import deep_loss
 from wsss.train.image_cache import ArrayCache, reduced, reduced_mask
 from wsss.train.sample_order import Item
+from wsss.train.tasks.deep_supervision import deep_loss
 
 
 class PairLoader:

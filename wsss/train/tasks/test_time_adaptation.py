@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional as F
 
 from wsss.models.classifier import CAMClassifier
-from wsss.train.classification import TileExamples
 from wsss.train.sample_order import derive_seed
+from wsss.train.tasks.classification import TileExamples
 
 WEIGHT_DECAY = 0.01
 

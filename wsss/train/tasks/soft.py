@@ -20,7 +20,7 @@ from wsss.data.resizing import opencv
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
 from wsss.train.image_cache import reduced
-from wsss.train.segmentation import PairExamples
+from wsss.train.tasks.segmentation import PairExamples
 
 
 class SoftPairLoader:
