@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.synthetic.bonds import Bricks, BrickSize
-from wsss.data.synthetic.camera import Camera
-from wsss.data.synthetic.pieces import betti_numbers_of, tidy
 from wsss.data.synthetic.textures import blurred_noise
+from wsss.data.synthetic.walls.bonds import Bricks, BrickSize
+from wsss.data.synthetic.walls.camera import Camera
+from wsss.data.synthetic.walls.pieces import betti_numbers_of, tidy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,7 +72,7 @@ class View:
 
     @property
     def betti_numbers(self) -> tuple[int, int]:
-        """(β₀, β₁) of the mortar, known by construction (see `wsss.data.synthetic.pieces`)."""
+        """(β₀, β₁) of the mortar, known by construction (see `wsss.data.synthetic.walls.pieces`)."""
         return betti_numbers_of(self.pieces)
 
 

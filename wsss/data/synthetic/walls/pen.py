@@ -10,7 +10,7 @@ import numpy as np
 
 from wsss.data.synthetic.drawing import strokes, without_specks
 from wsss.data.synthetic.textures import blurred_noise
-from wsss.data.synthetic.wall import Box, Wall
+from wsss.data.synthetic.walls.wall import Box, Wall
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.synthetic.bonds import BrickSize
 from wsss.data.synthetic.textures import blurred_noise, paint, rgb
-from wsss.data.synthetic.wall import Box, View
+from wsss.data.synthetic.walls.bonds import BrickSize
+from wsss.data.synthetic.walls.wall import Box, View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.synthetic.bonds import BONDS, BrickSize, lay
-from wsss.data.synthetic.camera import Camera, look
-from wsss.data.synthetic.colour_label import colour_label
-from wsss.data.synthetic.masonry import expose, other_look, paint_wall, red_look
-from wsss.data.synthetic.nuisances import graffiti, occlusion, shadows
-from wsss.data.synthetic.openings import paint_openings, place_openings
-from wsss.data.synthetic.pen import pen_label
-from wsss.data.synthetic.wall import Wall, see
+from wsss.data.synthetic.walls.bonds import BONDS, BrickSize, lay
+from wsss.data.synthetic.walls.camera import Camera, look
+from wsss.data.synthetic.walls.colour_label import colour_label
+from wsss.data.synthetic.walls.masonry import expose, other_look, paint_wall, red_look
+from wsss.data.synthetic.walls.nuisances import graffiti, occlusion, shadows
+from wsss.data.synthetic.walls.openings import paint_openings, place_openings
+from wsss.data.synthetic.walls.pen import pen_label
+from wsss.data.synthetic.walls.wall import Wall, see
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

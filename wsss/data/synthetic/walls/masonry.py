@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.data.synthetic.textures import blurred_noise, rgb
-from wsss.data.synthetic.wall import View
+from wsss.data.synthetic.walls.wall import View
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
