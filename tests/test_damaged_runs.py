@@ -52,7 +52,7 @@ def reader(path: Path) -> Callable[[Path], Any] | None:
     from wsss.io.weights import load_description, load_weights
     from wsss.refine.policyfile import read_policy
     from wsss.viz.drawing.charts import read_history
-    from wsss.viz.report.selection import read_per_image
+    from wsss.viz.report.pictures.selection import read_per_image
 
     by_name: dict[str, Callable[[Path], Any]] = {
         "model.safetensors": lambda path: load_weights(path.parent),

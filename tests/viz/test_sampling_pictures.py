@@ -19,10 +19,10 @@ from wsss.io.files.stage_files import offsets_path
 from wsss.io.rasters.offsets import Offsets, write_offsets
 from wsss.pipeline.run.runner import run_stage
 from wsss.stages.compare import STAGE as COMPARE
+from wsss.viz.report.pictures.sampling_view import MAX_ARROWS, arrows_svg, chains, sampling_sections
+from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.run_overview import read_record
 from wsss.viz.report.run_page import Options, build_report
-from wsss.viz.report.sampling_view import MAX_ARROWS, arrows_svg, chains, sampling_sections
-from wsss.viz.report.thumbnails import DETAILS
 
 SVG = "{http://www.w3.org/2000/svg}"
 numbers = re.compile(r"-?\d+\.?\d*")

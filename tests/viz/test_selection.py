@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
-from wsss.viz.report.selection import choose, distinct, read_per_image, shares
+from wsss.viz.report.pictures.selection import choose, distinct, read_per_image, shares
 
 
 def samples(count: int, prefix: str = "i") -> list[Sample]:

@@ -26,11 +26,11 @@ from wsss.io.rasters.arrays import write_arrays
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.structure import structure_scores, table_rows
+from wsss.viz.report.pictures.thumbnails import DETAILS
+from wsss.viz.report.pictures.topology_panels import SPURIOUS
+from wsss.viz.report.pictures.topology_view import TopologyRow, Unshown, topology_view
 from wsss.viz.report.run_overview import read_record
 from wsss.viz.report.run_page import Options, build_report
-from wsss.viz.report.thumbnails import DETAILS
-from wsss.viz.report.topology_panels import SPURIOUS
-from wsss.viz.report.topology_view import TopologyRow, Unshown, topology_view
 
 CLASSES = Classes(("background", "line"), ((0,), (1,)))
 

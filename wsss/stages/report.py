@@ -20,7 +20,7 @@ from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
-    from wsss.viz.report.gallery import Unread
+    from wsss.viz.report.pictures.gallery import Unread
     from wsss.viz.report.run_overview import StageRecord
 
 PAGE = "index.html"

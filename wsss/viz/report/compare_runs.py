@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from wsss.metrics.directions import verdict
 from wsss.viz.drawing.formatting import plain, words
 from wsss.viz.report.comparison_table import signed_text
-from wsss.viz.report.gallery import make_gallery
-from wsss.viz.report.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
 from wsss.viz.report.page import render
+from wsss.viz.report.pictures.gallery import make_gallery
+from wsss.viz.report.pictures.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
+from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.report_scores import Score, fraction, scores_of
 from wsss.viz.report.run_overview import StageRecord
-from wsss.viz.report.thumbnails import DETAILS
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset

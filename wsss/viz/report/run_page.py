@@ -12,14 +12,14 @@ from wsss.viz.drawing.charts import Chart, read_history
 from wsss.viz.drawing.formatting import number, plain, words
 from wsss.viz.report.comparison_table import read_comparison
 from wsss.viz.report.dag import draw
-from wsss.viz.report.gallery import make_gallery
-from wsss.viz.report.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
 from wsss.viz.report.page import render
+from wsss.viz.report.pictures.gallery import make_gallery
+from wsss.viz.report.pictures.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
+from wsss.viz.report.pictures.sampling_view import sampling_sections
+from wsss.viz.report.pictures.thumbnails import DETAILS
+from wsss.viz.report.pictures.topology_view import TopologyView, topology_view
 from wsss.viz.report.report_scores import class_table, ratios, scores_of
 from wsss.viz.report.run_overview import StageRecord, by_entry, fold, in_order
-from wsss.viz.report.sampling_view import sampling_sections
-from wsss.viz.report.thumbnails import DETAILS
-from wsss.viz.report.topology_view import TopologyView, topology_view
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset

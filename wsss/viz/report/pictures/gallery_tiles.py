@@ -16,10 +16,10 @@ from wsss.io.rasters.label_masks import IGNORE, read_mask
 from wsss.io.rasters.rgb_images import read_image
 from wsss.metrics.contradictions import contradiction, in_words
 from wsss.viz.drawing.palette import class_colours
-from wsss.viz.report.gallery_layout import Row, Tile, Unread
+from wsss.viz.report.pictures.gallery_layout import Row, Tile, Unread
+from wsss.viz.report.pictures.selection import Pick
+from wsss.viz.report.pictures.thumbnails import Detail, heat_uri, mask_uri, photo_uri
 from wsss.viz.report.run_overview import StageRecord
-from wsss.viz.report.selection import Pick
-from wsss.viz.report.thumbnails import Detail, heat_uri, mask_uri, photo_uri
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,10 +16,10 @@ from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.stage_files import cam_path, offsets_path
 from wsss.io.rasters.offsets import Offsets, read_offsets
 from wsss.io.rasters.rgb_images import read_image
-from wsss.viz.report.gallery_layout import Row, Section, Tile, Unread, missing_image
-from wsss.viz.report.gallery_tiles import label_names, map_tiles, tiles_or_error
+from wsss.viz.report.pictures.gallery_layout import Row, Section, Tile, Unread, missing_image
+from wsss.viz.report.pictures.gallery_tiles import label_names, map_tiles, tiles_or_error
+from wsss.viz.report.pictures.thumbnails import Detail, data_uri, photo_uri
 from wsss.viz.report.run_overview import StageRecord
-from wsss.viz.report.thumbnails import Detail, data_uri, photo_uri
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wsss.viz.drawing.matched_regions import UNMATCHED, Feature, Regions, features_of, hatched
-from wsss.viz.report.thumbnails import Detail, fit, indexed_png, png_uri
+from wsss.viz.report.pictures.thumbnails import Detail, fit, indexed_png, png_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

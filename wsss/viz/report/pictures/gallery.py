@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from wsss.io.process.headroom import workers_that_fit
 from wsss.io.rasters.rgb_images import pixels_in
-from wsss.viz.report.gallery_layout import Gallery, Row, Section, Unread, missing_image
-from wsss.viz.report.gallery_tiles import PREDICT, Column, make_row
+from wsss.viz.report.pictures.gallery_layout import Gallery, Row, Section, Unread, missing_image
+from wsss.viz.report.pictures.gallery_tiles import PREDICT, Column, make_row
+from wsss.viz.report.pictures.selection import Pick, choose, distinct, ranking_score, read_per_image
+from wsss.viz.report.pictures.thumbnails import DETAILS, Detail
 from wsss.viz.report.report_scores import Score
 from wsss.viz.report.run_overview import StageRecord
-from wsss.viz.report.selection import Pick, choose, distinct, ranking_score, read_per_image
-from wsss.viz.report.thumbnails import DETAILS, Detail
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes

@@ -20,9 +20,9 @@ from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.text.tables import read_table
 from wsss.viz.drawing.diagrams import barcode_svg, persistence_svg
+from wsss.viz.report.pictures.thumbnails import Detail, photo_uri
+from wsss.viz.report.pictures.topology_panels import Mark, Panel, centreline_panel, matching_panels
 from wsss.viz.report.run_overview import StageRecord, masks_of
-from wsss.viz.report.thumbnails import Detail, photo_uri
-from wsss.viz.report.topology_panels import Mark, Panel, centreline_panel, matching_panels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

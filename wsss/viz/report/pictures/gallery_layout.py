@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsss.viz.drawing.palette import class_colours, hex_colour, magma
-from wsss.viz.report.thumbnails import Detail
+from wsss.viz.report.pictures.thumbnails import Detail
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
