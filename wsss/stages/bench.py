@@ -212,7 +212,7 @@ def _upstream(score: Artifact) -> set[str]:
 def _tables(ctx: Context[BenchConfig]) -> Tables:
     from wsss.benchmark.benchmark_view import PLOTS, as_markdown, to_json, view_of
     from wsss.benchmark.compute_tables import CONTRAST_COLUMNS, as_csv, as_json, contrasts_as_json, make_tables
-    from wsss.benchmark.plots import write_plots
+    from wsss.benchmark.figures.plots import write_plots
     from wsss.io.files.atomic import write_json, write_text
     from wsss.viz.report.run_overview import BENCHMARK
 

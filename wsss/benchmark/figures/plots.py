@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.benchmark import box_plots, rank_diagram
-from wsss.benchmark.box_plots import BoxChart, Panel
 from wsss.benchmark.compute_tables import TITLES, title_of
-from wsss.benchmark.rank_diagram import RankChart, RankPanel
+from wsss.benchmark.figures import box_plots, rank_diagram
+from wsss.benchmark.figures.box_plots import BoxChart, Panel
+from wsss.benchmark.figures.rank_diagram import RankChart, RankPanel
 from wsss.benchmark.ranking import SHOWN, rank_over_images
 from wsss.benchmark.score_set import ID_GROUP, METRICS, REFERENCE, Benchmark, Case, Metric
 from wsss.benchmark.table_cells import DISTRIBUTIONS
