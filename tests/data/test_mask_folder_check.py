@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from wsss.cli.main import _call
-from wsss.data.checks.mask_folder_check import masks_in
+from wsss.data.importers.mask_folder_check import masks_in
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 

@@ -92,7 +92,7 @@ def _is_unread_table(path: str, report: Report) -> bool:
 
 
 def _photographs(path: str, workers: int | None) -> Photographs | None:
-    from wsss.data.checks.mask_folder_check import refuse_masks
+    from wsss.data.importers.mask_folder_check import refuse_masks
     from wsss.data.importers.photographs import check_photographs, has_images
 
     if has_images(at_home(path)):
