@@ -15,7 +15,7 @@ from PIL import Image
 
 from wsss.data.checks.check import check_config
 from wsss.data.dataset import Dataset
-from wsss.data.masks.mask_values import MaskValues, as_key
+from wsss.data.mask_values import MaskValues, as_key
 from wsss.data.readers.registry import open_dataset
 from wsss.data.truth import load_truth, read_truth
 from wsss.errors import InvalidInput

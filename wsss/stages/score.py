@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from wsss.benchmark.topomortar_columns import FILE, GROUPS, WINDOW
-from wsss.data.masks.mask_values import MaskNames
+from wsss.data.mask_values import MaskNames
 from wsss.errors import InvalidInput, listing
 from wsss.io.text.tables import csv_line, csv_text
 from wsss.metrics.structure import COLUMNS, Group

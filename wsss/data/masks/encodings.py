@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from wsss.data.classes import Classes
-from wsss.data.masks.mask_values import as_key
+from wsss.data.mask_values import as_key
 from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput, counted, listing

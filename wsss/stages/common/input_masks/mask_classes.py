@@ -11,7 +11,7 @@ from wsss.io.weights import DESCRIPTION, load_description
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
-    from wsss.data.masks.mask_values import MaskValues
+    from wsss.data.mask_values import MaskValues
     from wsss.export.export_items import Item
 
 
@@ -31,7 +31,7 @@ def classes_of_masks(
     """
     from wsss.data.class_list import BACKGROUND, choose_classes, read_class_list
     from wsss.data.classes import Classes
-    from wsss.data.masks.mask_values import parse_names, resolve
+    from wsss.data.mask_values import parse_names, resolve
     from wsss.io.rasters.label_masks import IGNORED_NAMES
 
     listed = None if path is None else read_class_list(path)

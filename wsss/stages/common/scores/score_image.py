@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wsss.data.classes import Classes
+    from wsss.data.mask_values import MaskValues
     from wsss.data.masks.encodings import Shown
-    from wsss.data.masks.mask_values import MaskValues
     from wsss.data.sample import Sample
     from wsss.metrics.structure import Group
 
@@ -114,7 +114,7 @@ def _structure(
 def _values_of_masks(sample: Sample, classes: Classes, config: ScoreSettings) -> Classes | MaskValues:
     """Return the encoding of the predicted mask."""
     from wsss.data.class_list import LabelNames
-    from wsss.data.masks.mask_values import resolve
+    from wsss.data.mask_values import resolve
 
     if config.pred_mask_values is not None:
         names = LabelNames(classes, {name: index for index, name in enumerate(classes.names) if index})
@@ -128,7 +128,7 @@ def _encode(
     import numpy as np
 
     from wsss.data.classes import Classes, unknown_values
-    from wsss.data.masks.mask_values import smoothing_hint
+    from wsss.data.mask_values import smoothing_hint
 
     class_values = [value for of_class in own.values for value in of_class]
     try:
@@ -150,7 +150,7 @@ def _encode(
 
 def name_values(classes: Classes, values: Sequence[int] = (255,)) -> str:
     """Return the option that names values of predicted masks, with a placeholder for one of several classes."""
-    from wsss.data.masks.mask_values import as_key
+    from wsss.data.mask_values import as_key
     from wsss.io.rasters.label_masks import BACKGROUND
 
     name = classes.foreground[0] if len(classes) == 2 or len(values) == 1 else "CLASS"
