@@ -10,7 +10,7 @@ import click
 
 from wsss.cli.options.option_table import SHARED
 from wsss.io.files.home import word_at_home
-from wsss.io.text.utf8 import is_utf8, require_utf8, require_working_directory
+from wsss.io.utf8 import is_utf8, require_utf8, require_working_directory
 
 _VALUES = {
     "INTEGER": "INT",
@@ -65,7 +65,7 @@ class Command(click.Command):
         """Parse the arguments after validating them and the working directory.
 
         Raises:
-            InvalidInput: an argument is not valid UTF-8 (see `wsss.io.text.utf8`), or the working directory does not
+            InvalidInput: an argument is not valid UTF-8 (see `wsss.io.utf8`), or the working directory does not
                 exist.
         """
         if not _HELP.intersection(args) and not extra.get("resilient_parsing"):

@@ -13,8 +13,8 @@ import numpy as np
 
 from wsss.errors import InvalidInput, unreadable
 from wsss.io.files.atomic import write_pieces
+from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
-from wsss.io.text.json_files import read_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.files.json_files import read_json
 from wsss.io.files.stage_files import RECORD
-from wsss.io.text.json_files import read_json
 from wsss.pipeline.plan.external_inputs import changes_since
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store.run_folder import read_run

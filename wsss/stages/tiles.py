@@ -25,7 +25,7 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
     """Draw the tiles, on the first rank only."""
     from wsss.data.masks.encodings import check_encoding
     from wsss.data.tiles.tile_table import DRAWN
-    from wsss.io.text.json_files import read_json
+    from wsss.io.files.json_files import read_json
     from wsss.pipeline.run.items import map_items
 
     config = ctx.config

@@ -15,7 +15,7 @@ from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.shared_options import open_incomplete
 from wsss.cli.report_paths import comparison_folder, own_report, settings_of
 from wsss.cli.stage_command import StageCommand
-from wsss.io.text.utf8 import require_utf8
+from wsss.io.utf8 import require_utf8
 from wsss.stages import STAGES
 
 DEFAULT_OUT = "report"

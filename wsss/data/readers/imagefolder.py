@@ -16,7 +16,7 @@ from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, unsupported_reason
 from wsss.io.rasters.rgb_images import frames, image_errors, open_image
-from wsss.io.text.utf8 import is_utf8
+from wsss.io.utf8 import is_utf8
 
 PAGED = (".tif", ".tiff", ".webp")
 """Supported formats whose files may contain several images; animated GIFs are rejected."""

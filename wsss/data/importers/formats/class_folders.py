@@ -13,7 +13,7 @@ from wsss.data.importers.rules.presence import yes_and_no
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, listing
-from wsss.io.text.utf8 import is_utf8
+from wsss.io.utf8 import is_utf8
 
 OUTSIDE = "images outside the class folders"
 NESTED = "folders inside class folders: their images have the upper folder's class (--images UPPER: the inner ones)"
