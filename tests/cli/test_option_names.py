@@ -10,7 +10,7 @@ import click
 import pytest
 from inprocess import refused, wsss
 
-from wsss.cli.command import value_name
+from wsss.cli.options.command import value_name
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.field_options import is_free
 from wsss.cli.options.option_table import SHARED, VARIANTS

@@ -21,8 +21,8 @@ from typing import Any
 import click
 
 from wsss import __version__
-from wsss.cli.command import Group
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.streams import settle_streams
 from wsss.errors import InvalidInput, WsssError
 from wsss.extensions import ExtensionWarning

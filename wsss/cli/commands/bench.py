@@ -7,9 +7,9 @@ from typing import Literal
 
 import click
 
-from wsss.cli.command import Group
 from wsss.cli.commands.stages import stage_command
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.options.option_table import shared
 from wsss.cli.options.shared_options import print_json
 from wsss.stages import STAGES

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from wsss.cli.check_output import print_report, progress
-from wsss.cli.command import Group
 from wsss.cli.commands.data_synth import option_at, synth
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.options.data_options import DataCommand
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.cli.check_output import progress
-from wsss.cli.command import Group
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.options.option_table import json_option, shared
 from wsss.cli.options.shared_options import print_json
 

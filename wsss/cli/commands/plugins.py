@@ -6,8 +6,8 @@ from importlib import import_module
 
 import click
 
-from wsss.cli.command import Command
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
 from wsss.cli.stage_table import print_stages

@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from wsss.cli.command import Command
 from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, named_run
+from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import InvalidInput
