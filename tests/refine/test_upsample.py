@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.resizing import resize
+from wsss.data.image_transforms.resizing import resize
 from wsss.refine import upsample
 from wsss.refine.upsample import upsample_labels
 

@@ -11,7 +11,7 @@ from learning import CLASSES, coloured_dataset
 from torch import Tensor, nn
 from toytraining import train
 
-from wsss.data.augmentation import SegmentationAugmentation
+from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.losses.base import Loss
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.train.image_cache import ArrayCache

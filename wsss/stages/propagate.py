@@ -160,7 +160,7 @@ def _learned(sample: Sample, size: tuple[int, int], out: Path, config: Propagate
 def _colour(sample: Sample, size: tuple[int, int], out: Path, config: PropagateConfig) -> Affinities:
     import numpy as np
 
-    from wsss.data.resizing import resize
+    from wsss.data.image_transforms.resizing import resize
     from wsss.refine.fixed_affinities import vector_affinities
 
     image = resize(read_reduced(sample, config.max_side), size).astype(np.float32)

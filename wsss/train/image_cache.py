@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.data.checks.inspection import UNREADABLE_HINT
-from wsss.data.resizing import opencv, scaled
+from wsss.data.image_transforms.resizing import opencv, scaled
 from wsss.errors import DamagedFile, InvalidInput, together
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.working_size import reduction, scaled_size

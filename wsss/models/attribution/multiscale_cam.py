@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsss.data.resizing import scaled
+from wsss.data.image_transforms.resizing import scaled
 from wsss.io.rasters.working_size import reduction
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import InferencePrecision

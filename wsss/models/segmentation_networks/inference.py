@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.resizing import resize
+from wsss.data.image_transforms.resizing import resize
 from wsss.errors import InvalidInput
 from wsss.io.rasters.working_size import reduction
 

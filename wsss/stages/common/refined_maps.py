@@ -123,7 +123,7 @@ def _read_back(sample: Sample, *, out: Path, classes: Classes) -> tuple[list[flo
 
 def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:
     """Read an image, reduced to a longer side of ``max_side`` pixels: ``(H, W, 3)`` uint8."""
-    from wsss.data.resizing import scaled
+    from wsss.data.image_transforms.resizing import scaled
     from wsss.io.rasters.rgb_images import read_image
 
     image = read_image(sample.image)

@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.augmentation import ClassificationAugmentation
+from wsss.data.image_transforms.augmentation import ClassificationAugmentation
+from wsss.data.image_transforms.resizing import resize
+from wsss.data.image_transforms.transforms import Transform
 from wsss.data.readers.label_matrix import label_targets
-from wsss.data.resizing import resize
 from wsss.data.sample import Sample
 from wsss.data.tiles.tile_table import Tile
-from wsss.data.transforms import Transform
 from wsss.metrics.multilabel import MultilabelScores, multilabel_scores
 from wsss.train.image_cache import ArrayCache, cached_images
 from wsss.train.sample_order import Item

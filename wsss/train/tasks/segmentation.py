@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from wsss.data.augmentation import SegmentationAugmentation
 from wsss.data.classes import Classes
+from wsss.data.image_transforms.augmentation import SegmentationAugmentation
+from wsss.data.image_transforms.transforms import Transform
 from wsss.data.sample import Sample
-from wsss.data.transforms import Transform
 from wsss.data.truth import read_truth
 from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard

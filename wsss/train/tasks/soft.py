@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.data.classes import Classes
-from wsss.data.resizing import opencv
+from wsss.data.image_transforms.resizing import opencv
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
 from wsss.train.image_cache import reduced

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from wsss.data.augmentation import ClassificationAugmentation
+from wsss.data.image_transforms.augmentation import ClassificationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Artifact, Context, Input, Read
 from wsss.train.config import TrainConfig

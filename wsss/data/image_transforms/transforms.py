@@ -15,15 +15,21 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from wsss.data.augmentation import ClassificationAugmentation, ColourJitter, Fit, Rotation, SegmentationAugmentation
-from wsss.data.intensity import Change
-from wsss.data.resizing import opencv
+from wsss.data.image_transforms.augmentation import (
+    ClassificationAugmentation,
+    ColourJitter,
+    Fit,
+    Rotation,
+    SegmentationAugmentation,
+)
+from wsss.data.image_transforms.intensity import Change
+from wsss.data.image_transforms.resizing import opencv
 from wsss.io.rasters.label_masks import IGNORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wsss.data.augmentation import Colour
+    from wsss.data.image_transforms.augmentation import Colour
 
     Pixels = NDArray[np.uint8]
     Maps = NDArray[np.float32]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from wsss.data.resizing import opencv
+from wsss.data.image_transforms.resizing import opencv
 from wsss.validation import Settings
 
 if TYPE_CHECKING:

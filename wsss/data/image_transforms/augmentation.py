@@ -1,4 +1,4 @@
-"""Settings of augmentation and evaluation transforms; `wsss.data.transforms` applies them."""
+"""Settings of augmentation and evaluation transforms; `wsss.data.image_transforms.transforms` applies them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.data.intensity import Blur, Brightness, Contrast, Gamma, InvertedGamma, LowResolution, Noise, RandomHue
+from wsss.data.image_transforms.intensity import (
+    Blur,
+    Brightness,
+    Contrast,
+    Gamma,
+    InvertedGamma,
+    LowResolution,
+    Noise,
+    RandomHue,
+)
 from wsss.validation import Settings
 
 Strength = Annotated[float, Field(ge=0, le=1)]
