@@ -22,7 +22,7 @@ from wsss.losses import Loss, build
 from wsss.losses.any_loss import LossConfig
 from wsss.losses.base import build_loss
 from wsss.losses.catalogue import LOSSES
-from wsss.losses.topological.term import LossWithTerm
+from wsss.losses.term import LossWithTerm
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.resources import names, shipped
 from wsss.pipeline.config.source import read_yaml

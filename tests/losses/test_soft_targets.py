@@ -16,7 +16,7 @@ from wsss.losses import (
     SkeletonRecallLoss,
 )
 from wsss.losses.base import hard, labelled
-from wsss.losses.topological.term import LossWithTerm
+from wsss.losses.term import LossWithTerm
 
 LOSSES: list[Loss] = [
     CrossEntropyLoss(),

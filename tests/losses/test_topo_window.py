@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses.config import TopoConfig
+from wsss.losses.term import log_odds
 from wsss.losses.topological.distances import signed_distances
-from wsss.losses.topological.term import log_odds
 from wsss.losses.topological.topo_window import TopoWindowLoss
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")

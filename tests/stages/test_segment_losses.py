@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from learning import BACKBONE, coloured_dataset, run_stage
 
-from wsss.losses.topological.term import LossWithTerm
+from wsss.losses.term import LossWithTerm
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.resources import names, shipped
 from wsss.pipeline.config.source import read_yaml

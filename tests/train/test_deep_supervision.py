@@ -10,7 +10,7 @@ import torch
 from wsss.errors import InvalidInput
 from wsss.losses.base import build_loss
 from wsss.losses.config import ClDiceConfig, CrossEntropyDiceConfig
-from wsss.losses.topological.term import LossWithTerm
+from wsss.losses.term import LossWithTerm
 from wsss.train.config import DeepSupervisionConfig
 from wsss.train.tasks.deep_supervision import deep_loss, output_weights
 from wsss.train.tasks.segmentation import mask_loss

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, Verbatim
 from wsss.losses.base import Loss, zero_loss
-from wsss.losses.topological.term import LossWithTerm
+from wsss.losses.term import LossWithTerm
 
 Outputs = Tensor | Sequence[Tensor]
 

@@ -18,8 +18,8 @@ from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss, zero_loss
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.targets import has_ignored
+from wsss.losses.term import LossWithTerm, class_array, foreground
 from wsss.losses.topological.sparse import ChannelGradient, sparse_loss
-from wsss.losses.topological.term import LossWithTerm, class_array, foreground
 from wsss.losses.topological.thread_share import thread_count
 from wsss.topology import LossGradient, NotFinite, betti_matching_batch, loss_gradient
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from wsss.losses.base import labelled
 from wsss.losses.cache import LabelCache
 from wsss.losses.config import ClDiceConfig
-from wsss.losses.topological.term import LossWithTerm, foreground, one_hot
+from wsss.losses.term import LossWithTerm, foreground, one_hot
 
 
 class ClDiceLoss(LossWithTerm):

@@ -12,7 +12,7 @@ from torch import Tensor
 from wsss.losses.base import labelled
 from wsss.losses.cache import LabelCache
 from wsss.losses.config import SkeletonRecallConfig
-from wsss.losses.topological.term import LossWithTerm, foreground, one_hot
+from wsss.losses.term import LossWithTerm, foreground, one_hot
 from wsss.topology import skeleton
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from wsss.losses.base import Loss, labelled, zero_loss
 from wsss.losses.config import TopoConfig
+from wsss.losses.term import LossWithTerm, log_odds, one_hot
 from wsss.losses.topological.distances import signed_distances
-from wsss.losses.topological.term import LossWithTerm, log_odds, one_hot
 from wsss.losses.topological.thread_share import thread_count
 from wsss.topology import critical_pixels
 from wsss.topology.threads import in_threads

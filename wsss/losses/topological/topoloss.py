@@ -9,8 +9,8 @@ from torch import Tensor
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss
 from wsss.losses.config import TopoLossConfig
+from wsss.losses.term import LossWithTerm, class_array, foreground
 from wsss.losses.topological.sparse import ChannelGradient, sparse_loss
-from wsss.losses.topological.term import LossWithTerm, class_array, foreground
 from wsss.losses.topological.thread_share import thread_count
 from wsss.topology import Intervals, NotFinite, barcode
 from wsss.topology.threads import in_threads

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wsss.losses.base import labelled, zero_loss
 from wsss.losses.config import WarpingConfig
-from wsss.losses.topological.term import LossWithTerm
+from wsss.losses.term import LossWithTerm
 from wsss.losses.topological.thread_share import thread_count
 from wsss.topology import warping_error_mask
 from wsss.topology.threads import in_threads

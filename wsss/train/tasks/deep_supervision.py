@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wsss.errors import InvalidInput, counted
 from wsss.losses.base import Loss, zero_loss
-from wsss.losses.topological.term import LossWithTerm
+from wsss.losses.term import LossWithTerm
 from wsss.train.config import DeepSupervisionConfig
 
 
