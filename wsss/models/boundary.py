@@ -62,8 +62,8 @@ class BoundaryHead(nn.Module):
             size: height and width of the grid, whose elements divide the image evenly.
         """
         parts = [
-            _resampled(layer(one), level, pixels, size)
-            for layer, level, one in zip(self.reduce, self.levels, features, strict=True)
+            _resampled(layer(values), level, pixels, size)
+            for layer, level, values in zip(self.reduce, self.levels, features, strict=True)
         ]
         logits: Tensor = self.join(torch.cat(parts, 1))
         return logits[:, 0]

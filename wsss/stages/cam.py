@@ -207,7 +207,7 @@ def _read_back(samples: Sequence[Sample], out: Path) -> tuple[float | None, list
     sizes: list[tuple[str, tuple[int, int]]] = []
     for sample in samples:
         cams = read_cams(cam_path(out, sample.id))
-        means += [float(one.mean()) for one in cams.maps]
+        means += [float(class_map.mean()) for class_map in cams.maps]
         sizes.append((sample.id, cams.size))
     return sum(means) / len(means) if means else None, sizes
 

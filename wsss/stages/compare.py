@@ -42,14 +42,14 @@ def run(ctx: Context[CompareConfig]) -> Result:
     """Gather the columns, compare their rows, and write the table and the precision–recall plots."""
     from wsss.stages.common.scores.compare_columns import gather_columns
     from wsss.stages.common.scores.compare_curves import gather_curves
-    from wsss.stages.common.scores.compare_place import place_of
+    from wsss.stages.common.scores.matrix_position import position_of
     from wsss.viz.report.comparison_table import Comparison
 
     config, scores = ctx.config, ctx.inputs["scores"]
     axis = rows_axis(config, [score.id for score in scores])
-    places = {score.id: place_of(score.id, axis, config.over) for score in scores}
-    columns = gather_columns(scores, places, config.measures, config.titles)
-    rows = tuple(dict.fromkeys(place.row for place in places.values()))
+    positions = {score.id: position_of(score.id, axis, config.over) for score in scores}
+    columns = gather_columns(scores, positions, config.measures, config.titles)
+    rows = tuple(dict.fromkeys(position.row for position in positions.values()))
     tables = _compared(ctx, columns)
     comparison = Comparison(
         axis=axis or "",
@@ -59,7 +59,7 @@ def run(ctx: Context[CompareConfig]) -> Result:
         resamples=config.resamples,
         confidence=config.confidence,
         columns=tuple(column.shown(cells) for column, cells in zip(columns, tables, strict=True)),
-        curves=gather_curves(scores, places, config.titles, config.reference),
+        curves=gather_curves(scores, positions, config.titles, config.reference),
     )
     if ctx.ranks.rank == 0:
         _write(ctx.out, comparison)

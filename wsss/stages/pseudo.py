@@ -139,7 +139,8 @@ def _histograms(sample: Sample, *, folder: Path, classes: Classes) -> dict[int, 
 
     cams = read_maps(folder, sample, classes)
     return {
-        index: threshold_histogram(one).astype(np.uint32) for index, one in zip(cams.classes, cams.maps, strict=True)
+        index: threshold_histogram(class_map).astype(np.uint32)
+        for index, class_map in zip(cams.classes, cams.maps, strict=True)
     }
 
 
@@ -153,11 +154,13 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
 
     levels = tuple(round(0.02 * step, 2) for step in range(1, 50))
     total = np.zeros((len(ctx.data.classes), len(ctx.data.classes), len(levels) + 1), np.int64)
-    for one in count_levels(ctx, samples, levels):
-        one.add_to(total)
+    for counts in count_levels(ctx, samples, levels):
+        counts.add_to(total)
     scores = [overlap_scores(confusion, ctx.data.classes.names) for confusion in level_confusions(total)]
     keep = ("miou", "precision", "recall")
-    table = [{"threshold": level, **{key: one[key] for key in keep}} for level, one in zip(levels, scores, strict=True)]
+    table = [
+        {"threshold": level, **{key: score[key] for key in keep}} for level, score in zip(levels, scores, strict=True)
+    ]
     best = max(table, key=lambda row: row["miou"])["threshold"]
     return Fixed(name="fixed", foreground=best, background=best), table
 

@@ -112,8 +112,8 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
     from wsss.viz.report.run_overview import read_record
 
     folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
-    found = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
-    if not found:
+    records = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
+    if not records:
         hint = "Pass the folder of a run (created by wsss run)."
         raise InvalidInput("no finished stage in this folder", subject=run_dir, hint=hint)
     return tuple(
@@ -126,7 +126,7 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
             metrics=record.metrics,
             provenance=record.provenance,
         )
-        for record in _in_pipeline_order(found, run_dir)
+        for record in _in_pipeline_order(records, run_dir)
     )
 
 

@@ -176,7 +176,7 @@ def _pairs(ctx: Context[ScoreConfig], pred: Artifact) -> list[Pair]:
     samples = ctx.data.split(split)
     hint = "Predict this split first, or score another one (--split)."
     masked = with_masks(pred.path, samples, ctx.data, of=f"split {split!r}", hint=hint, log=ctx.log)
-    return [Pair(sample, one.mask) for sample, one in zip(samples, masked, strict=True) if one.mask is not None]
+    return [Pair(sample, mask.mask) for sample, mask in zip(samples, masked, strict=True) if mask.mask is not None]
 
 
 def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predicted: int) -> None:
@@ -218,7 +218,9 @@ def _check_uncertain(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, su
         ctx.log(f"warning: {folder}: {problem}.")
         return
     values = [sample.mask_values for sample in ctx.data.split(ctx.config.split)]
-    of_dataset = any(IGNORE in of_class for one in values if one is not None for of_class in one.classes[1:])
+    of_dataset = any(
+        IGNORE in of_class for mapping in values if mapping is not None for of_class in mapping.classes[1:]
+    )
     if of_dataset and ctx.config.pred_values == "ours":
         hint = "If the masks have the values of the dataset: --pred-values dataset (pred_values in a pipeline)."
     else:
@@ -245,8 +247,8 @@ def _scores_of_image(cells: Any, classes: Classes) -> dict[str, Any]:
     present = np.unique(cells[:, :2])
     present = present[present < len(classes)]
     confusion = np.zeros((len(present), len(present) + 1), np.int64)
-    places = np.searchsorted(present, cells[:, :2])  # the column of uncertain pixels is behind all classes
-    confusion[places[:, 0], places[:, 1]] = cells[:, 2]
+    indices = np.searchsorted(present, cells[:, :2])  # the column of uncertain pixels is behind all classes
+    confusion[indices[:, 0], indices[:, 1]] = cells[:, 2]
     return overlap_scores(confusion, [classes.names[index] for index in present])
 
 

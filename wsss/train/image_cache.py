@@ -58,8 +58,8 @@ class ArrayCache:
                 self.largest = max(self.largest, array.nbytes)
                 if used <= cache_bytes:
                     self.kept.append(array)
-            for one in ahead:
-                one.cancel()
+            for future in ahead:
+                future.cancel()
 
     def _all_errors(self, first: int, error: InvalidInput) -> InvalidInput:
         """Return one error for all arrays from ``first`` on that cannot be loaded."""

@@ -76,7 +76,7 @@ def describe(chart: BoxChart) -> str:
 
 
 def _medians(rows: Sequence[str], values: Sequence[NDArray[np.float64]]) -> list[str]:
-    return [f"{name} {np.median(one):.4g}" for name, one in zip(rows, values, strict=True) if len(one)]
+    return [f"{name} {np.median(scores):.4g}" for name, scores in zip(rows, values, strict=True) if len(scores)]
 
 
 def _draw_panel(ax: Axes, panel: Panel, chart: BoxChart, *, labels: bool) -> None:

@@ -48,7 +48,7 @@ def draw_plots(benchmark: Benchmark, kind: Format = "svg") -> dict[str, bytes]:
         ranks = _ranks(benchmark, case)
         plots[f"{prefix}_ranks"] = render(rank_diagram.draw_ranks(ranks), rank_diagram.describe(ranks), kind)
         for metric in METRICS:
-            if any(metric.name in one.values for one in losses.values()):
+            if any(metric.name in scores.values for scores in losses.values()):
                 boxes = _boxes(benchmark, case, metric)
                 plots[f"{prefix}_{metric.name}"] = render(box_plots.draw_boxes(boxes), box_plots.describe(boxes), kind)
     return plots
@@ -73,8 +73,10 @@ def _boxes(benchmark: Benchmark, case: Case, metric: Metric) -> BoxChart:
 
 def _ranks(benchmark: Benchmark, case: Case) -> RankChart:
     panels = [
-        RankPanel(f"{metric.name}, {TITLES[one]}", rank_over_images(benchmark.cases[case], metric, one))
+        RankPanel(
+            f"{metric.name}, {TITLES[distribution]}", rank_over_images(benchmark.cases[case], metric, distribution)
+        )
         for metric in SHOWN
-        for one in DISTRIBUTIONS
+        for distribution in DISTRIBUTIONS
     ]
     return RankChart(title_of(case), REFERENCE, tuple(panels))

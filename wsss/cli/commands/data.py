@@ -101,18 +101,18 @@ def _photographs(path: str, workers: int | None) -> Photographs | None:
         return check_photographs(at_home(path), workers=worker_count(workers), start=start)
 
 
-def _print_photographs(path: str, found: Photographs, report: Report | None, as_json: bool) -> None:
+def _print_photographs(path: str, photographs: Photographs, report: Report | None, as_json: bool) -> None:
     if as_json:
-        print_json(found.to_json())
+        print_json(photographs.to_json())
         return
-    echo(f"{path}: {found.description}.")
-    print_report(found.report)
+    echo(f"{path}: {photographs.description}.")
+    print_report(photographs.report)
     if report is not None:
         echo(
             f"Not usable as a dataset ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes the "
             "missing files."
         )
-    _print_next(found.next)
+    _print_next(photographs.next)
 
 
 def _report(named: NamedDataset, workers: int | None) -> Report:
@@ -156,7 +156,7 @@ def _log(line: str) -> None:
 @json_option
 @click.pass_context
 def tiles(
-    context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: float | None
+    context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **options: float | None
 ) -> None:
     """Extract tiles from the images of the dataset PATH, and write them to the folder OUT.
 
@@ -173,7 +173,7 @@ def tiles(
     from wsss.data.tiles.tiling import TilesConfig
     from wsss.validation import validate
 
-    chosen = {key: value for key, value in given.items() if value is not None}
+    chosen = {key: value for key, value in options.items() if value is not None}
     config = validate(TilesConfig, chosen, where="", locate=option_at)
     named = named_dataset(path, context.meta["data"], _log)
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:

@@ -51,8 +51,8 @@ def plugins(everything: bool, as_json: bool) -> None:
 def registry(group: str) -> Extensions:
     """Return the registry of an entry-point group."""
     module, _, attribute = REGISTRIES[group].partition(":")
-    found: Extensions = getattr(import_module(module), attribute)
-    return found
+    extensions: Extensions = getattr(import_module(module), attribute)
+    return extensions
 
 
 def _row(entry: Entry) -> dict[str, str]:

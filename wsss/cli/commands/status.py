@@ -78,12 +78,12 @@ def _repair(run: str, as_json: bool) -> int:
 def _verify(folder: Path, as_json: bool) -> int:
     from wsss.cli.verify_output import exit_code, print_verification, verify
 
-    found = verify(folder)
+    verification = verify(folder)
     if as_json:
-        print_json({"run_dir": str(folder), **found.to_json()})
+        print_json({"run_dir": str(folder), **verification.to_json()})
     else:
-        print_verification(found)
-    return exit_code(found)
+        print_verification(verification)
+    return exit_code(verification)
 
 
 def _print(summary: dict[str, Any]) -> None:

@@ -86,17 +86,17 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the arguments; suggest the closest option for an unknown one."""
-        given = list(args)  # parsing empties the list
+        words = list(args)  # parsing empties the list
         try:
             return super().parse_args(ctx, args)
         except click.MissingParameter as error:
-            unexpected = self._without_option(ctx, given)
+            unexpected = self._without_option(ctx, words)
             if unexpected is None:
                 raise
             raise unexpected from error
         except click.NoSuchOption as error:
             name = error.option_name
-            suggestion = self.suggestion(name, value_of(name, given))
+            suggestion = self.suggestion(name, value_of(name, words))
             raise click.UsageError(f"No such option {name!r}.{suggestion}", ctx) from error
 
     def _without_option(self, ctx: click.Context, args: list[str]) -> click.UsageError | None:

@@ -59,7 +59,7 @@ def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *,
     Raises:
         InvalidInput: see the module; names the first masks.
     """
-    masks = [(one.mask, one.labels, seen) for one, seen in samples if _unstated(one, classes)]
+    masks = [(sample.mask, sample.labels, seen) for sample, seen in samples if _unstated(sample, classes)]
     with_class = [seen for _, _, seen in masks if seen.a_class]
     doubtful = [path for path, labels, seen in masks if labels != () and not seen.a_class and SHARE < seen.ignored < 1]
     if with_class and doubtful and not any(seen.ignored for seen in with_class):

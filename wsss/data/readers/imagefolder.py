@@ -76,7 +76,7 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     several = several_pages(folder, recursive=recursive)
     if several:
         notes.append(f"only the first frame or page is used: {listing(several)}.")
-    hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
+    hidden = [path.relative_to(folder).as_posix() for path in _below(folder, hidden=True, deep=recursive)]
     if hidden:
         notes.append(f"hidden images in {folder} skipped: {listing(hidden)}.")
     links = passed_over(folder) if recursive else []

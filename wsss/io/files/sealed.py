@@ -87,7 +87,9 @@ def check_stored_zip(path: Path) -> None:
             members = archive.infolist()
     except zipfile.BadZipFile as error:
         raise ValueError(f"it is not a zip file ({error})") from error
-    if any(one.compress_type != zipfile.ZIP_STORED or one.file_size != one.compress_size for one in members):
+    if any(
+        member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size for member in members
+    ):
         raise ValueError("it is compressed; expected an uncompressed zip file")
 
 

@@ -9,18 +9,18 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 
-class Place(NamedTuple):
+class Centres(NamedTuple):
     """Element i of a map is centred on pixel ``offset + step·i`` of the image."""
 
     offset: float
     step: float
 
 
-class PlaceTracker(TorchFunctionMode):
-    """Within ``with PlaceTracker(images) as tracker``, attaches a `Place` to every tensor computed from the images.
+class CentreTracker(TorchFunctionMode):
+    """Within ``with CentreTracker(images) as tracker``, attaches a `Centres` to every tensor computed from the images.
 
     A window of k taps with dilation d and p elements of padding before it is centred on element
-    ``stride·i + d·(k − 1)/2 − p`` of its input. All other functions keep the place of their arguments; where branches
+    ``stride·i + d·(k − 1)/2 − p`` of its input. All other functions keep the centres of their arguments; where branches
     with different centres meet (ResNet-D's shortcuts pool 2×2 blocks), they give the mean.
 
     Args:
@@ -29,7 +29,7 @@ class PlaceTracker(TorchFunctionMode):
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()
-        _attach(images, Place(0.0, 1.0))
+        _attach(images, Centres(0.0, 1.0))
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -37,10 +37,10 @@ class PlaceTracker(TorchFunctionMode):
         """See `torch.overrides.TorchFunctionMode`."""
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        place = _mean(list(_places((*args, *kwargs.values()))))
-        if place is not None:
+        centres = _mean(list(_all_centres((*args, *kwargs.values()))))
+        if centres is not None:
             window = _WINDOWS.get(getattr(func, "__name__", ""))
-            moved = place if window is None else window(*args, **kwargs)(place)
+            moved = centres if window is None else window(*args, **kwargs)(centres)
             for tensor in result if isinstance(result, tuple | list) else (result,):
                 if isinstance(tensor, Tensor):
                     _attach(tensor, moved)
@@ -54,29 +54,29 @@ class PlaceTracker(TorchFunctionMode):
             stride: its pixels per element. A reduction of the size outside convolutions and pooling, such as the patch
                 merging of Swin, is one by non-overlapping blocks.
         """
-        place: Place = getattr(features, "_place", Place(0.0, 1.0))
-        return place.offset + (stride - place.step) / 2
+        centres: Centres = getattr(features, "_centres", Centres(0.0, 1.0))
+        return centres.offset + (stride - centres.step) / 2
 
 
-def _attach(tensor: Tensor, place: Place) -> None:
-    tensor._place = place  # type: ignore[attr-defined]
+def _attach(tensor: Tensor, centres: Centres) -> None:
+    tensor._centres = centres  # type: ignore[attr-defined]
 
 
-def _mean(places: Sequence[Place]) -> Place | None:
-    """Return the mean place of the arguments on the grid of the first one."""
-    same = [place.offset for place in places if place.step == places[0].step]
-    return Place(sum(same) / len(same), places[0].step) if same else None
+def _mean(several: Sequence[Centres]) -> Centres | None:
+    """Return the mean centres of the arguments on the grid of the first one."""
+    same = [centres.offset for centres in several if centres.step == several[0].step]
+    return Centres(sum(same) / len(same), several[0].step) if same else None
 
 
-def _places(values: Iterable[Any]) -> Iterator[Place]:
+def _all_centres(values: Iterable[Any]) -> Iterator[Centres]:
     for value in values:
-        if isinstance(value, Tensor) and hasattr(value, "_place"):
-            yield value._place
+        if isinstance(value, Tensor) and hasattr(value, "_centres"):
+            yield value._centres
         elif isinstance(value, tuple | list):
-            yield from _places(value)
+            yield from _all_centres(value)
 
 
-Move = Callable[[Place], Place]
+Move = Callable[[Centres], Centres]
 
 
 def _last(value: Any) -> int:
@@ -86,7 +86,7 @@ def _last(value: Any) -> int:
 
 def _window(kernel: int, stride: int, dilation: int, before: int) -> Move:
     shift = dilation * (kernel - 1) / 2 - before
-    return lambda place: Place(place.offset + place.step * shift, place.step * stride)
+    return lambda centres: Centres(centres.offset + centres.step * shift, centres.step * stride)
 
 
 def _convolution(
@@ -115,7 +115,7 @@ def _average_pool(input: Tensor, kernel_size: Any, stride: Any = None, padding: 
 
 
 def _padding(input: Tensor, pad: Sequence[int], *_: Any, **__: Any) -> Move:
-    return lambda place: Place(place.offset - place.step * pad[0], place.step)
+    return lambda centres: Centres(centres.offset - centres.step * pad[0], centres.step)
 
 
 _WINDOWS: dict[str, Callable[..., Move]] = {

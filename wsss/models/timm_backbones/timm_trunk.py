@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from wsss.errors import InvalidInput
 from wsss.models.config import BackboneConfig
-from wsss.models.timm_backbones.centres import PlaceTracker
+from wsss.models.timm_backbones.centres import CentreTracker
 from wsss.models.timm_backbones.timm_networks import create_network, last_layers, remove_layers, timm_name
 from wsss.models.timm_backbones.timm_weights import check_timm_weights, load_timm_weights
 from wsss.models.trunk import Features, Level, Trunk
@@ -146,7 +146,7 @@ def _all_levels(network: Any, name: str) -> tuple[list[Level], dict[int, str]]:
     images = torch.zeros(1, 3, 5 * largest, 7 * largest, device=next(network.parameters()).device)
     modules = [info["module"] for info in infos]
     try:
-        with _recorded(network, modules) as outputs, PlaceTracker(images) as tracker:
+        with _recorded(network, modules) as outputs, CentreTracker(images) as tracker:
             maps = _intermediates(network, images, None)
     except Exception as error:  # whatever a network raises for a size it does not accept
         size = f"{images.shape[2]}×{images.shape[3]}"
@@ -172,7 +172,7 @@ def _keep(outputs: dict[str, Tensor], name: str, module: nn.Module, inputs: Any,
     outputs[name] = output
 
 
-def _level(features: Tensor, images: Tensor, tracker: PlaceTracker, name: str) -> Level:
+def _level(features: Tensor, images: Tensor, tracker: CentreTracker, name: str) -> Level:
     if features.ndim != 4 or any(
         side % max(n, 1) for side, n in zip(images.shape[2:], features.shape[2:], strict=True)
     ):

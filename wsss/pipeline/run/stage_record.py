@@ -138,5 +138,5 @@ def _input_name(artifact: Any) -> Any:
     if artifact is None:
         return None
     if isinstance(artifact, tuple):
-        return [_input_name(one) for one in artifact]
+        return [_input_name(part) for part in artifact]
     return artifact.id or os.fspath(artifact.path)

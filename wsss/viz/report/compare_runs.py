@@ -111,11 +111,11 @@ def _differing(stage: str, configs: Sequence[Mapping[str, Any] | None]) -> list[
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested settings to ``{"optimiser.lr": 0.001, …}``; lists are values."""
     flat: dict[str, Any] = {}
-    for key, one in value.items():
-        if isinstance(one, Mapping) and one:
-            flat |= flatten(one, f"{prefix}{key}.")
+    for key, entry in value.items():
+        if isinstance(entry, Mapping) and entry:
+            flat |= flatten(entry, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = one
+            flat[f"{prefix}{key}"] = entry
     return flat
 
 
@@ -125,7 +125,9 @@ def results(runs: Sequence[Run]) -> tuple[Result, ...]:
     records = [{record.id: record for record in run.records} for run in runs]
     rows = []
     for stage in dict.fromkeys(score for of_run in scores for score in of_run):
-        pairs = [(one[stage], other[stage]) for one, other in zip(scores, records, strict=True) if stage in one]
+        pairs = [
+            (of_run[stage], other[stage]) for of_run, other in zip(scores, records, strict=True) if stage in of_run
+        ]
         measured = [score for score, _ in pairs]
         fair = len({_measured_on(score, record.reads) for score, record in pairs}) == 1
         numbers = [_numbers(of_run[stage]) if stage in of_run else {} for of_run in records]
@@ -195,7 +197,7 @@ def masks_side_by_side(
 def _last_masks(run: Run) -> set[str]:
     """Return the stage whose masks were scored last, per scored split; without scores, the last masks."""
     scored = {score.split: score.masks for score in scores_of(run.records) if score.masks is not None}
-    return set(scored.values()) or {record.id for record in [one for one in run.records if one.has_masks][-1:]}
+    return set(scored.values()) or {record.id for record in [record for record in run.records if record.has_masks][-1:]}
 
 
 def build_runs_page(
@@ -234,7 +236,7 @@ def build_runs_page(
         "differences": differences(runs),
         "legend": legend(data),
         "scale": heat_scale(),
-        "oracles": {f"{run.name}: {one.id}" for run in runs for one in scores_of(run.records) if one.oracle},
+        "oracles": {f"{run.name}: {score.id}" for run in runs for score in scores_of(run.records) if score.oracle},
         "gallery": Gallery((), 0, DETAILS[0]),
         "reasons": (),
     }

@@ -160,8 +160,8 @@ def build_report(
         workers=workers,
         track=partial(track, "thumbnails"),
     )
-    several = (*gallery.unread, *(one for section in sampling for one in section.unread))
-    unread = tuple({one.id: one for one in several}.values())
+    several = (*gallery.unread, *(picture for section in sampling for picture in section.unread))
+    unread = tuple({picture.id: picture for picture in several}.values())
     html = render(PAGE, {**values, "gallery": gallery, "reasons": reasons(gallery), "unread": unread})
     return Page(html, gallery.shown, gallery.left_out, unread)
 
@@ -174,7 +174,7 @@ def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], li
         if key == "provenance":
             continue
         if isinstance(value, Mapping):
-            pairs = tuple((str(name), _cell(one)) for name, one in value.items())
+            pairs = tuple((str(name), _cell(entry)) for name, entry in value.items())
             groups.append(Group(words(key), ("", words(key)), pairs))
         elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
             head = tuple(dict.fromkeys(str(name) for row in value for name in row))

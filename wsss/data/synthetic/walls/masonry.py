@@ -148,8 +148,8 @@ def expose(rng: np.random.Generator, picture: Plane, *, exposure: float, blur: f
 def _faces(rng: np.random.Generator, view: View, look: Look, width: Plane) -> Plane:
     """Return the faces of the bricks over the whole picture, including joints."""
     side = view.depth.shape[0]
-    numbers, places = np.unique(view.brick, return_inverse=True)
-    colours = np.array([_brick_colour(rng, look) for _ in numbers])[places.reshape(view.brick.shape)]
+    numbers, indices = np.unique(view.brick, return_inverse=True)
+    colours = np.array([_brick_colour(rng, look) for _ in numbers])[indices.reshape(view.brick.shape)]
     fine, middle, coarse = (blurred_noise(rng, side, sigma) for sigma in (0.8, side / 100, side / 30))
     value = 1 + look.texture * (0.5 * fine + 0.7 * middle + 0.6 * coarse)
     pits = np.clip(blurred_noise(rng, side, side / 160) - 1.9, 0, 1)  # pores and chips

@@ -41,8 +41,8 @@ def place_openings(rng: np.random.Generator, area: Box, size: BrickSize) -> tupl
         boxes = [(left - width, v - thick / 2, right + width, v + thick / 2)]
     else:  # two small openings
         v, half = top + rng.uniform(0.3, 0.7) * height, rng.uniform(0.06, 0.13) * width
-        places = left + np.array([rng.uniform(0.15, 0.35), rng.uniform(0.6, 0.85)]) * width
-        boxes = [(u - half, v - half, u + half, v + half) for u in places]
+        centres = left + np.array([rng.uniform(0.15, 0.35), rng.uniform(0.6, 0.85)]) * width
+        boxes = [(u - half, v - half, u + half, v + half) for u in centres]
     pitch = size.height + size.joint
     snapped = []
     for box in boxes:

@@ -82,7 +82,7 @@ def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], 
         raise
     except InvalidInput as error:
         if len(batch) > 1:
-            return {id: failure for one in batch for id, failure in _failures(work, (one,), log).items()}
+            return {id: failure for item in batch for id, failure in _failures(work, (item,), log).items()}
         sample = batch[0]
         named = error if sample.id in error.message else error.within(sample.image)
         log(f"warning: {named.message} The other images are processed first.")

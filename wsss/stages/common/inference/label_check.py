@@ -29,15 +29,15 @@ def label_check(samples: Sequence[Sample], shares: Sequence[Any], names: Sequenc
     if not labelled:
         return {}
     pairs = [(sample, contradiction(share, sample)) for sample, share in labelled]
-    wrong = [(sample, one) for sample, one in pairs if one is not None]
+    wrong = [(sample, problem) for sample, problem in pairs if problem is not None]
     worst = sorted(wrong, key=lambda pair: (-pair[1].severity, pair[0].id))[:WORST]
     counts = {
         "labelled_images": len(labelled),
         "images_without_labels": len(samples) - len(labelled),
         "contradicting": len(wrong),
-        "show_an_absent_class": sum(bool(one.shows) for _, one in wrong),
-        "miss_a_labelled_class": sum(bool(one.misses) for _, one in wrong),
+        "show_an_absent_class": sum(bool(problem.shows) for _, problem in wrong),
+        "miss_a_labelled_class": sum(bool(problem.misses) for _, problem in wrong),
         "least_share_of_pixels": MIN_SHARE,
     }
-    rows = [{"image": sample.id, "contradiction": in_words(one, names)} for sample, one in worst]
+    rows = [{"image": sample.id, "contradiction": in_words(problem, names)} for sample, problem in worst]
     return {"label_check": counts, **({"contradictions": rows} if rows else {})}

@@ -97,7 +97,7 @@ def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = 
         InvalidInput: the folder has no mask, or two with the same id.
     """
     directory = masks_folder(folder)
-    matched = masks_by_id(directory, ids).found
+    matched = masks_by_id(directory, ids).paths
     used = set(matched.values())
     files = {**matched, **{id: path for id, path in masks_by_name(directory).items() if path not in used}}
     below = [path.relative_to(directory).as_posix() for path in sorted(directory.glob("*/*")) if _is_mask(path)]

@@ -56,7 +56,7 @@ def with_masks(
     directory = masks_folder(folder)
     ids = {sample.id for split in data.splits.values() for sample in split} | {sample.id for sample in samples}
     files = masks_by_id(directory, ids)
-    missing = [sample.id for sample in samples if sample.id not in files.found]
+    missing = [sample.id for sample in samples if sample.id not in files.paths]
     remarks = dict(files.remarks())
     if missing:
         problem = f"no mask for {len(missing)} of {len(samples)} images of {of}: {listing(missing)}."
@@ -64,7 +64,7 @@ def with_masks(
         raise InvalidInput("\n".join([problem, *unused]), subject=directory, hint=hint)
     if GUESSED in remarks:
         log(f"note: {remarks[GUESSED]}")
-    return tuple(replace(sample, mask=files.found[sample.id], mask_values=None) for sample in samples)
+    return tuple(replace(sample, mask=files.paths[sample.id], mask_values=None) for sample in samples)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from wsss.metrics.overlap import Measure, mean_scores
 from wsss.metrics.threshold_curve import best_recall
 from wsss.pipeline.stage import Artifact
 from wsss.stages.common.scores.compare_curves import not_swept, sweep_counts
-from wsss.stages.common.scores.compare_place import Place
+from wsss.stages.common.scores.matrix_position import MatrixPosition
 from wsss.viz.drawing.formatting import plain, words
 from wsss.viz.report.comparison_table import ShownColumn
 from wsss.viz.report.report_scores import is_oracle
@@ -83,13 +83,16 @@ class _Reading:
 
 
 def gather_columns(
-    scores: Sequence[Artifact], places: Mapping[str, Place], measures: Sequence[str], titles: Mapping[str, str]
+    scores: Sequence[Artifact],
+    positions: Mapping[str, MatrixPosition],
+    measures: Sequence[str],
+    titles: Mapping[str, str],
 ) -> list[Column]:
     """Return the columns in the order of the scores; a sweep yields two, best threshold and recall.
 
     Args:
         scores: finished score and sweep stages.
-        places: their positions in the matrix.
+        positions: their positions in the matrix.
         measures: metrics of score stages to show.
         titles: stage id → heading.
 
@@ -98,17 +101,17 @@ def gather_columns(
     """
     columns: dict[str, Column] = {}
     for score in scores:
-        place = places[score.id or ""]
+        position = positions[score.id or ""]
         for reading in _readings(score, measures):
             several = len(measures) > 1 and reading.kind == "score"
             suffix = _suffix(reading, several)
-            name = " ".join([place.name, *suffix])
+            name = " ".join([position.name, *suffix])
             column = columns.get(name)
             if column is None:
                 split = str(score.metrics.get("split", ""))
-                title = ", ".join([place.heading(titles), *(words(one) if several else one for one in suffix)])
+                title = ", ".join([position.heading(titles), *(words(part) if several else part for part in suffix)])
                 column = columns[name] = Column(name, title, reading.measure, split, False, reading.statistic)
-            _add(column, score, place, reading)
+            _add(column, score, position, reading)
             oracle = reading.kind != "score" or is_oracle(score.metrics, score.provenance)
             if oracle and not column.oracle:
                 column.oracle, column.title = True, f"{ORACLE} {column.title}"
@@ -161,7 +164,7 @@ def _metric(score: Artifact, measure: str) -> float | None:
     value: Any = score.metrics
     for key in measure.split("."):
         if not isinstance(value, Mapping) or key not in value:
-            known = [name for name, one in score.metrics.items() if isinstance(one, int | float)]
+            known = [name for name, value in score.metrics.items() if isinstance(value, int | float)]
             raise InvalidInput(f"{score.id} has no such metric", subject="measures", found=measure, allowed=known)
         value = value[key]
     if value is None:
@@ -171,7 +174,7 @@ def _metric(score: Artifact, measure: str) -> float | None:
     return float(value)
 
 
-def _add(column: Column, score: Artifact, place: Place, reading: _Reading) -> None:
+def _add(column: Column, score: Artifact, position: MatrixPosition, reading: _Reading) -> None:
     """Add a score to its column; all scores of a column must be of the same images."""
     split = str(score.metrics.get("split", ""))
     if split != column.split:
@@ -186,7 +189,7 @@ def _add(column: Column, score: Artifact, place: Place, reading: _Reading) -> No
         problem = f"scored on other images or classes than the other scores of column {column.name!r}"
         raise InvalidInput(problem, subject=score.id, hint="Compare scores of the same images and classes.")
     column.count = len(column.images)
-    column.measured.setdefault(place.row, {})[place.seed] = Measured(reading.value, reading.counts)
+    column.measured.setdefault(position.row, {})[position.seed] = Measured(reading.value, reading.counts)
     known = {**score.provenance, **{key: value for key, value in score.metrics.items() if value is not None}}
     if reading.kind != "score":
         known["threshold_policy"] = f"{ORACLE}, chosen on the ground-truth masks"

@@ -9,12 +9,15 @@ from wsss.io.files.stage_files import RECORD
 from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, read_sweep_counts
 from wsss.metrics.threshold_curve import foreground_precision_recall
 from wsss.pipeline.stage import Artifact
-from wsss.stages.common.scores.compare_place import Place
+from wsss.stages.common.scores.matrix_position import MatrixPosition
 from wsss.viz.drawing.curves import Curve, CurveChart
 
 
 def gather_curves(
-    scores: Sequence[Artifact], places: Mapping[str, Place], titles: Mapping[str, str], reference: str | None
+    scores: Sequence[Artifact],
+    positions: Mapping[str, MatrixPosition],
+    titles: Mapping[str, str],
+    reference: str | None,
 ) -> tuple[CurveChart, ...]:
     """Return one chart per sweep stage (and value of the other axes), with a curve per row.
 
@@ -26,9 +29,9 @@ def gather_curves(
     for score in scores:
         if score.uses != "sweep":
             continue
-        place = places[score.id or ""]
-        charts.setdefault(place.name, {}).setdefault(place.row, []).append((score, sweep_counts(score)))
-        heads.setdefault(place.name, (place.heading(titles), str(score.metrics.get("split", ""))))
+        position = positions[score.id or ""]
+        charts.setdefault(position.name, {}).setdefault(position.row, []).append((score, sweep_counts(score)))
+        heads.setdefault(position.name, (position.heading(titles), str(score.metrics.get("split", ""))))
     return tuple(
         CurveChart(*heads[name], tuple(_curve(row, runs) for row, runs in rows.items()), reference)
         for name, rows in charts.items()

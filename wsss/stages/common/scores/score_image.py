@@ -142,10 +142,10 @@ def _encode(
             ) from error
         if error.hint:
             raise
-        found = [int(value) for value in np.unique(mask) if value]
+        labels = [int(value) for value in np.unique(mask) if value]
         legal = np.isin(np.arange(256), [0, 255, *own.other, *class_values])
         smoothed = smoothing_hint(unknown_values(mask, legal))
-        raise error.with_hint(f"{smoothed}Name the values: {name_values(own, found[:8])}") from error
+        raise error.with_hint(f"{smoothed}Name the values: {name_values(own, labels[:8])}") from error
 
 
 def name_values(classes: Classes, values: Sequence[int] = (255,)) -> str:

@@ -66,12 +66,12 @@ def make_gallery(
     columns = _columns(data, records, scores, only)
     with_pictures = frozenset[str]().union(*(column.images for column in columns if column.kind != "truth"))
     candidates = _candidates(data, splits, with_pictures)
-    missing = {one.id: one for samples in candidates.values() for one in samples if one.id in data.missing}
+    missing = {sample.id: sample for samples in candidates.values() for sample in samples if sample.id in data.missing}
     sizes = {name: len(samples) for name, samples in candidates.items()}
     candidates = {
         name: [sample for sample in samples if sample.id not in data.missing] for name, samples in candidates.items()
     }
-    per_image = {one.id: read_per_image(one.path) for one in records if one.is_score}
+    per_image = {record.id: read_per_image(record.path) for record in records if record.is_score}
     ranked_by = {name: _ranking(scores, name, samples, per_image) for name, samples in candidates.items()}
     values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
     flagged = _flagged(records)
@@ -117,7 +117,7 @@ class _Rows:
 
     def unread(self) -> Collection[Unread]:
         """Return the unreadable images, each once."""
-        return {one.id: one for one in self.made.values() if isinstance(one, Unread)}.values()
+        return {picture.id: picture for picture in self.made.values() if isinstance(picture, Unread)}.values()
 
 
 def _fit(
@@ -152,7 +152,7 @@ def _fit(
 def _candidates(data: Dataset, splits: Sequence[str], with_pictures: Collection[str]) -> dict[str, Sequence[Sample]]:
     """Return the images with maps or masks, by split: of the given splits, or of all distinct ones."""
     samples = {name: data.split(name) for name in splits} or data.splits
-    pictured = {name: [one for one in several if one.id in with_pictures] for name, several in samples.items()}
+    pictured = {name: [sample for sample in several if sample.id in with_pictures] for name, several in samples.items()}
     candidates: dict[str, Sequence[Sample]] = {name: several for name, several in pictured.items() if several}
     return candidates if splits else distinct(candidates)
 
@@ -176,19 +176,24 @@ def _ranking(
     scores: Sequence[Score], split: str, samples: Sequence[Sample], per_image: Mapping[str, Mapping[str, float]]
 ) -> Score | None:
     """Return the score that ranks the images of a split: measured on the split, or on a larger one."""
-    score = ranking_score(scores, split, [one for one, values in per_image.items() if values])
+    score = ranking_score(scores, split, [id for id, values in per_image.items() if values])
     if score is not None:
         return score
-    wider = [one for one in scores if per_image.get(one.id) and all(each.id in per_image[one.id] for each in samples)]
-    names = dict.fromkeys(one.split for one in wider)
-    return next((one for name in names if (one := ranking_score(wider, name, [one.id for one in wider]))), None)
+    wider = [
+        candidate
+        for candidate in scores
+        if per_image.get(candidate.id) and all(each.id in per_image[candidate.id] for each in samples)
+    ]
+    names = dict.fromkeys(candidate.split for candidate in wider)
+    ids = [candidate.id for candidate in wider]
+    return next((score for name in names if (score := ranking_score(wider, name, ids))), None)
 
 
 def _columns(
     data: Dataset, records: Sequence[StageRecord], scores: Sequence[Score], only: Collection[str] | None
 ) -> list[Column]:
     values: dict[str, dict[str, float]] = {}
-    for score, record in zip(scores, (one for one in records if one.is_score), strict=True):
+    for score, record in zip(scores, (record for record in records if record.is_score), strict=True):
         if score.masks is not None:
             values.setdefault(score.masks, {}).update(read_per_image(record.path))
     oracles = {score.masks for score in scores if score.oracle}

@@ -61,15 +61,15 @@ def sampling_sections(
     sections = []
     for index, chain in enumerate(shown):
         share = count // len(shown) + (index < count % len(shown))
-        present = [samples[one] for one in chain.images if one in samples and one not in data.missing][:share]
+        present = [samples[image] for image in chain.images if image in samples and image not in data.missing][:share]
         makers = [_maker(step, records, [sample.id for sample, _ in present]) for step in chain.steps]
         rows = [_make_row(sample, chain, makers, data.classes, detail) for sample, _ in present]
-        unread = [missing_image(samples[one][0]) for one in chain.images if one in data.missing & samples.keys()]
+        unread = [missing_image(samples[image][0]) for image in chain.images if image in data.missing & samples.keys()]
         unread += [row for row in rows if isinstance(row, Unread)]
         readable = tuple(row for row in rows if isinstance(row, Row))
         if readable or unread:
             pairs = zip(chain.steps, makers, strict=True)
-            columns = tuple(one.id for pair in pairs for one in pair if one is not None)
+            columns = tuple(record.id for pair in pairs for record in pair if record is not None)
             names = ", ".join(dict.fromkeys(split for _, split in present))
             title = " → ".join(step.id for step in chain.steps)
             sections.append(Section(names, len(chain.images), title, columns, readable, tuple(unread)))
@@ -143,7 +143,7 @@ def _arrows(offsets: Offsets, kernel: int) -> tuple[NDArray[np.float64], NDArray
         np.arange(min(first, width - 1), width, stride),
         indexing="ij",
     )
-    rows, columns = (one.ravel() for one in grid)
+    rows, columns = (axis.ravel() for axis in grid)
     starts, ends = [], []
     for tap in range(min(taps, MAX_ARROWS)):
         down, right = divmod(tap % (side * side), side)
@@ -156,7 +156,7 @@ def _arrows(offsets: Offsets, kernel: int) -> tuple[NDArray[np.float64], NDArray
 def _maker(step: StageRecord, records: Sequence[StageRecord], images: Sequence[str]) -> StageRecord | None:
     """Return the first cam stage with maps of some of the images from this checkpoint."""
     makers = (record for record in records if record.has_cams and step.id in record.needs)
-    return next((one for one in makers if any(cam_path(one.path, image).is_file() for image in images)), None)
+    return next((record for record in makers if any(cam_path(record.path, image).is_file() for image in images)), None)
 
 
 def _make_row(

@@ -117,7 +117,7 @@ def choose(
         scored = [sample for sample in samples if sample.id in values.get(name, {})]
         if not scored:
             known = {sample.id: sample for sample in samples}
-            marked = [known[one] for one in flagged if one in known][: -(-share // 3)]
+            marked = [known[id] for id in flagged if id in known][: -(-share // 3)]
             rest = [sample for sample in samples if sample not in marked]
             picks += [Pick(sample, name, "contradicts labels") for sample in marked]
             picks += [Pick(sample, name, "spread") for sample in _spread(rest, share - len(marked))]
@@ -137,7 +137,7 @@ def choose(
 def shares(sizes: Mapping[str, int], count: int) -> dict[str, int]:
     """Divide ``count`` evenly among splits; small splits leave their surplus to the others."""
     share = dict.fromkeys(sizes, 0)
-    for index, name in enumerate(sorted(sizes, key=lambda one: sizes[one])):
+    for index, name in enumerate(sorted(sizes, key=lambda name: sizes[name])):
         share[name] = min(sizes[name], (count - sum(share.values())) // (len(sizes) - index))
     return share
 

@@ -145,7 +145,7 @@ def topology_view(
         if frame not in FRAMES:
             raise InvalidInput(subject=f"{score.path / RECORD}: config.frame", allowed=FRAMES, found=frame)
         split = score.metrics.get("split")
-        known = {one.id: one for one in data.splits.get(str(split), ())} or samples
+        known = {sample.id: sample for sample in data.splits.get(str(split), ())} or samples
         for image, name in _worst(score.path / STRUCTURE)[:share]:
             if masks is not None and image in known and name in data.classes.names:
                 jobs.append((known[image], name, masks, frame))
@@ -178,7 +178,7 @@ def _first_seeds(records: Sequence[StageRecord]) -> list[StageRecord]:
     kept: dict[tuple[str, ...], StageRecord] = {}
     for record in records:
         entry, _, point = record.id.partition("@")
-        kept.setdefault((entry, *(one for one in point.split(",") if not one.startswith("seed="))), record)
+        kept.setdefault((entry, *(value for value in point.split(",") if not value.startswith("seed="))), record)
     return list(kept.values())
 
 

@@ -12,7 +12,7 @@ ONLY = "all"
 
 
 @dataclass(frozen=True)
-class Place:
+class MatrixPosition:
     """Position of a score: id of its stage in the pipeline, row, seed, and value of every other axis."""
 
     entry: str
@@ -32,7 +32,7 @@ class Place:
         return titles.get(self.entry, self.entry) + (f" ({rest})" if rest else "")
 
 
-def place_of(id: str, axis: str | None, over: str) -> Place:
+def position_of(id: str, axis: str | None, over: str) -> MatrixPosition:
     """Return the position of a score.
 
     Args:
@@ -42,4 +42,4 @@ def place_of(id: str, axis: str | None, over: str) -> Place:
     """
     entry, point = read_instance_id(id)
     rest = {name: value for name, value in point.items() if name not in (axis, over)}
-    return Place(entry, ONLY if axis is None else point[axis], point.get(over, ONLY), rest)
+    return MatrixPosition(entry, ONLY if axis is None else point[axis], point.get(over, ONLY), rest)
