@@ -48,33 +48,19 @@ def run(ctx: Context[PseudoConfig]) -> Result:
     """Determine thresholds (over the dataset, or by the oracle's sweep), then label every image."""
     from wsss.pipeline.run.items import map_items, pending
 
-    config, cams = ctx.config, ctx.inputs["cams"].path
+    config = ctx.config
     samples = ctx.data.samples(config.splits)
-    metrics: dict[str, Any] = {}
-    policy: Policy = config.policy
-    thresholds: dict[int, float] | None = None
-    if config.oracle:
-        policy, metrics["oracle_sweep"] = _sweep(ctx, samples)
-    elif isinstance(policy, Adaptive) and policy.scope == "dataset":
-        thresholds = _dataset_thresholds(ctx, policy, samples)
-        metrics["thresholds"] = {ctx.data.classes.names[index]: value for index, value in sorted(thresholds.items())}
-
+    policy, thresholds, metrics = _policy(ctx, samples)
     if ctx.ranks.rank == 0:
         write_policy(ctx.out, policy, thresholds)
-    work = partial(
-        _label,
-        folder=cams,
-        out=ctx.out,
-        policy=policy,
-        thresholds=thresholds,
-        classes=ctx.data.classes,
-        cleaning=config.clean,
-    )
-    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
+    written: dict[str, Any] = {"out": ctx.out, "classes": ctx.data.classes}
+    cams = ctx.inputs["cams"].path
+    work = partial(_label, folder=cams, policy=policy, thresholds=thresholds, cleaning=config.clean, **written)
+    check = partial(check_mask, **written)
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()
-    fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
+    fractions = map_items(ctx, samples, partial(_fractions, **written), "reading back")
     metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
     metrics["foreground_fraction"] = sum(foreground for foreground, _ in fractions) / len(fractions)
     metrics["uncertain_fraction"] = sum(uncertain for _, uncertain in fractions) / len(fractions)
@@ -83,6 +69,21 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         {"images": len(samples), "threshold_policy": stamp, **metrics},
         {"threshold_policy": stamp, **config.clean.provenance},
     )
+
+
+def _policy(
+    ctx: Context[PseudoConfig], samples: tuple[Sample, ...]
+) -> tuple[Policy, dict[int, float] | None, dict[str, Any]]:
+    """Return the policy to apply, its thresholds if they are of the whole dataset, and metrics on both."""
+    config = ctx.config
+    if config.oracle:
+        policy, scores = _sweep(ctx, samples)
+        return policy, None, {"oracle_sweep": scores}
+    if not isinstance(config.policy, Adaptive) or config.policy.scope != "dataset":
+        return config.policy, None, {}
+    thresholds = _dataset_thresholds(ctx, config.policy, samples)
+    names = ctx.data.classes.names
+    return config.policy, thresholds, {"thresholds": {names[index]: thresholds[index] for index in sorted(thresholds)}}
 
 
 def _label(

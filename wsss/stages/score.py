@@ -18,7 +18,7 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
 from wsss.stages.common.require_inputs import require_truth
-from wsss.stages.common.scores.score_image import Pair, count, name_values
+from wsss.stages.common.scores.score_image import Counted, Pair, count, name_values
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -100,42 +100,28 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     import numpy as np
 
     from wsss.data.masks.encodings import check_encoding
-    from wsss.data.masks.ground_truth import log_remarks
-    from wsss.io.confusions import CONFUSIONS, add_cells, write_confusions
-    from wsss.io.files.atomic import write_pieces
+    from wsss.io.confusions import add_cells
     from wsss.metrics.overlap import overlap_scores
-    from wsss.pipeline.run.items import map_items
 
     config, pred, classes = ctx.config, ctx.inputs["pred"], ctx.data.classes
     samples = ctx.data.split(config.split)
     pairs = _pairs(ctx, pred)
-    folder = pairs[0].pred.parent
-    per_pixel = BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if config.groups else 0)
-    counted = map_items(
-        ctx,
-        pairs,
-        partial(count, classes=classes, config=config),
-        "scoring",
-        memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel),
-    )
+    counted = _count_images(ctx, pairs)
     seen = zip(samples, (image.truth for image in counted), strict=True)
     check_encoding(seen, classes, where=f"score: split {config.split!r}")
     total = np.zeros((len(classes), len(classes) + 1), np.int64)
     for image in counted:
         add_cells(total, image.cells)
     others = np.sum([image.others for image in counted], axis=0)
+    folder = pairs[0].pred.parent
     _check_uncertain(ctx, pred, folder, [image.summary for image in counted])
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
-        log_remarks(ctx.log, [remark for image in counted for remark in image.summary.remarks])
-        named = [(sample.id, image.cells) for sample, image in zip(samples, counted, strict=True)]
-        write_pieces(ctx.out / PER_IMAGE, map(csv_line, _rows(named, classes)))
-        write_confusions(ctx.out / CONFUSIONS, classes.names, named)
-    scores = overlap_scores(total, classes.names)
+        _write_images(ctx, samples, counted)
     carried: Mapping[str, Any] = pred.provenance
     return Result(
         {
-            **scores,
+            **overlap_scores(total, classes.names),
             "images": len(samples),
             "split": config.split,
             "unsure_counted_as": config.unsure,
@@ -145,6 +131,27 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             "provenance": dict(carried),
         }
     )
+
+
+def _count_images(ctx: Context[ScoreConfig], pairs: Sequence[Pair]) -> list[Counted]:
+    from wsss.pipeline.run.items import map_items
+
+    per_pixel = BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if ctx.config.groups else 0)
+    work = partial(count, classes=ctx.data.classes, config=ctx.config)
+    return map_items(ctx, pairs, work, "scoring", memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel))
+
+
+def _write_images(ctx: Context[ScoreConfig], samples: Sequence[Sample], counted: Sequence[Counted]) -> None:
+    """Log remarks on the masks, and write the counts and scores of every image."""
+    from wsss.data.masks.ground_truth import log_remarks
+    from wsss.io.confusions import CONFUSIONS, write_confusions
+    from wsss.io.files.atomic import write_pieces
+
+    classes = ctx.data.classes
+    log_remarks(ctx.log, [remark for image in counted for remark in image.summary.remarks])
+    named = [(sample.id, image.cells) for sample, image in zip(samples, counted, strict=True)]
+    write_pieces(ctx.out / PER_IMAGE, map(csv_line, _rows(named, classes)))
+    write_confusions(ctx.out / CONFUSIONS, classes.names, named)
 
 
 def _structure(

@@ -18,7 +18,7 @@ from wsss.viz.report.pictures.gallery_layout import Gallery, Unread, heat_scale,
 from wsss.viz.report.pictures.sampling_view import sampling_sections
 from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.pictures.topology_view import TopologyView, topology_view
-from wsss.viz.report.report_scores import class_table, ratios, scores_of
+from wsss.viz.report.report_scores import Score, class_table, ratios, scores_of
 from wsss.viz.report.run_overview import StageRecord, by_entry, fold, in_order
 
 if TYPE_CHECKING:
@@ -105,28 +105,15 @@ def build_report(
     """
     records = in_order(records)
     scores = scores_of(records)
-    comparisons = [(record, read_comparison(record.path)) for record in records if record.has_comparison]
-    compared = {need for record in records if record.has_comparison or record.has_benchmark for need in record.needs}
-    alone = [score for score in scores if score.id not in compared]
     pictured = [record for record in records if _matches(record.id, options.columns)]
     sampling = sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else ()
-    pipeline = in_order(fold(in_order([*records, *others])))
-    values: dict[str, Any] = {
+    values = {
+        **_score_values(records, scores),
+        **_stage_values(records, others),
         "title": options.title,
         "data": data,
-        "records": records,
-        "comparisons": comparisons,
         "benchmarks": benchmarks,
-        "stage_numbers": stage_numbers,
-        "scores": alone,
-        "compared": [score for score in scores if score.id in compared],
-        "oracles": {score.id for score in scores if score.oracle},
-        "ratios": ratios(scores),
-        "classes": class_table(alone),
         "legend": legend(data),
-        "dag": [draw(pipeline, "right"), draw(pipeline, "down")] if pipeline else [],
-        "stages": by_entry(records),
-        "curves": _curves(records),
         "scale": heat_scale(),
         "asked": options.images,
         "topology": topology_view(
@@ -164,6 +151,32 @@ def build_report(
     unread = tuple({picture.id: picture for picture in several}.values())
     html = render(PAGE, {**values, "gallery": gallery, "reasons": reasons(gallery), "unread": unread})
     return Page(html, gallery.shown, gallery.left_out, unread)
+
+
+def _score_values(records: Sequence[StageRecord], scores: Sequence[Score]) -> dict[str, Any]:
+    """Return the template values of scores; those in a table of their own are not listed again."""
+    compared = {need for record in records if record.has_comparison or record.has_benchmark for need in record.needs}
+    alone = [score for score in scores if score.id not in compared]
+    return {
+        "comparisons": [(record, read_comparison(record.path)) for record in records if record.has_comparison],
+        "scores": alone,
+        "compared": [score for score in scores if score.id in compared],
+        "oracles": {score.id for score in scores if score.oracle},
+        "ratios": ratios(scores),
+        "classes": class_table(alone),
+    }
+
+
+def _stage_values(records: Sequence[StageRecord], others: Sequence[StageRecord]) -> dict[str, Any]:
+    """Return the template values of stages and of the pipeline graph."""
+    pipeline = in_order(fold(in_order([*records, *others])))
+    return {
+        "records": records,
+        "stage_numbers": stage_numbers,
+        "dag": [draw(pipeline, "right"), draw(pipeline, "down")] if pipeline else [],
+        "stages": by_entry(records),
+        "curves": _curves(records),
+    }
 
 
 def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Group]]:
