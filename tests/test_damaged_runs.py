@@ -109,8 +109,8 @@ def test_flipped_bits_throughout_a_run(finished: Path) -> None:
             if path.is_relative_to(root):
                 assert data_is_refused_or_same(root, content, known), f"bit {bit} of {name}"
         elif not any(part in name for part in UNREAD):
-            found = verify_folder(finished)
-            assert found is not None and [one.path for one in found.damaged] == [path], f"bit {bit} of {name}"
+            result = verify_folder(finished)
+            assert result is not None and [one.path for one in result.damaged] == [path], f"bit {bit} of {name}"
             read = reader(path)
             if read is not None:
                 kinds.add(path.suffix)

@@ -66,8 +66,8 @@ def test_every_module_has_a_floor() -> None:
 def test_imports_point_downwards() -> None:
     upwards = [
         f"{module} -> {imported}"
-        for module, found in graph().items()
-        for imported in found
+        for module, value in graph().items()
+        for imported in value
         if module != "wsss" and imported != "wsss" and floor_of(imported) > floor_of(module)
     ]
     assert upwards == []
@@ -95,13 +95,13 @@ def test_rooms_of_the_engine_import_downwards_only() -> None:
 
 def test_the_engine_knows_nothing_of_images() -> None:
     foreign = ("data", "topology", "metrics", "models", "losses", "refine", "train", "viz", "export", "benchmark")
-    found = [
+    result = [
         f"{module} -> {imported}"
         for module, names in graph().items()
         for imported in names
         if module.startswith("wsss.pipeline") and imported.startswith(tuple(f"wsss.{name}" for name in foreign))
     ]
-    assert found == []
+    assert result == []
 
 
 def test_topology_works_without_torch() -> None:

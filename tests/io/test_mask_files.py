@@ -118,7 +118,7 @@ IDS = st.lists(st.text("ab_.1", min_size=1, max_size=6).filter(lambda name: name
 
 @given(IDS)
 def test_masks_with_exact_names_are_always_matched(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
-    folder = folder_of(tmp_path_factory.mktemp("ids"), *(f"{one}.png" for one in ids))
+    folder = folder_of(tmp_path_factory.mktemp("ids"), *(f"{name}.png" for name in ids))
     files = masks_by_id(folder, ids)
-    assert files.paths == {one: folder / f"{one}.png" for one in ids}
+    assert files.paths == {name: folder / f"{name}.png" for name in ids}
     assert files.unmatched == files.guessed == ()

@@ -238,8 +238,8 @@ def test_log_odds() -> None:
 def test_signed_distances_are_scipys() -> None:
     labels = torch.rand(2, 3, 30, 40, generator=torch.Generator().manual_seed(0)) > 0.9
     labels[0, 1], labels[1, 2] = False, True
-    found = signed_distances(labels, 6.0)
-    for distances, mask in zip(found.flatten(0, 1).numpy(), labels.flatten(0, 1).numpy(), strict=True):
+    result = signed_distances(labels, 6.0)
+    for distances, mask in zip(result.flatten(0, 1).numpy(), labels.flatten(0, 1).numpy(), strict=True):
         expected = np.full(mask.shape, 6.0 if mask.any() else -6.0)
         if mask.any() and not mask.all():
             expected = (distance_transform_edt(mask) - distance_transform_edt(~mask)).clip(-6, 6)

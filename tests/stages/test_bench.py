@@ -78,8 +78,8 @@ def test_scores_become_result_files_in_the_layout_of_the_paper(tmp_path, data, s
     assert files == [
         f"supervised/accurate/large/{folder}/{seed}.csv" for folder in ("CEDiceLoss", "clDiceLoss") for seed in (0, 1)
     ]
-    for one, path in zip(scores, files, strict=True):
-        assert (results / path).read_bytes() == (one.path / "topomortar.csv").read_bytes()
+    for score, path in zip(scores, files, strict=True):
+        assert (results / path).read_bytes() == (score.path / "topomortar.csv").read_bytes()
 
 
 def test_mixed_cldice_definitions_are_refused(tmp_path, data, scores):

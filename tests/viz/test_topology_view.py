@@ -70,12 +70,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
         write_arrays(probability_path(masks, sample.id), {**arrays, "size": np.array(mask.shape)})
     groups = ("betti_matching", "cldice")
     scores = [
-        structure_scores(mask, read_truth(one, CLASSES), 2, groups, window=128, frame="own-max")
-        for one, mask in zip(samples, (grid(), broken()), strict=True)
+        structure_scores(mask, read_truth(sample, CLASSES), 2, groups, window=128, frame="own-max")
+        for sample, mask in zip(samples, (grid(), broken()), strict=True)
     ]
     metrics = {"iou": {"background": 0.9, "line": 0.7}, "miou": 0.8, "split": "val", "images": 2}
     score = builder.stage("score", "score", {"pred": "predict"}, metrics=metrics, config={"frame": "own-max"})
-    rows = table_rows([one.id for one in samples], scores, CLASSES.names, groups)
+    rows = table_rows([sample.id for sample in samples], scores, CLASSES.names, groups)
     write_text(score / "structure.csv", "\n".join(map(",".join, rows)) + "\n")
     return root / "run", data
 
