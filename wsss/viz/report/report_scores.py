@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wsss.errors import counted
 from wsss.viz.drawing.formatting import number, plain, words
 from wsss.viz.report.run_overview import StageRecord, is_from_segmenter, maps_of, masks_of
 
@@ -125,24 +124,6 @@ def class_table(scores: Sequence[Score]) -> tuple[ClassRow, ...]:
         )
         for name in names
     )
-
-
-def flat(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return metrics as (name, value) pairs; nested objects are opened: ``AP › cat``."""
-    return list(_flat(metrics, ()))
-
-
-def _flat(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    for key, entry in value.items():
-        # Keys of the first level are ours (snake case); below them are class names, shown unchanged.
-        here = (*path, words(str(key)) if not path else str(key))
-        if isinstance(entry, Mapping):
-            yield from _flat(entry, here)
-        elif isinstance(entry, Sequence) and not isinstance(entry, str):
-            records = any(isinstance(x, Mapping) for x in entry)
-            yield " › ".join(here), counted(len(entry), "entry", "entries") if records else plain(entry)
-        else:
-            yield " › ".join(here), entry
 
 
 def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
