@@ -156,7 +156,7 @@ def _log(line: str) -> None:
 @json_option
 @click.pass_context
 def tiles(
-    context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **options: float | None
+    context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: float | None
 ) -> None:
     """Extract tiles from the images of the dataset PATH, and write them to the folder OUT.
 
@@ -173,7 +173,7 @@ def tiles(
     from wsss.data.tiles.tiling import TilesConfig
     from wsss.validation import validate
 
-    chosen = {key: value for key, value in options.items() if value is not None}
+    chosen = {key: value for key, value in given.items() if value is not None}
     config = validate(TilesConfig, chosen, where="", locate=option_at)
     named = named_dataset(path, context.meta["data"], _log)
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:

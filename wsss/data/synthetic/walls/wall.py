@@ -86,16 +86,7 @@ def see(rng: np.random.Generator, wall: Wall) -> View:
     joint = wall.size.joint
     rough = 0.6 * blurred_noise(rng, side, 2.5) + 0.8 * blurred_noise(rng, side, side / 40)
     rough = wall.roughness * joint * np.clip(rough, -2.2, 2.2)
-    depth = np.full((side, side), -np.inf)
-    brick = np.zeros((side, side), np.int32)
-    for index, face in enumerate(wall.bricks.faces):
-        box = _visible_box(wall, face, joint)
-        if box is None:
-            continue
-        inside = _inside(face, u[box], v[box], wall.rounding) + rough[box]
-        nearer = inside > depth[box]
-        depth[box][nearer] = inside[nearer]
-        brick[box][nearer] = index + 1
+    brick, depth = _see_bricks(wall, u, v, rough)
     opening = np.zeros((side, side), np.int32)
     for index, face in enumerate(wall.openings):
         inside = _inside(np.array(face), u, v, 0.0)
@@ -117,6 +108,21 @@ def see(rng: np.random.Generator, wall: Wall) -> View:
         v=v,
         scale=scale,
     )
+
+
+def _see_bricks(wall: Wall, u: Plane, v: Plane, rough: Plane) -> tuple[NDArray[np.int32], Plane]:
+    """Return the brick of each pixel, from 1, and the distance to its edge, as if there were no openings."""
+    depth = np.full(u.shape, -np.inf)
+    brick = np.zeros(u.shape, np.int32)
+    for index, face in enumerate(wall.bricks.faces):
+        box = _visible_box(wall, face, wall.size.joint)
+        if box is None:
+            continue
+        inside = _inside(face, u[box], v[box], wall.rounding) + rough[box]
+        nearer = inside > depth[box]
+        depth[box][nearer] = inside[nearer]
+        brick[box][nearer] = index + 1
+    return brick, depth
 
 
 def _inside(face: NDArray[np.float64], u: Plane, v: Plane, rounding: float) -> Plane:
