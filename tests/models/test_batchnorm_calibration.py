@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from wsss.errors import InvalidInput
-from wsss.models.batchnorm_calibration import calibrate_batchnorm
 from wsss.models.config import SegmenterConfig
-from wsss.models.folding import freeze_batchnorm
-from wsss.models.segmenters import build_segmenter, load_segmenter
+from wsss.models.segmentation_networks.batchnorm_calibration import calibrate_batchnorm
+from wsss.models.segmentation_networks.segmenters import build_segmenter, load_segmenter
+from wsss.models.weights.folding import freeze_batchnorm
 
 
 def small_network() -> nn.Sequential:

@@ -16,7 +16,7 @@ from wsss.io.rasters.arrays import read_arrays
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.contradictions import MIN_SHARE, Contradiction, contradiction
-from wsss.stages.common.label_check import label_check
+from wsss.stages.common.inference.label_check import label_check
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_the_worst_are_listed_first() -> None:
 def test_absent_classes_become_background() -> None:
     import torch
 
-    from wsss.stages.common.predict_batch import restricted
+    from wsss.stages.common.inference.predict_batch import restricted
 
     certain = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
     assert restricted(certain, [(0, 1)]).flatten().tolist() == [1, 0, 0]

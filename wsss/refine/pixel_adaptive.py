@@ -59,7 +59,7 @@ def refine(maps: Floats, image: Floats, config: PixelAdaptiveConfig) -> Floats:
     """
     weights = pixel_weights(image, config)
     for _ in range(config.iterations):
-        maps = np.stack([_weighted(one, weights, config) for one in maps]) if len(maps) else maps
+        maps = np.stack([_weighted(class_map, weights, config) for class_map in maps]) if len(maps) else maps
     return maps
 
 

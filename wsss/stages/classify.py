@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from wsss.models.config import ClassifierConfig, check_weights
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import (
+from wsss.stages.common.training.classifier_training import (
     TILES,
     LabelledConfig,
     check_labelled,
@@ -29,9 +29,9 @@ class ClassifyConfig(ClassifierConfig, LabelledConfig, StageConfig):
 def run(ctx: Context[ClassifyConfig]) -> Result:
     """Train, and save the weights of the last epoch."""
     from wsss.models.classifier import build_classifier, save_classifier
-    from wsss.train.classification import multilabel_loss
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic, leader_first
+    from wsss.train.tasks.classification import multilabel_loss
 
     config, classes = ctx.config, ctx.data.classes
     with deterministic(ctx.device, ctx.seed):

@@ -14,8 +14,15 @@ from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.segments import SegmentVoteConfig, Superpixels
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.input_masks.mask_inputs import (
+    ANY_FOLDER,
+    count_empty,
+    renumber,
+    require_class,
+    survey,
+    with_masks,
+)
 from wsss.stages.common.inspect_inputs import inspect_masks
-from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.common.require_inputs import MAKE_MASKS
 
 if TYPE_CHECKING:

@@ -43,13 +43,15 @@ def check_pixels(dataset: Dataset, splits: Mapping[str, SplitCounts], collected:
     ignored = ignored_name(dataset.classes.names)
     for name, counts in splits.items():
         pixels = counts.class_pixels
-        if pixels is None or any(pixels[one] for one in dataset.classes.foreground):
+        if pixels is None or any(pixels[index] for index in dataset.classes.foreground):
             continue
         if not pixels[ignored]:
             collected.notes.add(NO_CLASS_SHOWN, f"{name}: all pixels are background")
             continue
         try:
-            check_truth([one for one in dataset.splits[name] if one.mask], dataset.classes, where=f"split {name!r}")
+            check_truth(
+                [sample for sample in dataset.splits[name] if sample.mask], dataset.classes, where=f"split {name!r}"
+            )
         except InvalidInput as error:
             collected.problems.add(NO_CLASS_SHOWN, str(error))
 
@@ -72,10 +74,10 @@ def check_splits(dataset: Dataset, collected: Collected) -> None:
         notes.add("images with unknown labels of some classes", *unknown)
         if len(split) == 1:
             notes.add("splits of a single image", name)
-    for (first, one), (second, other) in combinations(dataset.splits.items(), 2):
+    for (first, samples), (second, other) in combinations(dataset.splits.items(), 2):
         if first.partition("-")[0] == second.partition("-")[0]:  # train-large-noisy and train-small-noisy
             continue
-        shared = sorted({sample.id for sample in one} & {sample.id for sample in other})
+        shared = sorted({sample.id for sample in samples} & {sample.id for sample in other})
         collector = collected.problems if is_leak(first, second) else notes
         collector.add(f"images in both {first} and {second}", *shared)
 
@@ -125,7 +127,7 @@ def _leaks(group: Mapping[str, Sequence[str]]) -> bool:
         for name in splits:
             ids_in.setdefault(name, set()).add(image)
     pairs = combinations(ids_in.items(), 2)
-    return any(is_leak(first, second) and len(one | other) > 1 for (first, one), (second, other) in pairs)
+    return any(is_leak(first, second) and len(ids | other) > 1 for (first, ids), (second, other) in pairs)
 
 
 def check_classes(dataset: Dataset, splits: Mapping[str, SplitCounts], collected: Collected) -> None:
