@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from wsss.losses.base import Loss, is_soft, labelled_mask, prepared, zero_loss
-from wsss.losses.config import BootstrapConfig, LabelDistributionConfig, SymmetricCrossEntropyConfig
+from wsss.losses.noisy_label_config import BootstrapConfig, LabelDistributionConfig, SymmetricCrossEntropyConfig
 
 
 class PixelLoss(Loss):

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.files.json_files import read_json
 from wsss.io.rasters.rgb_images import image_errors, open_image
 from wsss.io.rasters.rle import coco_counts, from_runs
-from wsss.io.text.json_files import read_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
