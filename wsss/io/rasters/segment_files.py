@@ -142,6 +142,6 @@ def _another_size(path: Path, found: Any, size: Size) -> InvalidInput:
         "segments and image differ in size (height, width)",
         subject=path,
         found=found,
-        allowed=size,
+        allowed=f"[{size[0]}, {size[1]}]",
         hint="Compute the segments on this image, upright and at full size.",
     )

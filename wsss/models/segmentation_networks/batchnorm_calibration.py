@@ -38,6 +38,7 @@ class CalibratedNorm(nn.Module):
         with the statistics of the training.
         """
         norm = self.norm
+        assert norm.running_mean is not None and norm.running_var is not None, "checked by `calibrate_batchnorm`"
         mean, variance = (each[None, :, None, None] for each in (norm.running_mean, norm.running_var))
         if x.shape[2] * x.shape[3] > 1:
             own_variance, own_mean = torch.var_mean(x.float(), (2, 3), correction=0, keepdim=True)
@@ -80,7 +81,7 @@ def _replace(module: nn.Module, alpha: float) -> int:
     """Replace the BatchNorms below a module; return their number."""
     count = 0
     for name, child in list(module.named_children()):
-        if isinstance(child, nn.BatchNorm2d | FrozenNorm):
+        if isinstance(child, FrozenNorm) or (isinstance(child, nn.BatchNorm2d) and child.running_mean is not None):
             setattr(module, name, CalibratedNorm(child, alpha))
             count += 1
             continue
