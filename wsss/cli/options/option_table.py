@@ -47,6 +47,7 @@ SHARED = {
     "--data.KEY": Shared("VALUE", "Dataset setting, as under data: in a pipeline file"),
     "--split": Shared("NAME", "Dataset split", own_text=True),
     "--splits": Shared("NAME,…", "Dataset splits", own_text=True),
+    "--ids": Shared("A,B,…|@FILE", "Ids of images", own_text=True),
     "--val-split": Shared("NAME", "Validation split", own_text=True),
     # Settings.
     "--set": Shared("KEY=VALUE", "Override a setting (YAML value; may be used several times)"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import RUN
+from wsss.io.files.stage_files import CORRECTIONS, RUN
 from wsss.pipeline.config.file_shape import TOP_KEYS, PipelineFile
 from wsss.pipeline.config.interpolate import interpolate, references
 from wsss.pipeline.config.layers import override_all, read_layers, set_precision
@@ -20,7 +20,11 @@ from wsss.pipeline.stage import Registry
 from wsss.pipeline.store.run_folder import LOG
 from wsss.validation import KeyPath, validate
 
-_RESERVED = {**dict.fromkeys((RUN, LOG), "a file of every run"), **dict.fromkeys(TOP_KEYS, "a key of pipeline files")}
+_RESERVED = {
+    **dict.fromkeys((RUN, LOG), "a file of every run"),
+    CORRECTIONS: "the folder of corrected masks",
+    **dict.fromkeys(TOP_KEYS, "a key of pipeline files"),
+}
 
 
 @dataclass(frozen=True)
