@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -16,6 +16,13 @@ from wsss.losses.plugin_losses import check_loss
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
+from wsss.stages.common.corrected_masks import (
+    CorrectionsFolder,
+    CorrectionWeight,
+    check_corrections,
+    inspect_corrections,
+    stated_corrections,
+)
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
 from wsss.stages.common.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.require_inputs import require_truth
@@ -23,6 +30,7 @@ from wsss.stages.common.training_targets import (
     check_training_masks,
     count_empty_masks,
     image_mask_pairs,
+    is_weighted,
     probability_files,
     training_examples,
 )
@@ -30,7 +38,10 @@ from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from wsss.data.dataset import Dataset
+    from wsss.losses.base import Loss
 
 
 class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
@@ -42,6 +53,8 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
         description="training targets: pseudo (masks of the input), soft (class probabilities of the input, "
         "from predict with save_probabilities), or ground-truth (masks of the dataset, full supervision)",
     )
+    corrections: CorrectionsFolder = None
+    correction_weight: CorrectionWeight = 1.0
     loss: LossConfig = Field(default=CrossEntropyConfig(), description="loss function, with its settings")
     deep_supervision: DeepSupervisionConfig = Field(
         default=DeepSupervisionConfig(), description="loss weights of the coarser outputs"
@@ -54,6 +67,16 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     def _batch_normalisation(self) -> SegmentConfig:
         if self.head == "deeplabv3" and self.batch_size < 2:
             raise ValueError("head: deeplabv3 requires batch_size ≥ 2, for batch normalisation of its pooling branch")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_of_corrections(self) -> SegmentConfig:
+        if self.corrections is not None and self.labels == "ground-truth":
+            raise ValueError("corrections: expected null with labels: ground-truth, whose masks are complete")
+        if self.correction_weight != 1 and self.corrections is None:
+            raise ValueError("correction_weight requires corrections")
+        if self.correction_weight != 1 and self.labels == "soft":
+            raise ValueError("correction_weight: expected 1 with labels: soft, whose targets are no masks")
         return self
 
     @model_validator(mode="after")
@@ -80,7 +103,6 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     from wsss.train.loop import Job, fit
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic, leader_first
-    from wsss.train.segmentation import mask_loss
     from wsss.train.training_pictures import segmentation_pictures
 
     config, classes = ctx.config, ctx.data.classes
@@ -96,7 +118,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         model=model,
         groups=trunk_and_head(model, config.optimiser),
         examples=examples,
-        loss=mask_loss(loss, config.deep_supervision),
+        loss=_training_loss(ctx, loss),
         begin_step=loss.begin_step,
         pictures=segmentation_pictures(model, examples, classes),
         image_bytes=examples.pairs.largest,
@@ -114,7 +136,21 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         "supervision": _supervision(config, ctx.inputs["masks"]),
         "loss": config.loss.name,
     }
-    return Result(metrics, provenance)
+    samples = ctx.data.split(config.split)
+    counted, stated = stated_corrections(ctx, samples, "training images", provenance["supervision"])
+    weight = {"correction_weight": config.correction_weight} if is_weighted(ctx) else {}
+    return Result(metrics | counted, provenance | stated | weight)
+
+
+def _training_loss(ctx: Context[SegmentConfig], loss: Loss) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
+    """Return the loss function of the training loop."""
+    from wsss.train.corrected_examples import weighted_mask_loss
+    from wsss.train.segmentation import mask_loss
+
+    config = ctx.config
+    if is_weighted(ctx):
+        return weighted_mask_loss(loss, config.deep_supervision, config.correction_weight)
+    return mask_loss(loss, config.deep_supervision)
 
 
 def _network(config: SegmentConfig) -> str:
@@ -137,6 +173,7 @@ def _check(config: SegmentConfig, data: Dataset) -> None:
     if config.backbone is not None:
         check_weights(config.backbone)
     data.split(config.split)
+    check_corrections(config.corrections, data)
     if config.labels == "ground-truth":
         hint = "Choose a split with masks, or set labels: pseudo."
         require_truth(data, (config.split,), where="segment", hint=hint)
@@ -163,6 +200,7 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
         probability_files(ctx)
     else:
         check_training_masks(ctx)
+    inspect_corrections(ctx, ctx.data.split(ctx.config.split))
     if ctx.inputs["classifier"] is not None:
         load_classifier(ctx.inputs["classifier"].path)
 
@@ -195,5 +233,6 @@ STAGE = Stage(
     prepare=prepare_backbone,
     ready=_ready,
     inspect=_inspect,
+    supervised=lambda values: values.get("labels") != "ground-truth",
     trains=lambda config: config.images_per_step,
 )

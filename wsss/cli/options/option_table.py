@@ -42,6 +42,7 @@ SHARED = {
     "--tiles": Shared("DIR", "Folder of a tiles stage", own_text=True),
     "--cams": Shared("DIR", "Folder of a stage with class activation maps", own_text=True),
     "--masks": Shared("DIR", "Folder of masks", own_text=True),
+    "--corrections": Shared("DIR", "Folder of corrected masks (see import-masks)", own_text=True),
     "--scores": Shared("DIR", "Folders of score stages, or a run directory", own_text=True),
     # The dataset.
     "--data.KEY": Shared("VALUE", "Dataset setting, as under data: in a pipeline file"),
