@@ -56,6 +56,7 @@ SHARED = {
     "--seed": Shared("INT", "Random seed"),
     "--format": Shared("NAME", "File format", own_text=True),
     "--batch-size": Shared("INT", "Images per forward pass", own_text=True),
+    "--count": Shared("INT", "Number of items", own_text=True),
     "--size": Shared("INT", "Side length in pixels", own_text=True),
     "--iterations": Shared("INT", "Number of iterations", own_text=True),
     "--placement": Shared("NAME", "Position of a sampler in the network", own_text=True),
