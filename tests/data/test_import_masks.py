@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SIZE
 
 from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.correction_folder import open_corrections
@@ -20,7 +19,7 @@ from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 
-HEIGHT, WIDTH = SIZE
+HEIGHT, WIDTH = SIZE = (12, 16)
 CAT, DOG, UNLABELLED = 1, 2, 255
 
 

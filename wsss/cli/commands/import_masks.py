@@ -93,12 +93,12 @@ def import_masks(
 def _print(result: Imported, out: Path, *, as_json: bool) -> None:
     records = {id: result.corrections.images[id] for id in result.ids}
     partial = sum(record.kind == "partial" for record in records.values())
+    total = len(result.corrections.images)
     if as_json:
         images = {id: record.model_dump() for id, record in records.items()}
-        total = len(result.corrections.images)
         print_json({"out": str(out), "format": result.format, "imported": images, "corrected_images": total})
         return
     also = f" ({partial} of them partial)" if partial else ""
-    total = counted(len(result.corrections.images), "image")
-    echo(f"{out}: {counted(len(records), 'mask')} imported from {result.format}{also}; {total} with corrected masks")
+    all_corrected = f"{counted(total, 'image')} with corrected masks"
+    echo(f"{out}: {counted(len(records), 'mask')} imported from {result.format}{also}; {all_corrected}")
     echo(f"Use them in a pipeline: wsss run PIPELINE --set supervision.corrections={out}", err=True)

@@ -40,8 +40,7 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
         raise InvalidInput(
             "not a COCO file", subject=path, allowed="an object with the keys images, annotations and categories"
         )
-    names = {one.get("id"): one for one in objects(content["categories"], f"{path}: categories")}
-    images = {one.get("id"): one for one in objects(content["images"], f"{path}: images")}
+    names, images = (_by_id(content[key], f"{path}: {key}") for key in ("categories", "images"))
     shapes: dict[Any, list[Shape]] = defaultdict(list)
     for index, one in enumerate(objects(content["annotations"], f"{path}: annotations")):
         where = f"{path}: annotations[{index}]"
@@ -55,6 +54,23 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
         drawn = sorted(shapes[id], key=lambda shape: shape.label in IGNORED_NAMES)
         size = size_in(image, where, height="height", width="width")
         yield AnnotatedImage(text(image.get("file_name"), f"{where}: file_name"), where, drawn, size)
+
+
+def _by_id(values: Any, where: str) -> dict[int | str, dict[str, Any]]:
+    """Return id → object of a list of objects with ids.
+
+    Raises:
+        InvalidInput: an id is missing, or a duplicate.
+    """
+    found: dict[int | str, dict[str, Any]] = {}
+    for index, one in enumerate(objects(values, where)):
+        id = one.get("id")
+        if isinstance(id, bool) or not isinstance(id, int | str):
+            raise wrong_type(id, f"{where}[{index}].id", "a number")
+        if id in found:
+            raise InvalidInput(f"duplicate id {id!r}", subject=f"{where}[{index}]")
+        found[id] = one
+    return found
 
 
 def _shape(annotation: dict[str, Any], name: str, where: str) -> Shape:

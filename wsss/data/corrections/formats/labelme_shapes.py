@@ -48,7 +48,7 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
 
 
 def _shape(shape: dict[str, Any], where: str) -> Shape:
-    kind = shape.get("shape_type") or "polygon"
+    kind = str(shape.get("shape_type") or "polygon")
     if kind not in SHAPES:
         raise InvalidInput("unknown type of shape", subject=where, found=kind, allowed=SHAPES)
     of_kind, least, draw = SHAPES[kind]

@@ -69,7 +69,7 @@ def _text_or_none(value: Any) -> str | None:
 
 def _has_label(result: Value) -> bool:
     """Return whether a result is a region with labels: others are choices, comments or links."""
-    return result.get("type") in REGIONS and isinstance(result.get("value"), dict)
+    return str(result.get("type")) in REGIONS and isinstance(result.get("value"), dict)
 
 
 def _shape(result: Value, where: str) -> Shape:
@@ -108,7 +108,12 @@ def _rectangle(value: Value, where: str) -> Region:
 def _ellipse(value: Value, where: str) -> Region:
     x, y, first, second = (number(value.get(key), f"{where}.{key}") for key in ("x", "y", "radiusX", "radiusY"))
     turn = number(value.get("rotation", 0), f"{where}.rotation")
-    return lambda size, brush: outline_drawing.ellipse(size, *_in_pixels([(x, y), (first, second)], size), degrees=turn)
+
+    def draw(size: Size, brush: float) -> NDArray[np.bool_]:
+        centre, radii = _in_pixels([(x, y), (first, second)], size)
+        return outline_drawing.ellipse(size, centre, radii, turn)
+
+    return draw
 
 
 def _point(value: Value, where: str) -> Region:

@@ -101,7 +101,8 @@ def _from_colours(path: Path, colours: Colours, classes: Classes, size: tuple[in
             hint=f"{SMOOTHED}Use the colours of {LABELMAP}." if len(unknown) > 8 else None,
         )
     values = [class_value(*_named(colours, code, classes)) for code in found.tolist()]
-    return np.asarray(values, np.uint8)[positions.reshape(size)]
+    mask: NDArray[np.uint8] = np.asarray(values, np.uint8)[positions.reshape(size)]
+    return mask
 
 
 def _named(colours: Colours, code: int, classes: Classes) -> tuple[str, Classes, str]:
