@@ -282,6 +282,17 @@ def test_broken_brushes_are_errors(stream: list[int], data: Dataset, tmp_path: P
     )
 
 
+def test_regions_of_unknown_types_are_not_lost(data: Dataset, tmp_path: Path) -> None:
+    cuboid = cvat(tmp_path, CVAT_POLYGON, '<tag label="x" />', '<cuboid label="cat" xtl1="1" />')
+    assert error_of(cuboid, data, tmp_path).found == "cuboid"
+    vector = studio(tmp_path, {"type": "vectorlabels", "value": {"vertices": [], "vectorlabels": ["cat"]}})
+    assert error_of(vector, data, tmp_path).found == "vectorlabels"
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
+    choice = {"type": "choices", "value": {"choices": ["done"]}}
+    mask = imported(studio(tmp_path, choice, {"type": "polygonlabels", "value": value}), data, tmp_path)
+    assert np.array_equal(mask, rectangle(CAT))
+
+
 def test_changed_corrections_are_refused(data: Dataset, tmp_path: Path) -> None:
     imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
     write_mask(tmp_path / "c" / "masks" / "a.png", np.full(SIZE, 8, np.uint8))

@@ -39,13 +39,15 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
     for position, image in enumerate(images):
         where = f"{path}: image[{position}]"
         name = _attribute(image, "name", where)
-        shapes = [(one, f"{where} ({name}): {one.tag}") for one in image if one.tag in SHAPES]
+        shapes = [(one, f"{where} ({name}): {one.tag}") for one in image if one.tag != "tag"]
         shapes.sort(key=lambda pair: _number(pair[0], "z_order", pair[1], default=0))
         size = _side(image, "height", where), _side(image, "width", where)
         yield AnnotatedImage(name, where, [_shape(one, at) for one, at in shapes], size)
 
 
 def _shape(element: Element, where: str) -> Shape:
+    if element.tag not in SHAPES:
+        raise InvalidInput("unsupported type of shape", subject=where, found=element.tag, allowed=SHAPES)
     kind, read_region = SHAPES[element.tag]
     return Shape(_attribute(element, "label", where), kind, where, read_region(element, where))
 

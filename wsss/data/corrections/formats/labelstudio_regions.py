@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 Region = Callable[[Size, float], "NDArray[np.bool_]"]
 Value = Mapping[str, Any]
+DRAWN = frozenset({"x", "points", "rle", "vertices"})
+"""Keys of regions."""
+
 EXPORT = "Submit the tasks in Label Studio, and export them as JSON."
 
 
@@ -55,7 +58,8 @@ def _image(data: Value, answer: Value, where: str) -> AnnotatedImage:
     id = data.get("image_id")
     name = next((one for one in (data.get("image"), *data.values()) if isinstance(one, str) and one), None)
     results = objects(answer.get("result"), f"{where}.result")
-    regions = [(result, f"{where}.result[{at}]") for at, result in enumerate(results) if _has_label(result)]
+    located = [(result, f"{where}.result[{at}]") for at, result in enumerate(results)]
+    regions = [(result, at) for result, at in located if _is_region(result, at)]
     sizes = {size_in(result, at, height="original_height", width="original_width") for result, at in regions}
     if len(sizes) > 1:
         raise InvalidInput("regions of several sizes", subject=where, found=[f"{s[1]}×{s[0]}" for s in sizes if s])
@@ -67,9 +71,18 @@ def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _has_label(result: Value) -> bool:
-    """Return whether a result is a region with labels: others are choices, comments or links."""
-    return str(result.get("type")) in REGIONS and isinstance(result.get("value"), dict)
+def _is_region(result: Value, where: str) -> bool:
+    """Return whether a result is a region with labels: others are choices, comments or links.
+
+    Raises:
+        InvalidInput: a region of another type, which would be lost.
+    """
+    value, kind = result.get("value"), str(result.get("type"))
+    if not isinstance(value, dict):
+        return False
+    if kind not in REGIONS and DRAWN.intersection(value):
+        raise InvalidInput("unsupported type of region", subject=where, found=kind, allowed=REGIONS)
+    return kind in REGIONS
 
 
 def _shape(result: Value, where: str) -> Shape:
