@@ -195,7 +195,38 @@ def networks(folder: Path, rng: random.Random) -> Iterator[Case]:
         (folder / name).write_bytes(contents[name])
 
 
+def annotations(folder: Path, rng: random.Random) -> Iterator[Case]:
+    """Masks in the formats of annotation tools."""
+    import json
+
+    from annotations import HEIGHT, WIDTH, documents
+    from mutations import mutations
+
+    from wsss.data.classes import Classes
+    from wsss.data.corrections.import_masks import ImportOptions, import_masks
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
+
+    image = folder / "a.png"
+    Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8)).save(image)
+    classes = Classes(("background", "cat", "dog"), ((0,), (8,), (12,)))
+    data = Dataset("one", folder, classes, {"train": (Sample("a", image),)}, image_root=folder)
+    valid = documents()
+    streams = {name: mutations(value, rng.randrange(1000)) for name, value in valid.items() if isinstance(value, dict)}
+    while True:
+        name = rng.choice(list(valid))
+        if name in streams:
+            content = next(streams[name])[1]
+        else:
+            text = valid[name] if isinstance(valid[name], str) else json.dumps(valid[name])
+            content = corrupt_text(text, rng).encode("utf-8", "surrogatepass")
+        path = folder / name
+        path.write_bytes(content)
+        yield f"{name} {content!r}", lambda path=path: import_masks(path, data, folder / "c", ImportOptions(force=True))
+
+
 TARGETS = (
+    Target("annotations", annotations, 400),
     Target("pipelines", pipelines, 60),
     Target("settings", settings, 60),
     Target("labels", labels, 100),

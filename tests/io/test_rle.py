@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from readers import brush_layer
 
-from wsss.io.rasters.rle import brush_rle, coco_rle, runs
+from wsss.io.rasters.rle import brush_mask, brush_rle, coco_counts, coco_rle, from_runs, runs
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
 
@@ -72,3 +74,22 @@ def test_brush_stream_written_by_hand() -> None:
 def test_too_large_brush_mask_is_refused() -> None:
     with pytest.raises(ValueError, match="too many for a brush mask"):
         brush_rle(np.broadcast_to(np.zeros((1, 1), bool), (2**15, 2**15)))
+
+
+@given(masks, st.sampled_from(["C", "F"]))
+@example(np.zeros((1, 1), bool), "F")
+def test_runs_are_decoded(mask: np.ndarray, order: Literal["C", "F"]) -> None:
+    size = (mask.shape[0], mask.shape[1])
+    assert np.array_equal(from_runs(runs(mask.ravel(order=order)), size, order=order), mask)
+
+
+@given(masks)
+def test_compressed_runs_of_pycocotools_are_decoded(mask: np.ndarray) -> None:
+    tool = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
+    text = tool.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
+    assert np.array_equal(from_runs(coco_counts(text), (mask.shape[0], mask.shape[1]), order="F"), mask)
+
+
+@given(masks)
+def test_brushes_are_decoded(mask: np.ndarray) -> None:
+    assert np.array_equal(brush_mask(brush_rle(mask), (mask.shape[0], mask.shape[1])), mask)

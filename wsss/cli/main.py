@@ -37,6 +37,8 @@ COMMANDS = {
     "status": ("wsss.cli.commands.status:status", "Show the progress of a run."),
     "init": ("wsss.cli.commands.init:init", "Write a pipeline for your own images and labels."),
     "export": ("wsss.cli.commands.export:export", "Export masks to other tools: VOC, COCO, CVAT, Label Studio …"),
+    "rank": ("wsss.cli.commands.rank:rank", "List the images whose masks are most worth correcting."),
+    "import-masks": ("wsss.cli.commands.import_masks:import_masks", "Import masks that were corrected in other tools."),
     "data": ("wsss.cli.commands.data:data", "Check datasets, generate synthetic ones."),
     "topo": ("wsss.cli.commands.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
     "plugins": ("wsss.cli.commands.plugins:plugins", "List extensions by other installed packages."),

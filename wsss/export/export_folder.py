@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.files.atomic import convert_os_errors, temporary_beside, write_json
+from wsss.io.files.atomic import write_json
 from wsss.io.files.json_files import read_json
-from wsss.io.process.shared_state import deleted_if_killed
+from wsss.io.files.replaced_folder import replaced_folder
 
 RECORD = "export.json"
 """Record of an export; ``--force`` replaces only folders that contain one."""
@@ -73,25 +72,12 @@ def new_folder(out: Path, record: Mapping[str, Any]) -> Iterator[Path]:
     Raises:
         RunFailed: the disk is full, or the folder cannot be written.
     """
-    out = _real(out)  # resolves "a/.."
-    making = temporary_beside(out)
-    leaving = making.with_name(f"{making.name}-old")
-    try:
-        with convert_os_errors(out):
-            shutil.rmtree(making, ignore_errors=True)
-            making.mkdir(parents=True)
-        with deleted_if_killed(making):
-            yield making
+
+    def finish(making: Path) -> None:
         write_json(making / RECORD, {"made_by": "wsss export", **record, "files": _files(making)})
-        with convert_os_errors(out):
-            if out.is_dir():
-                out.rename(leaving)
-            making.rename(out)
-    finally:
-        if leaving.is_dir() and not out.is_dir():
-            leaving.rename(out)  # renaming the new folder failed
-        for temporary in (making, leaving):
-            shutil.rmtree(temporary, ignore_errors=True)
+
+    with replaced_folder(out, finish) as making:
+        yield making
 
 
 def _files(folder: Path) -> list[str]:

@@ -19,6 +19,10 @@ MAX_SIDE = 1024
 """Default maximum side in pixels, twice that of the photographs the presets were tuned on (24 megapixels need 5 GB)."""
 
 
+CERTAIN = 60.0
+"""Energy of the other labels of a certain pixel; pairwise energies of the usual weights stay below it."""
+
+
 class CrfConfig(Settings):
     """Parameters of the dense CRF; ``configs/crf`` has published settings."""
 
@@ -56,7 +60,13 @@ def working_size(size: tuple[int, ...], max_side: int | None) -> tuple[int, int]
     return scaled_size(size, reduction(size, max_side))
 
 
-def refine_scores(image: NDArray[np.uint8], scores: NDArray[np.float32], config: CrfConfig) -> NDArray[np.integer]:
+def refine_scores(
+    image: NDArray[np.uint8],
+    scores: NDArray[np.float32],
+    config: CrfConfig,
+    *,
+    certain: NDArray[np.uint8] | None = None,
+) -> NDArray[np.integer]:
     """Refine class scores.
 
     Args:
@@ -64,6 +74,7 @@ def refine_scores(image: NDArray[np.uint8], scores: NDArray[np.float32], config:
         scores: ``(C, H, W)`` float32 ≥ 0, background first, or ``(C, h, w)`` at the `working_size`. The scale of the
             scores of a pixel does not matter.
         config: parameters of the CRF.
+        certain: ``(H, W)`` indices 0 … C − 1 of pixels whose label is known, 255 elsewhere.
 
     Returns:
         ``(H, W)`` indices 0 … C − 1 into ``scores``.
@@ -71,11 +82,17 @@ def refine_scores(image: NDArray[np.uint8], scores: NDArray[np.float32], config:
     size = working_size(image.shape[:2], config.max_side)
     if scores.shape[1:] == image.shape[:2] and size != image.shape[:2]:
         scores = np.stack([_shrink(channel, size) for channel in scores])
-    return _infer(image, -np.log(np.clip(scores, 1e-5, None)), config)
+    return _infer(image, _with_certain(-np.log(np.clip(scores, 1e-5, None)), certain), config)
 
 
 def refine_labels(
-    image: NDArray[np.uint8], labels: NDArray[np.integer], count: int, config: CrfConfig, *, unsure: int | None = None
+    image: NDArray[np.uint8],
+    labels: NDArray[np.integer],
+    count: int,
+    config: CrfConfig,
+    *,
+    unsure: int | None = None,
+    certain: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.integer]:
     """Refine labels.
 
@@ -85,6 +102,7 @@ def refine_labels(
         count: number of labels.
         config: ``label_probability`` is the probability that a label is correct; the others share the rest.
         unsure: value of unlabelled pixels (all labels equally probable).
+        certain: see `refine_scores`.
 
     Returns:
         ``(H, W)`` values 0 … ``count`` − 1.
@@ -99,7 +117,21 @@ def refine_labels(
     if unsure is not None:
         for probability in probabilities:
             _set_where(probability, labels == unsure, 1 / count)
-    return _infer(image, -np.log(probabilities), config)
+    return _infer(image, _with_certain(-np.log(probabilities), certain), config)
+
+
+def _with_certain(energies: NDArray[np.float32], certain: NDArray[np.uint8] | None) -> NDArray[np.float32]:
+    """Return unary energies ``(C, h, w)`` that leave certain pixels only their label, whatever their neighbours."""
+    if certain is None:
+        return energies
+    import cv2
+
+    size = energies.shape[1:]
+    at = cv2.resize(certain, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) if certain.shape != size else certain
+    known = np.asarray(at) < len(energies)
+    energies[:, known] = CERTAIN
+    energies[np.asarray(at)[known], *np.nonzero(known)] = 0
+    return energies
 
 
 def _set_where(probability: NDArray[np.float32], where: NDArray[np.bool_], value: float) -> None:

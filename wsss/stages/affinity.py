@@ -8,6 +8,12 @@ from pydantic import Field
 
 from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.common.corrected_masks import (
+    CorrectionsFolder,
+    check_corrections,
+    inspect_corrections,
+    stated_corrections,
+)
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_masks
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks, training_metrics
@@ -31,6 +37,7 @@ class AffinityConfig(TrainConfig, StageConfig):
 
     split: str = Field(default="train", description="split to train on")
     radius: int = Field(default=5, ge=2, le=16, description="map elements closer than this form a pair")
+    corrections: CorrectionsFolder = None
     channels: int = Field(default=32, ge=4, le=1024, multiple_of=4, description="channels per level of features")
     stride: int = Field(default=4, ge=1, le=32, description="image pixels per map element")
     epochs: int | None = Field(default=4, ge=1, description="passes over the training split; null if steps is set")
@@ -71,16 +78,20 @@ def run(ctx: Context[AffinityConfig]) -> Result:
         save_boundary_network(ctx.out, network, ctx.data.classes)
     metrics = {"images": len(examples)} | empty | training_metrics(config, len(examples), history)
     settings = {"radius": config.radius, "images": len(examples)}
-    return Result(metrics, {"supervision": supervision_of(ctx.inputs["masks"]), "affinity": settings})
+    supervision = supervision_of(ctx.inputs["masks"])
+    counted, stated = stated_corrections(ctx, ctx.data.split(config.split), "training images", supervision)
+    return Result(metrics | counted, {"supervision": supervision, "affinity": settings} | stated)
 
 
 def _check(config: AffinityConfig, data: Dataset) -> None:
     data.split(config.split)
+    check_corrections(config.corrections, data)
 
 
 def _ready(ctx: Context[AffinityConfig]) -> None:
     load_input_classifier(ctx)
     check_training_masks(ctx)
+    inspect_corrections(ctx, ctx.data.split(ctx.config.split))
 
 
 STAGE = Stage(

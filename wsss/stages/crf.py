@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -21,6 +21,15 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.dense_crf import CrfConfig
 from wsss.refine.policyfile import read_policy
+from wsss.stages.common.corrected_masks import (
+    CorrectionsFolder,
+    check_corrections,
+    corrections_of,
+    images_of,
+    inspect_corrections,
+    stated_corrections,
+)
+from wsss.stages.common.crf_image import refine_image
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import (
@@ -28,6 +37,7 @@ from wsss.stages.common.input_masks.mask_inputs import (
     count_empty,
     renumber,
     require_class,
+    supervision_of,
     survey,
     with_masks,
 )
@@ -37,7 +47,6 @@ from wsss.stages.common.require_inputs import MAKE_MASKS, require_maps
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.data.classes import Classes
     from wsss.data.sample import Sample
 
 
@@ -56,6 +65,7 @@ class CrfStageConfig(CrfConfig, StageConfig):
         CleaningConfig(),
         description="remove small components and fill small holes afterwards; by default off",
     )
+    corrections: CorrectionsFolder = None
     name: Annotated[str, OptionName("crf-name")] = Field(
         "custom", description="name of these CRF settings in the provenance of scores; set by presets"
     )
@@ -78,6 +88,8 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     if reduced and ctx.ranks.rank == 0:
         write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
     earlier = ctx.inputs["masks"].provenance.get("crf")
+    upstream = supervision_of(ctx.inputs["masks"])
+    counted, stated = stated_corrections(ctx, samples, images_of(config.splits), upstream)
     return Result(
         {
             "images": len(samples),
@@ -86,11 +98,13 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
             "uncertain_fraction": sum(part.uncertain for part in parts) / len(parts),
             "crf": config.name,
             **reduced,
+            **counted,
         },
         {
             "crf": f"{earlier}, then {config.name}" if earlier else config.name,
             **config.clean.provenance,
             **({"crf_reduced": reduced["reduced"]} if reduced else {}),
+            **stated,
         },
     )
 
@@ -101,7 +115,16 @@ def _refine_all(ctx: Context[CrfStageConfig], samples: Sequence[Sample]) -> None
 
     config, classes, cams = ctx.config, ctx.data.classes, ctx.inputs["cams"]
     masks, maps = ctx.inputs["masks"].path, cams.path if cams else None
-    work = partial(_refine, out=ctx.out, masks=masks, cams=maps, config=config, classes=classes)
+    work = partial(
+        refine_image,
+        out=ctx.out,
+        masks=masks,
+        cams=maps,
+        config=config,
+        cleaning=config.clean,
+        classes=classes,
+        corrections=corrections_of(ctx),
+    )
     check = partial(check_mask, out=ctx.out, classes=classes)
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     every_class = config.unary == "softmax" and cams is None  # else only the classes of the image
@@ -118,71 +141,6 @@ def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
     pixels = image_bytes(sample, per_pixel=1)
     working = pixels if config.max_side is None else min(pixels, config.max_side**2)
     return 20 * pixels + (440 + 40 * labels) * working
-
-
-def _refine(
-    sample: Sample, *, out: Path, masks: Path, cams: Path | None, config: CrfStageConfig, classes: Classes
-) -> None:
-    from wsss.data.truth import read_truth
-    from wsss.io.rasters.label_masks import write_mask
-    from wsss.io.rasters.rgb_images import read_image
-    from wsss.refine.cleaning import clean
-
-    image = read_image(sample.image)
-    if cams is not None:
-        refined = _refine_seeds(image, sample, masks, cams, config, classes)
-    elif config.unary == "softmax":
-        refined = _refine_probabilities(image, probability_path(masks, sample.id), config, len(classes))
-    else:
-        refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config)
-    write_mask(mask_path(out, sample.id), classes.decode(clean(refined, config.clean)))
-
-
-def _refine_seeds(image: Any, sample: Sample, masks: Path, cams: Path, config: CrfStageConfig, classes: Classes) -> Any:
-    """Refine with the upper and with the lower background score, and merge the results."""
-    import numpy as np
-
-    from wsss.data.artifacts import read_maps
-    from wsss.refine.dense_crf import refine_labels, refine_scores, working_size
-    from wsss.refine.thresholds import make_seeds, merge
-
-    loaded = read_maps(cams, sample, classes, size=image.shape[:2])
-    policy, thresholds = read_policy(masks, loaded.classes)
-    maps = loaded.at(working_size(loaded.size, config.max_side))
-    seeds = make_seeds(policy, maps, loaded.classes, thresholds)
-    values = np.asarray((0, *seeds.classes), np.uint8)
-
-    def labels(background: Any) -> Any:
-        scores = np.concatenate([background[None], seeds.maps])
-        if config.unary == "softmax":
-            return values[refine_scores(image, scores, config)]
-        return values[refine_labels(image, scores.argmax(0), len(values), config)]
-
-    upper = labels(seeds.upper)
-    return upper if seeds.certain else merge(upper, labels(seeds.lower))
-
-
-def _refine_probabilities(image: Any, path: Path, config: CrfStageConfig, classes: int) -> Any:
-    import numpy as np
-
-    from wsss.io.rasters.probabilities import read_probabilities
-    from wsss.refine.dense_crf import refine_scores
-
-    probabilities = read_probabilities(path, classes=classes, size=image.shape[:2]).astype(np.float32)
-    return refine_scores(image, probabilities, config).astype(np.uint8)
-
-
-def _refine_mask(image: Any, mask: Any, config: CrfStageConfig) -> Any:
-    import numpy as np
-
-    from wsss.io.rasters.label_masks import IGNORE
-    from wsss.refine.dense_crf import refine_labels
-
-    present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist()})
-    values = np.asarray(present, np.uint8)
-    positions = np.full(256, len(present), np.uint8)
-    positions[values] = np.arange(len(present))
-    return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present))]
 
 
 @dataclass(frozen=True)
@@ -244,6 +202,7 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
     if cams is not None:
         read_policy(masks)
         require_maps(cams.path, samples)
+    inspect_corrections(ctx, samples)
 
 
 def _inspect(ctx: Context[CrfStageConfig]) -> None:
@@ -271,6 +230,7 @@ STAGE = Stage(
     reads=_reads,
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
+    check=lambda config, data: check_corrections(config.corrections, data),
     ready=_ready,
     inspect=_inspect,
 )

@@ -13,9 +13,17 @@ from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, Stage
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy
+from wsss.stages.common.corrected_masks import (
+    CorrectionsFolder,
+    check_corrections,
+    corrections_of,
+    images_of,
+    inspect_corrections,
+    stated_corrections,
+)
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
-from wsss.stages.common.input_masks.mask_inputs import count_empty
+from wsss.stages.common.input_masks.mask_inputs import count_empty, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.require_inputs import require_maps, require_truth
 
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wsss.data.classes import Classes
+    from wsss.data.corrections.correction_folder import Corrections
     from wsss.data.sample import Sample
 
 BYTES_PER_PIXEL = 30
@@ -37,6 +46,7 @@ class PseudoConfig(StageConfig):
     clean: CleaningConfig = Field(
         CleaningConfig(), description="remove small components and fill small holes afterwards; by default off"
     )
+    corrections: CorrectionsFolder = None
     oracle: bool = Field(
         False,
         description="replace the policy by the fixed threshold with the best mIoU on the ground-truth masks; "
@@ -48,26 +58,35 @@ def run(ctx: Context[PseudoConfig]) -> Result:
     """Determine thresholds (over the dataset, or by the oracle's sweep), then label every image."""
     from wsss.pipeline.run.items import map_items, pending
 
-    config = ctx.config
+    config, cams, corrections = ctx.config, ctx.inputs["cams"].path, corrections_of(ctx)
     samples = ctx.data.samples(config.splits)
     policy, thresholds, metrics = _policy(ctx, samples)
     if ctx.ranks.rank == 0:
         write_policy(ctx.out, policy, thresholds)
-    written: dict[str, Any] = {"out": ctx.out, "classes": ctx.data.classes}
-    cams = ctx.inputs["cams"].path
-    work = partial(_label, folder=cams, policy=policy, thresholds=thresholds, cleaning=config.clean, **written)
-    check = partial(check_mask, **written)
+    work = partial(
+        _label,
+        folder=cams,
+        out=ctx.out,
+        policy=policy,
+        thresholds=thresholds,
+        classes=ctx.data.classes,
+        cleaning=config.clean,
+        corrections=corrections,
+    )
+    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()
-    fractions = map_items(ctx, samples, partial(_fractions, **written), "reading back")
+    fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
     metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
     metrics["foreground_fraction"] = sum(foreground for foreground, _ in fractions) / len(fractions)
     metrics["uncertain_fraction"] = sum(uncertain for _, uncertain in fractions) / len(fractions)
     stamp = f"ORACLE {policy.summary} (best on the ground-truth masks)" if config.oracle else policy.summary
+    upstream = supervision_of(ctx.inputs["cams"])
+    counted, stated = stated_corrections(ctx, samples, images_of(config.splits), upstream)
     return Result(
-        {"images": len(samples), "threshold_policy": stamp, **metrics},
-        {"threshold_policy": stamp, **config.clean.provenance},
+        {"images": len(samples), "threshold_policy": stamp, **metrics, **counted},
+        {"threshold_policy": stamp, **config.clean.provenance, **stated},
     )
 
 
@@ -95,14 +114,19 @@ def _label(
     thresholds: dict[int, float] | None,
     classes: Classes,
     cleaning: CleaningConfig,
+    corrections: Corrections | None,
 ) -> None:
     from wsss.data.artifacts import read_maps
+    from wsss.data.corrections.spoken_masks import overridden
     from wsss.io.rasters.label_masks import write_mask
     from wsss.refine.cleaning import clean
     from wsss.refine.thresholds import mask_from_cams
 
     mask = mask_from_cams(policy, read_maps(folder, sample, classes), thresholds)
-    write_mask(mask_path(out, sample.id), classes.decode(clean(mask, cleaning)))
+    mask = clean(mask, cleaning)
+    if corrections is not None:
+        mask = overridden(mask, corrections.read(sample.id, (mask.shape[0], mask.shape[1])))
+    write_mask(mask_path(out, sample.id), classes.decode(mask))
 
 
 def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, float]:
@@ -173,13 +197,16 @@ def _reads(config: PseudoConfig) -> list[Read]:
 
 
 def _check(config: PseudoConfig, data: Any) -> None:
+    check_corrections(config.corrections, data)
     if config.oracle:
         hint = "Omit --oracle: the other policies need no masks."
         require_truth(data, config.splits, where="pseudo.oracle", hint=hint)
 
 
 def _ready(ctx: Context[PseudoConfig]) -> None:
-    require_maps(ctx.inputs["cams"].path, ctx.data.samples(ctx.config.splits))
+    samples = ctx.data.samples(ctx.config.splits)
+    require_maps(ctx.inputs["cams"].path, samples)
+    inspect_corrections(ctx, samples)
 
 
 STAGE = Stage(

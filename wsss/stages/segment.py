@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -15,6 +15,13 @@ from wsss.losses.config import CrossEntropyConfig
 from wsss.losses.plugin_losses import check_loss
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.common.corrected_masks import (
+    CorrectionsFolder,
+    CorrectionWeight,
+    check_corrections,
+    inspect_corrections,
+    stated_corrections,
+)
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
 from wsss.stages.common.require_inputs import require_truth
@@ -23,6 +30,7 @@ from wsss.stages.common.training.training_targets import (
     check_training_masks,
     count_empty_masks,
     image_mask_pairs,
+    is_weighted,
     probability_files,
     training_examples,
 )
@@ -30,8 +38,10 @@ from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    from wsss.data.classes import Classes
+    from torch import Tensor, nn
+
     from wsss.data.dataset import Dataset
+    from wsss.losses.base import Loss
     from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
     from wsss.train.tasks.segmentation import SegmentationExamples
     from wsss.train.tasks.soft import SoftExamples
@@ -47,6 +57,8 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
         description="training targets: pseudo (masks of the input), soft (class probabilities of the input, "
         "from predict with save_probabilities), or ground-truth (masks of the dataset, full supervision)",
     )
+    corrections: CorrectionsFolder = None
+    correction_weight: CorrectionWeight = 1.0
     loss: LossConfig = Field(default=CrossEntropyConfig(), description="loss function, with its settings")
     deep_supervision: DeepSupervisionConfig = Field(
         default=DeepSupervisionConfig(), description="loss weights of the coarser outputs"
@@ -59,6 +71,16 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     def _batch_normalisation(self) -> SegmentConfig:
         if self.head == "deeplabv3" and self.batch_size < 2:
             raise ValueError("head: deeplabv3 requires batch_size ≥ 2, for batch normalisation of its pooling branch")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_of_corrections(self) -> SegmentConfig:
+        if self.corrections is not None and self.labels == "ground-truth":
+            raise ValueError("corrections: expected null with labels: ground-truth, whose masks are complete")
+        if self.correction_weight != 1 and self.corrections is None:
+            raise ValueError("correction_weight requires corrections")
+        if self.correction_weight != 1 and self.labels == "soft":
+            raise ValueError("correction_weight: expected 1 with labels: soft, whose targets are no masks")
         return self
 
     @model_validator(mode="after")
@@ -91,7 +113,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     with deterministic(ctx.device, ctx.seed):
         start = load_classifier(classifier.path)[0] if classifier else None
         model = leader_first(ctx.ranks, lambda: build_segmenter(config, len(classes), start=start))
-    job = _job(config, model, examples, classes)
+    job = _job(ctx, model, examples)
     empty = count_empty_masks(ctx)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OnlyBackground)  # a batch may lack all classes; `_ready` checked all masks
@@ -105,30 +127,38 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         "supervision": _supervision(config, ctx.inputs["masks"]),
         "loss": config.loss.name,
     }
-    return Result(metrics, provenance)
+    samples = ctx.data.split(config.split)
+    counted, stated = stated_corrections(ctx, samples, "training images", provenance["supervision"])
+    weight = {"correction_weight": config.correction_weight} if is_weighted(ctx) else {}
+    return Result(metrics | counted, provenance | stated | weight)
 
 
-def _job(
-    config: SegmentConfig,
-    model: SegmentationNetwork,
-    examples: SegmentationExamples | SoftExamples,
-    classes: Classes,
-) -> Job:
+def _training_loss(ctx: Context[SegmentConfig], loss: Loss) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
+    """Return the loss function of the training loop."""
+    from wsss.train.corrected_examples import weighted_mask_loss
+    from wsss.train.tasks.segmentation import mask_loss
+
+    config = ctx.config
+    if is_weighted(ctx):
+        return weighted_mask_loss(loss, config.deep_supervision, config.correction_weight)
+    return mask_loss(loss, config.deep_supervision)
+
+
+def _job(ctx: Context[SegmentConfig], model: SegmentationNetwork, examples: SegmentationExamples | SoftExamples) -> Job:
     from wsss.losses.base import build_loss
     from wsss.train.optim import trunk_and_head
-    from wsss.train.tasks.segmentation import mask_loss
     from wsss.train.training_job import Job
     from wsss.train.training_pictures import segmentation_pictures
 
-    loss = build_loss(config.loss)
+    config, loss = ctx.config, build_loss(ctx.config.loss)
     return Job(
         name="segment",
         model=model,
         groups=trunk_and_head(model, config.optimiser),
         examples=examples,
-        loss=mask_loss(loss, config.deep_supervision),
+        loss=_training_loss(ctx, loss),
         begin_step=loss.begin_step,
-        pictures=segmentation_pictures(model, examples, classes),
+        pictures=segmentation_pictures(model, examples, ctx.data.classes),
         image_bytes=examples.pairs.largest,
     )
 
@@ -153,6 +183,7 @@ def _check(config: SegmentConfig, data: Dataset) -> None:
     if config.backbone is not None:
         check_weights(config.backbone)
     data.split(config.split)
+    check_corrections(config.corrections, data)
     if config.labels == "ground-truth":
         hint = "Choose a split with masks, or set labels: pseudo."
         require_truth(data, (config.split,), where="segment", hint=hint)
@@ -179,6 +210,7 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
         probability_files(ctx)
     else:
         check_training_masks(ctx)
+    inspect_corrections(ctx, ctx.data.split(ctx.config.split))
     if ctx.inputs["classifier"] is not None:
         load_classifier(ctx.inputs["classifier"].path)
 
@@ -213,5 +245,6 @@ STAGE = Stage(
     prepare=prepare_backbone,
     ready=_ready,
     inspect=_inspect,
+    supervised=lambda values: values.get("labels") != "ground-truth",
     trains=lambda config: config.images_per_step,
 )

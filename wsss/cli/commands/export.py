@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ import click
 from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_recorded, named_run
 from wsss.cli.options.data_options import DataCommand, read_data_options
+from wsss.cli.options.name_lists import ids_in, names_in
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import MAX_SHOWN, InvalidInput, RunFailed, counted, listing
@@ -34,7 +34,7 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
 @shared("--out", type=FOLDER, required=True)
 @click.option("--stage", metavar="ID", help="Stage to export. [default: the last stage with masks]")
 @shared("--splits", help="Export only these splits.")
-@click.option("--ids", metavar="A,B,…|@FILE", help="Export only these images; @FILE lists one id per line.")
+@shared("--ids", help="Export only these images; @FILE lists one id per line.")
 @click.option("--with-images", type=click.Choice(["copy", "link"]), help="Also copy or link the images.")
 @click.option(
     "--min-area", type=click.IntRange(min=0), help="Turn regions with fewer pixels into background. [default: 0]"
@@ -105,8 +105,8 @@ def export(
         run=_run_or_masks(run),
         stage=values["stage"],
         data=read_data_options(context.meta["data"]),
-        splits=_names(values["splits"], "--splits", "split"),
-        ids=_ids(values["ids"]),
+        splits=names_in(values["splits"], "--splits", "split"),
+        ids=ids_in(values["ids"]),
         classes=values["classes"],
         images=values["images"],
     )
@@ -188,29 +188,6 @@ def _bytes_each(masks: Masks) -> int:
     from wsss.io.rasters.rgb_images import pixels_in
 
     return BYTES_PER_PIXEL * max((pixels_in(item.mask) for item in masks.items), default=0)
-
-
-def _ids(text: str | None) -> tuple[str, ...]:
-    """Return the ids of ``--ids``: comma-separated, or the lines of ``@FILE``."""
-    if text is None or not text.startswith("@"):
-        return _names(text, "--ids", "id")
-    from wsss.io.text.text_files import read_lines
-
-    return _required((line.text for line in read_lines(Path(text[1:]))), f"--ids {text}", "id")
-
-
-def _names(text: str | None, option: str, what: str) -> tuple[str, ...]:
-    """Return the names in a comma-separated list; none if the option is not set."""
-    if text is None:
-        return ()
-    return _required((part.strip() for part in text.split(",") if part.strip()), f"{option} {text}", what)
-
-
-def _required(names: Iterable[str], subject: str, what: str) -> tuple[str, ...]:
-    classes = tuple(names)
-    if not classes:
-        raise InvalidInput(subject=subject, allowed=f"at least one {what}", hint="Omit the option to export all masks.")
-    return classes
 
 
 def _run_or_masks(run: str) -> Path:

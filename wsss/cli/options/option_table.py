@@ -42,11 +42,13 @@ SHARED = {
     "--tiles": Shared("DIR", "Folder of a tiles stage", own_text=True),
     "--cams": Shared("DIR", "Folder of a stage with class activation maps", own_text=True),
     "--masks": Shared("DIR", "Folder of masks", own_text=True),
+    "--corrections": Shared("DIR", "Folder of corrected masks (see import-masks)", own_text=True),
     "--scores": Shared("DIR", "Folders of score stages, or a run directory", own_text=True),
     # The dataset.
     "--data.KEY": Shared("VALUE", "Dataset setting, as under data: in a pipeline file"),
     "--split": Shared("NAME", "Dataset split", own_text=True),
     "--splits": Shared("NAME,…", "Dataset splits", own_text=True),
+    "--ids": Shared("A,B,…|@FILE", "Ids of images", own_text=True),
     "--val-split": Shared("NAME", "Validation split", own_text=True),
     # Settings.
     "--set": Shared("KEY=VALUE", "Override a setting (YAML value; may be used several times)"),
@@ -54,6 +56,7 @@ SHARED = {
     "--seed": Shared("INT", "Random seed"),
     "--format": Shared("NAME", "File format", own_text=True),
     "--batch-size": Shared("INT", "Images per forward pass", own_text=True),
+    "--count": Shared("INT", "Number of items", own_text=True),
     "--size": Shared("INT", "Side length in pixels", own_text=True),
     "--iterations": Shared("INT", "Number of iterations", own_text=True),
     "--placement": Shared("NAME", "Position of a sampler in the network", own_text=True),

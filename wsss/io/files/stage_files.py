@@ -19,6 +19,9 @@ COPIES = {RECORD: ".wsss-stage.json", RUN: ".wsss-run.json"}
 CHECKPOINT = "checkpoint.pt"
 """State of an unfinished training run, in its stage's folder; deleted when the stage is done."""
 
+CORRECTIONS = "corrections"
+"""Folder of corrected masks, in that of a run; see `wsss.data.corrections.correction_folder`."""
+
 CAMS = "cams"
 """Folder of class activation maps, in that of a stage."""
 

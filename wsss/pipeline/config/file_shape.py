@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from wsss.pipeline.config.supervision_block import SupervisionBlock
 from wsss.validation import keys_of
 
 
@@ -34,10 +35,11 @@ class PipelineFile(BaseModel):
     extends: str | None = None
     seed: int | str = 0
     data: dict[str, Any] = {}
+    supervision: SupervisionBlock = SupervisionBlock()
     matrix: dict[str, Any] = {}
     stages: dict[str, StageEntry]
 
-    @field_validator("description", "data", "matrix", "stages", mode="before")
+    @field_validator("description", "data", "supervision", "matrix", "stages", mode="before")
     @classmethod
     def _empty(cls, value: Any, info: Any) -> Any:
         return ("" if info.field_name == "description" else {}) if value is None else value

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.files.stage_files import RUN
+from wsss.io.files.stage_files import CORRECTIONS, RUN
 from wsss.pipeline.config.file_shape import TOP_KEYS, PipelineFile
 from wsss.pipeline.config.interpolate import interpolate, references
 from wsss.pipeline.config.layers import override_all, read_layers, set_precision
@@ -20,7 +20,11 @@ from wsss.pipeline.stage import Registry
 from wsss.pipeline.store.run_folder import LOG
 from wsss.validation import KeyPath, validate
 
-_RESERVED = {**dict.fromkeys((RUN, LOG), "a file of every run"), **dict.fromkeys(TOP_KEYS, "a key of pipeline files")}
+_RESERVED = {
+    **dict.fromkeys((RUN, LOG), "a file of every run"),
+    CORRECTIONS: "the folder of corrected masks",
+    **dict.fromkeys(TOP_KEYS, "a key of pipeline files"),
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Spec:
         seed: seed of every stage that has none of its own.
         data: config of the dataset, expressions replaced; opaque to the engine.
         data_source: the same with locations.
+        supervision: the ``supervision:`` block, see `wsss.pipeline.config.supervision_block`.
         axes: the matrix.
         entries: stage id → entry, in the order of the file.
         resolved: the whole file after ``extends`` and ``--set``, for ``run.json``.
@@ -61,6 +66,7 @@ class Spec:
     seed: int
     data: Mapping[str, Any]
     data_source: Source
+    supervision: Source
     axes: Axes
     entries: Mapping[str, Entry]
     resolved: Mapping[str, Any]
@@ -92,12 +98,13 @@ def spec_from(source: Source) -> Spec:
     raise_all(_problems(file, source))
     seed = read_seed(interpolate(source.get("seed", 0), {"env": os.environ}, "seed"), "seed")
     data = interpolate(source.get("data", {}), {"env": os.environ, "seed": seed}, "data")
+    supervision = interpolate(source.get("supervision", {}), {"env": os.environ, "data": data.value}, "supervision")
     entries = {
         name: Entry(name, entry.uses, tuple(entry.needs), source.at(("stages", name)))
         for name, entry in file.stages.items()
     }
     axes = read_axes(source.get("matrix", {}))
-    return Spec(file.name, file.description, seed, data.value, data, axes, entries, source.value)
+    return Spec(file.name, file.description, seed, data.value, data, supervision, axes, entries, source.value)
 
 
 def read_seed(source: Source, where: str) -> int:
@@ -131,7 +138,7 @@ def _problems(file: PipelineFile, source: Source) -> list[InvalidInput]:
             problems.append(
                 InvalidInput(f"{stage!r} is reserved ({_RESERVED[stage]})", subject=subject, allowed="another id")
             )
-    for key in ("data", "seed"):
+    for key in ("data", "seed", "supervision"):
         if references(source.value.get(key), "matrix"):
             problem = "${{ matrix.… }} is available inside stages only"
             problems.append(InvalidInput(problem, subject=source.subject((key,))))

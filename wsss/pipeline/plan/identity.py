@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import sha256_file
+from wsss.pipeline.config.supervision_block import key_of
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
 from wsss.validation import NotInIdentity
 
@@ -131,10 +132,16 @@ def _identity_config(value: Any) -> Any:
     """Return a config as ``model_dump`` does, without the fields that do not count."""
     if isinstance(value, BaseModel):
         fields = type(value).model_fields.items()
-        return {name: _identity_config(getattr(value, name)) for name, field in fields if affects_identity(field)}
+        counting = [name for name, field in fields if affects_identity(field) and not _is_omitted(value, name, field)]
+        return {name: _identity_config(getattr(value, name)) for name in counting}
     if isinstance(value, Mapping):
         return {key: _identity_config(inner) for key, inner in value.items()}
     return [_identity_config(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _is_omitted(config: BaseModel, name: str, field: FieldInfo) -> bool:
+    """Return whether a setting of the ``supervision:`` block has its default, as in pipelines without the block."""
+    return key_of(field) is not None and getattr(config, name) == field.default
 
 
 def affects_identity(field: FieldInfo) -> bool:

@@ -14,6 +14,7 @@ from wsss.pipeline.config.matrix import Point, values_at
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.config.spec import Entry, Spec, read_seed
+from wsss.pipeline.config.supervision_block import KEY, key_of, with_supervision
 from wsss.pipeline.plan.job import Job
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Stage, StageConfig
@@ -39,6 +40,8 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
 
     tag_at = partial(discriminator_at, stage.config)
     source = with_presets(fill(entry.part("with", {})), where=where, fill=fill, tag_at=tag_at)
+    if stage.supervised(source.value):
+        source = with_supervision(source, spec.supervision, stage.config)
     config = validate(stage.config, source.value, where=where, locate=source.locate)
     missing = [(path, value) for path, value in paths_in(config) if not value.exists()]
     raise_all(
@@ -46,7 +49,7 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
             InvalidInput(
                 f"no such file or folder: {value}",
                 subject=source.subject(path, where),
-                hint=f"Pass another path: --set {'.'.join((entry.id, *map(str, path)))}=PATH",
+                hint=f"Pass another path: --set {_setting(spec, stage, entry, path)}=PATH",
             )
             for path, value in missing
         ]
@@ -54,6 +57,14 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
     seed_where = f"stages.{entry.id}.seed"
     seed = read_seed(interpolate(entry.part("seed", spec.seed), scope, seed_where), seed_where)
     return Job(id, entry.id, stage, point, config, seed, {}, source, where)
+
+
+def _setting(spec: Spec, stage: Stage[Any], entry: Entry, path: KeyPath) -> str:
+    """Return the key of ``--set`` for a setting, which may be that of the ``supervision:`` block."""
+    key = key_of(stage.config.model_fields[str(path[0])])
+    if key is not None and spec.supervision.value.get(key) is not None:
+        return f"{KEY}.{key}"
+    return ".".join((entry.id, *map(str, path)))
 
 
 def is_enabled(spec: Spec, entry: Entry, point: Point) -> bool:

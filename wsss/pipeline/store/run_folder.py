@@ -14,7 +14,7 @@ from wsss.io.files.home import at_home
 from wsss.io.files.obstacles import obstructed
 from wsss.io.files.records import FORMAT, check_record, read_run_record
 from wsss.io.files.sealed import write_sealed_json
-from wsss.io.files.stage_files import COPIES, RECORD, RUN
+from wsss.io.files.stage_files import COPIES, CORRECTIONS, RECORD, RUN
 from wsss.io.utf8 import require_utf8
 
 LOG = "run.log"
@@ -111,4 +111,4 @@ def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
 
 def _may_be_ours(path: Path) -> bool:
     """Return whether a run without a ``run.json`` (killed early, or deleted as damaged) may have written a file."""
-    return path.name.startswith(".wsss-") or path.name in (LOG, DATA) or (path / RECORD).is_file()
+    return path.name.startswith(".wsss-") or path.name in (LOG, DATA, CORRECTIONS) or (path / RECORD).is_file()

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsss.data.classes import Classes
+from wsss.data.corrections.spoken_masks import SpokenMasks, overridden
 from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.data.image_transforms.transforms import Transform
 from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard
 from wsss.train.config import DeepSupervisionConfig
@@ -27,10 +29,24 @@ class PairLoader:
     """Loads image and mask of a sample as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore).
 
     If the longer side exceeds ``max_side`` pixels, both are reduced to it.
+
+    Args:
+        samples, classes, max_side: the images with their masks.
+        spoken: corrected masks of the samples, which override others where they are labelled.
+        marked: add the corrected mask as a fifth channel, 255 where it is not labelled.
     """
 
-    def __init__(self, samples: Sequence[Sample], classes: Classes, max_side: int | None = None) -> None:
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        classes: Classes,
+        max_side: int | None = None,
+        *,
+        spoken: SpokenMasks | None = None,
+        marked: bool = False,
+    ) -> None:
         self.samples, self.classes, self.max_side = list(samples), classes, max_side
+        self.spoken, self.marked = spoken, marked
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Return one pair.
@@ -41,7 +57,11 @@ class PairLoader:
         sample = self.samples[index]
         image = read_image(sample.image)
         mask = read_truth(sample, self.classes, size=image.shape[:2])
-        return np.dstack([reduced(image, self.max_side), reduced_mask(mask, self.max_side)])
+        spoken = None if self.spoken is None else self.spoken(index, image.shape[:2])
+        masks = [overridden(mask, spoken)]
+        if self.marked:
+            masks.append(np.full(mask.shape, IGNORE, np.uint8) if spoken is None else spoken)
+        return np.dstack([reduced(image, self.max_side), *(reduced_mask(one, self.max_side) for one in masks)])
 
 
 class PairExamples:

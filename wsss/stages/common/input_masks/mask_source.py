@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, counted, listing
-from wsss.pipeline.config.source import Source, merge
-from wsss.pipeline.store.run_folder import DATA, data_of_run, read_run
+from wsss.io.files.stage_files import RUN
+from wsss.pipeline.config.source import Source
+from wsss.pipeline.store.run_folder import DATA, read_run
 from wsss.pipeline.store.stage_folder import read_record
 from wsss.stages.common.input_masks.mask_classes import classes_of_masks, classes_of_run
 from wsss.stages.common.input_masks.mask_folder import find_folder, mask_files
+from wsss.stages.common.run_dataset import dataset_config
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -76,7 +78,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     if predicted is not None and predicted.failed:
         failed = f"{listing(predicted.failed)} (reasons in {folder / PREDICTED})"
         reporter.log(f"note: no masks for images that could not be predicted: {failed}.")
-    config = _data_config(request, run, folder)
+    config = dataset_config(run, request.data, folder.parent / RUN)
     if predicted is not None and predicted.files is not None and not request.data.value:
         classes, items = predicted.classes, _of_images(predicted, predicted.files, files, request, folder, run)
         return Masks(name, classes, _chosen(items, request.ids, folder))
@@ -96,16 +98,6 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         return Masks(name, known[0], alone)
     classes, values = classes_of_masks(request.classes, config.value.get(NAMED_VALUES), alone, folder)
     return Masks(name, classes, tuple(replace(item, mask_values=values) for item in alone))
-
-
-def _data_config(request: Request, run: Run | None, folder: Path) -> Source:
-    """Return the dataset config of the run, overridden by the request's."""
-    recorded = data_of_run(run)
-    location = f"the run's data: (see {folder.parent / 'run.json'}; change it by --data.KEY VALUE)"
-    base = Source(recorded, {(): location})
-    if "layout" in request.data.value and request.data.value["layout"] != recorded.get("layout"):
-        base = Source({})
-    return merge(base, request.data)
 
 
 def _of_images(

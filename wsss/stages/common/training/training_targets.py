@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import probability_path
 from wsss.pipeline.stage import Context
+from wsss.stages.common.corrected_masks import corrections_of
 from wsss.stages.common.input_masks.mask_inputs import count_empty, renumber, require_class, survey, with_masks
 
 if TYPE_CHECKING:
@@ -25,18 +26,27 @@ def training_examples(ctx: Context[Any]) -> SegmentationExamples | SoftExamples:
     Raises:
         InvalidInput: see `image_mask_pairs` and `probability_files`; or a file is broken.
     """
+    from wsss.data.corrections.spoken_masks import SpokenMasks
+    from wsss.train.corrected_examples import CorrectedExamples
     from wsss.train.image_cache import ArrayCache
     from wsss.train.tasks.segmentation import PairLoader, SegmentationExamples
     from wsss.train.tasks.soft import SoftExamples, SoftPairLoader
 
     config, classes, cache = ctx.config, ctx.data.classes, ctx.config.cache_mb << 20
+    spoken = SpokenMasks([sample.id for sample in ctx.data.split(config.split)], corrections_of(ctx))
     if config.labels == "soft":
         files = probability_files(ctx)
-        soft = ArrayCache(SoftPairLoader(files, classes, config.max_side), len(files), cache_bytes=cache)
-        return SoftExamples(soft, config.augmentation)
-    pairs = image_mask_pairs(ctx)
-    load = PairLoader(pairs, classes, config.max_side)
-    return SegmentationExamples(ArrayCache(load, len(pairs), cache_bytes=cache), config.augmentation)
+        soft = SoftPairLoader(files, classes, config.max_side, spoken=spoken)
+        return SoftExamples(ArrayCache(soft, len(files), cache_bytes=cache), config.augmentation)
+    pairs, marked = image_mask_pairs(ctx), is_weighted(ctx)
+    load = PairLoader(pairs, classes, config.max_side, spoken=spoken, marked=marked)
+    examples = CorrectedExamples if marked else SegmentationExamples
+    return examples(ArrayCache(load, len(pairs), cache_bytes=cache), config.augmentation)
+
+
+def is_weighted(ctx: Context[Any]) -> bool:
+    """Return whether corrected pixels have another weight in the loss than others."""
+    return ctx.config.corrections is not None and getattr(ctx.config, "correction_weight", 1) != 1
 
 
 def probability_files(ctx: Context[Any]) -> list[tuple[Path, Path]]:

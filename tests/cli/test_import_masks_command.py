@@ -1,0 +1,100 @@
+"""``wsss import-masks``: from the export of a run to its folder of corrections."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inprocess import document, refused, succeed
+
+from wsss.io.rasters.label_masks import read_mask, write_mask
+
+QUICK = Path(__file__).parents[1] / "support" / "quick.yaml"
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a run of pseudo masks, as the working directory."""
+    folder = tmp_path_factory.mktemp("work")
+    (folder / "small.yaml").write_text(QUICK.read_text().replace("name: quick", "name: small"))
+    with contextlib.chdir(folder):
+        succeed("run", "small.yaml", "--workers", "1", "--until", "pseudo")
+        succeed("export", "small", "--format", "voc", "--out", "voc")
+        succeed("import-masks", "voc", "--run", "small", "--out", "corrected")
+        yield folder
+
+
+def test_masks_of_a_run_come_back(work: Path) -> None:
+    [first, *_] = sorted((work / "voc" / "SegmentationClass").iterdir())
+    mask = read_mask(first)
+    mask[:4] = 1
+    write_mask(first, mask)
+    printed = document("import-masks", "voc", "--run", "small", "--ids", first.stem)
+    assert printed["corrected_images"] == 1 and printed["format"] == "voc"
+    assert printed["imported"][first.stem]["kind"] == "full"
+    found = work / printed["out"] / "masks" / first.name
+    assert printed["out"] == "runs/small/corrections" and np.array_equal(read_mask(found), mask)
+    record = json.loads((found.parents[1] / "corrections.json").read_text())
+    assert record["images"] == printed["imported"]
+    assert first.stem in refused("import-masks", "voc", "--run", "small", "--ids", first.stem)
+    text = succeed("import-masks", "voc", "--run", "small", "--force").stdout
+    assert "8 masks imported from voc" in text
+    succeed("run", "small.yaml", "--workers", "1", "--until", "pseudo")  # the folder is no obstacle
+    succeed("status", "small", "--verify")
+
+
+def test_the_dataset_may_be_given_instead_of_a_run(work: Path) -> None:
+    succeed("export", "small", "--format", "coco", "--out", "coco")
+    options = ["--data.layout", "shapes", "--data.size", "32", "--data.train", "6", "--data.val", "2"]
+    printed = document("import-masks", "coco", "--out", "c", *options)
+    assert printed["format"] == "coco" and len(printed["imported"]) == 8
+    assert "--out" in refused("import-masks", "coco", *options)
+    assert "--run" in refused("import-masks", "coco", "--out", "d")
+    assert "runs/none" in refused("import-masks", "coco", "--run", "none")
+
+
+def test_corrections_is_no_id_of_a_stage(work: Path) -> None:
+    (work / "bad.yaml").write_text("stages: {corrections: {uses: colour}}")
+    assert "corrections" in refused("run", "bad.yaml", "--dry-run")
+
+
+def test_the_supervision_block_affects_the_stages_that_use_it(work: Path) -> None:
+    block = ["--set", "supervision.corrections=corrected"]
+    plan = document("run", "small.yaml", "--dry-run", *block)["stages"]
+    assert {stage["id"] for stage in plan if stage["action"] == "skip"} == {"classify", "expand", "cam"}
+    reasons = {stage["id"]: " ".join(stage["reasons"]) for stage in plan}
+    assert "corrections" in reasons["pseudo"] and reasons["crf"] == "never ran"
+    unweighted = document("run", "small.yaml", "--until", "pseudo", "--workers", "1", *block)
+    metrics = {stage["id"]: stage["metrics"] for stage in unweighted["stages"]}
+    assert metrics["pseudo"]["corrected_masks"] == {"images": 8, "of": 8, "labelled_fraction": 1}
+    again = document("run", "small.yaml", "--dry-run", *block, "--set", "supervision.weight=3")["stages"]
+    assert {stage["id"]: stage["action"] for stage in again}["pseudo"] == "skip"
+    without = document("run", "small.yaml", "--dry-run", *block, "--set", "pseudo.corrections=null")["stages"]
+    assert {stage["id"]: stage["action"] for stage in without}["pseudo"] == "run"
+
+
+@pytest.mark.parametrize(
+    ("sets", "part"),
+    [
+        (["supervision.correction=x"], "did you mean 'corrections'"),
+        (["supervision.corrections=nowhere"], "--set supervision.corrections=PATH"),
+        (["supervision.corrections=voc"], "corrections.json"),
+        (["supervision.weight=2"], "supervision.weight"),
+        (["supervision.corrections=corrected", "supervision.weight=0"], "--set supervision.weight=0"),
+        (["supervision=[1]"], "supervision"),
+    ],
+)
+def test_problems_of_the_block_are_found_before_anything_runs(sets: list[str], part: str, work: Path) -> None:
+    assert part in refused("run", "small.yaml", "--dry-run", *(word for one in sets for word in ("--set", one)))
+
+
+def test_a_pipeline_without_a_stage_for_the_block_is_refused(work: Path) -> None:
+    (work / "cams.yaml").write_text(
+        "data: {layout: shapes}\nsupervision: {corrections: corrected}\nstages: {classify: {uses: classify}}\n"
+    )
+    message = refused("run", "cams.yaml", "--dry-run")
+    assert "cams.yaml:2" in message and "supervision.corrections" in message

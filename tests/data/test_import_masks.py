@@ -1,0 +1,327 @@
+"""Importing masks: what shapes say about pixels, and input that is refused without writing anything."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wsss.data.corrections import outline_drawing
+from wsss.data.corrections.correction_folder import open_corrections
+from wsss.data.corrections.drawing_rules import DrawingRules
+from wsss.data.corrections.import_masks import ImportOptions, import_masks
+from wsss.data.dataset import Dataset
+from wsss.errors import InvalidInput
+from wsss.io.rasters.label_masks import write_mask
+
+HEIGHT, WIDTH = SIZE = (12, 16)
+CAT, DOG, UNLABELLED = 1, 2, 255
+
+
+@pytest.fixture
+def data(voc: Path, open_at: Callable[..., Dataset]) -> Dataset:
+    return open_at(voc, classes=["cat", "dog"])
+
+
+def coco(folder: Path, *annotations: dict[str, Any], **image: Any) -> Path:
+    path = folder / "coco.json"
+    images = [{"id": 1, "file_name": "a.png", "height": HEIGHT, "width": WIDTH, **image}]
+    categories = [{"id": number, "name": name} for number, name in enumerate(("cat", "dog", "cow"))]
+    listed = [{"image_id": 1, "category_id": 0, **one} for one in annotations]
+    path.write_text(json.dumps({"images": images, "annotations": listed, "categories": categories}))
+    return path
+
+
+def cvat(folder: Path, *shapes: str, name: str = "a.png") -> Path:
+    path = folder / "annotations.xml"
+    image = f'<image name="{name}" width="{WIDTH}" height="{HEIGHT}">{"".join(shapes)}</image>'
+    path.write_text(f"<annotations>{image}</annotations>")
+    return path
+
+
+def studio(folder: Path, *results: dict[str, Any], **task: Any) -> Path:
+    path = folder / "tasks.json"
+    size = {"original_width": WIDTH, "original_height": HEIGHT}
+    annotations = [{"result": [{**size, **one} for one in results]}]
+    path.write_text(
+        json.dumps([{"data": {"image": "/data/upload/1/01234567-a.png"}, "annotations": annotations} | task])
+    )
+    return path
+
+
+def labelme(folder: Path, *shapes: dict[str, Any], **more: Any) -> Path:
+    path = folder / "a.json"
+    path.write_text(
+        json.dumps({"imagePath": "a.png", "imageHeight": HEIGHT, "imageWidth": WIDTH, "shapes": shapes} | more)
+    )
+    return path
+
+
+def imported(source: Path, data: Dataset, folder: Path, **rules: Any) -> np.ndarray:
+    result = import_masks(source, data, folder / "c", ImportOptions(rules=DrawingRules(**rules)))
+    mask = open_corrections(folder / "c", data.classes).read("a", SIZE)
+    assert mask is not None and list(result.ids) == ["a"]
+    return mask
+
+
+def error_of(source: Path, data: Dataset, folder: Path, **options: Any) -> InvalidInput:
+    """Return the error of an import; nothing may be written."""
+    before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
+    with pytest.raises(InvalidInput) as caught:
+        import_masks(source, data, folder / "c", ImportOptions(**options))
+    assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
+    return caught.value
+
+
+RECTANGLE = [[2, 1], [6, 1], [6, 4], [2, 4]]
+
+
+def rectangle(value: int, outside: int = 0) -> np.ndarray:
+    mask = np.full(SIZE, outside, np.uint8)
+    mask[1:4, 2:6] = value
+    return mask
+
+
+def percent(points: list[list[int]]) -> list[list[float]]:
+    return [[100 * x / WIDTH, 100 * y / HEIGHT] for x, y in points]
+
+
+CVAT_POLYGON = '<polygon label="cat" points="2,1;6,1;6,4;2,4" />'
+LABELME_POLYGON = {"label": "cat", "shape_type": "polygon", "points": RECTANGLE}
+
+
+def test_a_polygon_of_every_format_is_a_full_mask(data: Dataset, tmp_path: Path) -> None:
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
+    sources = [
+        coco(tmp_path, {"segmentation": [[2, 1, 6, 1, 6, 4, 2, 4]]}),
+        cvat(tmp_path, CVAT_POLYGON),
+        studio(tmp_path, {"type": "polygonlabels", "value": value}),
+        labelme(tmp_path, LABELME_POLYGON),
+    ]
+    for number, source in enumerate(sources):
+        (tmp_path / str(number)).mkdir()
+        assert np.array_equal(imported(source, data, tmp_path / str(number)), rectangle(CAT)), source
+
+
+@pytest.mark.parametrize(
+    ("rules", "inside", "outside"),
+    [
+        ({}, UNLABELLED, 0),
+        ({"boxes": "fill"}, CAT, 0),
+        ({"boxes": "fill", "unmarked": "unlabelled"}, CAT, UNLABELLED),
+    ],
+)
+def test_boxes(rules: dict[str, Any], inside: int, outside: int, data: Dataset, tmp_path: Path) -> None:
+    share = {"x": 200 / WIDTH, "y": 100 / HEIGHT, "width": 400 / WIDTH, "height": 300 / HEIGHT}
+    sources = [
+        coco(tmp_path, {"bbox": [2, 1, 4, 3]}),
+        cvat(tmp_path, '<box label="cat" xtl="2" ytl="1" xbr="6" ybr="4" />'),
+        studio(tmp_path, {"type": "rectanglelabels", "value": {**share, "rectanglelabels": ["cat"]}}),
+        labelme(tmp_path, {"label": "cat", "shape_type": "rectangle", "points": [RECTANGLE[0], RECTANGLE[2]]}),
+    ]
+    for number, source in enumerate(sources):
+        (tmp_path / str(number)).mkdir()
+        mask = imported(source, data, tmp_path / str(number), **rules)
+        assert np.array_equal(mask, rectangle(inside, outside)), source
+
+
+def test_what_is_drawn_inside_a_box_is_known(data: Dataset, tmp_path: Path) -> None:
+    shapes = ['<polygon label="dog" points="3,2;5,2;5,3;3,3" />', '<box label="dog" xtl="2" ytl="1" xbr="6" ybr="4" />']
+    expected = rectangle(UNLABELLED)
+    expected[2, 3:5] = DOG
+    assert np.array_equal(imported(cvat(tmp_path, *shapes), data, tmp_path), expected)
+
+
+def test_lines_and_points_leave_other_pixels_unlabelled(data: Dataset, tmp_path: Path) -> None:
+    shapes = [
+        '<polyline label="cat" points="2.5,3.5;8.5,3.5" />',
+        '<points label="dog" points="12.5,9.5" />',
+        '<polyline label="background" points="0.5,11.5;4.5,11.5" />',
+    ]
+    mask = imported(cvat(tmp_path, *shapes), data, tmp_path, brush=1)
+    expected = np.full(SIZE, UNLABELLED, np.uint8)
+    expected[3, 2:9], expected[9, 12], expected[11, 0:5] = CAT, DOG, 0
+    assert np.array_equal(mask, expected)
+
+
+def test_wider_brushes_mark_all_pixels_within_half_their_width() -> None:
+    region = outline_drawing.line(SIZE, [(3.0, 4.0), (10.0, 7.0)], 5)
+    for row in range(HEIGHT):
+        for column in range(WIDTH):
+            point, first, step = np.array([column + 0.5, row + 0.5]), np.array([3.0, 4.0]), np.array([7.0, 3.0])
+            share = np.clip((point - first) @ step / (step @ step), 0, 1)
+            assert region[row, column] == (np.linalg.norm(point - first - share * step) <= 2.5)
+
+
+def test_polygons_equal_an_independent_point_test() -> None:
+    from skimage.measure import points_in_poly
+
+    generator = np.random.default_rng(3)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    centres = np.stack([columns.ravel() + 0.5, rows.ravel() + 0.5], 1)
+    for _ in range(20):
+        corners = generator.uniform(-3, 18, (5, 2))
+        expected = points_in_poly(centres, corners).reshape(SIZE)
+        assert np.array_equal(outline_drawing.polygon(SIZE, [corners.tolist()]), expected)
+
+
+def test_ignored_pixels_are_unlabelled(data: Dataset, tmp_path: Path) -> None:
+    mask = imported(cvat(tmp_path, CVAT_POLYGON.replace("cat", "ignore")), data, tmp_path)
+    assert np.array_equal(mask, rectangle(UNLABELLED))
+
+
+def test_higher_shapes_are_above(data: Dataset, tmp_path: Path) -> None:
+    shapes = [CVAT_POLYGON.replace("/>", 'z_order="1" />'), CVAT_POLYGON.replace("cat", "dog")]
+    assert np.array_equal(imported(cvat(tmp_path, *shapes), data, tmp_path), rectangle(CAT))
+
+
+def test_the_last_submitted_annotation_counts(data: Dataset, tmp_path: Path) -> None:
+    def answer(label: str, **more: Any) -> dict[str, Any]:
+        value = {"points": percent(RECTANGLE), "polygonlabels": [label]}
+        return {"result": [{"type": "polygonlabels", "value": value}], **more}
+
+    answers = [answer("dog"), answer("cat"), answer("dog", was_cancelled=True)]
+    assert np.array_equal(imported(studio(tmp_path, annotations=answers), data, tmp_path), rectangle(CAT))
+
+
+def test_damaged_sources_name_the_file(data: Dataset, tmp_path: Path) -> None:
+    half = tmp_path / "half.json"
+    half.write_text(coco(tmp_path, {"bbox": [2, 1, 4, 3]}).read_text()[:-40])
+    assert str(half) in str(error_of(half, data, tmp_path).subject)
+    archive = tmp_path / "x.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("annotations.xml", "<annotations><image")
+    assert str(archive) in str(error_of(archive, data, tmp_path).subject)
+    archive.write_bytes(archive.read_bytes()[:60])
+    assert error_of(archive, data, tmp_path).subject == str(archive)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("../evil.png", "x")
+    assert "evil.png" in error_of(archive, data, tmp_path).problem
+    assert error_of(tmp_path / "none", data, tmp_path).subject == str(tmp_path / "none")
+
+
+def test_other_sizes_are_refused(data: Dataset, tmp_path: Path) -> None:
+    found, allowed = "30×20", f"{WIDTH}×{HEIGHT}"
+    write_mask(tmp_path / "m" / "a.png", np.full((20, 30), 8, np.uint8))
+    result = {"type": "polygonlabels", "value": {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}}
+    larger = {"original_width": 30, "original_height": 20}
+    for source in (
+        tmp_path / "m",
+        coco(tmp_path, height=20, width=30),
+        cvat(tmp_path, CVAT_POLYGON).rename(tmp_path / "b.xml"),
+        studio(tmp_path, {**result, **larger}),
+        labelme(tmp_path, LABELME_POLYGON, imageHeight=20, imageWidth=30),
+    ):
+        if source.suffix == ".xml":
+            source.write_text(
+                source.read_text().replace(f'width="{WIDTH}" height="{HEIGHT}"', 'width="30" height="20"')
+            )
+        error = error_of(source, data, tmp_path)
+        assert (error.found, error.allowed) == (found, allowed) and source.name in str(error.subject), source
+
+
+def test_unknown_classes_suggest_the_closest(data: Dataset, tmp_path: Path) -> None:
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cta"]}
+    for source in (
+        cvat(tmp_path, CVAT_POLYGON.replace("cat", "cta")),
+        studio(tmp_path, {"type": "polygonlabels", "value": value}),
+        labelme(tmp_path, {**LABELME_POLYGON, "label": "cta"}),
+    ):
+        error = error_of(source, data, tmp_path)
+        assert error.found == "cta" and "'cat'" in error.message and source.name in str(error.subject)
+    assert error_of(coco(tmp_path, {"bbox": [2, 1, 4, 3], "category_id": 2}), data, tmp_path).found == "cow"
+    write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 99, np.uint8))
+    assert error_of(tmp_path / "m", data, tmp_path).found == [99]
+
+
+def test_unknown_images_are_refused(data: Dataset, tmp_path: Path) -> None:
+    assert "'zebra.png'" in error_of(cvat(tmp_path, CVAT_POLYGON, name="zebra.png"), data, tmp_path).problem
+    assert "'zebra.png'" in error_of(coco(tmp_path, file_name="zebra.png"), data, tmp_path).problem
+    write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 8, np.uint8))
+    write_mask(tmp_path / "m" / "a.tif.png", np.full(SIZE, 8, np.uint8))
+    assert "two masks" in error_of(tmp_path / "m", data, tmp_path).problem
+
+
+def test_one_invalid_mask_of_several_writes_none(data: Dataset, tmp_path: Path) -> None:
+    write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 8, np.uint8))
+    write_mask(tmp_path / "m" / "b.png", np.full(SIZE, 255, np.uint8))
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "no labelled pixel" in error.problem and "b.png" in str(error.subject)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"segmentation": {"size": [HEIGHT, WIDTH], "counts": "zzzzzzz"}},
+        {"segmentation": {"size": [HEIGHT, WIDTH], "counts": [3, 4]}},
+        {"segmentation": {"size": [HEIGHT, WIDTH], "counts": [3, -4]}},
+        {"segmentation": {"size": [WIDTH, HEIGHT], "counts": [HEIGHT * WIDTH]}},
+        {"segmentation": [[1, 2, 3]]},
+        {"segmentation": [[1, 2, 3, 4]]},
+        {"segmentation": [[1, 2, 3, 4, 1e300, 5]]},
+        {"bbox": [1, 2]},
+        {"image_id": 7, "bbox": [1, 2, 3, 4]},
+        {"image_id": [], "bbox": [1, 2, 3, 4]},
+        {},
+    ],
+)
+def test_broken_regions_are_errors(broken: dict[str, Any], data: Dataset, tmp_path: Path) -> None:
+    assert "annotations[0]" in str(error_of(coco(tmp_path, broken), data, tmp_path).subject)
+
+
+@pytest.mark.parametrize("stream", [[], [0] * 8, [255] * 40, [0, 0, 3, 0, 57, 0, 0, 255]])
+def test_broken_brushes_are_errors(stream: list[int], data: Dataset, tmp_path: Path) -> None:
+    value = {"format": "rle", "rle": stream, "brushlabels": ["cat"]}
+    assert "result[0]" in str(
+        error_of(studio(tmp_path, {"type": "brushlabels", "value": value}), data, tmp_path).subject
+    )
+
+
+def test_regions_of_unknown_types_are_not_lost(data: Dataset, tmp_path: Path) -> None:
+    cuboid = cvat(tmp_path, CVAT_POLYGON, '<tag label="x" />', '<cuboid label="cat" xtl1="1" />')
+    assert error_of(cuboid, data, tmp_path).found == "cuboid"
+    vector = studio(tmp_path, {"type": "vectorlabels", "value": {"vertices": [], "vectorlabels": ["cat"]}})
+    assert error_of(vector, data, tmp_path).found == "vectorlabels"
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
+    choice = {"type": "choices", "value": {"choices": ["done"]}}
+    mask = imported(studio(tmp_path, choice, {"type": "polygonlabels", "value": value}), data, tmp_path)
+    assert np.array_equal(mask, rectangle(CAT))
+
+
+def test_changed_corrections_are_refused(data: Dataset, tmp_path: Path) -> None:
+    imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
+    write_mask(tmp_path / "c" / "masks" / "a.png", np.full(SIZE, 8, np.uint8))
+    corrections = open_corrections(tmp_path / "c", data.classes)
+    with pytest.raises(InvalidInput) as caught:
+        corrections.read("a")
+    assert str(caught.value.subject).endswith("a.png")
+    record = tmp_path / "c" / "corrections.json"
+    for key, value in (("version", 2), ("images", {"../a": {}}), ("classes", {})):
+        content = json.loads(record.read_text())
+        damaged = tmp_path / f"damaged-{key}"
+        damaged.mkdir()
+        (damaged / "corrections.json").write_text(json.dumps({**content, key: value}))
+        with pytest.raises(InvalidInput):
+            open_corrections(damaged)
+
+
+def test_corrections_of_other_classes_are_refused(
+    data: Dataset, voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
+    others = open_at(voc, classes=["cat", "person"])
+    with pytest.raises(InvalidInput) as caught:
+        open_corrections(tmp_path / "c", others.classes)
+    assert "dog 12" in caught.value.found
+
+
+def test_folders_of_other_files_are_never_replaced(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "mine.txt").write_text("mine")
+    error = error_of(cvat(tmp_path, CVAT_POLYGON), data, tmp_path, force=True)
+    assert str(tmp_path / "c") in str(error.subject)

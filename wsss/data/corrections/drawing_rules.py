@@ -1,0 +1,154 @@
+"""Regions drawn on an image in an annotation tool, and the mask that they make.
+
+Coordinates are pixels, x to the right and y down; (0, 0) is the upper left corner of the image and (1, 1) the lower
+right corner of its first pixel. A pixel belongs to a region that contains its centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from wsss.errors import InvalidInput, Verbatim
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wsss.data.classes import Classes
+
+    Mask = NDArray[np.uint8]
+    Region = NDArray[np.bool_]
+
+Size = tuple[int, int]
+Kind = Literal["area", "mark", "box"]
+Unmarked = Literal["background", "unlabelled"]
+Boxes = Literal["bound", "fill"]
+
+
+@dataclass(frozen=True)
+class DrawingRules:
+    """What regions say about pixels.
+
+    Args:
+        unmarked: pixels outside all regions: ``background``, or ``unlabelled`` (255). By default unlabelled in images
+            with lines or points, which mark only some pixels of an object, and background in others.
+        boxes: a box either bounds its object (pixels outside all boxes are background, those inside unlabelled), or all
+            its pixels are of its class (``fill``).
+        brush: width of lines and points, in pixels.
+    """
+
+    unmarked: Unmarked | None = None
+    boxes: Boxes = "bound"
+    brush: float = 5.0
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One region.
+
+    Args:
+        label: name of its class.
+        kind: ``area`` (a polygon or brush mask), ``mark`` (a line or point on an object), or ``box``.
+        where: location in the source, for messages.
+        draw: size of the image, width of the brush → the pixels inside, ``(H, W)`` bool; may raise `ValueError`.
+    """
+
+    label: str
+    kind: Kind
+    where: str
+    draw: Callable[[Size, float], Region]
+
+
+@dataclass(frozen=True)
+class AnnotatedImage:
+    """One image of a source.
+
+    Args:
+        name: its name or path in the source.
+        where: its location in the source, for messages.
+        shapes: its regions, later ones above earlier ones; empty for a source of masks.
+        size: its height and width according to the source, if stated.
+        id: its image id, if the source states it.
+        mask: size of the image → mask of class indices ``(H, W)``, for a source of masks; may raise `InvalidInput`.
+    """
+
+    name: str
+    where: str
+    shapes: Sequence[Shape] = ()
+    size: Size | None = None
+    id: str | None = None
+    mask: Callable[[Size], Mask] | None = None
+
+
+def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: DrawingRules) -> Mask:
+    """Return the mask ``(H, W)`` of class indices of an image; 255 = unlabelled.
+
+    Args:
+        image: the image and its regions.
+        size: height and width of the image file.
+        classes: the classes.
+        rules: see `DrawingRules`.
+
+    Raises:
+        InvalidInput: the source states another size, a label is no class, or a region is invalid.
+    """
+    if image.size is not None and image.size != size:
+        raise other_size(image.where, found=image.size, size=size)
+    if image.mask is not None:
+        return image.mask(size)
+    mask = np.full(size, _unmarked_value(image.shapes, rules), np.uint8)
+    for shape in _from_below(image.shapes, rules):
+        bounds = shape.kind == "box" and rules.boxes == "bound"
+        value = class_value(shape.label, classes, shape.where)
+        mask[_pixels(shape, size, rules)] = IGNORE if bounds else value
+    return mask
+
+
+def _unmarked_value(shapes: Sequence[Shape], rules: DrawingRules) -> int:
+    """Return the class index of pixels outside all regions."""
+    kinds = {shape.kind for shape in shapes}
+    bounded = "box" in kinds and rules.boxes == "bound"
+    unmarked = rules.unmarked or ("unlabelled" if "mark" in kinds and not bounded else "background")
+    return IGNORE if unmarked == "unlabelled" else 0
+
+
+def _from_below(shapes: Sequence[Shape], rules: DrawingRules) -> list[Shape]:
+    """Return the regions in the order of painting: what is drawn inside a bounding box is known."""
+    return sorted(shapes, key=lambda shape: shape.kind != "box") if rules.boxes == "bound" else list(shapes)
+
+
+def _pixels(shape: Shape, size: Size, rules: DrawingRules) -> Region:
+    try:
+        return shape.draw(size, rules.brush)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(str(error), subject=shape.where) from error
+
+
+def class_value(label: str, classes: Classes, where: str) -> int:
+    """Return the class index of a label: ``background`` is 0, and the name of ignored pixels in exports 255.
+
+    Raises:
+        InvalidInput: unknown class.
+    """
+    if label in classes.names:
+        return classes.names.index(label)
+    if label == BACKGROUND:
+        return 0
+    if label in IGNORED_NAMES:
+        return IGNORE
+    raise InvalidInput("unknown class", subject=where, found=label, allowed=classes.names)
+
+
+def other_size(where: str, *, found: Size, size: Size) -> InvalidInput:
+    """Return the error for a mask whose size ``(H, W)`` is not that of its image."""
+    return InvalidInput(
+        "mask and image differ in size (width×height)",
+        subject=where,
+        allowed=f"{size[1]}×{size[0]}",
+        found=Verbatim(f"{found[1]}×{found[0]}"),
+        hint="Use masks that were drawn on the images of this dataset.",
+    )

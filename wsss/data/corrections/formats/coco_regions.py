@@ -1,0 +1,113 @@
+"""COCO: polygons, run-length encodings (compressed or not) and boxes of one JSON file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.data.corrections import outline_drawing
+from wsss.data.corrections.drawing_rules import AnnotatedImage, Shape
+from wsss.data.corrections.formats.json_values import number, objects, size_in, text
+from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.errors import InvalidInput
+from wsss.io.rasters.label_masks import IGNORED_NAMES
+from wsss.io.rasters.rle import coco_counts, from_runs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Size = tuple[int, int]
+
+
+def looks_like(content: Any) -> bool:
+    """Return whether a JSON document has images, annotations and categories."""
+    return isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys()
+
+
+def read(path: Path) -> Iterator[AnnotatedImage]:
+    """Yield the images of a COCO file. Annotations are painted in their order, ignored pixels last.
+
+    Raises:
+        InvalidInput: not such a file, or an annotation of an unknown image or category; names file and key.
+    """
+    content = read_json(path)
+    if not looks_like(content):
+        raise InvalidInput(
+            "not a COCO file", subject=path, allowed="an object with the keys images, annotations and categories"
+        )
+    names, images = (_by_id(content[key], f"{path}: {key}") for key in ("categories", "images"))
+    shapes: dict[Any, list[Shape]] = defaultdict(list)
+    for index, one in enumerate(objects(content["annotations"], f"{path}: annotations")):
+        where = f"{path}: annotations[{index}]"
+        for key, known in (("image_id", images), ("category_id", names)):
+            if not isinstance(one.get(key), int | str) or one[key] not in known:
+                raise InvalidInput(f"unknown {key}", subject=where, found=one.get(key))
+        name = text(names[one["category_id"]].get("name"), f"{path}: categories.name")
+        shapes[one["image_id"]].append(_shape(one, name, where))
+    for id, image in images.items():
+        where = f"{path}: image {id}"
+        drawn = sorted(shapes[id], key=lambda shape: shape.label in IGNORED_NAMES)
+        size = size_in(image, where, height="height", width="width")
+        yield AnnotatedImage(text(image.get("file_name"), f"{where}: file_name"), where, drawn, size)
+
+
+def _by_id(values: Any, where: str) -> dict[int | str, dict[str, Any]]:
+    """Return id → object of a list of objects with ids.
+
+    Raises:
+        InvalidInput: an id is missing, or a duplicate.
+    """
+    found: dict[int | str, dict[str, Any]] = {}
+    for index, one in enumerate(objects(values, where)):
+        id = one.get("id")
+        if isinstance(id, bool) or not isinstance(id, int | str):
+            raise wrong_type(id, f"{where}[{index}].id", "a number")
+        if id in found:
+            raise InvalidInput(f"duplicate id {id!r}", subject=f"{where}[{index}]")
+        found[id] = one
+    return found
+
+
+def _shape(annotation: dict[str, Any], name: str, where: str) -> Shape:
+    segmentation = annotation.get("segmentation")
+    if isinstance(segmentation, dict):
+        return Shape(name, "area", where, partial(_decoded, segmentation, where))
+    if isinstance(segmentation, list) and segmentation:
+        rings = [_ring(flat, f"{where}.segmentation") for flat in segmentation]
+        return Shape(name, "area", where, partial(_union, rings))
+    box = annotation.get("bbox")
+    if not isinstance(box, list) or len(box) != 4:
+        raise wrong_type(box, f"{where}.bbox", "four numbers (there is no segmentation)")
+    corners = outline_drawing.corners_of_box(*(number(value, f"{where}.bbox") for value in box))
+    return Shape(name, "box", where, partial(_union, [corners]))
+
+
+def _ring(flat: Any, where: str) -> list[tuple[float, float]]:
+    if not isinstance(flat, list) or len(flat) % 2:
+        raise wrong_type(flat, where, "lists of an even number of coordinates")
+    numbers = [number(value, where) for value in flat]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _union(rings: list[Any], size: Size, brush: float) -> NDArray[np.bool_]:
+    """Return the pixels inside any of the rings: COCO's polygons of one object have no holes."""
+    region = np.zeros(size, bool)
+    for ring in rings:
+        region |= outline_drawing.polygon(size, [ring])
+    return region
+
+
+def _decoded(segmentation: dict[str, Any], where: str, size: Size, brush: float) -> NDArray[np.bool_]:
+    stated, counts = segmentation.get("size"), segmentation.get("counts")
+    if stated != list(size):
+        raise ValueError(f"segmentation.size: expected {list(size)} (height, width), got {stated!r}")
+    if isinstance(counts, str):
+        return from_runs(coco_counts(counts), size, order="F")
+    if not isinstance(counts, list) or not all(isinstance(one, int) and 0 <= one < 2**31 for one in counts):
+        raise wrong_type(counts, f"{where}.segmentation.counts", "text or a list of run lengths")
+    return from_runs(np.asarray(counts, np.int64), size, order="F")

@@ -1,0 +1,89 @@
+"""Values in the JSON files of annotation tools, checked for their types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from wsss.data.importers.json.json_file import wrong_type
+
+T = TypeVar("T")
+
+MAX_SIDE = 1 << 20
+
+
+def objects(value: Any, where: str) -> list[dict[str, Any]]:
+    """Return a list of objects.
+
+    Raises:
+        InvalidInput: not a list of objects.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise wrong_type(value, where, "a list of objects")
+    return value
+
+
+def text(value: Any, where: str) -> str:
+    """Return a non-empty string.
+
+    Raises:
+        InvalidInput: another type, or empty.
+    """
+    if not isinstance(value, str) or not value:
+        raise wrong_type(value, where, "a name")
+    return value
+
+
+def number(value: Any, where: str) -> float:
+    """Return a finite number.
+
+    Raises:
+        InvalidInput: another type, or NaN.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e12:
+        raise wrong_type(value, where, "a finite number")
+    return float(value)
+
+
+def side(value: Any, where: str) -> int:
+    """Return the width or height of an image.
+
+    Raises:
+        InvalidInput: no integer of at least 1.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
+        raise wrong_type(value, where, "a number of pixels of at least 1")
+    return value
+
+
+def size_in(value: Mapping[str, Any], where: str, *, height: str, width: str) -> tuple[int, int] | None:
+    """Return height and width of an image from two keys; ``None`` if both are missing.
+
+    Raises:
+        InvalidInput: one of them is missing or no number of pixels.
+    """
+    if value.get(height) is None and value.get(width) is None:
+        return None
+    return side(value.get(height), f"{where}.{height}"), side(value.get(width), f"{where}.{width}")
+
+
+def pairs(value: Any, where: str, scale: tuple[float, float] = (1.0, 1.0)) -> list[tuple[float, float]]:
+    """Return a list of points (x, y), times a scale.
+
+    Raises:
+        InvalidInput: not a list of pairs of numbers.
+    """
+    if not isinstance(value, list) or not all(isinstance(point, list) and len(point) == 2 for point in value):
+        raise wrong_type(value, where, "a list of points [x, y]")
+    return [(number(x, where) * scale[0], number(y, where) * scale[1]) for x, y in value]
+
+
+def all_of(values: Any, where: str, read: Callable[[Any, str], T]) -> list[T]:
+    """Return the elements of a list, each read by a function of value and location.
+
+    Raises:
+        InvalidInput: not a list, or an element is invalid.
+    """
+    if not isinstance(values, list):
+        raise wrong_type(values, where, "a list")
+    return [read(value, f"{where}[{index}]") for index, value in enumerate(values)]

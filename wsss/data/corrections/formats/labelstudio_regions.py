@@ -1,0 +1,149 @@
+"""Label Studio's JSON export: brush masks, polygons, ellipses, boxes and key points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.data.corrections import outline_drawing
+from wsss.data.corrections.drawing_rules import AnnotatedImage, Kind, Shape
+from wsss.data.corrections.formats.json_values import number, objects, pairs, size_in, text
+from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.errors import InvalidInput
+from wsss.io.rasters.rle import brush_mask
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Size = tuple[int, int]
+Region = Callable[[Size, float], "NDArray[np.bool_]"]
+Value = Mapping[str, Any]
+DRAWN = frozenset({"x", "points", "rle", "vertices"})
+"""Keys of regions."""
+
+EXPORT = "Submit the tasks in Label Studio, and export them as JSON."
+
+
+def looks_like(content: Any) -> bool:
+    """Return whether a JSON document is a list of tasks."""
+    return isinstance(content, list) and all(
+        isinstance(task, dict) and isinstance(task.get("data"), dict) for task in content
+    )
+
+
+def read(path: Path) -> Iterator[AnnotatedImage]:
+    """Yield the annotated tasks: of several annotations the last one; tasks without one are skipped.
+
+    Raises:
+        InvalidInput: not such an export, or no task is annotated; names file and key.
+    """
+    content = read_json(path)
+    if not looks_like(content):
+        raise InvalidInput("not a Label Studio export", subject=path, allowed="a list of tasks with the key data")
+    annotated = 0
+    for index, task in enumerate(content):
+        where = f"{path}: [{index}]"
+        answers = objects(task.get("annotations") or [], f"{where}.annotations")
+        answers = [answer for answer in answers if not answer.get("was_cancelled")]
+        if answers:
+            annotated += 1
+            yield _image(task["data"], answers[-1], where)
+    if not annotated:
+        raise InvalidInput("no task has an annotation", subject=path, hint=EXPORT)
+
+
+def _image(data: Value, answer: Value, where: str) -> AnnotatedImage:
+    id = data.get("image_id")
+    name = next((one for one in (data.get("image"), *data.values()) if isinstance(one, str) and one), None)
+    results = objects(answer.get("result"), f"{where}.result")
+    located = [(result, f"{where}.result[{at}]") for at, result in enumerate(results)]
+    regions = [(result, at) for result, at in located if _is_region(result, at)]
+    sizes = {size_in(result, at, height="original_height", width="original_width") for result, at in regions}
+    if len(sizes) > 1:
+        raise InvalidInput("regions of several sizes", subject=where, found=[f"{s[1]}×{s[0]}" for s in sizes if s])
+    shapes = [_shape(result, at) for result, at in regions]
+    return AnnotatedImage(text(name, f"{where}.data"), where, shapes, sizes.pop() if sizes else None, _text_or_none(id))
+
+
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _is_region(result: Value, where: str) -> bool:
+    """Return whether a result is a region with labels: others are choices, comments or links.
+
+    Raises:
+        InvalidInput: a region of another type, which would be lost.
+    """
+    value, kind = result.get("value"), str(result.get("type"))
+    if not isinstance(value, dict):
+        return False
+    if kind not in REGIONS and DRAWN.intersection(value):
+        raise InvalidInput("unsupported type of region", subject=where, found=kind, allowed=REGIONS)
+    return kind in REGIONS
+
+
+def _shape(result: Value, where: str) -> Shape:
+    kind = str(result["type"])
+    value, at = result["value"], f"{where}.value"
+    labels = value.get(kind)
+    if not isinstance(labels, list) or len(labels) != 1:
+        raise wrong_type(labels, f"{at}.{kind}", "a list of one label")
+    of_kind, read_region = REGIONS[kind]
+    return Shape(text(labels[0], f"{at}.{kind}"), of_kind, where, read_region(value, at))
+
+
+def _brush(value: Value, where: str) -> Region:
+    stream = value.get("rle")
+    if not isinstance(stream, list) or not all(isinstance(one, int) and 0 <= one < 256 for one in stream):
+        raise wrong_type(stream, f"{where}.rle", "a list of bytes")
+    return lambda size, brush: brush_mask(stream, size)
+
+
+def _polygon(value: Value, where: str) -> Region:
+    points = pairs(value.get("points"), f"{where}.points")
+    return lambda size, brush: outline_drawing.polygon(size, [_in_pixels(points, size)])
+
+
+def _rectangle(value: Value, where: str) -> Region:
+    left, top, width, height = (number(value.get(key), f"{where}.{key}") for key in ("x", "y", "width", "height"))
+    turn = number(value.get("rotation", 0), f"{where}.rotation")
+
+    def draw(size: Size, brush: float) -> NDArray[np.bool_]:
+        (x, y), (w, h) = _in_pixels([(left, top), (width, height)], size)
+        return outline_drawing.polygon(size, [outline_drawing.corners_of_box(x, y, w, h, turn)])
+
+    return draw
+
+
+def _ellipse(value: Value, where: str) -> Region:
+    x, y, first, second = (number(value.get(key), f"{where}.{key}") for key in ("x", "y", "radiusX", "radiusY"))
+    turn = number(value.get("rotation", 0), f"{where}.rotation")
+
+    def draw(size: Size, brush: float) -> NDArray[np.bool_]:
+        centre, radii = _in_pixels([(x, y), (first, second)], size)
+        return outline_drawing.ellipse(size, centre, radii, turn)
+
+    return draw
+
+
+def _point(value: Value, where: str) -> Region:
+    point = [(number(value.get("x"), f"{where}.x"), number(value.get("y"), f"{where}.y"))]
+    return lambda size, brush: outline_drawing.dots(size, _in_pixels(point, size), brush)
+
+
+def _in_pixels(points: list[tuple[float, float]], size: Size) -> list[tuple[float, float]]:
+    """Return points in pixels; Label Studio states them in percent of width and height."""
+    return [(x * size[1] / 100, y * size[0] / 100) for x, y in points]
+
+
+REGIONS: Mapping[str, tuple[Kind, Callable[[Value, str], Region]]] = {
+    "brushlabels": ("area", _brush),
+    "polygonlabels": ("area", _polygon),
+    "ellipselabels": ("area", _ellipse),
+    "rectanglelabels": ("box", _rectangle),
+    "keypointlabels": ("mark", _point),
+}
+"""Type of a result → kind of region, and the function that reads it."""

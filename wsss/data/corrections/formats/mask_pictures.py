@@ -1,0 +1,110 @@
+"""Masks as pictures: a folder of index PNGs, VOC's layout, and CVAT's "Segmentation mask" with its label map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wsss.data.corrections.drawing_rules import AnnotatedImage, class_value, other_size
+from wsss.errors import InvalidInput, listing
+from wsss.io.rasters.label_masks import SMOOTHED, read_mask
+from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
+from wsss.io.rasters.rgb_images import read_image
+from wsss.io.text.text_files import read_lines
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wsss.data.classes import Classes
+
+LABELMAP = "labelmap.txt"
+CLASS_MASKS = "SegmentationClass"
+Colours = Mapping[int, tuple[str, str]]
+"""Colour ``0xRRGGBB`` → class name, and its line in the label map."""
+
+
+def mask_paths(folder: Path) -> list[Path]:
+    """Return the pictures below a folder that may be masks, sorted; JPEGs are reported when they are read."""
+    suffixes = (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and path.is_file()]
+    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
+def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
+    """Yield the masks in a folder of pictures; their values are those of the classes on disk.
+
+    Args:
+        folder: the folder of the masks, or one with ``masks/`` or ``SegmentationClass/``; with ``labelmap.txt``, the
+            colours of the masks are those of the label map.
+        classes: the classes.
+
+    Raises:
+        InvalidInput: there is no mask, or the label map is invalid.
+    """
+    inside = next((folder / name for name in (CLASS_MASKS, "masks") if (folder / name).is_dir()), folder)
+    paths = mask_paths(inside)
+    if not paths:
+        raise InvalidInput("no masks in this folder", subject=folder, allowed="PNG files named after their images")
+    by_colour = folder / LABELMAP
+    colours = read_labelmap(by_colour) if by_colour.is_file() else None
+    for path in paths:
+        if colours is None:
+            mask = partial(_from_values, path, classes)
+        else:  # a tool may number its palette differently, so only colours identify the classes
+            mask = partial(_from_colours, path, colours, classes)
+        yield AnnotatedImage(path.relative_to(inside).as_posix(), str(path), mask=mask)
+
+
+def read_labelmap(path: Path) -> Colours:
+    """Return the classes of the lines ``name:red,green,blue::`` of a label map.
+
+    Raises:
+        InvalidInput: a line of another form, or a colour of two classes.
+    """
+    colours: dict[int, tuple[str, str]] = {}
+    for line in read_lines(path):
+        if line.text.startswith("#"):
+            continue
+        name, _, rest = line.text.partition(":")
+        try:
+            red, green, blue = (int(value) for value in rest.partition(":")[0].split(","))
+        except ValueError as error:
+            raise InvalidInput(subject=line, found=line.text, allowed="name:red,green,blue::") from error
+        code = red << 16 | green << 8 | blue
+        if colours.setdefault(code, (name, str(line)))[0] != name:
+            raise InvalidInput(f"the colour of {name!r} is that of {colours[code][0]!r}", subject=line)
+    return colours
+
+
+def _from_values(path: Path, classes: Classes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    mask = read_mask(path)
+    if mask.shape != size:
+        raise other_size(str(path), found=(mask.shape[0], mask.shape[1]), size=size)
+    return classes.encode(mask, where=str(path))
+
+
+def _from_colours(path: Path, colours: Colours, classes: Classes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    pixels = read_image(path).astype(np.uint32)
+    if pixels.shape[:2] != size:
+        raise other_size(str(path), found=(pixels.shape[0], pixels.shape[1]), size=size)
+    codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
+    found, positions = np.unique(codes, return_inverse=True)
+    unknown = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in found.tolist() if code not in colours]
+    if unknown:
+        raise InvalidInput(
+            f"colours that {LABELMAP} does not name: {listing(unknown)}",
+            subject=path,
+            hint=f"{SMOOTHED}Use the colours of {LABELMAP}." if len(unknown) > 8 else None,
+        )
+    values = [class_value(*_named(colours, code, classes)) for code in found.tolist()]
+    mask: NDArray[np.uint8] = np.asarray(values, np.uint8)[positions.reshape(size)]
+    return mask
+
+
+def _named(colours: Colours, code: int, classes: Classes) -> tuple[str, Classes, str]:
+    name, where = colours[code]
+    return name, classes, where

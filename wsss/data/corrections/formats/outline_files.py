@@ -1,0 +1,59 @@
+"""Polygons in the files of ``wsss export --format polygons``, one GeoJSON-like file per image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.data.corrections import outline_drawing
+from wsss.data.corrections.drawing_rules import AnnotatedImage, Shape
+from wsss.data.corrections.formats.json_values import all_of, objects, pairs, size_in, text
+from wsss.data.importers.json.json_file import read_json
+from wsss.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Polygon = Sequence[Sequence[tuple[float, float]]]
+
+
+def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
+    """Yield the image of every file.
+
+    Raises:
+        InvalidInput: not such a file; names file and key.
+    """
+    for path in paths:
+        content = read_json(path)
+        if not isinstance(content, dict) or content.get("type") != "FeatureCollection":
+            raise InvalidInput("not a FeatureCollection", subject=path)
+        features = objects(content.get("features"), f"{path}: features")
+        shapes = [_shape(one, f"{path}: features[{index}]") for index, one in enumerate(features)]
+        id = content.get("image_id")
+        size = size_in(content, str(path), height="height", width="width")
+        name = content.get("image") or id or path.stem
+        yield AnnotatedImage(text(name, f"{path}: image"), str(path), shapes, size, id if isinstance(id, str) else None)
+
+
+def _shape(feature: dict[str, Any], where: str) -> Shape:
+    properties, geometry = ((feature.get(key) or {}) for key in ("properties", "geometry"))
+    if not isinstance(properties, dict) or not isinstance(geometry, dict) or geometry.get("type") not in KINDS:
+        raise InvalidInput("unknown geometry", subject=where, allowed=KINDS)
+    at, coordinates = f"{where}.geometry.coordinates", geometry.get("coordinates")
+    listed = [coordinates] if geometry["type"] == "Polygon" else coordinates
+    polygons = all_of(listed, at, lambda rings, inner: all_of(rings, inner, pairs))
+    return Shape(text(properties.get("class"), f"{where}.properties.class"), "area", where, partial(_union, polygons))
+
+
+KINDS = ("Polygon", "MultiPolygon")
+
+
+def _union(polygons: Sequence[Polygon], size: tuple[int, int], brush: float) -> NDArray[np.bool_]:
+    region = np.zeros(size, bool)
+    for rings in polygons:
+        region |= outline_drawing.polygon(size, rings)
+    return region

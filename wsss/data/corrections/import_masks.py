@@ -1,0 +1,161 @@
+"""Import of masks: read a source, match it to a dataset, draw the masks, and add them to a folder of corrections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsss.data.corrections.correction_folder import Corrections, is_corrections, open_corrections, write_corrections
+from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask
+from wsss.data.corrections.match_samples import match_samples
+from wsss.data.corrections.source_formats import opened_source, read_source
+from wsss.errors import InvalidInput, listing, together
+from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.rgb_images import image_size
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What to import.
+
+    Args:
+        format: one of `wsss.data.corrections.source_formats.FORMATS`; by default it is recognised.
+        rules: meaning of regions.
+        ids: only these images.
+        force: replace earlier corrections of the same images.
+    """
+
+    format: str | None = None
+    rules: DrawingRules = field(default_factory=DrawingRules)
+    ids: Collection[str] = ()
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The result of an import: the format of the source, the ids that it added or replaced, and all corrections."""
+
+    format: str
+    ids: tuple[str, ...]
+    corrections: Corrections
+
+
+def import_masks(
+    source: Path,
+    data: Dataset,
+    out: Path,
+    options: ImportOptions | None = None,
+    *,
+    start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+) -> Imported:
+    """Read masks in any format, and add them to a folder of corrections; nothing is written if one is invalid.
+
+    Args:
+        source: a file, an archive or a folder.
+        data: the dataset whose images were annotated.
+        out: the folder of corrections.
+        options: see `ImportOptions`.
+        start: called with the number of images; returns a function to call with the number of images done.
+
+    Raises:
+        InvalidInput: an invalid source, an unknown image or class, a mask of another size or without a labelled pixel,
+            or an image that has a correction already; names file and image.
+        RunFailed: the folder cannot be written.
+    """
+    options = options or ImportOptions()
+    kept = _earlier(out, data)
+    with opened_source(source) as path:
+        try:
+            name, images = read_source(path, data.classes, options.format)
+            chosen = match_samples(images, data, options.ids)
+            if not chosen:
+                raise InvalidInput("no annotated image in this source", subject=path)
+            _refuse_corrected([sample.id for _, sample in chosen], kept, out, force=options.force)
+            masks = _drawn(chosen, data, options.rules, start(len(chosen)))
+        except InvalidInput as error:
+            if path == source:
+                raise
+            raise _within(error, path, source) from error
+        origins = {sample.id: (name, _shown(image.where, path, source)) for image, sample in chosen}
+        corrections = write_corrections(out, data.classes, masks, origins, kept)
+    return Imported(name, tuple(masks), corrections)
+
+
+def _earlier(out: Path, data: Dataset) -> Corrections | None:
+    """Return the corrections that the folder has already.
+
+    Raises:
+        InvalidInput: the folder holds something else, or corrections of other classes.
+    """
+    subject, hint = f"--out {out}", "Choose another folder with --out."
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise InvalidInput("not a folder", subject=subject, hint=hint)
+    if is_corrections(out):
+        return open_corrections(out, data.classes)
+    if out.is_dir() and any(out.iterdir()):
+        raise InvalidInput("the folder is not empty, and holds no corrected masks", subject=subject, hint=hint)
+    return None
+
+
+def _refuse_corrected(ids: list[str], kept: Corrections | None, out: Path, *, force: bool) -> None:
+    twice = [id for id in ids if kept is not None and id in kept.images]
+    if twice and not force:
+        raise InvalidInput(
+            f"{len(twice)} of {len(ids)} images have corrected masks already: {listing(twice)}",
+            subject=out,
+            hint="Replace them with --force, or import the other images only (--ids).",
+        )
+
+
+def _drawn(
+    chosen: list[tuple[AnnotatedImage, Sample]], data: Dataset, rules: DrawingRules, advance: Callable[[int], None]
+) -> dict[str, NDArray[np.uint8]]:
+    """Return id → mask.
+
+    Raises:
+        InvalidInput: some masks are invalid; lists all of them.
+    """
+    masks: dict[str, NDArray[np.uint8]] = {}
+    errors: list[InvalidInput] = []
+    for image, sample in chosen:
+        try:
+            mask = drawn_mask(image, image_size(sample.image), data.classes, rules)
+            if (mask == IGNORE).all():
+                raise InvalidInput(
+                    "no labelled pixel: all are 255, which means unlabelled",
+                    subject=image.where,
+                    hint="Draw at least one region, or leave the image out (--ids).",
+                )
+            masks[sample.id] = mask
+        except InvalidInput as error:
+            errors.append(error if sample.id in str(error.subject) else error.within(f"image {sample.id}"))
+        advance(1)
+    if errors:
+        raise together(errors, len(chosen), "masks cannot be imported", hint="Nothing was imported.")
+    return masks
+
+
+def _within(error: InvalidInput, path: Path, source: Path) -> InvalidInput:
+    """Return an error that names the source instead of the folder into which it was unpacked."""
+    return InvalidInput(
+        error.problem.replace(str(path), str(source)),
+        subject=None if error.subject is None else error.subject.replace(str(path), str(source)),
+        found=error.found,
+        allowed=error.allowed,
+        hint=error.hint,
+        errors=error.errors,
+    )
+
+
+def _shown(where: str, path: Path, source: Path) -> str:
+    """Return a location without the folders above the source, which differ between machines."""
+    return where.replace(str(path), source.name).removeprefix(f"{source.name}/") or source.name

@@ -1,0 +1,116 @@
+"""Drawing of polygons, lines, points, boxes and ellipses as regions of pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Region = NDArray[np.bool_]
+
+Size = tuple[int, int]
+Points = Sequence[tuple[float, float]]
+
+MAX_COORDINATE = 1e7
+"""Coordinates beyond this are errors."""
+
+
+def polygon(size: Size, rings: Sequence[Points]) -> Region:
+    """Return the pixels whose centres lie inside an odd number of closed rings of corners (x, y).
+
+    A ring inside another one is therefore a hole.
+
+    Raises:
+        ValueError: a ring has fewer than three corners, or a coordinate is out of range.
+    """
+    height, width = size
+    crossings = np.zeros((height, width + 1), np.int32)
+    for ring in rings:
+        corners = _checked(ring, least=3)
+        for (x, y), (next_x, next_y) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+            if y == next_y:
+                continue
+            low, high = min(y, next_y), max(y, next_y)
+            # centres of rows with low ≤ centre < high, so that a corner counts for one of its edges
+            rows = np.arange(max(0, int(np.ceil(low - 0.5))), min(height, int(np.ceil(high - 0.5))))
+            at = x + (rows + 0.5 - y) / (next_y - y) * (next_x - x)
+            columns = np.clip(np.ceil(at - 0.5), 0, width).astype(np.int64)
+            np.add.at(crossings, (rows, columns), 1)
+    inside: Region = np.cumsum(crossings, axis=1)[:, :width] % 2 == 1
+    return inside
+
+
+def line(size: Size, points: Points, width: float) -> Region:
+    """Return the pixels whose centres are within half a width of a line through points, or of a single point.
+
+    Raises:
+        ValueError: no point, or a coordinate is out of range.
+    """
+    corners = _checked(points, least=1)
+    region = np.zeros(size, bool)
+    for first, last in zip(corners, corners[1:] if len(corners) > 1 else corners, strict=False):
+        _add_segment(region, first, last, width / 2)
+    return region
+
+
+def dots(size: Size, points: Points, width: float) -> Region:
+    """Return the pixels whose centres are within half a width of one of the points; see `line`."""
+    region = np.zeros(size, bool)
+    for point in _checked(points, least=1):
+        _add_segment(region, point, point, width / 2)
+    return region
+
+
+def ellipse(size: Size, centre: tuple[float, float], radii: tuple[float, float], degrees: float = 0.0) -> Region:
+    """Return the pixels whose centres lie inside an ellipse, rotated clockwise about its centre.
+
+    Raises:
+        ValueError: a radius is not above 0, or a number is out of range.
+    """
+    _checked([centre, radii], least=2)
+    if min(radii) <= 0:
+        raise ValueError("an ellipse without an area")
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    x, y = columns + 0.5 - centre[0], rows + 0.5 - centre[1]
+    turn = np.deg2rad(degrees)
+    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    inside: Region = (along / radii[0]) ** 2 + (across / radii[1]) ** 2 <= 1
+    return inside
+
+
+def corners_of_box(left: float, top: float, width: float, height: float, degrees: float = 0.0) -> Points:
+    """Return the four corners of a box, rotated clockwise about its upper left corner."""
+    turn = np.deg2rad(degrees)
+    along, down = (np.cos(turn), np.sin(turn)), (-np.sin(turn), np.cos(turn))
+    steps = ((0, 0), (width, 0), (width, height), (0, height))
+    return [(left + a * along[0] + b * down[0], top + a * along[1] + b * down[1]) for a, b in steps]
+
+
+def _add_segment(region: Region, first: NDArray[np.float64], last: NDArray[np.float64], radius: float) -> None:
+    """Mark the pixels whose centres are within ``radius`` of a segment, and at least the pixel of each end."""
+    height, width = region.shape
+    for x, y in (first, last):
+        if 0 <= x < width and 0 <= y < height:
+            region[int(y), int(x)] = True
+    low = np.floor(np.minimum(first, last) - radius).astype(int).clip(0, (width, height))
+    high = np.ceil(np.maximum(first, last) + radius).astype(int).clip(0, (width, height))
+    rows, columns = np.mgrid[low[1] : high[1], low[0] : high[0]]
+    x, y = columns + 0.5 - first[0], rows + 0.5 - first[1]
+    step = last - first
+    length = float(step @ step)
+    share = np.clip((x * step[0] + y * step[1]) / length, 0, 1) if length else np.zeros(x.shape)
+    near = (x - share * step[0]) ** 2 + (y - share * step[1]) ** 2 <= radius**2
+    region[low[1] : high[1], low[0] : high[0]] |= near
+
+
+def _checked(points: Points, *, least: int) -> NDArray[np.float64]:
+    corners = np.asarray(points, np.float64).reshape(-1, 2)
+    if len(corners) < least:
+        raise ValueError(f"expected at least {least} points, got {len(corners)}")
+    if not np.isfinite(corners).all() or np.abs(corners).max() > MAX_COORDINATE:
+        raise ValueError("a coordinate is out of range")
+    return corners

@@ -1,0 +1,169 @@
+"""All formats of masks that can be imported, and how a source is recognised."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from wsss.data.classes import Classes
+from wsss.data.corrections.drawing_rules import AnnotatedImage
+from wsss.data.corrections.formats import (
+    coco_regions,
+    cvat_shapes,
+    labelme_shapes,
+    labelstudio_regions,
+    mask_pictures,
+    outline_files,
+)
+from wsss.data.corrections.unpack_archive import unpack
+from wsss.data.importers.json.json_file import read_json
+from wsss.errors import InvalidInput, listing
+
+FORMATS = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelme", "polygons")
+"""``cvat`` is CVAT's "Segmentation mask", ``cvat-images`` its "CVAT for images" (XML)."""
+
+Read = Callable[[Path, Classes], Iterator[AnnotatedImage]]
+
+
+@contextmanager
+def opened_source(source: Path) -> Iterator[Path]:
+    """Yield the file or folder of a source: an archive is unpacked for the time of the block.
+
+    Raises:
+        InvalidInput: the source does not exist, or is an invalid archive.
+    """
+    if not source.exists():
+        raise InvalidInput("no such file or folder", subject=source)
+    if source.is_file() and source.suffix.lower() == ".zip":
+        with tempfile.TemporaryDirectory(prefix="wsss-import-") as folder:
+            unpack(source, Path(folder))
+            yield _only_folder(Path(folder))
+    else:
+        yield source
+
+
+def read_source(path: Path, classes: Classes, format: str | None = None) -> tuple[str, list[AnnotatedImage]]:
+    """Return the format of a source, and its images with their regions.
+
+    Args:
+        path: a file or folder, see `opened_source`.
+        classes: classes of the dataset.
+        format: one of `FORMATS`; by default it is recognised.
+
+    Raises:
+        InvalidInput: unknown format, or an invalid file; names file and key.
+    """
+    found, name = _recognise(path) if format is None else (_member(path, format), format)
+    return name, list(_READERS[name](found, classes))
+
+
+def _read_labelme(path: Path, classes: Classes) -> Iterator[AnnotatedImage]:
+    return labelme_shapes.read_files(_files(path, "*.json"))
+
+
+def _read_outlines(path: Path, classes: Classes) -> Iterator[AnnotatedImage]:
+    return outline_files.read_files(_files(path, "*.geojson"))
+
+
+_READERS: Mapping[str, Read] = {
+    "folder": mask_pictures.read,
+    "voc": mask_pictures.read,
+    "coco": lambda path, classes: coco_regions.read(path),
+    "cvat": mask_pictures.read,
+    "cvat-images": lambda path, classes: cvat_shapes.read(path),
+    "label-studio": lambda path, classes: labelstudio_regions.read(path),
+    "labelme": _read_labelme,
+    "polygons": _read_outlines,
+}
+
+_MEMBERS = {
+    "coco": ("annotations.json", "annotations/*.json", "*.json"),
+    "cvat-images": ("annotations.xml", "*.xml"),
+    "label-studio": ("tasks.json", "*.json"),
+}
+"""Format of a single file → patterns of its name in a folder."""
+
+
+def _member(path: Path, format: str) -> Path:
+    """Return the file that a format reads, which may be in a folder; other formats read the folder.
+
+    Raises:
+        InvalidInput: the folder has no such file, or several.
+    """
+    if format not in _MEMBERS or path.is_file():
+        return path
+    for pattern in _MEMBERS[format]:
+        files = sorted(path.glob(pattern))
+        if len(files) == 1:
+            return files[0]
+        if files:
+            shown = listing(file.name for file in files)
+            raise InvalidInput(f"several files of this format: {shown}", subject=path, hint="Pass one of them.")
+    raise InvalidInput(f"no file of the format {format}", subject=path, allowed=_MEMBERS[format])
+
+
+def _recognise(path: Path) -> tuple[Path, str]:
+    return _recognise_file(path) if path.is_file() else _recognise_folder(path)
+
+
+def _recognise_file(path: Path) -> tuple[Path, str]:
+    suffix = path.suffix.lower()
+    if suffix == ".xml":
+        return path, "cvat-images"
+    if suffix == ".geojson":
+        return path, "polygons"
+    if suffix == ".json":
+        content = read_json(path)
+        for name, looks_like in _JSON.items():
+            if looks_like(content):
+                return path, name
+        raise InvalidInput("unknown kind of JSON", subject=path, allowed=f"an export as {listing(_JSON)}")
+    raise InvalidInput("unknown suffix", subject=path, found=suffix, allowed=(".json", ".xml", ".geojson", ".zip"))
+
+
+_JSON = {
+    "coco": coco_regions.looks_like,
+    "label-studio": labelstudio_regions.looks_like,
+    "labelme": labelme_shapes.looks_like,
+}
+
+
+def _recognise_folder(folder: Path) -> tuple[Path, str]:
+    archives = sorted(folder.glob("*.zip"))
+    if archives:
+        raise InvalidInput("a folder with an archive", subject=folder, hint=f"Pass the archive: {archives[0]}")
+    if (folder / mask_pictures.CLASS_MASKS).is_dir():
+        return folder, "voc" if (folder / "classes.txt").is_file() else "cvat"
+    if (folder / "annotations.xml").is_file():
+        return folder / "annotations.xml", "cvat-images"
+    files = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
+    files = [file for file in files if file.name not in ("export.json", "images.json", "stage.json", "metrics.json")]
+    if any(folder.glob("*.geojson")):
+        return folder, "polygons"
+    if mask_pictures.mask_paths(folder) and not files:
+        return folder, "folder"
+    if not files:
+        raise InvalidInput("no masks and no annotations in this folder", subject=folder)
+    _, name = _recognise_file(files[0])
+    return (folder if name == "labelme" else _member(folder, name)), name
+
+
+def _files(path: Path, pattern: str) -> list[Path]:
+    """Return a file, or the files below a folder that match a pattern.
+
+    Raises:
+        InvalidInput: there is none.
+    """
+    files = [path] if path.is_file() else sorted(path.rglob(pattern))
+    if not files:
+        raise InvalidInput(f"no {pattern} in this folder", subject=path)
+    return files
+
+
+def _only_folder(folder: Path) -> Path:
+    """Return the only entry of a folder if it is a folder: archives may hold one that holds everything."""
+    entries = list(folder.iterdir())
+    holds_all = len(entries) == 1 and entries[0].is_dir() and entries[0].name not in ("annotations", "masks")
+    return entries[0] if holds_all and entries[0].name != mask_pictures.CLASS_MASKS else folder

@@ -1,0 +1,55 @@
+"""Unpacking of the zip archives in which annotation tools export masks."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from wsss.errors import InvalidInput
+from wsss.io.files.contained import name_problem
+
+READ = (".png", ".bmp", ".tif", ".tiff", ".gif", ".txt", ".xml", ".json", ".geojson")
+"""Suffixes of the files that readers of masks use."""
+
+NOT_READ = frozenset({"JPEGImages", "SegmentationObject", "images", "__MACOSX"})
+"""Folders of images and object masks in archives."""
+
+MAX_BYTES = 8 << 30
+"""Maximum size of the unpacked files."""
+
+MAX_FILES = 1_000_000
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack the annotations and masks of an archive into an empty folder; images are left out.
+
+    Raises:
+        InvalidInput: not a zip, damaged, too large, or with a name that leads out of the folder.
+    """
+    try:
+        with zipfile.ZipFile(archive) as source:
+            members = [member for member in source.infolist() if _is_read(member)]
+            size = sum(member.file_size for member in members)
+            if size > MAX_BYTES or len(members) > MAX_FILES:
+                raise InvalidInput("too large", subject=archive, allowed=f"at most {MAX_BYTES >> 30} GB of masks")
+            for member in members:
+                _extract(source, member, folder, archive)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InvalidInput(f"not a readable zip archive ({error})", subject=archive) from error
+
+
+def _is_read(member: zipfile.ZipInfo) -> bool:
+    path = PurePosixPath(member.filename)
+    return not member.is_dir() and path.suffix.lower() in READ and not NOT_READ.intersection(path.parts[:-1])
+
+
+def _extract(source: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, archive: Path) -> None:
+    problem = name_problem(member.filename)
+    if problem:
+        raise InvalidInput(f"the name {member.filename!r} {problem}", subject=archive)
+    target = folder / member.filename
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with source.open(member) as content, target.open("xb") as file:
+        shutil.copyfileobj(content, file)

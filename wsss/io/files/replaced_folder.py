@@ -1,0 +1,44 @@
+"""A folder that is replaced as a whole: written next to its name, and renamed when it is complete."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wsss.io.files.atomic import convert_os_errors, temporary_beside
+from wsss.io.process.shared_state import deleted_if_killed
+
+
+@contextmanager
+def replaced_folder(out: Path, finish: Callable[[Path], None] = lambda folder: None) -> Iterator[Path]:
+    """Yield an empty folder that replaces ``out`` if the block ends without an error.
+
+    Args:
+        out: the folder; it need not exist.
+        finish: called with the new folder after the block, before it is renamed.
+
+    Raises:
+        RunFailed: the disk is full, or the folder cannot be written.
+    """
+    out = Path(os.path.realpath(out))  # resolves "a/.."; `Path.resolve` fails for circular links
+    making = temporary_beside(out)
+    leaving = making.with_name(f"{making.name}-old")
+    try:
+        with convert_os_errors(out):
+            shutil.rmtree(making, ignore_errors=True)
+            making.mkdir(parents=True)
+        with deleted_if_killed(making):
+            yield making
+        finish(making)
+        with convert_os_errors(out):
+            if out.is_dir():
+                out.rename(leaving)
+            making.rename(out)
+    finally:
+        if leaving.is_dir() and not out.is_dir():
+            leaving.rename(out)  # renaming the new folder failed
+        for temporary in (making, leaving):
+            shutil.rmtree(temporary, ignore_errors=True)

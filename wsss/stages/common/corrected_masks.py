@@ -1,0 +1,109 @@
+"""Corrected masks in stages: their settings, checks and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput, listing
+from wsss.pipeline.config.supervision_block import FromSupervision
+from wsss.pipeline.stage import Context
+
+if TYPE_CHECKING:
+    from wsss.data.corrections.correction_folder import Corrections
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
+
+CorrectionsFolder = Annotated[
+    Path | None,
+    Field(description="folder of corrected masks (see import-masks), which override others where they are labelled"),
+    FromSupervision("corrections"),
+]
+"""Config field ``corrections`` of the stages that use corrected masks."""
+
+CorrectionWeight = Annotated[
+    float,
+    Field(ge=1, le=1000, description="weight of corrected pixels in the loss; others have weight 1"),
+    FromSupervision("weight"),
+]
+
+AND_CORRECTED = "and corrected masks"
+
+
+def corrections_of(ctx: Context[Any]) -> Corrections | None:
+    """Return the corrections that a stage uses, if any.
+
+    Raises:
+        InvalidInput: the folder has no valid record, or masks of other classes.
+    """
+    from wsss.data.corrections.correction_folder import open_corrections
+
+    folder = ctx.config.corrections
+    return None if folder is None else open_corrections(folder, ctx.data.classes)
+
+
+def check_corrections(folder: Path | None, data: Dataset | None) -> None:
+    """Reject a folder that has no valid record, or no mask of an image of the dataset; there may be no folder.
+
+    Raises:
+        InvalidInput: see `open_corrections`; or no mask, or none of the dataset.
+    """
+    from wsss.data.corrections.correction_folder import open_corrections
+
+    if folder is None or data is None:
+        return
+    corrections = open_corrections(folder, data.classes)
+    known = {sample.id for split in data.splits.values() for sample in split}
+    if not known.intersection(corrections.images):
+        raise InvalidInput(
+            f"none of the corrected images is in the dataset: {listing(corrections.images) or 'there is none'}",
+            subject=folder,
+            hint="Import masks of this dataset: wsss import-masks SOURCE --run RUN",
+        )
+
+
+def inspect_corrections(ctx: Context[Any], samples: Sequence[Sample]) -> None:
+    """Read the corrected masks of all samples.
+
+    Raises:
+        InvalidInput: a mask is missing, was changed, or differs in size from its image.
+    """
+    from wsss.io.rasters.rgb_images import image_size
+
+    corrections = corrections_of(ctx)
+    for sample in samples if corrections is not None else ():
+        assert corrections is not None
+        if sample.id in corrections.images:
+            corrections.read(sample.id, image_size(sample.image))
+
+
+def stated_corrections(
+    ctx: Context[Any], samples: Sequence[Sample], images: str, upstream: object
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return entries for the metrics and for the provenance of a stage; empty if it uses no corrected masks.
+
+    Args:
+        ctx: the context of the stage.
+        samples: the images that it works on.
+        images: name of these images (``training images``).
+        upstream: the supervision of its inputs.
+    """
+    from wsss.data.corrections.spoken_masks import coverage
+
+    corrections = corrections_of(ctx)
+    if corrections is None:
+        return {}, {}
+    found = coverage(corrections, [sample.id for sample in samples])
+    supervision = str(upstream)
+    if found.images and not supervision.endswith(AND_CORRECTED):
+        supervision = f"{supervision} {AND_CORRECTED}"
+    stated = {"supervision": supervision, "corrected_masks": found.statement(images)}
+    return {"corrected_masks": found.metrics}, stated
+
+
+def images_of(splits: Sequence[str]) -> str:
+    """Return the name of the images of some splits in a statement."""
+    return "training images" if tuple(splits) == ("train",) else f"images of {listing(splits)}"

@@ -1,0 +1,129 @@
+"""The dense CRF on the mask of one image: on its seeds, its class probabilities or the mask itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.io.files.stage_files import mask_path, probability_path
+from wsss.refine.cleaning import CleaningConfig
+from wsss.refine.dense_crf import CrfConfig
+from wsss.refine.policyfile import read_policy
+
+if TYPE_CHECKING:
+    from wsss.data.classes import Classes
+    from wsss.data.corrections.correction_folder import Corrections
+    from wsss.data.sample import Sample
+
+
+def refine_image(
+    sample: Sample,
+    *,
+    out: Path,
+    masks: Path,
+    cams: Path | None,
+    config: CrfConfig,
+    cleaning: CleaningConfig,
+    classes: Classes,
+    corrections: Corrections | None,
+) -> None:
+    """Write the refined mask of an image.
+
+    Args:
+        sample: the image, with the mask to refine.
+        out: folder of the stage.
+        masks: folder of the input masks, for their policy or probabilities.
+        cams: folder of the maps that the masks come from, if any.
+        config: parameters of the CRF.
+        cleaning: removal of small components afterwards.
+        classes: the classes.
+        corrections: corrected masks, whose pixels are certain.
+    """
+    from wsss.data.corrections.spoken_masks import overridden
+    from wsss.data.truth import read_truth
+    from wsss.io.rasters.label_masks import write_mask
+    from wsss.io.rasters.rgb_images import read_image
+    from wsss.refine.cleaning import clean
+
+    image = read_image(sample.image)
+    spoken = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
+    if cams is not None:
+        refined = _refine_seeds(image, sample, masks, cams, config, classes, spoken)
+    elif config.unary == "softmax":
+        refined = _refine_probabilities(image, probability_path(masks, sample.id), config, len(classes), spoken)
+    else:
+        refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config, spoken)
+    write_mask(mask_path(out, sample.id), classes.decode(overridden(clean(refined, cleaning), spoken)))
+
+
+def _refine_seeds(
+    image: Any, sample: Sample, masks: Path, cams: Path, config: CrfConfig, classes: Classes, spoken: Any
+) -> Any:
+    """Refine with the upper and with the lower background score, and merge the results."""
+    import numpy as np
+
+    from wsss.data.artifacts import read_maps
+    from wsss.refine.dense_crf import refine_labels, refine_scores, working_size
+    from wsss.refine.thresholds import make_seeds, merge
+
+    loaded = read_maps(cams, sample, classes, size=image.shape[:2])
+    policy, thresholds = read_policy(masks, loaded.classes)
+    maps = loaded.at(working_size(loaded.size, config.max_side))
+    seeds = make_seeds(policy, maps, loaded.classes, thresholds)
+    added = [index for index in _classes_in(spoken) if index not in seeds.classes]  # corrected masks show them
+    values = np.asarray((0, *seeds.classes, *added), np.uint8)
+    certain = _positions(spoken, values)
+
+    def labels(background: Any) -> Any:
+        absent = np.zeros((len(added), *background.shape), np.float32)
+        scores = np.concatenate([background[None], seeds.maps, absent])
+        if config.unary == "softmax":
+            return values[refine_scores(image, scores, config, certain=certain)]
+        return values[refine_labels(image, scores.argmax(0), len(values), config, certain=certain)]
+
+    upper = labels(seeds.upper)
+    return upper if seeds.certain else merge(upper, labels(seeds.lower))
+
+
+def _classes_in(spoken: Any) -> list[int]:
+    """Return the foreground classes of a corrected mask; none without one."""
+    import numpy as np
+
+    from wsss.io.rasters.label_masks import IGNORE
+
+    return [] if spoken is None else [value for value in np.unique(spoken).tolist() if value not in (0, IGNORE)]
+
+
+def _positions(spoken: Any, values: Any) -> Any:
+    """Return a corrected mask with the position of each class in ``values``, 255 elsewhere; ``None`` without one."""
+    import numpy as np
+
+    if spoken is None:
+        return None
+    positions = np.full(256, 255, np.uint8)
+    positions[values] = np.arange(len(values))
+    return positions[spoken]
+
+
+def _refine_probabilities(image: Any, path: Path, config: CrfConfig, classes: int, spoken: Any) -> Any:
+    import numpy as np
+
+    from wsss.io.rasters.probabilities import read_probabilities
+    from wsss.refine.dense_crf import refine_scores
+
+    probabilities = read_probabilities(path, classes=classes, size=image.shape[:2]).astype(np.float32)
+    return refine_scores(image, probabilities, config, certain=spoken).astype(np.uint8)
+
+
+def _refine_mask(image: Any, mask: Any, config: CrfConfig, spoken: Any) -> Any:
+    import numpy as np
+
+    from wsss.io.rasters.label_masks import IGNORE
+    from wsss.refine.dense_crf import refine_labels
+
+    present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist(), *_classes_in(spoken)})
+    values = np.asarray(present, np.uint8)
+    positions = np.full(256, len(present), np.uint8)
+    positions[values] = np.arange(len(present))
+    certain = _positions(spoken, values)
+    return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present), certain=certain)]

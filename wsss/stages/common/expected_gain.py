@@ -1,0 +1,173 @@
+"""Images of a run by the expected gain of correcting their masks.
+
+The expected gain is an estimated number of wrong pixels: the size of the image times the mean of the disagreement of
+its masks (of seeds, CRF and networks) and of their entropy, as far as a run has them. No ground truth is used: stages
+that were trained on it, or whose threshold it chose, are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.errors import InvalidInput, listing
+from wsss.io.files.stage_files import CORRECTIONS, cam_path, mask_path, probability_path
+from wsss.pipeline.store.run_folder import read_run
+from wsss.pipeline.store.stage_folder import read_record
+
+if TYPE_CHECKING:
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
+
+COLUMNS = ("rank", "id", "gain", "pixels", "disagreement", "entropy")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The stages of a run whose results show doubt about the masks of some images.
+
+    Args:
+        masks: stages with masks of all images, in the order of the pipeline.
+        probabilities: the last of them with class probabilities of all images, if any.
+        maps: the last stage with maps of all images, if any; used without probabilities.
+    """
+
+    masks: tuple[Path, ...]
+    probabilities: Path | None
+    maps: Path | None
+
+    @property
+    def entropy(self) -> Path | None:
+        """The stage that the entropy is computed from."""
+        return self.probabilities or self.maps
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An image with the doubt about its masks.
+
+    Args:
+        id: the image.
+        gain: expected number of wrong pixels.
+        pixels: number of pixels.
+        disagreement: of its masks, 0 … 1; ``None`` if there is only one.
+        entropy: mean entropy, 0 … 1; ``None`` without probabilities and maps.
+    """
+
+    id: str
+    gain: float
+    pixels: int
+    disagreement: float | None
+    entropy: float | None
+
+
+def find_sources(run_dir: Path, samples: Sequence[Sample]) -> Sources:
+    """Return the finished stages of a run that have results for all images.
+
+    Raises:
+        InvalidInput: the run has no two stages with masks of all images, and neither probabilities nor maps.
+    """
+    ids = [str(stage["id"]) for stage in (read_run(run_dir) or {}).get("stages", [])]
+    records: Mapping[str, Mapping[str, Any]] = {id: read_record(run_dir / id) or {} for id in ids}
+    done = [run_dir / id for id in ids if records[id].get("status") == "done" and not _knows_truth(records[id])]
+
+    def having(path_of: Callable[[Path, str], Path]) -> tuple[Path, ...]:
+        return tuple(folder for folder in done if all(path_of(folder, one.id).is_file() for one in samples))
+
+    masks, probabilities, maps = having(mask_path), having(probability_path), having(cam_path)
+    last = [found[-1] if found else None for found in (probabilities, maps)]
+    if not masks or (len(masks) == 1 and last == [None, None]):
+        raise InvalidInput(
+            f"no finished stages with masks of these images to compare: {listing(one.name for one in masks) or 'none'}",
+            subject=run_dir,
+            hint="Run the pipeline first (wsss run), or rank another split (--split).",
+        )
+    return Sources(masks, *last)
+
+
+def _knows_truth(record: Mapping[str, Any]) -> bool:
+    """Return whether ground-truth masks influenced the result of a stage."""
+    from wsss.viz.report.report_scores import is_full, is_oracle
+
+    provenance = record.get("provenance") or {}
+    supervision = provenance.get("supervision")
+    return is_oracle(record.get("metrics") or {}, provenance) or is_full(supervision and str(supervision))
+
+
+def rank_images(
+    samples: Sequence[Sample],
+    classes: Classes,
+    sources: Sources,
+    *,
+    workers: int = 1,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> list[Ranked]:
+    """Return images by decreasing expected gain; those of equal gain by id.
+
+    Args:
+        samples: the images.
+        classes: the classes.
+        sources: see `find_sources`.
+        workers: number of threads; does not affect the result.
+        advance: called with the number of images done.
+
+    Raises:
+        InvalidInput: a mask or map is damaged.
+    """
+    ranked = []
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for one in pool.map(lambda sample: _doubt(sample, classes, sources), samples):
+            ranked.append(one)
+            advance(1)
+    return sorted(ranked, key=lambda one: (-one.gain, one.id))
+
+
+def uncorrected(samples: Sequence[Sample], run_dir: Path, data: Dataset) -> tuple[list[Sample], int]:
+    """Return the images without a corrected mask in the run, and the number of the others."""
+    from wsss.data.corrections.correction_folder import is_corrections, open_corrections
+
+    folders = [run_dir / CORRECTIONS, *_named_corrections(run_dir)]
+    known = {id for one in folders if is_corrections(one) for id in open_corrections(one, data.classes).images}
+    left = [sample for sample in samples if sample.id not in known]
+    return left, len(samples) - len(left)
+
+
+def _named_corrections(run_dir: Path) -> list[Path]:
+    """Return the corrections that the pipeline of the run names; relative ones from where it was started."""
+    run = read_run(run_dir) or {}
+    named = ((run.get("pipeline") or {}).get("supervision") or {}).get("corrections")
+    return [Path(str(run.get("directory", "."))) / named] if isinstance(named, str) else []
+
+
+def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
+    from wsss.io.rasters.label_masks import read_mask
+    from wsss.io.rasters.rgb_images import image_size
+    from wsss.metrics.doubt import disagreement
+
+    size = image_size(sample.image)
+    paths = [mask_path(folder, sample.id) for folder in sources.masks]
+    masks = [classes.encode(read_mask(path, size=size), where=str(path)) for path in paths]
+    different = disagreement(masks) if len(masks) > 1 else None
+    entropy = _entropy(sample, classes, sources, size)
+    signals = [value for value in (different, entropy) if value is not None]
+    pixels = size[0] * size[1]
+    return Ranked(sample.id, pixels * sum(signals) / len(signals), pixels, different, entropy)
+
+
+def _entropy(sample: Sample, classes: Classes, sources: Sources, size: tuple[int, int]) -> float | None:
+    from wsss.data.artifacts import read_maps
+    from wsss.io.rasters.cams import best_class
+    from wsss.io.rasters.probabilities import read_probabilities
+    from wsss.metrics.doubt import mean_entropy, mean_map_entropy
+
+    if sources.probabilities is not None:
+        path = probability_path(sources.probabilities, sample.id)
+        return mean_entropy(read_probabilities(path, classes=len(classes), size=size))
+    if sources.maps is None:
+        return None
+    cams = read_maps(sources.maps, sample, classes, size=size)
+    return mean_map_entropy(best_class(cams.each_at_full_size(), cams.classes, size)[0])
