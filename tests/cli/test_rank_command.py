@@ -40,7 +40,9 @@ def test_images_are_ranked_by_the_doubt_about_their_masks(work: Path) -> None:
         pair = [read_mask(mask_path(work / "runs" / "small" / stage, one["id"])) for stage in ranked["masks"]]
         assert one["disagreement"] == pytest.approx((pair[0] != pair[1]).mean())
         assert one["pixels"] == 32 * 32 and 0 <= one["entropy"] <= 1
-        assert one["gain"] == pytest.approx(32 * 32 * (one["disagreement"] + one["entropy"]) / 2)
+        assert 0 <= one["boundary"] < 32 * 32 and (one["boundary"] > 0) == (len(np.unique(pair[1])) > 1)
+        extent = one["boundary"] or one["pixels"]
+        assert one["gain"] == pytest.approx(extent * (one["disagreement"] + one["entropy"]) / 2)
     assert document("rank", "small", "--workers", "2") == ranked
     text = succeed("rank", "small", "--count", "2").stdout
     assert images[1]["id"] in text and images[2]["id"] not in text

@@ -222,7 +222,8 @@ def test_masks_of_cvat_for_images(made: Masks, tmp_path: Path) -> None:
 
 
 def cvat_rle(window: NDArray[np.bool_]) -> str:
-    counts, now, run = [], False, 0
+    counts: list[int] = []
+    now, run = False, 0
     for pixel in window.ravel().tolist():
         if pixel != now:
             counts, now, run = [*counts, run], pixel, 0

@@ -195,7 +195,7 @@ def networks(folder: Path, rng: random.Random) -> Iterator[Case]:
         (folder / name).write_bytes(contents[name])
 
 
-def annotations(folder: Path, rng: random.Random) -> Iterator[Case]:
+def drawn_masks(folder: Path, rng: random.Random) -> Iterator[Case]:
     """Masks in the formats of annotation tools."""
     import json
 
@@ -226,7 +226,7 @@ def annotations(folder: Path, rng: random.Random) -> Iterator[Case]:
 
 
 TARGETS = (
-    Target("annotations", annotations, 400),
+    Target("masks", drawn_masks, 400),
     Target("pipelines", pipelines, 60),
     Target("settings", settings, 60),
     Target("labels", labels, 100),

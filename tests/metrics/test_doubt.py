@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from wsss.metrics.doubt import disagreement, mean_entropy, mean_map_entropy
+from wsss.metrics.doubt import boundary_pixels, disagreement, mean_entropy, mean_map_entropy
 
 
 def masks(*rows: list[int]) -> list[np.ndarray]:
@@ -37,3 +37,14 @@ def test_entropy_equals_that_of_scipy() -> None:
     highest = np.random.default_rng(1).random((5, 6)).astype(np.float32)
     assert mean_map_entropy(highest) == pytest.approx(entropy([highest, 1 - highest], base=2).mean(), rel=1e-5)
     assert mean_map_entropy(np.array([[0.0, 1.0]], np.float32)) == 0 and mean_entropy(np.ones((1, 2, 2))) == 0
+
+
+def test_boundary_pixels_touch_another_value() -> None:
+    mask = np.random.default_rng(2).integers(0, 2, (6, 7), dtype=np.uint8)
+    expected = 0
+    for row, column in np.ndindex(mask.shape):
+        around = [(row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1)]
+        inside = [place for place in around if 0 <= place[0] < 6 and 0 <= place[1] < 7]
+        expected += any(mask[place] != mask[row, column] for place in inside)
+    assert boundary_pixels(mask) == expected
+    assert boundary_pixels(np.zeros((3, 3), np.uint8)) == 0

@@ -77,7 +77,7 @@ def _coco(region: np.ndarray) -> dict[str, Any]:
 
 def _tasks(region: np.ndarray) -> list[dict[str, Any]]:
     corner = {"x": 20, "y": 30, "rotation": 3}
-    values = {
+    values: dict[str, dict[str, Any]] = {
         "brushlabels": {"rle": brush_rle(region)},
         "polygonlabels": {"points": [[1, 1], [50, 1], [50, 50]]},
         "ellipselabels": {**corner, "radiusX": 10, "radiusY": 10},

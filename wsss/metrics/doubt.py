@@ -1,4 +1,4 @@
-"""Doubt about the mask of an image without ground truth: disagreement of several masks, and entropy."""
+"""Doubt about the mask of an image without ground truth: disagreement, entropy, and the length of its boundaries."""
 
 from __future__ import annotations
 
@@ -25,6 +25,16 @@ def disagreement(masks: Sequence[NDArray[np.uint8]]) -> float:
     for value in np.unique(stacked):
         np.maximum(most, (stacked == value).sum(0), out=most)
     return float((len(masks) - most).mean() / (len(masks) - 1))
+
+
+def boundary_pixels(mask: NDArray[np.uint8]) -> int:
+    """Return the number of pixels of a mask ``(H, W)`` that touch a pixel of another value at an edge."""
+    touching = np.zeros(mask.shape, bool)
+    for first, second in (((slice(1, None),), (slice(-1),)), ((slice(None), slice(1, None)), (slice(None), slice(-1)))):
+        different = mask[first] != mask[second]
+        touching[first] |= different
+        touching[second] |= different
+    return int(touching.sum())
 
 
 def mean_entropy(probabilities: NDArray[np.floating]) -> float:

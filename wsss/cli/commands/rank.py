@@ -53,8 +53,8 @@ def rank(
 ) -> None:
     """List the images of RUN by the expected gain of correcting their masks, without any ground truth.
 
-    The expected gain is an estimated number of wrong pixels: the size of the image times the mean of the disagreement
-    of its masks (seeds, CRF, networks) and their entropy (of class probabilities if a stage saved them, else of maps).
+    The expected gain is the number of boundary pixels of the mask times the mean of the disagreement of all masks of
+    the image (seeds, CRF, networks) and their entropy (of class probabilities if a stage saved them, else of maps).
     Images with corrected masks are left out.
 
     \b
@@ -113,8 +113,8 @@ def _print(shown: list[Ranked], total: int, corrected: int, used: dict[str, Any]
 
 
 def _cells(one: Ranked) -> list[str]:
-    values = (one.disagreement, one.entropy)
-    return [one.id, f"{one.gain:.0f}", str(one.pixels), *("" if value is None else f"{value:.3f}" for value in values)]
+    shares = ("" if value is None else f"{value:.3f}" for value in (one.disagreement, one.entropy))
+    return [one.id, f"{one.gain:.1f}", str(one.pixels), str(one.boundary), *shares]
 
 
 def _write(

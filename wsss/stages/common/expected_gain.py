@@ -1,8 +1,9 @@
 """Images of a run by the expected gain of correcting their masks.
 
-The expected gain is an estimated number of wrong pixels: the size of the image times the mean of the disagreement of
-its masks (of seeds, CRF and networks) and of their entropy, as far as a run has them. No ground truth is used: stages
-that were trained on it, or whose threshold it chose, are left out.
+The expected gain is the number of boundary pixels of the present mask, where most wrong pixels lie, times the mean of
+the disagreement of its masks (of seeds, CRF and networks) and of their entropy, as far as a run has them. All pixels
+of a mask without any boundary count, unless its image shows no class. No ground truth is used: stages that were trained
+on it, or whose threshold it chose, are left out.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
 
-COLUMNS = ("rank", "id", "gain", "pixels", "disagreement", "entropy")
+COLUMNS = ("rank", "id", "gain", "pixels", "boundary", "disagreement", "entropy")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ class Ranked:
 
     Args:
         id: the image.
-        gain: expected number of wrong pixels.
+        gain: expected gain.
         pixels: number of pixels.
+        boundary: number of boundary pixels of the present mask.
         disagreement: of its masks, 0 … 1; ``None`` if there is only one.
         entropy: mean entropy, 0 … 1; ``None`` without probabilities and maps.
     """
@@ -61,6 +63,7 @@ class Ranked:
     id: str
     gain: float
     pixels: int
+    boundary: int
     disagreement: float | None
     entropy: float | None
 
@@ -146,7 +149,7 @@ def _named_corrections(run_dir: Path) -> list[Path]:
 def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
     from wsss.io.rasters.label_masks import read_mask
     from wsss.io.rasters.rgb_images import image_size
-    from wsss.metrics.doubt import disagreement
+    from wsss.metrics.doubt import boundary_pixels, disagreement
 
     size = image_size(sample.image)
     paths = [mask_path(folder, sample.id) for folder in sources.masks]
@@ -154,8 +157,10 @@ def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
     different = disagreement(masks) if len(masks) > 1 else None
     entropy = _entropy(sample, classes, sources, size)
     signals = [value for value in (different, entropy) if value is not None]
-    pixels = size[0] * size[1]
-    return Ranked(sample.id, pixels * sum(signals) / len(signals), pixels, different, entropy)
+    pixels, boundary = size[0] * size[1], boundary_pixels(masks[-1])
+    extent = pixels if not boundary and sample.labels != () else boundary
+    gain = extent * sum(signals) / len(signals)
+    return Ranked(sample.id, gain, pixels, boundary, different, entropy)
 
 
 def _entropy(sample: Sample, classes: Classes, sources: Sources, size: tuple[int, int]) -> float | None:
