@@ -17,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound to an address.
+    """Return a socket that listens at an address.
 
     Args:
         host: an IP address of this machine.
@@ -39,6 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen(128)  # from now on, connections wait for the server
     except OSError as error:
         bound.close()
         raise InvalidInput(
@@ -66,7 +67,7 @@ def serve(app: ASGIApp, bound: socket.socket) -> None:
 
     Args:
         app: the application.
-        bound: a bound socket, see `listen`.
+        bound: see `listen`.
     """
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}
     config = uvicorn.Config(app, lifespan="off", http="h11", timeout_graceful_shutdown=1, **settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,7 @@ MAX_CLASSES = 9
     help="Table of answers; an existing one is continued.",
 )
 @click.option(
-    "--class", "names", multiple=True, metavar="NAME", help="Class to ask about (several times). [default: all]"
+    "--about", "names", multiple=True, metavar="NAME", help="Class to ask about (several times). [default: all]"
 )
 @click.option("--single", is_flag=True, help="With several classes: at most one per tile or image, so one key answers.")
 @click.option("--whole", is_flag=True, help="Ask about whole images instead of tiles.")
@@ -79,14 +79,14 @@ def ask(
 ) -> None:
     """Ask people about tiles or whole images of the dataset PATH on a local web page, and save their answers.
 
-    PATH is a dataset, a pipeline, or a folder of images (with --class NAME); masks are not needed. The page has the
+    PATH is a dataset, a pipeline, or a folder of images (with --about NAME); masks are not needed. The page has the
     address printed by this command, with a secret in it. Each answer is saved before the next picture is shown; the
     same command continues where the last one ended. Several people can answer: disagreement is kept.
 
     \b
-    wsss ask photos --class mortar
-    wsss ask photos --class mortar --order uncertain --run runs/photos
-    wsss ask photos --class cat --class dog --whole
+    wsss ask photos --about mortar
+    wsss ask photos --about mortar --order uncertain --run runs/photos
+    wsss ask photos --about cat --about dog --whole
     wsss data tiles photos tiles --answers answers.csv
     """
     from wsss.data.answers.questions import QuestionsConfig
@@ -125,13 +125,13 @@ def _asked(dataset: Dataset, names: Sequence[str]) -> list[str]:
     """Return the names of the classes to ask about."""
     for name in names:
         if name not in dataset.classes.foreground:
-            raise InvalidInput("unknown class", subject="--class", found=name, allowed=dataset.classes.foreground)
+            raise InvalidInput("unknown class", subject="--about", found=name, allowed=dataset.classes.foreground)
     asked = list(dict.fromkeys(names or dataset.classes.foreground))
     if len(asked) > MAX_CLASSES:
         raise InvalidInput(
             f"{len(asked)} classes, but the page has keys for {MAX_CLASSES}",
-            subject="--class",
-            hint=f"Ask about some of them at a time, for example --class {asked[0]} --class {asked[1]}.",
+            subject="--about",
+            hint=f"Ask about some of them at a time, for example --about {asked[0]} --about {asked[1]}.",
         )
     return asked
 
@@ -148,20 +148,19 @@ def _serve(
     samples = dataset.split(given["split"])
     if given["annotator"] is not None:
         check_annotator(given["annotator"], "--annotator")
-    log = AnswerLog(answers, _log)
-    images = {sample.id: sample.image for sample in samples}
-    known = dataset.classes.foreground
-    check_known(log.answers, answers, images=images, classes=known, size=0 if config.whole else config.size)
     items = _items(dataset, asked, config, given)
-    interview = Interview(items, asked, log)
-    bound = server.listen(given["host"], given["port"])
-    origin, hosts, origins = server.addresses(bound)
-    token = access.new_token()
-    questions = ask_app.Questions(interview, images, given["annotator"], _proposed(), given["single"])
-    app = ask_app.ask_app(questions, token=token, hosts=hosts, origins=origins)
-    _announce(f"{origin}/{token}/", interview, answers, as_json, given)
-    set_resume_message()
-    server.serve(app, bound)
+    images = {sample.id: sample.image for sample in samples}
+    known, size = dataset.classes.foreground, 0 if config.whole else config.size
+    with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
+        check_known(log.answers, answers, images=images, classes=known, size=size)
+        interview = Interview(items, asked, log)
+        origin, hosts, origins = server.addresses(bound)
+        token = access.new_token()
+        questions = ask_app.Questions(interview, images, given["annotator"], _proposed(), given["single"])
+        app = ask_app.ask_app(questions, token=token, hosts=hosts, origins=origins)
+        _announce(f"{origin}/{token}/", interview, answers, as_json, given)
+        set_resume_message()
+        server.serve(app, bound)
 
 
 def _server() -> Any:
