@@ -44,8 +44,9 @@ class Server:
         self.url: str = json.loads(self.process.stdout.readline())["url"]
 
     def kill(self) -> None:
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        if self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGKILL)
+            self.process.communicate()
 
     def rows(self) -> list[Answer]:
         return read_answers(self.table)
@@ -80,7 +81,7 @@ class Visitor:
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(url)
-        self.page.wait_for_function("document.querySelector('#question').textContent.endsWith('?')")
+        self.page.wait_for_selector("#question:has-text('?')")
 
     def begin(self, name: str) -> None:
         self.page.locator("#name").fill(name)
@@ -89,12 +90,8 @@ class Visitor:
 
     def wait(self, done: int, message: str = "") -> None:
         """Wait until so many questions are answered, and the message is shown."""
-        self.page.wait_for_function(
-            "([done, text]) => document.querySelector('#done').textContent === String(done) "
-            "&& document.querySelector('#last').textContent.includes(text)",
-            arg=[done, message],
-            timeout=20_000,
-        )
+        self.page.wait_for_selector(f"#done:text-is('{done}')", state="attached")
+        self.page.wait_for_selector(f"#last:has-text('{message}')", state="attached")
 
     def press(self, key: str, done: int, message: str = "Saved") -> None:
         self.page.keyboard.press(key)
@@ -156,7 +153,7 @@ def test_touch_and_accessibility(chromium: Any, servers: Any, width: int, scheme
     visitor.wait(2, "Saved")
     for button in visitor.page.get_by_role("button").all():
         box = button.bounding_box()
-        assert box is not None and box["height"] >= 32 and 0 <= box["x"] and box["x"] + box["width"] <= width
+        assert box is not None and box["height"] >= 32 and box["x"] >= 0 and box["x"] + box["width"] <= width
     assert visitor.page.evaluate("document.documentElement.scrollWidth") <= width
     assert visitor.page.evaluate("document.documentElement.scrollHeight") <= 800  # all of it is on the screen
     visitor.page.get_by_role("button", name="Summary").tap()
