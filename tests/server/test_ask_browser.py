@@ -133,8 +133,7 @@ def test_keyboard_alone(chromium: Any, servers: Any) -> None:
     assert all(url.startswith((server.url, "data:")) for url in visitor.requests)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_touch_and_accessibility(chromium: Any, servers: Any, width: int, scheme: str) -> None:
     server = servers("--about", "mortar", "--count", 3)
     visitor = Visitor(chromium, server.url, width=width, touch=True, scheme=scheme)
@@ -145,7 +144,7 @@ def test_touch_and_accessibility(chromium: Any, servers: Any, width: int, scheme
     assert visitor.violations() == []
     visitor.page.get_by_role("button", name="Yes").tap()
     visitor.wait(1, "Saved")
-    visitor.page.get_by_role("button", name="No").tap()
+    visitor.page.get_by_role("button", name="No", exact=True).tap()
     visitor.wait(2, "Saved")
     visitor.page.get_by_role("button", name="Undo").tap()
     visitor.wait(1, "Undone")

@@ -132,7 +132,9 @@ function addButton(row, key, text, kind, work) {
   const button = document.createElement("button");
   const label = document.createElement("kbd");
   label.textContent = key;
+  label.setAttribute("aria-hidden", "true");
   button.append(label, ` ${text}`);
+  button.setAttribute("aria-keyshortcuts", key);
   button.type = "button";
   button.className = kind;
   button.addEventListener("click", work);
