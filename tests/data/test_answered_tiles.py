@@ -158,7 +158,7 @@ def test_the_stage_uses_answers_instead_of_masks(data: Dataset, tmp_path: Path) 
     folder = contents(tmp_path / "t")
     folder.pop("drawing.json", None)
     assert contents(tmp_path / "s") == folder
-    assert result.provenance["supervision"] == "8 yes/no answers of 3 people of 9-pixel tiles"
+    assert result.provenance["supervision"] == "8 yes/no answers by 3 people on 9-pixel tiles"
     assert [line for line in lines if "left out" in line] == [
         "note: 1 tile left out: ties.", "note: 1 tile left out: unanswered.",
     ]  # fmt: skip
@@ -166,3 +166,15 @@ def test_the_stage_uses_answers_instead_of_masks(data: Dataset, tmp_path: Path) 
     assert json.loads((tmp_path / "s" / "tiles.json").read_text()) == result.metrics
     with pytest.raises(InvalidInput):  # checked before the first stage starts
         stage.check(stage.config(answers=table(tmp_path / "b.csv", VOTES, name="moss")), data)
+
+
+def test_a_classifier_is_trained_on_tiles_of_images_without_labels(data: Dataset, tmp_path: Path) -> None:
+    run_stage(STAGES["tiles"], {"answers": str(table(tmp_path / "a.csv", VOTES))}, tmp_path / "s", data)
+    stage = STAGES["classify"]
+    config = {"convnet": {"widths": [4, 4]}, "split": None, "steps": 2, "batch_size": 2}
+    result = run_stage(stage, config, tmp_path / "c", data, tiles=tmp_path / "s")
+    assert result.metrics["images"] == 4 and list(stage.reads(stage.config(**config))) == []
+    for name in ("classify", "expand", "shrink"):
+        with pytest.raises(InvalidInput):
+            STAGES[name].check_inputs(STAGES[name].config(split=None), {"tiles": []})
+        STAGES[name].check_inputs(STAGES[name].config(split=None), {"tiles": ["tiles"]})

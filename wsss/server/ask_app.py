@@ -149,6 +149,7 @@ class _Pages:
             "classes": [one_line(name) for name in interview.classes],
             "names": list(interview.classes),
             "tiles": bool(interview.items[0].size),
+            "size": interview.items[0].size,
             "single": questions.single,
             "fixed": questions.annotator,
             "proposed": questions.proposed,

@@ -9,6 +9,7 @@ from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.common.classifier_training import (
     TILES,
     LabelledConfig,
+    check_examples,
     check_labelled,
     labelled_reads,
     prepare_backbone,
@@ -61,6 +62,7 @@ STAGE = Stage(
     inputs={"tiles": TILES},
     reads=labelled_reads,
     check=_check,
+    check_inputs=check_examples,
     prepare=prepare_backbone,
     ready=ready_labelled,
     trains=lambda config: config.images_per_step,

@@ -33,10 +33,11 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
     ctx.ranks.barrier()
     drawn: dict[str, Any] = read_json(ctx.out / DRAWN)
     noise = f", {config.label_noise:.0%} of them wrong" if config.label_noise else ""
-    labels = f"{config.count} yes/no labels"
+    labels = f"{config.count} yes/no labels of {config.size}-pixel tiles{noise}"
     if config.answers is not None:
-        labels = f"{drawn['answers_given']} yes/no answers of {counted(drawn['annotators'], 'person', 'people')}"
-    return Result(drawn, {"supervision": f"{labels} of {drawn['tile_size']}-pixel tiles{noise}"})
+        people = counted(drawn["annotators"], "person", "people")
+        labels = f"{drawn['answers_given']} yes/no answers by {people} on {drawn['tile_size']}-pixel tiles{noise}"
+    return Result(drawn, {"supervision": labels})
 
 
 def _draw(ctx: Context[TilesStageConfig]) -> None:
