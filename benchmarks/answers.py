@@ -5,6 +5,7 @@ whole table takes hours on two cores). A simulated person, who knows the accurat
 ask`` through the page's own interface. After 100, 200, 400 and 1,000 answers, a classifier is trained on the answered
 tiles, and the masks of its maps are compared with the accurate ones. With the order ``uncertain``, the next questions
 are chosen by the maps of the last step; the first ones are random. Finished steps are kept in the output folder.
+``--noise 0 0.05 0.1`` inverts a share of the labels.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import functools
+import itertools
 import json
 import subprocess
 import sys
@@ -26,7 +28,7 @@ PIPELINE = """name: answers
 seed: {seed}
 data: {{layout: topomortar, root: {root}}}
 stages:
-  tiles: {{uses: tiles, with: {{split: {split}, answers: {answers}}}}}
+  tiles: {{uses: tiles, with: {{split: {split}, answers: {answers}, label_noise: {noise}}}}}
   classify: {{uses: classify, needs: [tiles], with: {{preset: classify/tiles, split: {split}}}}}
   cam:
     uses: cam
@@ -53,9 +55,9 @@ def true_masks(root: Path, split: str, work: Path) -> functools._lru_cache_wrapp
     return functools.lru_cache(maxsize=None)(lambda image: read_truth(samples[image], data.classes))
 
 
-def curve(options: argparse.Namespace, order: str, seed: int) -> Iterator[dict[str, object]]:
-    """Yield the scores after each number of answers, for one order and seed."""
-    folder = options.out / f"{order}-{seed}"
+def curve(options: argparse.Namespace, order: str, seed: int, noise: float) -> Iterator[dict[str, object]]:
+    """Yield the scores after each number of answers, for one order, seed and share of wrong labels."""
+    folder = options.out / (f"{order}-{seed}" + (f"-{noise:g}" if noise else ""))
     folder.mkdir(parents=True, exist_ok=True)
     truth = true_masks(options.root, options.split, folder)
     table, done, last = folder / "answers.csv", 0, None
@@ -78,13 +80,14 @@ def curve(options: argparse.Namespace, order: str, seed: int) -> Iterator[dict[s
             snapshot.write_bytes(table.read_bytes())
         pipeline = folder / f"{count}.yaml"
         names = {"root": options.root.resolve(), "split": options.split, "answers": snapshot.resolve(), "seed": seed}
-        pipeline.write_text(PIPELINE.format(**names))
+        pipeline.write_text(PIPELINE.format(**names, noise=noise))
         run("run", str(pipeline), "--run-dir", str(step))
         scores = json.loads((step / "score" / "metrics.json").read_text())
         tiles = json.loads((step / "tiles" / "metrics.json").read_text())
         yield {
             "order": order,
             "seed": seed,
+            "noise": noise,
             "answers": count,
             "tiles": tiles["tiles"],
             "without_mortar": tiles["without_any_class"],
@@ -103,14 +106,14 @@ def main() -> None:
     parser.add_argument("--answers", type=int, nargs="+", default=[100, 200, 400, 1000])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--orders", nargs="+", default=["random", "uncertain"])
+    parser.add_argument("--noise", type=float, nargs="+", default=[0.0], help="shares of wrong labels")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
-    for seed in options.seeds:
-        for order in options.orders:
-            for row in curve(options, order, seed):
-                rows.append(row)
-                print(row, flush=True)
+    for seed, order, noise in itertools.product(options.seeds, options.orders, options.noise):
+        for row in curve(options, order, seed, noise):
+            rows.append(row)
+            print(row, flush=True)
     with (options.out / "scores.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -34,7 +34,9 @@ async function request(path, body) {
       continue;
     }
     if (reply.ok) { problem(""); return reply.json(); }
-    let text = `The server replied ${reply.status}.`;
+    let text = reply.status === 404
+      ? "The command was started again; open the address that it has printed."
+      : `The server replied ${reply.status}.`;
     try { text = (await reply.json()).error; } catch { /* not JSON */ }
     throw new Error(text);
   }
