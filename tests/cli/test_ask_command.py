@@ -129,7 +129,7 @@ def read_complete(table: Path) -> list[Answer]:
         (("--about", "mortar", "--host", "example.com"), "example.com"),
         (("--about", "mortar", "--host", "0.0.0.0"), "0.0.0.0"),
         (("--about", "mortar", "--host", "203.0.113.7"), "203.0.113.7"),
-        ((), "wsss init"),
+        ((), "--about"),
         (tuple(word for number in range(10) for word in ("--about", f"c{number}")), "9"),
     ],
 )

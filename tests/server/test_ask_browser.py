@@ -178,6 +178,12 @@ def test_two_browsers_at_once(chromium: Any, servers: Any) -> None:
     again = Visitor(chromium, server.url)  # continues where anna is
     again.begin("anna")
     again.wait(3)
+    again.press("y", 4)
+    again.page.get_by_role("button", name="anna").click()  # another person continues at the same browser
+    again.begin("ben")
+    again.wait(3)
+    again.press("n", 4)
+    assert server.answers("anna")[-1] == "yes" and server.answers("ben")[-1] == "no"
 
 
 def test_a_killed_server_loses_no_answer(chromium: Any, servers: Any) -> None:

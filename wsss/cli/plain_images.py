@@ -7,31 +7,42 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsss.errors import InvalidInput
 from wsss.io.files.home import at_home
 
 if TYPE_CHECKING:
     from wsss.cli.dataset_argument import NamedDataset
 
 
-def with_plain_images(named: NamedDataset, classes: Sequence[str]) -> NamedDataset:
+def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: str = "") -> NamedDataset:
     """Return the dataset with all settings that a plain folder of images lacks; other datasets are unchanged.
 
     Args:
         named: a dataset; a folder is plain if no layout fits, and it directly contains images.
-        classes: names of the classes; with none, the folder is not opened as a dataset.
+        classes: names of the classes.
+        option: the option that names them, for the error.
+
+    Raises:
+        InvalidInput: the folder is plain, and there are no classes, here or in the settings.
     """
-    from wsss.data.readers.find_images import images_by_id
-    from wsss.data.readers.registry import fitting_layouts
     from wsss.pipeline.config.source import Source, merge
 
-    if not classes or not named.is_folder or named.has_layout:
+    if not named.is_folder or named.has_layout or not _is_plain(at_home(str(named.config["root"]))):
         return named
-    root = at_home(str(named.config["root"]))
-    if fitting_layouts(root) or not images_by_id(root):
-        return named
-    plain = {"root": str(root), "layout": "folder", "images": ".", "classes": list(classes), "val_fraction": 0.0}
+    root = str(at_home(str(named.config["root"])))
+    if not classes and "classes" not in named.config:
+        hint = f"Name what the images show: {option} NAME." if option else None
+        raise InvalidInput("a folder of images without names of classes", subject=root, hint=hint)
+    plain = {"root": root, "layout": "folder", "images": ".", "classes": list(classes), "val_fraction": 0.0}
     given = {key: value for key, value in named.config.items() if key not in ("root", "layout")}
     return replace(named, source=merge(Source(plain), Source(given)))
+
+
+def _is_plain(root: Path) -> bool:
+    from wsss.data.readers.find_images import images_by_id
+    from wsss.data.readers.registry import fitting_layouts
+
+    return not fitting_layouts(root) and bool(images_by_id(root))
 
 
 def asked_classes(path: Path) -> list[str]:

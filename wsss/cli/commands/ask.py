@@ -116,7 +116,7 @@ def _dataset(context: click.Context, path: str, names: Sequence[str]) -> Iterato
     from wsss.cli.plain_images import with_plain_images
     from wsss.data.readers.registry import open_dataset
 
-    named = with_plain_images(named_dataset(path, context.meta["data"], _log), names)
+    named = with_plain_images(named_dataset(path, context.meta["data"], _log), names, option="--about")
     with tempfile.TemporaryDirectory(prefix="wsss-") as work:
         yield open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
 
