@@ -36,6 +36,7 @@ COMMANDS = {
     "run": ("wsss.cli.commands.run:run", "Run a pipeline from images to masks, scores and a report."),
     "status": ("wsss.cli.commands.status:status", "Show the progress of a run."),
     "init": ("wsss.cli.commands.init:init", "Write a pipeline for your own images and labels."),
+    "ask": ("wsss.cli.commands.ask:ask", "Collect yes/no answers about tiles or images on a local web page."),
     "export": ("wsss.cli.commands.export:export", "Export masks to other tools: VOC, COCO, CVAT, Label Studio …"),
     "rank": ("wsss.cli.commands.rank:rank", "List the images whose masks are most worth correcting."),
     "import-masks": ("wsss.cli.commands.import_masks:import_masks", "Import masks that were corrected in other tools."),

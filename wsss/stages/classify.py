@@ -9,6 +9,7 @@ from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.common.training.classifier_training import (
     TILES,
     LabelledConfig,
+    check_examples,
     check_labelled,
     inspect_backbone,
     labelled_reads,
@@ -62,6 +63,7 @@ STAGE = Stage(
     inputs={"tiles": TILES},
     reads=labelled_reads,
     check=_check,
+    check_inputs=check_examples,
     prepare=prepare_backbone,
     ready=ready_labelled,
     inspect=inspect_backbone,

@@ -10,6 +10,7 @@ from wsss.errors import InvalidInput
 from wsss.models.sampler_config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.common.training.classifier_training import (
+    check_examples,
     check_labelled,
     labelled_reads,
     load_input_classifier,
@@ -89,6 +90,7 @@ STAGE = Stage(
     inputs=classifier_input("a classify stage"),
     reads=labelled_reads,
     check=check_labelled,
+    check_inputs=check_examples,
     ready=_ready,
     trains=lambda config: config.images_per_step,
 )

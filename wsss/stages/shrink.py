@@ -10,6 +10,7 @@ from wsss.errors import InvalidInput
 from wsss.models.sampler_config import SamplingConfig, ShrinkageConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.common.training.classifier_training import (
+    check_examples,
     check_labelled,
     labelled_reads,
     load_input_classifier,
@@ -121,6 +122,7 @@ STAGE = Stage(
     inputs=classifier_input("a classify or expand stage"),
     reads=labelled_reads,
     check=check_labelled,
+    check_inputs=check_examples,
     ready=_ready,
     trains=lambda config: config.images_per_step,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -152,22 +153,33 @@ def _log(line: str) -> None:
     "drawn. [default: 0.05]",
 )
 @click.option("--label-noise", type=float, help="Share of wrong labels. [default: 0]")
+@shared(
+    "--answers",
+    type=click.Path(path_type=Path),
+    help="Table of answers, written by wsss ask: these tiles with these labels, instead of masks.",
+)
+@click.option(
+    "--disagreement",
+    type=click.Choice(["majority", "exclude"]),
+    help="Labels of tiles about which people disagree: majority (ties are left out), or leave out all. [default: "
+    "majority]",
+)
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @json_option
 @click.pass_context
-def tiles(
-    context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: float | None
-) -> None:
+def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: Any) -> None:
     """Extract tiles from the images of the dataset PATH, and write them to the folder OUT.
 
-    The image-level labels of each tile simulate quick manual annotation. They come from the masks of the split, which
-    are not copied. OUT is a dataset with the layout folder: images/, labels.csv, classes.txt; tiles.csv lists the
-    position of each tile, tiles.json the settings. The same options give the same bytes.
+    The image-level labels of each tile are the answers of people (--answers), or simulate them: they then come from the
+    masks of the split, which are not copied. OUT is a dataset with the layout folder: images/, labels.csv, classes.txt;
+    tiles.csv lists the position of each tile, tiles.json the settings. The same options give the same bytes.
 
     \b
     wsss data tiles TopoMortar tiles --count 200
+    wsss data tiles photos tiles --answers answers.csv
     """
     from wsss.cli.dataset_argument import named_dataset
+    from wsss.cli.plain_images import asked_classes, with_plain_images
     from wsss.data.readers.registry import open_dataset
     from wsss.data.tiles.tile_folder import draw_into
     from wsss.data.tiles.tiling import TilesConfig
@@ -176,6 +188,8 @@ def tiles(
     chosen = {key: value for key, value in given.items() if value is not None}
     config = validate(TilesConfig, chosen, where="", locate=option_at)
     named = named_dataset(path, context.meta["data"], _log)
+    if config.answers is not None:
+        named = with_plain_images(named, asked_classes(config.answers))
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:
         dataset = open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
         drawn = draw_into(out, dataset, config=config, split=split, seed=seed, start=start)
@@ -187,6 +201,17 @@ def tiles(
             f"{counted(drawn['images'], 'image')}, "
             f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the labels wrong"
         )
+        if config.answers is not None:
+            echo(_answers_text(drawn))
+
+
+def _answers_text(drawn: Mapping[str, Any]) -> str:
+    left_out = {key.removeprefix("left_out_"): value for key, value in drawn.items() if key.startswith("left_out_")}
+    reasons = ", ".join(f"{reason} {count}" for reason, count in left_out.items() if count) or "none"
+    return (
+        f"{counted(drawn['answers_given'], 'answer')} of {counted(drawn['annotators'], 'person', 'people')}, "
+        f"disagreement on {counted(drawn['disagreements'], 'tile')}; tiles left out: {reasons}"
+    )
 
 
 data.add_command(synth)

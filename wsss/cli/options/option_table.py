@@ -36,6 +36,7 @@ SHARED = {
     "--labels": Shared("FILE", "Image-level labels", own_text=True),
     "--classes": Shared("FILE", "Class list", own_text=True),
     "--weights": Shared("FILE|DIR|NAME", "Trained or initial weights", own_text=True),
+    "--answers": Shared("FILE", "Table of answers", own_text=True),
     "--groups": Shared("FILE", "CSV with the columns ID and group", own_text=True),
     # Inputs from earlier stages.
     "--classifier": Shared("DIR", "Folder of a stage with a trained classifier", own_text=True),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.data.masks.encodings import read_and_check_encoding
 from wsss.data.masks.ground_truth import check_truth, require_masks
+from wsss.data.tiles.answered_tiles import cut_answered, read_answered
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.errors import InvalidInput
-from wsss.io.files.atomic import TEMPORARY, convert_os_errors, write_json
+from wsss.io.files.atomic import TEMPORARY, convert_os_errors, sha256_file, write_json
 from wsss.io.files.contained import check_tree
 from wsss.io.files.json_files import read_json
 
@@ -34,20 +35,25 @@ def draw_into(
 
     Args:
         out: a new or empty folder, or one with the same tiles.
-        dataset: with masks.
+        dataset: with masks, unless there are answers.
         config, split, seed: see `draw_tiles`.
         start: called with the number of steps; returns a function that advances a progress bar.
 
     Raises:
         InvalidInput: no such split, masks that are missing, show no class or mix two encodings, or ``out`` holds
-            something else; see `draw_tiles`.
+            something else; see `draw_tiles` and `read_answered`.
         RunFailed: ``out`` cannot be written to.
     """
     samples, of = dataset.split(split), f"split {split!r}"
-    require_masks(dataset, samples, of=of, hint="Choose a split that has masks.")
-    check_truth(samples, dataset.classes, where=of)
-    read_and_check_encoding(samples, dataset.classes, where=of)
-    settings = {"split": split, "seed": seed, **config.model_dump()}
+    answered = None
+    if config.answers is None:
+        hint = "Choose a split that has masks, or collect answers with `wsss ask` and pass --answers FILE."
+        require_masks(dataset, samples, of=of, hint=hint)
+        check_truth(samples, dataset.classes, where=of)
+        read_and_check_encoding(samples, dataset.classes, where=of)
+    else:
+        answered = read_answered(config.answers, samples, dataset.classes, config)
+    settings = {"split": split, "seed": seed, **_settings(config)}
     marker = out / MARKER
     with convert_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -70,7 +76,26 @@ def draw_into(
             advance(1)
         return results
 
+    if answered is not None:
+        return cut_answered(
+            samples,
+            out,
+            answered=answered,
+            classes=dataset.classes,
+            config=config,
+            split=split,
+            seed=seed,
+            each=each,
+        )
     return draw_tiles(samples, out, classes=dataset.classes, config=config, split=split, seed=seed, each=each)
+
+
+def _settings(config: TilesConfig) -> dict[str, Any]:
+    """Return the settings that determine the tiles; a table of answers counts by its content."""
+    if config.answers is None:
+        return config.model_dump(exclude={"answers", "disagreement"})
+    read = config.model_dump(include={"label_noise", "disagreement"})
+    return {"answers_sha256": sha256_file(config.answers), **read}
 
 
 def _read_json(path: Path) -> Any:

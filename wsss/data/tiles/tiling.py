@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.data.tiles.tile_table import Tile, write_tables
 from wsss.data.truth import read_truth
@@ -45,6 +45,29 @@ class TilesConfig(Settings):
         "are not drawn",
     )
     label_noise: float = Field(default=0.0, ge=0, le=0.5, description="share of wrong labels")
+    answers: Path | None = Field(
+        default=None,
+        description="table of answers, written by wsss ask: these tiles with these labels, instead of masks",
+    )
+    disagreement: Literal["majority", "exclude"] = Field(
+        default="majority",
+        description="labels of tiles about which people disagree: majority (ties are left out), or leave out all",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        changed = [key for key in ("count", "share_without", "least") if self._is_changed(key)]
+        if self.answers is not None and changed:
+            raise ValueError(f"{changed[0]} has no effect with answers, which determine the tiles")
+        return self
+
+    @property
+    def answered_size(self) -> int | None:
+        """Side length that tiles of answers must have; ``None`` for any."""
+        return self.size if self._is_changed("size") else None
+
+    def _is_changed(self, key: str) -> bool:
+        return bool(getattr(self, key) != type(self).model_fields[key].default)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -32,9 +32,10 @@ TILES = Input(("tiles",), "folder of a tiles stage to train on instead of a spli
 class LabelledConfig(TrainConfig):
     """Training on the image-level labels of a split."""
 
-    split: str = Field(
+    split: str | None = Field(
         default="train",
-        description="split to train on, using its image-level labels only; ignored with tiles",
+        description="split to train on, using its image-level labels only; ignored with tiles. null: tiles only, of "
+        "images without labels",
     )
     val: Annotated[str | None, OptionName("val-split")] = Field(
         default=None, description="split for mAP and F1 after each epoch; not used to select a checkpoint"
@@ -47,7 +48,7 @@ class LabelledConfig(TrainConfig):
     @property
     def splits(self) -> tuple[str, ...]:
         """All splits that are read."""
-        return (self.split, *([self.val] if self.val is not None else []))
+        return tuple(split for split in (self.split, self.val) if split is not None)
 
 
 def load_on_all_ranks(ctx: Context[Any]) -> CAMClassifier:
@@ -235,6 +236,20 @@ def _val_metrics(scores: MultilabelScores, names: tuple[str, ...], images: int) 
 def labelled_reads(config: LabelledConfig) -> list[Read]:
     """Return the images and labels that training reads; masks are never read."""
     return [Read(split, kind) for split in config.splits for kind in ("images", "labels")]
+
+
+def check_examples(config: LabelledConfig, ids: Mapping[str, Sequence[str]]) -> None:
+    """Require a split or tiles to train on.
+
+    Raises:
+        InvalidInput: there are neither.
+    """
+    if config.split is None and not ids.get("tiles"):
+        raise InvalidInput(
+            "nothing to train on: no split and no tiles",
+            subject="split",
+            hint="Set split, or add a tiles stage to its needs (or pass --tiles DIR).",
+        )
 
 
 def check_labelled(config: LabelledConfig, data: Dataset) -> None:

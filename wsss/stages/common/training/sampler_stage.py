@@ -142,7 +142,8 @@ def train_sampler(
         offset_factor=config.offset_lr_factor,
         kernel_factor=config.kernel_lr_factor,
     )
-    samples = ctx.data.split(config.val or config.split) if sampler else ()
+    shown = config.val or config.split
+    samples = ctx.data.split(shown) if sampler and shown is not None else ()
 
     def watch() -> dict[str, float]:
         offsets = [_offsets(classifier, sample, config.max_side)[0] for sample in samples[:WATCHED]]

@@ -1,0 +1,198 @@
+"""``wsss ask``: its usage in this process, and the server as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inprocess import document, refused, succeed
+from learning import write_maps
+from walls import walls
+
+import wsss.server
+from wsss.data.answers.answer_rows import HEADER, Answer, Item, answer_line, read_answers
+
+needs_server = pytest.mark.skipif(
+    None in map(find_spec, ("starlette", "uvicorn")), reason="no server: pip install 'wsss[ask]'"
+)
+TIME = "2026-11-29T10:00:00Z"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of images, without any other file."""
+    data = walls(tmp_path / "data", count=3)
+    shutil.copytree(data.root / "images", tmp_path / "photos")
+    return tmp_path / "photos"
+
+
+@contextmanager
+def server(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """Start ``wsss ask``; yield the process and the document that it prints."""
+    command = [sys.executable, "-m", "wsss", "ask", *map(str, arguments), "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stderr is not None
+        line = process.stdout.readline()
+        assert line, process.stderr.read()
+        try:
+            yield process, json.loads(line)
+        finally:
+            process.kill()
+
+
+def call(url: str, body: Any = None) -> Any:
+    """Return the JSON reply to a request."""
+    content = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, content, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as reply:
+        return json.load(reply)
+
+
+@needs_server
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_server_until_a_signal(photos: Path, tmp_path: Path, number: signal.Signals) -> None:
+    table = tmp_path / "a.csv"
+    arguments = (photos, "--about", "mortar", "--answers", table, "--count", 6, "--size", 9, "--annotator", "anna")
+    with server(*arguments) as (process, printed):
+        assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{22}/", printed["url"])
+        assert (printed["items"], printed["classes"], printed["done"]) == (6, ["mortar"], {})
+        view = call(printed["url"] + "api/view")
+        assert view["annotator"] == "anna" and len(view["next"]) == 4
+        body = {"index": view["next"][0]["index"], "answers": {"mortar": "yes"}}
+        assert call(printed["url"] + "api/answer", body)["done"] == 1
+        with pytest.raises(urllib.error.HTTPError) as error:
+            call(printed["url"].replace("127.0.0.1", "localhost") + "../api/view")
+        assert error.value.code == 404
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 128 + number and "Traceback" not in errors
+        assert "wsss ask" in errors  # the command that continues
+    assert [(row.answer, row.annotator) for row in read_answers(table)] == [("yes", "anna")]
+    with server(*arguments) as (process, printed):
+        assert printed["done"] == {"anna": 1}
+        message = refused("ask", *arguments)
+        assert str(table) in message
+
+
+@needs_server
+@pytest.mark.slow
+def test_a_killed_server_loses_no_answer(photos: Path, tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    arguments = (photos, "--about", "mortar", "--answers", table, "--count", 40, "--annotator", "anna")
+    confirmed: list[int] = []
+    while len(confirmed) < 40:
+        with server(*arguments) as (process, printed):
+            view = call(printed["url"] + "api/view")
+            assert view["done"] == len(confirmed)
+            for _ in range(15):
+                if view["next"]:
+                    body = {"index": view["next"][0]["index"], "answers": {"mortar": "no"}}
+                    view = call(printed["url"] + "api/answer", body)
+                    confirmed.append(body["index"])
+            os.kill(process.pid, signal.SIGKILL)  # and its child ends with it
+            process.wait()
+        with table.open("ab") as file:
+            file.write(b"w0_00001_0")  # as if the machine had failed in the middle of a line
+    assert len({row.item for row in read_complete(table)}) == 40 == len(set(confirmed))
+
+
+def read_complete(table: Path) -> list[Answer]:
+    table.write_bytes(table.read_bytes().rpartition(b"\n")[0] + b"\n")
+    return read_answers(table)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--about", "moss", "--data.classes", "[mortar]"), "moss"),
+        (("--about", "mortar", "--order", "uncertain"), "--run"),
+        (("--about", "mortar", "--run", "."), "uncertain"),
+        (("--about", "mortar", "--whole", "--count", 3), "--count"),
+        (("--about", "mortar", "--size", 1), "--size"),
+        (("--about", "mortar", "--split", "val"), "val"),
+        (("--about", "mortar", "--size", 500), "500"),
+        (("--about", "mortar", "--annotator", " "), "--annotator"),
+        (("--about", "mortar", "--host", "example.com"), "example.com"),
+        (("--about", "mortar", "--host", "0.0.0.0"), "0.0.0.0"),
+        (("--about", "mortar", "--host", "203.0.113.7"), "203.0.113.7"),
+        ((), "--about"),
+        (tuple(word for number in range(10) for word in ("--about", f"c{number}")), "9"),
+    ],
+)
+@needs_server
+def test_invalid_usage(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused("ask", photos, *arguments)
+
+
+@needs_server
+def test_uncertain_order_needs_maps_of_all_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wsss.server import serve
+
+    data = walls(tmp_path / "data", count=3)
+    (data.root / "classes.txt").write_text("1 mortar\n")
+    (data.root / "labels.csv").write_text("image_id,labels,split\n" + "".join(f"w{n},mortar,train\n" for n in range(3)))
+    monkeypatch.setattr(serve, "serve", lambda app, bound: bound.close())
+    write_maps(tmp_path / "maps", data)
+    arguments = ("ask", data.root, "--order", "uncertain", "--run", tmp_path / "maps", "--count", 6)
+    assert document(*arguments, "--answers", tmp_path / "a.csv")["items"] == 6
+    (tmp_path / "maps" / "cams" / "w1.npz").unlink()
+    assert str(tmp_path / "maps") in refused(*arguments, "--answers", tmp_path / "b.csv")
+
+
+def answered(path: Path, *rows: tuple[str, str, str], size: int = 0) -> Path:
+    answers = [Answer(Item(image, size=size), "mortar", answer, person, TIME) for image, answer, person in rows]
+    path.write_text(HEADER + "".join(map(answer_line, answers)))
+    return path
+
+
+def test_summary_and_export(photos: Path, tmp_path: Path) -> None:
+    table = answered(tmp_path / "a.csv", ("w0", "yes", "anna"), ("w1", "no", "anna"), ("w1", "yes", "[red]ben"))
+    given = ("ask", photos, "--about", "mortar", "--answers", table)
+    found = document(*given, "--summary")
+    assert found["classes"]["mortar"] == {"yes": 1, "no": 0, "ties": 1, "skipped": 0, "disagreements": 1}
+    text = succeed(*given, "--summary").stdout
+    assert "w1, mortar: yes [red]ben; no anna" in text
+    written = document(*given, "--export", tmp_path / "labels.csv")
+    assert (written["images"], written["without_answers"], written["labels_without_majority"]) == (2, 1, 1)
+    assert (tmp_path / "labels.csv").read_text() == "image_id,labels\nw0,mortar\nw1,?mortar\n"
+    tiles = answered(tmp_path / "b.csv", ("w0", "yes", "anna"), size=9)
+    assert "whole image" in refused(*given[:-1], tiles, "--export", tmp_path / "labels.csv")
+
+
+def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
+    table = answered(tmp_path / "a.csv", ("w0", "yes", "anna"), ("w1", "no", "anna"), ("w1", "yes", "ben"), size=9)
+    drawn = document("data", "tiles", photos, tmp_path / "t", "--answers", table)
+    assert (drawn["tiles"], drawn["left_out_ties"], drawn["tile_size"]) == (1, 1, 9)
+    text = succeed("data", "tiles", photos, tmp_path / "t", "--answers", table).stdout
+    assert "ties 1" in text and "2 people" in text
+    assert "count" in refused("data", "tiles", photos, tmp_path / "u", "--answers", table, "--count", 5)
+    assert "w9" in refused("data", "tiles", photos, tmp_path / "u", "--answers",
+                           answered(tmp_path / "c.csv", ("w9", "no", "anna"), size=9))  # fmt: skip
+
+
+def test_without_the_extra(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("starlette", "uvicorn")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("access", "ask_app", "serve"):
+        monkeypatch.delitem(sys.modules, f"wsss.server.{name}", raising=False)
+        monkeypatch.delattr(wsss.server, name, raising=False)
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    message = refused("ask", photos, "--about", "mortar", "--answers", tmp_path / "a.csv")
+    assert "pip install 'wsss[ask]'" in message and not (tmp_path / "a.csv").exists()

@@ -1,0 +1,95 @@
+"""Current answers, compared with a plain replay of random rows; majorities and summaries."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from wsss.data.answers.answer_rows import Answer, Item
+from wsss.data.answers.image_labels import write_labels
+from wsss.data.answers.interview import check_known
+from wsss.data.answers.votes import Ballot, Votes, summarise_votes
+from wsss.errors import InvalidInput
+
+
+def row(image: str, answer: str, annotator: str = "anna", name: str = "cat", time: int = 0, *, undone: bool = False,
+        size: int = 0) -> Answer:  # fmt: skip
+    return Answer(Item(image, size=size), name, answer, annotator, f"2026-11-29T10:00:{time:02d}Z", undone)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_replaying_random_answers_and_undos(seed: int) -> None:
+    """The oracle keeps a stack of answers per person and item."""
+    rng, ballot = random.Random(seed), Ballot()
+    stacks: dict[tuple[str, str], list[str]] = defaultdict(list)
+    order: dict[str, list[str]] = defaultdict(list)
+    for time in range(60):
+        person = rng.choice(["anna", "ben"])
+        if rng.random() < 0.3 and order[person]:
+            image = order[person].pop()
+            ballot.apply(row(image, stacks[person, image].pop(), person, time=time, undone=True))
+        else:
+            image, answer = rng.choice("abc"), rng.choice(["yes", "no", "skip"])
+            stacks[person, image].append(answer)
+            order[person].append(image)
+            ballot.apply(row(image, answer, person, time=time))
+        last = ballot.last(person)
+        assert (last and last.item.image) == (order[person][-1] if order[person] else None)
+    for person in ("anna", "ben"):
+        expected = {Item(image): {"cat": stacks[person, image][-1]} for image in "abc" if stacks[person, image]}
+        assert ballot.of(person) == expected
+
+
+def test_undoing_what_was_not_answered() -> None:
+    for rows in ([row("a", "yes", undone=True)], [row("a", "yes"), row("a", "no", undone=True)]):
+        with pytest.raises(InvalidInput):
+            Ballot(rows)
+
+
+def test_majorities() -> None:
+    people = ("anna", "ben", "carl")
+    assert Votes(people[:2], people[2:]).majority() is True and Votes((), people[:1], people[1:]).majority() is False
+    assert Votes(people[:1], people[1:2]).majority() is None and Votes((), (), people).majority() is None
+    assert Votes(people[:2], people[2:]).disagree and not Votes(people[:2]).disagree
+
+
+def test_summary_keeps_every_disagreement() -> None:
+    rows = [row("a", "yes"), row("a", "no", "ben"), row("a", "no", "carl"), row("b", "yes"), row("b", "no", "ben")]
+    summary = summarise_votes(Ballot([*rows, row("c", "skip"), row("d", "no")]))
+    assert summary["classes"] == {"cat": {"yes": 0, "no": 2, "ties": 1, "skipped": 1, "disagreements": 2}}
+    assert summary["disagreements"] == [
+        {"item": "a", "class": "cat", "yes": ["anna"], "no": ["ben", "carl"]},
+        {"item": "b", "class": "cat", "yes": ["anna"], "no": ["ben"]},
+    ]
+    assert summary["annotators"] == {"anna": 4, "ben": 2, "carl": 1} and summary["items"] == 4
+
+
+def test_labels_of_whole_images(tmp_path: Path) -> None:
+    rows = [row("a", "yes"), row("a", "yes", name="dog"), row("b", "no"), row("b", "no", name="dog"), row("c", "yes")]
+    rows += [row("c", "no", name="dog"), row("c", "yes", "ben", name="dog"), row("d", "skip")]
+    counts = write_labels(tmp_path / "labels.csv", Ballot(rows), ["b", "a", "c", "d", "e"])
+    text = (tmp_path / "labels.csv").read_text()
+    assert text.splitlines() == ["image_id,labels", "b,", "a,cat;dog", "c,cat;?dog", "d,?cat;?dog"]
+    assert counts == {"images": 4, "without_answers": 1, "labels_without_majority": 3}
+    for wrong in ([], [row("a", "yes", name="cat;dog")]):
+        with pytest.raises(InvalidInput):
+            write_labels(tmp_path / "labels.csv", Ballot(wrong), ["a"])
+    assert (tmp_path / "labels.csv").read_text() == text
+
+
+def test_answers_about_something_else_are_one_error() -> None:
+    known = {"images": {"a", "b"}, "classes": ("cat", "dog")}
+    check_known([row("a", "yes", size=9), row("b", "no", size=9)], "t", **known, size=None)
+    for rows, size, found in (
+        ([row("x", "yes"), row("a", "no"), row("y", "no")], None, None),
+        ([row("a", "yes", name="moss")], None, "moss"),
+        ([row("a", "yes", size=9), row("b", "no", size=18)], None, [9, 18]),
+        ([row("a", "yes", size=9)], 18, [9]),
+        ([row("a", "yes")], 18, ["whole image"]),
+    ):
+        with pytest.raises(InvalidInput) as error:
+            check_known(rows, "t", **known, size=size)
+        assert (error.value.subject, error.value.found) == ("t", found)

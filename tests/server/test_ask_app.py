@@ -1,0 +1,259 @@
+"""The application of ``wsss ask`` in this process: who is served, what is served, and what is saved."""
+
+from __future__ import annotations
+
+import io
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from asking import TOKEN, bare_walls, client, interview_at
+from PIL import Image
+
+from wsss.data.answers.answer_rows import read_answers
+from wsss.io.rasters.rgb_images import read_image
+
+pytest.importorskip("starlette", reason="no starlette: pip install 'wsss[ask]'")
+pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'wsss[ask]'")
+
+YES, NO, SKIP = ({"mortar": answer} for answer in ("yes", "no", "skip"))
+
+
+class Asked:
+    """A running interview, with short forms of the requests."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.data, self.table = bare_walls(folder / "data"), folder / "answers.csv"
+        self.interview = interview_at(self.table, self.data)
+        self.http = client(self.interview, self.data, **settings)
+
+    def get(self, path: str, **options: Any) -> Any:
+        return self.http.get(f"/{TOKEN}/{path}", **options)
+
+    def post(self, path: str, body: Any, **options: Any) -> Any:
+        return self.http.post(f"/{TOKEN}/api/{path}", json=body, **options)
+
+    def answer(self, index: int, answers: dict[str, str], annotator: str = "anna") -> Any:
+        reply = self.post("answer", {"annotator": annotator, "index": index, "answers": answers})
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Asked:
+    return Asked(tmp_path)
+
+
+PATHS = ("", "page.css", "page.js", "api/view", "api/summary", "picture/0", "unknown")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_needs_the_token(asked: Asked, path: str) -> None:
+    refusals = {
+        (reply.status_code, reply.text)
+        for prefix in ("wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), "é", "%00")
+        for reply in [asked.http.get(f"/{prefix}/{path}")]
+    }
+    assert refusals == {(404, "Not Found")}  # whether or not the path exists
+    assert asked.get(path).status_code == (404 if path == "unknown" else 200)
+
+
+def test_nothing_is_served_without_a_token(asked: Asked) -> None:
+    assert {asked.http.get(path).status_code for path in ("/", "//", "/favicon.ico", "/docs")} <= {404, 307}
+    for path in ("answer", "undo"):
+        assert asked.http.post(f"/wrong/api/{path}", json={"annotator": "x"}).status_code == 404
+    assert read_answers(asked.table) == []
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "0.0.0.0", "192.168.0.2:8000", ""])
+def test_names_of_other_hosts_are_refused(asked: Asked, host: str) -> None:
+    reply = asked.get("api/view", headers={"Host": host})
+    assert reply.status_code == 400 and "mortar" not in reply.text
+    assert asked.get("api/view", headers={"Host": "localhost:9"}).status_code == 200
+
+
+def test_pages_of_other_origins_cannot_answer(asked: Asked) -> None:
+    body = {"annotator": "anna", "index": 0, "answers": YES}
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:9000"):
+        assert asked.post("answer", body, headers={"Origin": origin}).status_code == 403
+    plain = {"Content-Type": "text/plain"}  # what a form or a script can send without asking first
+    assert asked.http.post(f"/{TOKEN}/api/answer", content=b"{}", headers=plain).status_code == 415
+    assert asked.http.options(f"/{TOKEN}/api/answer").status_code == 405
+    assert read_answers(asked.table) == []
+    assert asked.post("answer", body, headers={"Origin": "http://127.0.0.1:8000"}).status_code == 200
+
+
+def test_headers_of_all_responses(asked: Asked) -> None:
+    for reply in (asked.get(""), asked.get("unknown"), asked.http.get("/x/y"), asked.get("api/view")):
+        assert "default-src 'none'" in reply.headers["content-security-policy"]
+        assert (
+            reply.headers["referrer-policy"] == "no-referrer" and reply.headers["x-content-type-options"] == "nosniff"
+        )
+    assert asked.get("api/view").headers["cache-control"] == "no-store"
+    assert "max-age" in asked.get("picture/0").headers["cache-control"]
+
+
+def test_the_page_loads_nothing_from_elsewhere(asked: Asked) -> None:
+    for name in ("", "page.css", "page.js"):
+        text = asked.get(name).text
+        assert "http://" not in text and "https://" not in text and "//cdn" not in text
+
+
+@pytest.mark.parametrize(
+    "path", ["../answers.csv", "..%2fanswers.csv", "%2e%2e/answers.csv", "w0.png", "-1", "12", "1e9"]
+)
+def test_only_pictures_of_items_are_served(asked: Asked, path: str) -> None:
+    reply = asked.get(f"picture/{path}")
+    assert reply.status_code == 404 and b"item,image" not in reply.content
+
+
+def test_the_picture_shows_the_tile_in_its_surroundings(asked: Asked) -> None:
+    item = asked.interview.items[0]
+    reply = asked.get("picture/0")
+    assert reply.headers["content-type"] == "image/png"
+    shown = np.asarray(Image.open(io.BytesIO(reply.content)).convert("RGB"), float)
+    image = read_image(asked.data.split("train")[0].image.parent / f"{item.image}.png")
+    tile = image[item.y : item.y + item.size, item.x : item.x + item.size].astype(float)
+    margin = round(0.75 * item.size)
+    factor = shown.shape[0] // (item.size + 2 * margin)
+    frame = shown[margin * factor : -margin * factor, margin * factor : -margin * factor]
+    blocks = frame.reshape(item.size, factor, item.size, factor, 3).mean((1, 3))
+    assert np.abs(blocks - tile).mean() < 6  # cubic interpolation, against a standard deviation of 14
+    np.testing.assert_array_equal(shown[margin * factor - 2, margin * factor + 5], 255)
+
+
+def test_answers_are_on_the_disk_when_confirmed(asked: Asked) -> None:
+    for number, answers in enumerate((YES, NO, SKIP)):
+        view = asked.answer(number, answers)
+        row = read_answers(asked.table)[-1]
+        assert (row.item, row.answer, row.annotator) == (asked.interview.items[number], answers["mortar"], "anna")
+        assert view["done"] == number + 1 and view["next"][0]["index"] == number + 1
+    assert len({row.time for row in read_answers(asked.table)}) == 3
+
+
+def test_a_repeated_request_is_saved_once(asked: Asked) -> None:
+    asked.answer(0, YES)
+    asked.answer(0, YES)
+    assert len(read_answers(asked.table)) == 1
+    asked.answer(0, NO)  # a correction
+    assert [row.answer for row in read_answers(asked.table)] == ["yes", "no"]
+
+
+def test_undo_shows_the_same_item_again(asked: Asked) -> None:
+    asked.answer(0, YES)
+    asked.answer(1, NO)
+    reply = asked.post("undo", {"annotator": "anna"}).json()
+    assert reply["undone"] == asked.interview.items[1].id and reply["next"][0]["index"] == 1 and reply["done"] == 1
+    assert asked.post("undo", {"annotator": "anna"}).json()["next"][0]["index"] == 0
+    nothing = asked.post("undo", {"annotator": "anna"}).json()
+    assert nothing["undone"] is None and nothing["last"] is None
+    assert [(row.answer, row.undone) for row in read_answers(asked.table)] == [
+        ("yes", False), ("no", False), ("no", True), ("yes", True),
+    ]  # fmt: skip
+
+
+def test_people_answer_independently(asked: Asked) -> None:
+    asked.answer(0, YES, "anna")
+    view = asked.answer(0, NO, "ben")
+    assert view["done"] == 1 and view["last"] == asked.interview.items[0].id
+    assert asked.post("undo", {"annotator": "carl"}).json()["undone"] is None
+    summary = asked.get("api/summary").json()
+    assert summary["disagreements"] == [
+        {"item": asked.interview.items[0].id, "class": "mortar", "yes": ["anna"], "no": ["ben"]}
+    ]
+    assert summary["annotators"] == {"anna": 1, "ben": 1} and summary["asked"] == 12
+
+
+def test_a_fixed_name_cannot_be_changed_by_a_request(tmp_path: Path) -> None:
+    asked = Asked(tmp_path, annotator="anna")
+    asked.answer(0, YES, "mallory")
+    assert {row.annotator for row in read_answers(asked.table)} == {"anna"}
+    assert asked.get("api/view").json()["fixed"] == "anna"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"annotator": "anna", "index": 0},
+        {"annotator": "anna", "index": True, "answers": YES},
+        {"annotator": "anna", "index": 12, "answers": YES},
+        {"annotator": "anna", "index": -1, "answers": YES},
+        {"annotator": "anna", "index": 0, "answers": {}},
+        {"annotator": "anna", "index": 0, "answers": {"plaster": "yes"}},
+        {"annotator": "anna", "index": 0, "answers": {"mortar": "perhaps"}},
+        {"annotator": "anna", "index": 0, "answers": {"mortar": 1}},
+        {"annotator": "", "index": 0, "answers": YES},
+        {"annotator": "a\nb", "index": 0, "answers": YES},
+        {"annotator": "a" * 65, "index": 0, "answers": YES},
+        {"annotator": 7, "index": 0, "answers": YES},
+    ],
+)
+def test_invalid_answers_are_refused(asked: Asked, body: Any) -> None:
+    reply = asked.post("answer", body)
+    assert reply.status_code == 400 and reply.json()["error"]
+    assert read_answers(asked.table) == []
+
+
+def test_damaged_and_large_requests_are_refused(asked: Asked) -> None:
+    json = {"Content-Type": "application/json"}
+    for content, code in ((b"{", 400), (b"\xff", 400), (b"[" * 1000, 400), (b" " * 70_000, 413)):
+        assert asked.http.post(f"/{TOKEN}/api/answer", content=content, headers=json).status_code == code
+
+
+def test_names_of_formulas_are_text_in_the_table(asked: Asked) -> None:
+    asked.answer(0, YES, "=cmd|' /C calc'!A0")
+    assert ",'=cmd|' /C calc'!A0," in asked.table.read_text()
+    assert read_answers(asked.table)[0].annotator == "=cmd|' /C calc'!A0"
+
+
+def test_an_answer_that_cannot_be_saved_is_not_confirmed(asked: Asked) -> None:
+    asked.answer(0, YES)
+    with asked.table.open("a") as file:  # another program writes to the table
+        file.write("\n")
+    reply = asked.post("answer", {"annotator": "anna", "index": 1, "answers": NO})
+    assert reply.status_code == 500 and "answers.csv" in reply.json()["error"]
+    assert asked.get("api/view", params={"annotator": "anna"}).json()["next"][0]["index"] == 1
+    assert len(read_answers(asked.table)) == 1
+
+
+def test_an_unreadable_image_is_an_error_of_its_picture_only(asked: Asked) -> None:
+    item = asked.interview.items[0]
+    image = next(sample.image for sample in asked.data.split("train") if sample.id == item.image)
+    image.write_bytes(b"no image")
+    assert asked.get("picture/0").status_code == 400
+    assert asked.answer(0, SKIP)["done"] == 1
+
+
+def test_many_people_at_once(asked: Asked) -> None:
+    def work(name: str) -> None:
+        for index in range(12):
+            asked.answer(index, YES if (index + len(name)) % 2 else NO, name)
+
+    threads = [threading.Thread(target=work, args=("x" * number,)) for number in range(1, 7)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows = read_answers(asked.table)
+    assert len(rows) == 72 == len({(row.annotator, row.item) for row in rows})
+    summary = asked.get("api/summary").json()
+    assert summary["classes"]["mortar"]["ties"] == 12 == len(summary["disagreements"])
+
+
+def test_several_classes_are_answered_together(tmp_path: Path) -> None:
+    data = bare_walls(tmp_path / "data")
+    interview = interview_at(tmp_path / "a.csv", data, classes=("mortar", "moss"))
+    http = client(interview, data, single=True)
+    view = http.get(f"/{TOKEN}/api/view").json()
+    assert view["classes"] == ["mortar", "moss"] and view["single"]
+    body = {"annotator": "anna", "index": 0, "answers": {"mortar": "no", "moss": "yes"}}
+    assert http.post(f"/{TOKEN}/api/answer", json=body).json()["done"] == 1
+    rows = read_answers(tmp_path / "a.csv")
+    assert [(row.name, row.answer) for row in rows] == [("mortar", "no"), ("moss", "yes")]
+    assert rows[0].time == rows[1].time
+    assert http.post(f"/{TOKEN}/api/undo", json={"annotator": "anna"}).json()["done"] == 0
+    assert [row.undone for row in read_answers(tmp_path / "a.csv")] == [False, False, True, True]

@@ -1,0 +1,260 @@
+"""``wsss ask``: a local web page that collects answers about tiles or whole images."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from wsss.cli.check_output import progress
+from wsss.cli.commands.data_synth import option_at
+from wsss.cli.echo import echo
+from wsss.cli.named_runs import NAMED, is_recorded, named_run
+from wsss.cli.options.data_options import DataCommand
+from wsss.cli.options.option_table import json_option, shared
+from wsss.cli.options.shared_options import print_json, set_resume_message
+from wsss.errors import InvalidInput, counted, listing
+
+if TYPE_CHECKING:
+    from wsss.data.answers.answer_rows import Item
+    from wsss.data.answers.questions import QuestionsConfig
+    from wsss.data.dataset import Dataset
+
+MAX_CLASSES = 9
+"""One key of the page each."""
+
+
+@click.command("ask", cls=DataCommand)
+@click.argument("path")
+@shared(
+    "--answers",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("answers.csv"),
+    show_default=True,
+    help="Table of answers; an existing one is continued.",
+)
+@click.option(
+    "--about", "names", multiple=True, metavar="NAME", help="Class to ask about (several times). [default: all]"
+)
+@click.option("--single", is_flag=True, help="With several classes: at most one per tile or image, so one key answers.")
+@click.option("--whole", is_flag=True, help="Ask about whole images instead of tiles.")
+@shared("--split", default="train", show_default=True, help="Split whose images are asked about.")
+@click.option("--count", type=int, help="Number of tiles. [default: 1000]")
+@click.option("--size", type=int, help="Side length of a tile in pixels. [default: 18]")
+@click.option(
+    "--order",
+    type=click.Choice(["random", "file", "uncertain"]),
+    help="Order of the questions: random, of the files, or first what the maps of --run are least certain about. "
+    "[default: random]",
+)
+@click.option("--run", "run", type=NAMED, metavar="RUN", help="Run or stage with maps or probabilities, for --order "
+              "uncertain.")  # fmt: skip
+@shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option("--annotator", metavar="NAME", help="Name of the person who answers. [default: asked on the page]")
+@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="IP address of the page.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page. [default: any free one]")
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+@click.option("--summary", is_flag=True, help="Print counts and disagreements of the answers, and exit.")
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the answers about whole images as a label table, image_id,labels, and exit.",
+)
+@json_option
+@click.pass_context
+def ask(
+    context: click.Context,
+    path: str,
+    answers: Path,
+    names: tuple[str, ...],
+    summary: bool,
+    export: Path | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Ask people about tiles or whole images of the dataset PATH on a local web page, and save their answers.
+
+    PATH is a dataset, a pipeline, or a folder of images (with --about NAME); masks are not needed. The page has the
+    address printed by this command, with a secret in it. Each answer is saved before the next picture is shown; the
+    same command continues where the last one ended. Several people can answer: disagreement is kept.
+
+    \b
+    wsss ask photos --about mortar
+    wsss ask photos --about mortar --order uncertain --run runs/photos
+    wsss ask photos --about cat --about dog --whole
+    wsss data tiles photos tiles --answers answers.csv
+    """
+    from wsss.data.answers.questions import QuestionsConfig
+    from wsss.validation import validate
+
+    keys = {key: given[key] for key in ("whole", "count", "size", "order") if given[key] is not None}
+    config = validate(QuestionsConfig, keys, where="", locate=option_at)
+    _check_usage(config, given)
+    with _dataset(context, path, names) as dataset:
+        asked = _asked(dataset, names)
+        if summary or export is not None:
+            _print_answers(dataset, answers, given["split"], export, as_json)
+            return
+        _serve(dataset, asked, config, answers, as_json, given)
+
+
+def _check_usage(config: QuestionsConfig, given: dict[str, Any]) -> None:
+    if (config.order == "uncertain") != (given["run"] is not None):
+        raise click.UsageError("--order uncertain and --run RUN must be used together.")
+    if config.whole and (given["count"] is not None or given["size"] is not None):
+        raise click.UsageError("--whole asks about all images of the split; omit --count and --size.")
+
+
+@contextmanager
+def _dataset(context: click.Context, path: str, names: Sequence[str]) -> Iterator[Dataset]:
+    from wsss.cli.dataset_argument import named_dataset
+    from wsss.cli.plain_images import with_plain_images
+    from wsss.data.readers.registry import open_dataset
+
+    named = with_plain_images(named_dataset(path, context.meta["data"], _log), names, option="--about")
+    with tempfile.TemporaryDirectory(prefix="wsss-") as work:
+        yield open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
+
+
+def _asked(dataset: Dataset, names: Sequence[str]) -> list[str]:
+    """Return the names of the classes to ask about."""
+    for name in names:
+        if name not in dataset.classes.foreground:
+            raise InvalidInput("unknown class", subject="--about", found=name, allowed=dataset.classes.foreground)
+    asked = list(dict.fromkeys(names or dataset.classes.foreground))
+    if len(asked) > MAX_CLASSES:
+        raise InvalidInput(
+            f"{len(asked)} classes, but the page has keys for {MAX_CLASSES}",
+            subject="--about",
+            hint=f"Ask about some of them at a time, for example --about {asked[0]} --about {asked[1]}.",
+        )
+    return asked
+
+
+def _serve(
+    dataset: Dataset, asked: list[str], config: QuestionsConfig, answers: Path, as_json: bool, given: dict[str, Any]
+) -> None:
+    """Open the table, choose the questions, and serve the page until the command is interrupted."""
+    ask_app, access, server = _server()
+    from wsss.data.answers.answer_log import AnswerLog
+    from wsss.data.answers.answer_rows import check_annotator
+    from wsss.data.answers.interview import Interview, check_known
+
+    samples = dataset.split(given["split"])
+    if given["annotator"] is not None:
+        check_annotator(given["annotator"], "--annotator")
+    items = _items(dataset, asked, config, given)
+    images = {sample.id: sample.image for sample in samples}
+    known, size = dataset.classes.foreground, 0 if config.whole else config.size
+    with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
+        check_known(log.answers, answers, images=images, classes=known, size=size)
+        interview = Interview(items, asked, log)
+        origin, hosts, origins = server.addresses(bound)
+        token = access.new_token()
+        questions = ask_app.Questions(interview, images, given["annotator"], _proposed(), given["single"])
+        app = ask_app.ask_app(questions, token=token, hosts=hosts, origins=origins)
+        _announce(f"{origin}/{token}/", interview, answers, as_json, given)
+        set_resume_message()
+        server.serve(app, bound)
+
+
+def _server() -> Any:
+    """Import the server, which is optional."""
+    try:
+        from wsss.server import access, ask_app, serve
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in ("starlette", "uvicorn"):
+            raise
+        raise InvalidInput(
+            f"requires the package {error.name}", subject="wsss ask", hint="Install it: pip install 'wsss[ask]'."
+        ) from error
+    return ask_app, access, serve
+
+
+def _items(dataset: Dataset, asked: list[str], config: QuestionsConfig, given: dict[str, Any]) -> list[Item]:
+    from wsss.data.answers.questions import question_items
+    from wsss.stages.common.stored_maps import stored_maps
+
+    samples, seed = dataset.split(given["split"]), given["seed"]
+    if config.order != "uncertain":
+        return question_items(samples, config, seed=seed)
+    run = named_run(given["run"], fits=is_recorded, otherwise=Path.is_dir, option="--run")
+    folder, maps_of = stored_maps(run, samples, dataset.classes, asked)
+    _log(f"Order: by the maps in {folder}.")
+    with progress("Reading maps") as start:
+        return question_items(samples, config, seed=seed, maps_of=maps_of, advance=start(len(samples)))
+
+
+def _announce(url: str, interview: Any, answers: Path, as_json: bool, given: dict[str, Any]) -> None:
+    items = len(interview.items)
+    people = {name: interview.progress(name).done for name in interview.ballot.annotators()}
+    if as_json:
+        print_json({"url": url, "answers": str(answers), "items": items, "done": people, "classes": interview.classes})
+    else:
+        what = "image" if interview.items[0].size == 0 else "tile"
+        _log(f"{counted(items, what)}, {listing(interview.classes, limit=9)}; answers are saved in {answers}.")
+        for name, done in people.items():
+            _log(f"{name}: {done} of {items} answered.")
+        _log("Open this address in a browser; press Ctrl-C here to stop:")
+        echo(url)
+    from wsss.server.serve import is_local
+
+    if not is_local(given["host"]):
+        _log("warning: everyone in the network who has the address can see the images and answer; it is not encrypted.")
+    if given["open_page"]:
+        click.launch(url)
+
+
+def _print_answers(dataset: Dataset, path: Path, split: str, export: Path | None, as_json: bool) -> None:
+    """Print the summary of a table, or export it as image-level labels."""
+    from wsss.data.answers.answer_rows import read_answers
+    from wsss.data.answers.image_labels import write_labels
+    from wsss.data.answers.interview import check_known
+    from wsss.data.answers.votes import Ballot, summarise_votes
+
+    answers = read_answers(path)
+    images = [sample.id for sample in dataset.split(split)]
+    size = None if export is None else 0
+    check_known(answers, path, images=set(images), classes=dataset.classes.foreground, size=size)
+    ballot = Ballot(answers, path)
+    if export is not None:
+        written = write_labels(export, ballot, images)
+        shown = {"out": str(export), **written}
+        text = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in written.items())
+        print_json(shown) if as_json else echo(f"{export}: {text}")
+        return
+    found = summarise_votes(ballot)
+    print_json(found) if as_json else _print_summary(found)
+
+
+def _print_summary(found: dict[str, Any]) -> None:
+    from wsss.cli.stage_table import print_stages
+
+    columns = ["class", "yes", "no", "ties", "skipped", "disagreements"]
+    rows = [[name, *(str(counts[key]) for key in columns[1:])] for name, counts in found["classes"].items()]
+    print_stages(columns, rows, status=-1)
+    people = ", ".join(f"{name} {count}" for name, count in found["annotators"].items())
+    echo(f"{counted(found['items'], 'tile or image', 'tiles or images')}; answered by {people or 'nobody'}")
+    for one in found["disagreements"]:
+        echo(f"{one['item']}, {one['class']}: yes {', '.join(one['yes'])}; no {', '.join(one['no'])}")
+
+
+def _proposed() -> str:
+    """Return the user's name on this machine, proposed as the annotator's."""
+    import getpass
+
+    from wsss.data.answers.answer_rows import check_annotator
+
+    try:
+        return check_annotator(getpass.getuser())
+    except (OSError, KeyError, ImportError, InvalidInput):
+        return ""
+
+
+def _log(line: str) -> None:
+    echo(line, err=True)

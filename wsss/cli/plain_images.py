@@ -1,0 +1,52 @@
+"""A folder of images without any other file as a dataset, whose classes are named by a command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsss.errors import InvalidInput
+from wsss.io.files.home import at_home
+
+if TYPE_CHECKING:
+    from wsss.cli.dataset_argument import NamedDataset
+
+
+def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: str = "") -> NamedDataset:
+    """Return the dataset with all settings that a plain folder of images lacks; other datasets are unchanged.
+
+    Args:
+        named: a dataset; a folder is plain if no layout fits, and it directly contains images.
+        classes: names of the classes.
+        option: the option that names them, for the error.
+
+    Raises:
+        InvalidInput: the folder is plain, and there are no classes, here or in the settings.
+    """
+    from wsss.pipeline.config.source import Source, merge
+
+    if not named.is_folder or named.has_layout or not _is_plain(at_home(str(named.config["root"]))):
+        return named
+    root = str(at_home(str(named.config["root"])))
+    if not classes and "classes" not in named.config:
+        hint = f"Name what the images show: {option} NAME." if option else None
+        raise InvalidInput("a folder of images without names of classes", subject=root, hint=hint)
+    plain = {"root": root, "layout": "folder", "images": ".", "classes": list(classes), "val_fraction": 0.0}
+    given = {key: value for key, value in named.config.items() if key not in ("root", "layout")}
+    return replace(named, source=merge(Source(plain), Source(given)))
+
+
+def _is_plain(root: Path) -> bool:
+    from wsss.data.readers.find_images import images_by_id
+    from wsss.data.readers.registry import fitting_layouts
+
+    return not fitting_layouts(root) and bool(images_by_id(root))
+
+
+def asked_classes(path: Path) -> list[str]:
+    """Return the names of the classes in a table of answers, sorted."""
+    from wsss.data.answers.answer_rows import read_answers
+
+    return sorted({answer.name for answer in read_answers(path)})

@@ -1,0 +1,192 @@
+"""The table of answers: one row per answer of a person about a class in a tile or an image.
+
+::
+
+    item,image,x,y,size,class,answer,annotator,time,undone
+    w0_00012_00040,w0,40,12,18,mortar,yes,anna,2026-11-29T10:00:00.125Z,no
+
+``x``, ``y`` and ``size`` are empty for a whole image. Rows are only appended: a row with ``undone`` = yes withdraws an
+earlier one. The last column is never empty, so that a row is complete exactly if its last cell is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from wsss.data.sample_ids import check_id
+from wsss.errors import InvalidInput
+from wsss.io.text.printable import one_line
+from wsss.io.text.tables import csv_line, from_cell
+from wsss.io.text.text_files import read_text
+
+COLUMNS = ("item", "image", "x", "y", "size", "class", "answer", "annotator", "time", "undone")
+HEADER = csv_line(COLUMNS)
+
+YES, NO, SKIP = "yes", "no", "skip"
+ANSWERS = (YES, NO, SKIP)
+
+MAX_NAME = 64
+"""Maximum length of an annotator's name."""
+
+LARGEST = 1_000_000
+"""Upper bound of coordinates and sizes, far above any image."""
+
+
+@dataclass(frozen=True, order=True)
+class Item:
+    """What a question is about: a tile, or a whole image.
+
+    Args:
+        image: id of the image.
+        x, y: column and row of the upper left pixel of the tile.
+        size: side length of the tile in pixels; 0 for the whole image.
+    """
+
+    image: str
+    x: int = 0
+    y: int = 0
+    size: int = 0
+
+    @property
+    def id(self) -> str:
+        """Id of the tile as in ``tiles.csv``, or of the image."""
+        return f"{self.image}_{self.y:05d}_{self.x:05d}" if self.size else self.image
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A row of the table.
+
+    Args:
+        item: the tile or image.
+        name: name of the class.
+        answer: ``"yes"``, ``"no"``, or ``"skip"`` if the annotator cannot tell.
+        annotator: name of the person.
+        time: ISO 8601; equal for the answers about all classes of an item that are given together.
+        undone: the row withdraws the annotator's last answer about this item and class.
+    """
+
+    item: Item
+    name: str
+    answer: str
+    annotator: str
+    time: str
+    undone: bool = False
+
+
+def check_annotator(name: str, where: object = "annotator") -> str:
+    """Return the name of a person, which has to be a short line of text.
+
+    Raises:
+        InvalidInput: the name is empty, too long, or contains control characters.
+    """
+    if not name.strip() or len(name) > MAX_NAME or one_line(name) != name or name != name.strip():
+        allowed = f"a name of 1 to {MAX_NAME} characters in one line"
+        raise InvalidInput("invalid name of an annotator", subject=where, found=name, allowed=allowed)
+    return name
+
+
+def answer_line(answer: Answer) -> str:
+    """Return an answer as a line of the table."""
+    item = answer.item
+    place: tuple[Any, ...] = (item.x, item.y, item.size) if item.size else ("", "", "")
+    undone = YES if answer.undone else NO
+    return csv_line((item.id, item.image, *place, answer.name, answer.answer, answer.annotator, answer.time, undone))
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """Return the rows of a table of answers.
+
+    Raises:
+        InvalidInput: the file is missing, not a table of answers, or has an invalid or incomplete row; nothing is
+            changed.
+    """
+    text = read_text(path)
+    if text and not text.endswith("\n"):
+        raise InvalidInput(
+            "the last line is incomplete",
+            subject=path,
+            found=text.rpartition("\n")[2],
+            hint="`wsss ask` was killed while it saved an answer, or the file was cut off. The next `wsss ask` with "
+            "this file repairs it.",
+        )
+    return parse_answers(text, path)
+
+
+def parse_answers(text: str, where: object) -> list[Answer]:
+    """Return the answers in a text that ends with a complete line.
+
+    Args:
+        text: content of a table.
+        where: subject of errors, usually the file.
+
+    Raises:
+        InvalidInput: another header, or an invalid row; the subject names the line.
+    """
+    rows = list(_numbered_rows(text, where))
+    if not rows or tuple(rows[0][1]) != COLUMNS:
+        raise InvalidInput(
+            "not a table of answers",
+            subject=where,
+            allowed=f"the columns {','.join(COLUMNS)}",
+            found=",".join(rows[0][1]) if rows else "nothing",
+        )
+    return [parse_row(cells, f"{where}: line {number}") for number, cells in rows[1:]]
+
+
+def _numbered_rows(text: str, where: object) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        for cells in reader:
+            if cells:
+                yield reader.line_num, list(map(from_cell, cells))
+    except csv.Error as error:
+        raise InvalidInput(f"not a CSV table ({error})", subject=f"{where}: line {reader.line_num}") from error
+
+
+def parse_row(cells: Sequence[str], where: str) -> Answer:
+    """Return the answer in a row.
+
+    Raises:
+        InvalidInput: a wrong number of cells, or an invalid cell.
+    """
+    if len(cells) != len(COLUMNS):
+        raise InvalidInput("half a line, or a line too many", subject=where, allowed=f"{len(COLUMNS)} cells",
+                           found=len(cells))  # fmt: skip
+    row = dict(zip(COLUMNS, cells, strict=True))
+    item = _item(row, where)
+    for column, allowed in (("answer", ANSWERS), ("undone", (YES, NO))):
+        if row[column] not in allowed:
+            raise InvalidInput(subject=f"{where}: {column}", found=row[column], allowed=allowed)
+    if not row["class"]:
+        raise InvalidInput("no class", subject=where)
+    return Answer(item, row["class"], row["answer"], check_annotator(row["annotator"], where),
+                  _time(row["time"], where), row["undone"] == YES)  # fmt: skip
+
+
+def _item(row: dict[str, str], where: str) -> Item:
+    image, place = check_id(row["image"], where), [row[name] for name in ("x", "y", "size")]
+    if not any(place):
+        item = Item(image)
+    elif all(cell.isascii() and cell.isdigit() and int(cell) <= LARGEST for cell in place) and int(place[2]) > 0:
+        item = Item(image, *map(int, place))
+    else:
+        allowed = "three whole numbers, or three empty cells for a whole image"
+        raise InvalidInput(subject=f"{where}: x, y, size", found=",".join(place), allowed=allowed)
+    if row["item"] != item.id:
+        raise InvalidInput("contradicts image, x and y", subject=f"{where}: item", found=row["item"], allowed=[item.id])
+    return item
+
+
+def _time(text: str, where: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidInput(subject=f"{where}: time", found=text, allowed="a time in ISO 8601") from error
+    return text

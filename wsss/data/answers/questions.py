@@ -1,0 +1,147 @@
+"""The tiles or images that people are asked about, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from wsss.data.answers.answer_rows import Item
+from wsss.data.answers.uncertainty import image_uncertainty, tile_uncertainty
+from wsss.errors import InvalidInput
+from wsss.io.rasters.rgb_images import image_size
+from wsss.validation import Settings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wsss.data.sample import Sample
+
+Order = Literal["random", "file", "uncertain"]
+
+MapsOf = Callable[["Sample"], "NDArray[np.float32]"]
+"""Image → probabilities of the asked classes, ``(K, H, W)``."""
+
+ENUMERATED = 4096
+"""Up to this number of positions in an image, all are listed; otherwise they are drawn until a new one is found."""
+
+
+class QuestionsConfig(Settings):
+    """Which tiles or images are asked about."""
+
+    size: int = Field(default=18, ge=3, le=1024, description="side length of a tile in pixels")
+    count: int = Field(default=1000, ge=1, le=1_000_000, description="number of tiles")
+    whole: bool = Field(default=False, description="ask about whole images instead of tiles")
+    order: Order = Field(default="random", description="order of the questions")
+
+
+def question_items(
+    samples: Sequence[Sample],
+    config: QuestionsConfig,
+    *,
+    seed: int,
+    maps_of: MapsOf | None = None,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> list[Item]:
+    """Return the items in the order in which they are asked; equal arguments give equal items.
+
+    Random tiles are distributed evenly: each round draws one from every image, in a random order, so that any number of
+    first answers covers all images. With maps, each round asks about the tile of every image whose answer is least
+    certain, the least certain of all first; whole images are sorted by uncertainty.
+
+    Args:
+        samples: the images, in order.
+        config: see `QuestionsConfig`.
+        seed: random seed of positions and order.
+        maps_of: for the order ``"uncertain"``.
+        advance: called with 1 for each image whose maps were read.
+
+    Raises:
+        InvalidInput: an image is unreadable, all are smaller than a tile, or see ``maps_of``.
+    """
+    numbers = np.random.default_rng([seed, 2]).permutation(len(samples)).tolist()
+    if config.order == "uncertain" and maps_of is not None:
+        items = _uncertain(samples, config, seed, maps_of, advance)
+    elif config.whole:
+        items = [Item(samples[number].id) for number in numbers]
+    else:
+        items = _rounds([_positions(number, samples[number], config.size, seed) for number in numbers], config.count)
+    if not items:
+        raise InvalidInput("all images are smaller than a tile", subject=f"--size {config.size}")
+    if config.order == "file":
+        place = {sample.id: number for number, sample in enumerate(samples)}
+        items.sort(key=lambda item: (place[item.image], item.y, item.x))
+    return items
+
+
+def _rounds(sources: list[Iterator[Item]], count: int) -> list[Item]:
+    """Return the next item of each source in turn, until there are ``count`` or all sources are exhausted."""
+    items: list[Item] = []
+    while sources and len(items) < count:
+        remaining = []
+        for source in sources:
+            item = next(source, None) if len(items) < count else None
+            if item is not None:
+                items.append(item)
+                remaining.append(source)
+        sources = remaining
+    return items
+
+
+def _positions(number: int, sample: Sample, size: int, seed: int) -> Iterator[Item]:
+    """Yield distinct tiles of an image at random positions."""
+    height, width = image_size(sample.image)
+    rows, columns = height - size + 1, width - size + 1
+    if min(rows, columns) < 1:
+        return
+    rng = np.random.default_rng([seed, 3, number])
+    for index in _distinct(rows * columns, rng):
+        yield Item(sample.id, index % columns, index // columns, size)
+
+
+def _distinct(total: int, rng: np.random.Generator) -> Iterator[int]:
+    """Yield the numbers below ``total`` in a random order."""
+    if total <= ENUMERATED:
+        yield from rng.permutation(total).tolist()
+        return
+    seen: set[int] = set()
+    while len(seen) < total:
+        index = int(rng.integers(total))
+        if index not in seen:
+            seen.add(index)
+            yield index
+
+
+def _uncertain(
+    samples: Sequence[Sample],
+    config: QuestionsConfig,
+    seed: int,
+    maps_of: MapsOf,
+    advance: Callable[[int], None],
+) -> list[Item]:
+    ranked: list[list[tuple[float, int, Item]]] = []
+    for number, sample in enumerate(samples):
+        maps = maps_of(sample)
+        if config.whole:
+            scored = [(image_uncertainty(maps), Item(sample.id))]
+        else:
+            rng = np.random.default_rng([seed, 4, number])
+            scored = [
+                (score, Item(sample.id, x, y, config.size)) for score, y, x in tile_uncertainty(maps, config.size, rng)
+            ]
+        scored.sort(key=lambda pair: -pair[0])  # stable: ties keep their random order
+        ranked.append([(-score, number, item) for score, item in scored])
+        advance(1)
+    return _least_certain(ranked, len(samples) if config.whole else config.count)
+
+
+def _least_certain(ranked: list[list[tuple[float, int, Item]]], count: int) -> list[Item]:
+    """Return the first of each list, sorted by score, then the second of each, and so on."""
+    items: list[Item] = []
+    for place in range(max(map(len, ranked), default=0)):
+        if len(items) >= count:
+            break
+        items.extend(item for _, _, item in sorted(one[place] for one in ranked if place < len(one)))
+    return items[:count]

@@ -1,0 +1,52 @@
+"""How uncertain maps are about the answer to a question.
+
+The answer about a tile is yes if a class has a sufficient share of its pixels. The value that this share of pixels
+reaches (a quantile of the map in the tile) is therefore taken as the probability of yes, and its binary entropy as the
+uncertainty: highest at ½.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SHARE = 0.05
+"""Share of a tile's pixels from which a class counts as present, as in `wsss.data.tiles.tiling.TilesConfig`."""
+
+
+def binary_entropy(p: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the entropy in bits of probabilities in [0, 1]; 0 at 0 and 1, 1 at ½."""
+    q = np.clip(np.asarray(p, np.float64), 1e-12, 1 - 1e-12)
+    return np.asarray(-(q * np.log2(q) + (1 - q) * np.log2(1 - q)))
+
+
+def image_uncertainty(maps: NDArray[np.floating]) -> float:
+    """Return the mean binary entropy of the pixels of maps ``(K, H, W)``, of the most uncertain class."""
+    return float(binary_entropy(maps).mean((1, 2)).max())
+
+
+def tile_uncertainty(maps: NDArray[np.floating], size: int, rng: np.random.Generator) -> list[tuple[float, int, int]]:
+    """Return (uncertainty, row, column) of non-overlapping tiles of an image, in random order.
+
+    Args:
+        maps: ``(K, H, W)`` in [0, 1].
+        size: side length of a tile; images smaller than this have none.
+        rng: chooses the offset of the grid, and the order.
+    """
+    height, width = maps.shape[1:]
+    if min(height, width) < size:
+        return []
+    top, left = int(rng.integers(height % size + 1)), int(rng.integers(width % size + 1))
+    rows, columns = height // size, width // size
+    grid = maps[:, top : top + rows * size, left : left + columns * size]
+    tiles = grid.reshape(len(maps), rows, size, columns, size).transpose(0, 1, 3, 2, 4)
+    reached = np.quantile(tiles.reshape(len(maps), rows * columns, -1).astype(np.float32), 1 - SHARE, axis=2)
+    scores = binary_entropy(reached).max(0)
+    return [
+        (float(scores[index]), top + index // columns * size, left + index % columns * size)
+        for index in rng.permutation(rows * columns).tolist()
+    ]

@@ -1,0 +1,185 @@
+"""Tiles whose labels are the answers of people, instead of being derived from masks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.data.answers.answer_rows import Item, read_answers
+from wsss.data.answers.interview import check_known
+from wsss.data.answers.votes import Ballot, Votes
+from wsss.data.tiles.tile_table import Tile, write_tables
+from wsss.data.tiles.tiling import TilesConfig, colour_statistics
+from wsss.errors import InvalidInput, counted
+from wsss.io.files.atomic import sha256_file
+from wsss.io.rasters.rgb_images import read_image, write_png
+
+if TYPE_CHECKING:
+    from wsss.data.classes import Classes
+    from wsss.data.sample import Sample
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The tiles of a table of answers that have a label.
+
+    Args:
+        labels: tile → sorted indices (≥ 1) of its classes, in a fixed order.
+        size: side length of the tiles.
+        counts: numbers of answers, people, and tiles that are left out, for ``tiles.json``.
+    """
+
+    labels: Mapping[Item, tuple[int, ...]]
+    size: int
+    counts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The labelled tiles of one image.
+
+    Args:
+        number: index of the image in its split.
+        sample: the image.
+        tiles: its tiles with their labels.
+    """
+
+    number: int
+    sample: Sample
+    tiles: tuple[tuple[Item, tuple[int, ...]], ...]
+
+    @property
+    def id(self) -> str:
+        """The image's id."""
+        return self.sample.id
+
+
+def read_answered(path: Path, samples: Sequence[Sample], classes: Classes, config: TilesConfig) -> Answered:
+    """Read a table of answers, and decide on the label of each tile.
+
+    A class is in a tile if more people said yes than no. Tiles with a tie, or without an answer about every class, are
+    left out; so are tiles on which people disagree at all, with ``disagreement: exclude``.
+
+    Args:
+        path: the table.
+        samples: images of the split.
+        classes: classes of the dataset.
+        config: ``size`` if it is not the default, and ``disagreement``.
+
+    Raises:
+        InvalidInput: the table is damaged, is about unknown images or classes, whole images or tiles of another size,
+            or no tile has a label.
+    """
+    answers = read_answers(path)
+    images = {sample.id for sample in samples}
+    check_known(answers, path, images=images, classes=classes.foreground, size=config.answered_size)
+    if answers and not answers[0].item.size:
+        raise InvalidInput(
+            "answers about whole images, not tiles",
+            subject=path,
+            hint="Use them as image-level labels: wsss ask PATH --answers FILE --export labels.csv",
+        )
+    ballot = Ballot(answers, path)
+    votes = ballot.votes()
+    decided = {item: _decide(of_item, classes, config) for item, of_item in sorted(votes.items())}
+    labels = {item: label for item, label in decided.items() if isinstance(label, tuple)}
+    left_out = Counter(reason for reason in decided.values() if isinstance(reason, str))
+    if not labels:
+        raise InvalidInput("no tile has a label", subject=path, found=dict(left_out) or "no answers")
+    counts = {
+        "answers_given": sum(len(vote.yes) + len(vote.no) for of_item in votes.values() for vote in of_item.values()),
+        "annotators": len(ballot.annotators()),
+        "disagreements": sum(any(vote.disagree for vote in of_item.values()) for of_item in votes.values()),
+        **{f"left_out_{reason}": left_out[reason] for reason in ("ties", "disagreements", "unanswered")},
+        "answers_sha256": sha256_file(path),
+    }
+    return Answered(labels, next(iter(labels)).size, counts)
+
+
+def _decide(votes: Mapping[str, Votes], classes: Classes, config: TilesConfig) -> tuple[int, ...] | str:
+    """Return the labels of a tile, or the reason why it has none."""
+    of_classes = [votes.get(name, Votes()) for name in classes.foreground]
+    if any(not vote.yes and not vote.no for vote in of_classes):
+        return "unanswered"
+    if config.disagreement == "exclude" and any(vote.disagree for vote in of_classes):
+        return "disagreements"
+    decisions = [vote.majority() for vote in of_classes]
+    if None in decisions:
+        return "ties"
+    return tuple(index for index, present in enumerate(decisions, start=1) if present)
+
+
+def cut_answered(
+    samples: Sequence[Sample],
+    out: Path,
+    *,
+    answered: Answered,
+    classes: Classes,
+    config: TilesConfig,
+    split: str,
+    seed: int,
+    each: Callable[[Callable[[Any], Any], Sequence[Any], str], list[Any]],
+) -> dict[str, Any]:
+    """Cut the tiles of a table of answers, write them with their tables, and return settings and counts.
+
+    Args:
+        samples: images of the split.
+        out: folder for the tiles.
+        answered: see `read_answered`.
+        classes: classes of the dataset.
+        config, split, seed, each: see `wsss.data.tiles.tiling.draw_tiles`; the seed chooses the wrong labels of
+            ``label_noise``.
+
+    Raises:
+        InvalidInput: an image is unreadable, or a tile is not inside its image.
+    """
+    of_image: dict[str, list[tuple[Item, tuple[int, ...]]]] = {}
+    for item, labels in answered.labels.items():
+        of_image.setdefault(item.image, []).append((item, labels))
+    crops = [
+        Crops(number, sample, tuple(of_image[sample.id]))
+        for number, sample in enumerate(samples)
+        if sample.id in of_image
+    ]
+    work = partial(_cut, out=out, classes=len(classes), noise=config.label_noise, seed=seed)
+    tiles = [tile for of_one in each(work, crops, "tiles") for tile in of_one]
+    drawn = {
+        "tiles": len(tiles),
+        "tile_size": answered.size,
+        "images": len(crops),
+        "split": split,
+        "without_any_class": sum(not tile.labels for tile in tiles),
+        "label_noise": config.label_noise,
+        "seed": seed,
+        **answered.counts,
+        "answers": f"answers of {counted(int(answered.counts['annotators']), 'person', 'people')}; the majority "
+        "decides, tiles with a tie are left out"
+        + (", and so are all on which people disagree" if config.disagreement == "exclude" else ""),
+    }
+    write_tables(out, tiles, classes=classes, drawn=drawn)
+    return drawn
+
+
+def _cut(crops: Crops, *, out: Path, classes: int, noise: float, seed: int) -> list[Tile]:
+    """Cut the tiles of one image, and write those that do not exist yet."""
+    image = read_image(crops.sample.image)
+    mean, std = colour_statistics(image)
+    rng = np.random.default_rng([seed, 5, crops.number])
+    tiles = []
+    for item, labels in crops.tiles:
+        if item.y + item.size > image.shape[0] or item.x + item.size > image.shape[1]:
+            size = f"{image.shape[1]}×{image.shape[0]}"
+            raise InvalidInput(f"the tile is not inside the image of {size} pixels", subject=item.id)
+        present = np.isin(np.arange(1, classes), labels) ^ (rng.random(classes - 1) < noise)
+        noisy = tuple(int(index) + 1 for index in np.flatnonzero(present))
+        tile = Tile(item.image, item.y, item.x, item.size, noisy, mean, std)
+        if not tile.path(out).is_file():
+            write_png(tile.path(out), image[item.y : item.y + item.size, item.x : item.x + item.size].copy())
+        tiles.append(tile)
+    return tiles

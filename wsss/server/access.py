@@ -1,0 +1,81 @@
+"""Access to a local page: a secret in its address, the name of the host, and the origin of requests that write.
+
+Any page that is open in the user's browser can send requests to this machine. It does not know the token, its name of
+the host is not among the allowed ones (DNS rebinding), and it cannot send JSON without being asked by the browser first
+(CORS), which is refused.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+"""Headers of every response: only this server's own files are loaded, and its address is sent nowhere."""
+
+
+def new_token() -> str:
+    """Return a random token of 128 bits for an address."""
+    return secrets.token_urlsafe(16)
+
+
+class RequireToken:
+    """Middleware below a route with the path parameter ``token``: 404 without the right token, as for any other path.
+
+    Args:
+        app: the application.
+        token: the token.
+        origins: values of the header Origin that are accepted besides its absence.
+    """
+
+    def __init__(self, app: ASGIApp, token: str, origins: Sequence[str]) -> None:
+        self.app, self.token, self.origins = app, token.encode(), frozenset(origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+        given = scope.get("path_params", {}).get("token", "")
+        origin = Headers(scope=scope).get("origin")
+        if not secrets.compare_digest(given.encode(errors="replace"), self.token):
+            await PlainTextResponse("Not Found", status_code=404)(scope, receive, send)
+        elif origin is not None and origin not in self.origins:
+            await PlainTextResponse("Another origin", status_code=403)(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+class SecurityHeaders:
+    """Middleware that adds `HEADERS` to every response.
+
+    Args:
+        app: the application.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self.app(scope, receive, with_headers)
