@@ -48,7 +48,7 @@ class SymmetricCrossEntropyLoss(PixelLoss):
         >>> from wsss.losses import SymmetricCrossEntropyLoss
         >>> target = torch.tensor([[[0, 1, 255]]])  # 255 is ignored
         >>> round(SymmetricCrossEntropyLoss()(torch.zeros(1, 2, 1, 3), target).item(), 4)
-        2.0693
+        2.6931
     """
 
     config_type = SymmetricCrossEntropyConfig

@@ -51,8 +51,7 @@ MAX_CLASSES = 9
     help="Order of the questions: random, of the files, or first what the maps of --run are least certain about. "
     "[default: random]",
 )
-@click.option("--run", "run", type=NAMED, metavar="RUN", help="Run or stage with maps or probabilities, for --order "
-              "uncertain.")  # fmt: skip
+@shared("--run", type=NAMED, help="Run or stage with maps or probabilities, for --order uncertain.")
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--annotator", metavar="NAME", help="Name of the person who answers. [default: asked on the page]")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="IP address of the page.")

@@ -25,7 +25,7 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
 
 @click.command("import-masks", cls=DataCommand, renamed={"--id": "--ids", "--run-dir": "--run"})
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--run", type=NAMED, metavar="RUN", help="Run of the images: a path, or a name below runs/.")
+@shared("--run", type=NAMED, help="Run of the images: a path, or a name below runs/.")
 @shared("--out", type=click.Path(path_type=Path), more=" of the corrected masks. [default: RUN/corrections]")
 @shared("--format", "format_name", type=click.Choice(NAMES), help="Format of SOURCE. [default: recognised]")
 @click.option(
