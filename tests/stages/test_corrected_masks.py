@@ -20,6 +20,7 @@ from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.probabilities import write_probabilities
 from wsss.losses.base import build_loss
 from wsss.losses.config import CrossEntropyConfig
 from wsss.pipeline.config.resources import names, shipped
@@ -34,6 +35,7 @@ from wsss.train.config import DeepSupervisionConfig
 from wsss.train.corrected_examples import CorrectedExamples, weighted_mask_loss
 from wsss.train.image_cache import ArrayCache
 from wsss.train.segmentation import PairLoader, SegmentationExamples, mask_loss
+from wsss.train.soft import SoftPairLoader
 
 FIXED = {"policy": {"name": "fixed", "foreground": 0.5, "background": 0.5}}
 NONE, GREEN = 255, 2
@@ -126,6 +128,21 @@ def test_training_masks_are_overridden(tmp_path, data, corrections):
         known = SpokenMasks(ids, open_corrections(corrections))(index, (36, 44))
         expected = plain(index)[..., 3] if known is None else np.where(known == NONE, plain(index)[..., 3], known)
         assert np.array_equal(load(index)[..., 3], expected), id
+
+
+def test_soft_targets_are_overridden(tmp_path, data, corrections):
+    samples = data.split("train")
+    for sample in samples:
+        write_probabilities(tmp_path / f"{sample.id}.npz", np.full((3, 36, 44), 1 / 3, np.float16))
+    pairs = [(sample.image, tmp_path / f"{sample.id}.npz") for sample in samples]
+    load = SoftPairLoader(pairs, CLASSES, spoken=SpokenMasks([s.id for s in samples], open_corrections(corrections)))
+    for index, sample in enumerate(samples):
+        known = open_corrections(corrections).read(sample.id)
+        found = np.ascontiguousarray(load(index)[..., 3:]).view(np.float16)
+        expected = np.full((36, 44, 3), np.float16(1 / 3))
+        if known is not None:
+            expected[known != NONE] = np.eye(3)[known[known != NONE]]
+        assert np.array_equal(found, expected)
 
 
 def test_probabilities_are_certain_where_corrections_are_labelled(tmp_path, corrections):
