@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from learning import CLASSES, coloured_dataset, run_stage, write_maps
+from learning import CLASSES, coloured_dataset, contents, run_stage, write_maps
 from torch import Tensor, nn
 
 from wsss.data.augmentation import SegmentationAugmentation
@@ -117,6 +117,33 @@ def test_the_crf_spreads_a_scribble_to_pixels_of_the_same_colour(tmp_path):
     run_stage(CRF, {"corrections": tmp_path / "c"}, tmp_path / "out", data, masks=tmp_path / "m")
     square = mask_of(tmp_path / "out", "train0")[10:20, 10:20]
     assert (square == GREEN).mean() > 0.95
+
+
+def test_refined_predictions_keep_the_statement_of_their_network(tmp_path, data, corrections):
+    """Masks of a network that was trained on corrections, refined on images with and without corrections."""
+    from learning import Silent
+
+    from wsss.pipeline.processes.ranks import SingleRank
+    from wsss.pipeline.stage import Artifact, Context
+    from wsss.stages.common.corrected_masks import stated_corrections, stated_network
+
+    masks = Artifact(tmp_path, provenance={"segmenter": "x", "corrected_masks": "2 of 3 training images …"})
+    config = CRF.config.model_validate({"corrections": corrections})
+    more = (0, "cpu", 0, Silent(), SingleRank(), print, tmp_path)
+    context = Context(config, tmp_path, {"masks": masks}, data, *more)
+    network = stated_network(masks)
+    assert stated_corrections(context, data.split("val"), "images of val", "labels", network)[1] == {}
+    stated = stated_corrections(context, data.split("train"), "images of train", "labels", network)[1]
+    assert network in stated["corrected_masks"] and "2 of 3 images of train" in stated["corrected_masks"]
+    assert stated_network(Artifact(tmp_path, provenance={"corrected_masks": "x"})) is None
+
+
+def test_results_do_not_depend_on_workers(tmp_path, data, corrections):
+    cams = write_maps(tmp_path / "cams", data)
+    for workers in (0, 2):
+        out = tmp_path / str(workers)
+        run_stage(PSEUDO, {**FIXED, "corrections": corrections}, out, data, cams=cams, workers=workers)
+    assert contents(tmp_path / "0") == contents(tmp_path / "2")
 
 
 def test_training_masks_are_overridden(tmp_path, data, corrections):
