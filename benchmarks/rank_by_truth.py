@@ -34,8 +34,10 @@ def main() -> None:
         sources = find_sources(options.run, samples)
         ranked = rank_images(samples, data.classes, sources)
         by_id = {sample.id: sample for sample in samples}
-        wrong = []
+        wrong, doubt = [], []
         for one in ranked:
+            signals = [value for value in (one.disagreement, one.entropy) if value is not None]
+            doubt.append(one.pixels * sum(signals) / len(signals))
             truth = read_truth(by_id[one.id], data.classes)
             path = mask_path(sources.masks[-1], one.id)
             mask = data.classes.encode(read_mask(path), where=str(path))
@@ -43,6 +45,8 @@ def main() -> None:
     total, count = sum(wrong), options.count
     print(f"masks of {', '.join(one.name for one in sources.masks)}; wrong pixels of {sources.masks[-1].name}:")
     print(f"  first {count} of {len(wrong)}: {sum(wrong[:count]) / total:.3f} of all wrong pixels")
+    doubtful = np.argsort(np.negative(doubt), kind="stable")[:count]
+    print(f"  first {count} by doubt alone: {float(np.take(wrong, doubtful).sum()) / total:.3f}")
     print(f"  random {count}:        {count / len(wrong):.3f} expected")
     print(f"  worst {count}:         {float(np.sort(wrong)[::-1][:count].sum()) / total:.3f}")
 

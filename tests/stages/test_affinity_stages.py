@@ -12,6 +12,7 @@ import torch
 from learning import BACKBONE, CLASSES, coloured_dataset, contents, run_stage, write_maps
 from onethread import one_thread
 
+from wsss.data.corrections.correction_folder import write_corrections
 from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import boundary_path, cam_path, mask_path
@@ -55,6 +56,17 @@ def train(workspace: Path, out: Path, **keys: Any) -> Any:
 def propagate(workspace: Path, out: Path, config: dict[str, Any], **keys: Any) -> Any:
     folders = {"cams": workspace / "cam", "boundaries": workspace / "affinity"}
     return run_stage(STAGES["propagate"], WALK | config, out, dataset(workspace), **folders | keys)
+
+
+def test_corrected_masks_are_sure_pixels(place: Path, tmp_path: Path) -> None:
+    corrected = {"train0": np.full((36, 44), 2, np.uint8)}
+    write_corrections(tmp_path / "c", CLASSES, corrected, {"train0": ("folder", "x")})
+    plain = train(place, tmp_path / "plain", epochs=1)
+    result = train(place, tmp_path / "corrected", epochs=1, corrections=tmp_path / "c")
+    assert result.metrics["train_loss"] != plain.metrics["train_loss"]
+    assert result.metrics["corrected_masks"] == {"images": 1, "of": 4, "labelled_fraction": 1}
+    assert result.provenance["supervision"].endswith("and corrected masks")
+    assert "corrected_masks" not in plain.provenance
 
 
 def test_training_is_resumed_in_the_middle_of_an_epoch(

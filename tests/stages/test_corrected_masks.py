@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from learning import CLASSES, coloured_dataset, run_stage, write_maps
+from learning import CLASSES, coloured_dataset, contents, run_stage, write_maps
 from torch import Tensor, nn
 
 from wsss.data.classes import Classes
@@ -20,6 +20,7 @@ from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.probabilities import write_probabilities
 from wsss.losses.base import build_loss
 from wsss.losses.config import CrossEntropyConfig
 from wsss.pipeline.config.resources import names, shipped
@@ -34,6 +35,7 @@ from wsss.train.config import DeepSupervisionConfig
 from wsss.train.corrected_examples import CorrectedExamples, weighted_mask_loss
 from wsss.train.image_cache import ArrayCache
 from wsss.train.tasks.segmentation import PairLoader, SegmentationExamples, mask_loss
+from wsss.train.tasks.soft import SoftPairLoader
 
 FIXED = {"policy": {"name": "fixed", "foreground": 0.5, "background": 0.5}}
 NONE, GREEN = 255, 2
@@ -117,6 +119,33 @@ def test_the_crf_spreads_a_scribble_to_pixels_of_the_same_colour(tmp_path):
     assert (square == GREEN).mean() > 0.95
 
 
+def test_refined_predictions_keep_the_statement_of_their_network(tmp_path, data, corrections):
+    """Masks of a network that was trained on corrections, refined on images with and without corrections."""
+    from learning import Silent
+
+    from wsss.pipeline.processes.ranks import SingleRank
+    from wsss.pipeline.stage import Artifact, Context
+    from wsss.stages.common.corrected_masks import stated_corrections, stated_network
+
+    masks = Artifact(tmp_path, provenance={"segmenter": "x", "corrected_masks": "2 of 3 training images …"})
+    config = CRF.config.model_validate({"corrections": corrections})
+    more = (0, "cpu", 0, Silent(), SingleRank(), print, tmp_path)
+    context = Context(config, tmp_path, {"masks": masks}, data, *more)
+    network = stated_network(masks)
+    assert stated_corrections(context, data.split("val"), "images of val", "labels", network)[1] == {}
+    stated = stated_corrections(context, data.split("train"), "images of train", "labels", network)[1]
+    assert network in stated["corrected_masks"] and "2 of 3 images of train" in stated["corrected_masks"]
+    assert stated_network(Artifact(tmp_path, provenance={"corrected_masks": "x"})) is None
+
+
+def test_results_do_not_depend_on_workers(tmp_path, data, corrections):
+    cams = write_maps(tmp_path / "cams", data)
+    for workers in (0, 2):
+        out = tmp_path / str(workers)
+        run_stage(PSEUDO, {**FIXED, "corrections": corrections}, out, data, cams=cams, workers=workers)
+    assert contents(tmp_path / "0") == contents(tmp_path / "2")
+
+
 def test_training_masks_are_overridden(tmp_path, data, corrections):
     samples = data.split("train")
     ids = [sample.id for sample in samples]
@@ -126,6 +155,21 @@ def test_training_masks_are_overridden(tmp_path, data, corrections):
         known = SpokenMasks(ids, open_corrections(corrections))(index, (36, 44))
         expected = plain(index)[..., 3] if known is None else np.where(known == NONE, plain(index)[..., 3], known)
         assert np.array_equal(load(index)[..., 3], expected), id
+
+
+def test_soft_targets_are_overridden(tmp_path, data, corrections):
+    samples = data.split("train")
+    for sample in samples:
+        write_probabilities(tmp_path / f"{sample.id}.npz", np.full((3, 36, 44), 1 / 3, np.float16))
+    pairs = [(sample.image, tmp_path / f"{sample.id}.npz") for sample in samples]
+    load = SoftPairLoader(pairs, CLASSES, spoken=SpokenMasks([s.id for s in samples], open_corrections(corrections)))
+    for index, sample in enumerate(samples):
+        known = open_corrections(corrections).read(sample.id)
+        found = np.ascontiguousarray(load(index)[..., 3:]).view(np.float16)
+        expected = np.full((36, 44, 3), np.float16(1 / 3))
+        if known is not None:
+            expected[known != NONE] = np.eye(3)[known[known != NONE]]
+        assert np.array_equal(found, expected)
 
 
 def test_probabilities_are_certain_where_corrections_are_labelled(tmp_path, corrections):

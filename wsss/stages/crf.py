@@ -28,6 +28,7 @@ from wsss.stages.common.corrected_masks import (
     images_of,
     inspect_corrections,
     stated_corrections,
+    stated_network,
 )
 from wsss.stages.common.crf_image import refine_image
 from wsss.stages.common.finished import check_mask
@@ -88,8 +89,9 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     if reduced and ctx.ranks.rank == 0:
         write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
     earlier = ctx.inputs["masks"].provenance.get("crf")
-    upstream = supervision_of(ctx.inputs["masks"])
-    counted, stated = stated_corrections(ctx, samples, images_of(config.splits), upstream)
+    given = ctx.inputs["masks"]
+    stating = (images_of(config.splits), supervision_of(given), stated_network(given))
+    counted, stated = stated_corrections(ctx, samples, *stating)
     return Result(
         {
             "images": len(samples),

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.config.supervision_block import FromSupervision
-from wsss.pipeline.stage import Context
+from wsss.pipeline.stage import Artifact, Context
 
 if TYPE_CHECKING:
     from wsss.data.corrections.correction_folder import Corrections
@@ -81,15 +81,16 @@ def inspect_corrections(ctx: Context[Any], samples: Sequence[Sample]) -> None:
 
 
 def stated_corrections(
-    ctx: Context[Any], samples: Sequence[Sample], images: str, upstream: object
+    ctx: Context[Any], samples: Sequence[Sample], images: str, supervision: str, network: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return entries for the metrics and for the provenance of a stage; empty if it uses no corrected masks.
 
     Args:
         ctx: the context of the stage.
-        samples: the images that it works on.
+        samples: the images that it works on. If none of them is corrected, the provenance of its inputs stays valid.
         images: name of these images (``training images``).
-        upstream: the supervision of its inputs.
+        supervision: the supervision of its inputs.
+        network: the statement of the network whose masks the stage refines, if any.
     """
     from wsss.data.corrections.spoken_masks import coverage
 
@@ -97,11 +98,19 @@ def stated_corrections(
     if corrections is None:
         return {}, {}
     found = coverage(corrections, [sample.id for sample in samples])
-    supervision = str(upstream)
-    if found.images and not supervision.endswith(AND_CORRECTED):
+    counted = {"corrected_masks": found.metrics}
+    if not found.images:
+        return counted, {}
+    if not supervision.endswith(AND_CORRECTED):
         supervision = f"{supervision} {AND_CORRECTED}"
-    stated = {"supervision": supervision, "corrected_masks": found.statement(images)}
-    return {"corrected_masks": found.metrics}, stated
+    statement = found.statement(images)
+    stated = f"network: {network}; refined: {statement}" if network else statement
+    return counted, {"supervision": supervision, "corrected_masks": stated}
+
+
+def stated_network(masks: Artifact) -> str | None:
+    """Return the statement on corrected masks of the network that predicted masks; ``None`` for other masks."""
+    return masks.provenance.get("corrected_masks") if "segmenter" in masks.provenance else None
 
 
 def images_of(splits: Sequence[str]) -> str:
