@@ -13,6 +13,7 @@ from asking import TOKEN, bare_walls, client, interview_at
 from PIL import Image
 
 from wsss.data.answers.answer_rows import read_answers
+from wsss.data.dataset import Dataset
 from wsss.io.rasters.rgb_images import read_image
 
 pytest.importorskip("starlette", reason="no starlette: pip install 'wsss[ask]'")
@@ -24,8 +25,8 @@ YES, NO, SKIP = ({"mortar": answer} for answer in ("yes", "no", "skip"))
 class Asked:
     """A running interview, with short forms of the requests."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        self.data, self.table = bare_walls(folder / "data"), folder / "answers.csv"
+    def __init__(self, folder: Path, data: Dataset, **settings: Any) -> None:
+        self.data, self.table = data, folder / "answers.csv"
         self.interview = interview_at(self.table, self.data)
         self.http = client(self.interview, self.data, **settings)
 
@@ -41,9 +42,14 @@ class Asked:
         return reply.json()
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return bare_walls(tmp_path_factory.mktemp("walls"))
+
+
 @pytest.fixture
-def asked(tmp_path: Path) -> Asked:
-    return Asked(tmp_path)
+def asked(tmp_path: Path, data: Dataset) -> Asked:
+    return Asked(tmp_path, data)
 
 
 PATHS = ("", "page.css", "page.js", "api/view", "api/summary", "picture/0", "unknown")
@@ -166,8 +172,8 @@ def test_people_answer_independently(asked: Asked) -> None:
     assert summary["annotators"] == {"anna": 1, "ben": 1} and summary["asked"] == 12
 
 
-def test_a_fixed_name_cannot_be_changed_by_a_request(tmp_path: Path) -> None:
-    asked = Asked(tmp_path, annotator="anna")
+def test_a_fixed_name_cannot_be_changed_by_a_request(tmp_path: Path, data: Dataset) -> None:
+    asked = Asked(tmp_path, data, annotator="anna")
     asked.answer(0, YES, "mallory")
     assert {row.annotator for row in read_answers(asked.table)} == {"anna"}
     assert asked.get("api/view").json()["fixed"] == "anna"
@@ -220,7 +226,8 @@ def test_an_answer_that_cannot_be_saved_is_not_confirmed(asked: Asked) -> None:
     assert len(read_answers(asked.table)) == 1
 
 
-def test_an_unreadable_image_is_an_error_of_its_picture_only(asked: Asked) -> None:
+def test_an_unreadable_image_is_an_error_of_its_picture_only(tmp_path: Path) -> None:
+    asked = Asked(tmp_path, bare_walls(tmp_path / "data"))
     item = asked.interview.items[0]
     image = next(sample.image for sample in asked.data.split("train") if sample.id == item.image)
     image.write_bytes(b"no image")
@@ -244,8 +251,7 @@ def test_many_people_at_once(asked: Asked) -> None:
     assert summary["classes"]["mortar"]["ties"] == 12 == len(summary["disagreements"])
 
 
-def test_several_classes_are_answered_together(tmp_path: Path) -> None:
-    data = bare_walls(tmp_path / "data")
+def test_several_classes_are_answered_together(tmp_path: Path, data: Dataset) -> None:
     interview = interview_at(tmp_path / "a.csv", data, classes=("mortar", "moss"))
     http = client(interview, data, single=True)
     view = http.get(f"/{TOKEN}/api/view").json()

@@ -66,6 +66,29 @@ def test_a_torn_last_line_is_repaired_at_the_next_start(tmp_path: Path, cut: int
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("tail", [b"w0,w0,,,,mortar,yes,M\xc3", b"\0" * 500, b"w0,\xff\xfe", b'"w0,w0'])
+def test_any_bytes_of_a_last_line_are_repaired(tmp_path: Path, tail: bytes) -> None:
+    path = tmp_path / "a.csv"
+    content = written(path)
+    path.write_bytes(content + tail)
+    with pytest.raises(InvalidInput) as error:
+        read_answers(path)
+    assert error.value.problem == "the last line is incomplete"
+    opened(path).close()
+    assert path.read_bytes() == content
+
+
+def test_other_encodings_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    content = written(path).replace(b"anna", b"Ann\xe4")
+    path.write_bytes(content)
+    for read in (opened, read_answers):
+        with pytest.raises(InvalidInput) as error:
+            read(path)
+        assert "UTF-8" in error.value.problem
+    assert path.read_bytes() == content
+
+
 @pytest.mark.parametrize("content", ["", "item,ima", HEADER[:-1], HEADER])
 def test_a_table_cut_off_in_its_header_starts_again(tmp_path: Path, content: str) -> None:
     path = tmp_path / "a.csv"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from wsss.data.answers.answer_rows import HEADER, Answer, answer_line, parse_answers
+from wsss.data.answers.answer_rows import HEADER, Answer, answer_line, parse_answers, read_content
 from wsss.errors import InvalidInput, RunFailed
 from wsss.io.files.atomic import convert_os_errors, write_text
 from wsss.io.files.locking import acquire, release
@@ -93,15 +93,18 @@ class AnswerLog:
 
     def _load(self, log: Log) -> list[Answer]:
         """Read the file, repair its last line, and return its rows."""
-        read_text(self.path)  # for its errors about encodings
-        content = self.path.read_bytes()
+        content = read_content(self.path)
         complete, tail = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
         if not complete and HEADER.encode().startswith(tail):  # empty, or cut off within the header
             complete, tail = b"", b""
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, HEADER.encode(), 0)
             complete = HEADER.encode()
-        answers = parse_answers(complete.decode("utf-8-sig"), self.path)
+        try:
+            text = complete.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = read_text(self.path)  # raises an error with a hint
+        answers = parse_answers(text, self.path)
         self._size = len(complete)
         return [*answers, *self._repair(complete, tail, log)]
 
@@ -109,15 +112,14 @@ class AnswerLog:
         """Complete the last line if only its end is missing, or remove it."""
         if not tail:
             return []
-        text = tail.decode("utf-8", "replace")
         try:
-            rows = parse_answers(HEADER + text + "\n", self.path)
-        except InvalidInput:
+            rows = parse_answers(f"{HEADER}{tail.decode()}\n", self.path)
+        except (InvalidInput, UnicodeDecodeError):
             rows = []
         with convert_os_errors(self.path):
             os.ftruncate(self._descriptor, len(complete))
             self._write(tail + b"\n" if rows else b"")
         self._size += len(tail) + 1 if rows else 0
         what = "completed the last line" if rows else "removed half a line, whose answer was never confirmed"
-        log(f"{self.path}: {what}: {text}")
+        log(f"{self.path}: {what}: {tail.decode(errors='replace')}")
         return rows

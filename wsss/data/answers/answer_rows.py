@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from wsss.data.sample_ids import check_id
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, unreadable
+from wsss.io.files.contained import open_to_read
 from wsss.io.text.printable import one_line
 from wsss.io.text.tables import csv_line, from_cell
 from wsss.io.text.text_files import read_text
@@ -107,16 +108,29 @@ def read_answers(path: Path) -> list[Answer]:
         InvalidInput: the file is missing, not a table of answers, or has an invalid or incomplete row; nothing is
             changed.
     """
-    text = read_text(path)
-    if text and not text.endswith("\n"):
+    content = read_content(path)
+    if content and not content.endswith(b"\n"):
         raise InvalidInput(
             "the last line is incomplete",
             subject=path,
-            found=text.rpartition("\n")[2],
+            found=content.rpartition(b"\n")[2].decode(errors="replace"),
             hint="`wsss ask` was killed while it saved an answer, or the file was cut off. The next `wsss ask` with "
             "this file repairs it.",
         )
-    return parse_answers(text, path)
+    return parse_answers(read_text(path), path)
+
+
+def read_content(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        InvalidInput: it is missing or cannot be read.
+    """
+    try:
+        with open_to_read(path) as file:
+            return file.read()
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def parse_answers(text: str, where: object) -> list[Answer]:
@@ -157,7 +171,7 @@ def parse_row(cells: Sequence[str], where: str) -> Answer:
         InvalidInput: a wrong number of cells, or an invalid cell.
     """
     if len(cells) != len(COLUMNS):
-        raise InvalidInput("half a line, or a line too many", subject=where, allowed=f"{len(COLUMNS)} cells",
+        raise InvalidInput("half a line, or two in one", subject=where, allowed=f"{len(COLUMNS)} cells",
                            found=len(cells))  # fmt: skip
     row = dict(zip(COLUMNS, cells, strict=True))
     item = _item(row, where)

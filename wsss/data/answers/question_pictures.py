@@ -68,7 +68,7 @@ def tile_picture(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
     row, column = max(-top, 0), max(-left, 0)
     region[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
     factor = max(1, round(SIDE / side))
-    large = np.asarray(cv2.resize(region, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC))
+    large = np.asarray(cv2.resize(region, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
     frame = slice(margin * factor, (margin + item.size) * factor)
     tile = large[frame, frame].copy()
     large = (large * DIMMED).astype(np.uint8)
