@@ -36,9 +36,10 @@ KERNELS = {"losses", "metrics", "topology"}
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files of slow tests, which take longest; end with those of kernels, which are compiled by then."""
+    """Begin with the files of slow tests, above all whole runs; end with kernels, which are compiled by then."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in slow, item.path.parent.name in KERNELS))
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: (item.path not in slow, item.path.parent != tests, item.path.parent.name in KERNELS))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,9 +1,8 @@
-"""The ablation of the samplers on synthetic images, with one seed.
+"""The ablation of the samplers on small synthetic images, with one seed.
 
 At the label-free threshold and after CRF, expansion beats training as long without it, the same sampler without the
-reversed gradient, and offsets that look elsewhere at random. With three seeds, all of them positive (docs/esol.md):
-+0.037 over the control at the label-free threshold and +0.092 after CRF; without the reversal −0.048 and −0.088, with
-random offsets −0.015 and +0.014.
+reversed gradient, and offsets that look elsewhere at random. docs/esol.md has the results of images and networks of the
+usual size.
 """
 
 from __future__ import annotations
@@ -16,6 +15,13 @@ import sys
 import pytest
 
 LABEL_FREE, CRF, ORACLE = "seed, label-free threshold", "after CRF", "ORACLE seed, best threshold"
+ROWS = ("base", "control", "no-offsets", "random", "no-reversal", "expansion", "expansion-shrinkage")
+SMALL = {
+    "matrix.seed": "[0]",
+    "matrix.variant": f"[{','.join(ROWS)}]",
+    "data": "{layout: shapes, size: 64, train: 80, val: 32}",
+    **{f"{stage}.augmentation.size": "64" for stage in ("classify", "expand", "shrink")},
+}
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +31,8 @@ def columns(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, flo
     """Run the ablation; return column → row → mIoU."""
     run_dir = tmp_path_factory.mktemp("ablation") / "run"
     call = [sys.executable, "-m", "wsss.cli.main", "run", "esol_ablation_shapes", "--run-dir", str(run_dir)]
-    call += ["--set", "matrix.seed=[0]", "--until", "compare-seeds", "--workers", "1"]
+    call += [word for key, value in SMALL.items() for word in ("--set", f"{key}={value}")]
+    call += ["--until", "compare-seeds", "--workers", "1"]
     # Two threads are slower than one on images this small.
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(call, capture_output=True, text=True, timeout=1800, env=environment)
@@ -52,6 +59,6 @@ def test_learning_where_to_look_against_the_loss_is_what_gains(
     assert columns[column]["expansion"] > columns[column][other] + 0.02
 
 
-@pytest.mark.parametrize("row", ["expansion-shrinkage", "no-clipping", "no-area"])
-def test_shrinkage_takes_nothing_from_the_maps(columns: dict[str, dict[str, float]], row: str) -> None:
-    assert columns[ORACLE][row] > columns[ORACLE]["expansion"] - 0.003
+def test_shrinkage_takes_little_from_the_maps(columns: dict[str, dict[str, float]]) -> None:
+    both = columns[ORACLE]["expansion-shrinkage"]
+    assert both > columns[ORACLE]["expansion"] - 0.02 and both > columns[ORACLE]["control"] + 0.01

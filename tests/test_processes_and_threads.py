@@ -15,7 +15,7 @@ import pytest
 import warm
 from flipping import flip
 from killing import KILLED, kill_command, memory_folder
-from tinyrun import MODULE, SEVERAL, TINY, command, environment, ranks, results, several, statuses_in, wsss
+from tinyrun import SEVERAL, TINY, command, environment, results, several, statuses_in, wsss
 
 from wsss.io.process.cores import available_cores
 
@@ -161,11 +161,9 @@ def test_a_number_of_threads_set_by_the_user_is_recorded(killed: Path, tmp_path:
 
 
 def test_processes_on_one_machine_share_its_cores(tmp_path: Path) -> None:
-    """Started as by SLURM; Fabric must not change the number after it is recorded."""
-    call = [*MODULE, *command(tmp_path / "run", "--until", "expand")]
-    environments = ranks(2, OMP_NUM_THREADS=None, MKL_NUM_THREADS=None)
-    processes = [subprocess.Popen(call, env=variables) for variables in environments]
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    """Fabric must not change the number after it is recorded."""
+    done = several(2, *command(tmp_path / "run", "--until", "expand"), OMP_NUM_THREADS=None, MKL_NUM_THREADS=None)
+    assert done.returncode == 0, done.stderr
     records = [json.loads((tmp_path / "run" / one / "stage.json").read_text()) for one in ("classify", "expand")]
     expected = max(1, available_cores() // 2)
     assert [record["machine"]["threads"] for record in records] == [expected, expected]

@@ -61,7 +61,7 @@ def test_its_plan_needs_neither_network_nor_weights(voc: Path, tmp_path: Path) -
 def test_every_stage_of_it_runs(voc: Path, tmp_path: Path) -> None:
     small = {
         "data.root": voc,
-        "classify.backbone": "{name: resnet50, output_stride: 16, weights: none, freeze_batchnorm: false}",
+        "classify.backbone": "{name: resnet18, output_stride: 16, weights: none, freeze_batchnorm: false}",
         "classify.epochs": 1,
         "classify.batch_size": 2,
         "classify.augmentation.size": 64,
@@ -70,7 +70,7 @@ def test_every_stage_of_it_runs(voc: Path, tmp_path: Path) -> None:
             for stage in ("expand", "shrink")
             for key, value in {"epochs": 1, "batch_size": 2, "augmentation.size": 64}.items()
         },
-        "segment.backbone": "{name: resnet50, output_stride: 16, weights: none, freeze_batchnorm: false}",
+        "segment.backbone": "{name: resnet18, output_stride: 16, weights: none, freeze_batchnorm: false}",
         "segment.epochs": 1,
         "segment.batch_size": 2,
         "segment.augmentation.size": 64,

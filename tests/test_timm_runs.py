@@ -14,7 +14,9 @@ pytest.importorskip("timm")
 
 
 def options(name: str) -> list[str]:
-    return ["--set", f"classify.backbone.name=timm/{name}", "--set", f"segment.backbone.name=timm/{name}"]
+    backbone = f"{{name: timm/{name}, output_stride: 16, weights: none}}"
+    values = {"classify.convnet": "null", "classify.backbone": backbone, "segment.backbone": backbone}
+    return [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import warm
-from killing import KILLED, memory_folder, run_and_kill
+from killing import KILLED, kill_command, memory_folder
 from tinyrun import command, environment, results, statuses, statuses_in, wsss
 
 from wsss.io.rasters.label_masks import read_mask, write_mask
@@ -33,7 +33,7 @@ STAGES = (
     "score-segment",
     "report",
 )
-KILLS = 8
+KILLS = 5
 
 pytestmark = pytest.mark.slow
 
@@ -60,44 +60,38 @@ def run_dir(finished: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def run_in_process(run_dir: Path) -> None:
-    import torch
-
-    from wsss.cli.main import main
-
-    torch.set_num_threads(1)
-    try:
-        main(command(run_dir))
-    except SystemExit as end:
-        if end.code:
-            raise
+def run_and_kill(run_dir: Path, at: int | None, *, before: bool = True) -> tuple[int, int]:
+    """Run the pipeline and kill it at a write; return the exit code and the number of writes."""
+    start = warm.command()
+    done, writes = kill_command(
+        command(run_dir), at, cwd=run_dir.parent, before=before, start=start, OMP_NUM_THREADS="1"
+    )
+    return done.returncode, writes
 
 
 def test_a_run_killed_at_any_write_ends_byte_identical(finished: Path, memory: Path) -> None:
-    os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-    warm.preload()
     expected = results(finished)
     whole = memory / "counted"
-    code, writes = run_and_kill(lambda: run_in_process(whole), None)
+    code, writes = run_and_kill(whole, None)
     assert code == 0 and results(whole) == expected
     points = np.linspace(2, writes, KILLS).round().astype(int).tolist()
     interrupted = set()
     for number, at in enumerate(points):
         run_dir = memory / f"killed-{at}"
-        code, made = run_and_kill(lambda folder=run_dir: run_in_process(folder), at, before=number % 2 == 0)
+        code, made = run_and_kill(run_dir, at, before=number % 2 == 0)
         assert (code, made) == (KILLED, at)
         started = [path.parent.name for path in run_dir.glob("*/stage.json")]
         interrupted |= {
             name for name in started if json.loads((run_dir / name / "stage.json").read_text())["status"] != "done"
         }
-        code, _ = run_and_kill(lambda folder=run_dir: run_in_process(folder), None)
-        assert code == 0
+        resumed = wsss(*command(run_dir))
+        assert resumed.returncode == 0, resumed.stderr
         found = results(run_dir)
         assert found.keys() == expected.keys(), f"killed at write {at} of {writes}"
         different = [name for name in expected if found[name] != expected[name]]
         assert not different, f"killed at write {at} of {writes}"
         subprocess.run(["rm", "-r", str(run_dir)], check=True)
-    assert len(interrupted) >= 4, "many stages were interrupted"
+    assert len(interrupted) >= 3, "several stages were interrupted"
 
 
 def test_a_finished_run_ends_at_once(run_dir: Path) -> None:
@@ -129,34 +123,29 @@ def test_damaged_generated_data_is_generated_again_without_re_runs(run_dir: Path
     assert (image.read_bytes(), mask.read_bytes()) == before
 
 
-@pytest.mark.parametrize(
-    "artifact", ["cam/cams/train_00001.npz", "crf/masks/train_00002.png", "segment/model.safetensors"]
-)
-def test_a_truncated_artifact_is_rebuilt_with_a_warning(run_dir: Path, finished: Path, artifact: str) -> None:
-    path = run_dir / artifact
-    path.write_bytes(path.read_bytes()[:-7])
+def test_truncated_artifacts_are_rebuilt_with_a_warning(run_dir: Path, finished: Path) -> None:
+    artifacts = ("cam/cams/train_00001.npz", "crf/masks/train_00002.png", "segment/model.safetensors")
+    for name in artifacts:
+        (run_dir / name).write_bytes((run_dir / name).read_bytes()[:-7])
     done = wsss(*command(run_dir))
     assert done.returncode == 0, done.stderr
-    assert path.name in done.stderr and "truncated" in done.stderr
+    for name in artifacts:
+        assert any(Path(name).name in line and "truncated" in line for line in done.stderr.splitlines()), name
     assert results(run_dir) == results(finished)
 
 
-@pytest.mark.parametrize(("workers", "kind"), [("0", signal.SIGTERM), ("2", signal.SIGINT)])
-def test_a_signal_to_the_process_group_leaves_a_resumable_run(
-    tmp_path: Path, finished: Path, kind: signal.Signals, workers: str
-) -> None:
-    """As with Ctrl-C in a terminal."""
+def test_ctrl_c_in_a_terminal_leaves_a_resumable_run(tmp_path: Path, finished: Path) -> None:
     run_dir = tmp_path / "run"
-    call = [sys.executable, "-m", "wsss.cli.main", *command(run_dir), "--workers", workers]
+    call = [sys.executable, "-m", "wsss.cli.main", *command(run_dir), "--workers", "2"]
     process = subprocess.Popen(
         call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment()
     )
     deadline = time.monotonic() + 120
     while not (run_dir / "classify" / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(process.pid, kind)
+    os.killpg(process.pid, signal.SIGINT)
     _, messages = process.communicate(timeout=60)
-    assert process.returncode == 128 + kind, messages
+    assert process.returncode == 128 + signal.SIGINT, messages
     assert "wsss run" in messages and "Traceback" not in messages and "bug" not in messages, messages
     assert statuses(run_dir)["classify"] == "done"
     assert results(run_dir) == results(finished)
@@ -164,17 +153,18 @@ def test_a_signal_to_the_process_group_leaves_a_resumable_run(
 
 def test_two_processes_on_one_run_directory(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    call = [sys.executable, "-m", "wsss.cli.main", *command(run_dir)]
+    until = ("--until", "classify")
+    call = [sys.executable, "-m", "wsss.cli.main", *command(run_dir, *until)]
     first = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
     try:
         deadline = time.monotonic() + 120
         while not (run_dir / "classify" / "stage.json").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        second = wsss(*command(run_dir))
+        second = wsss(*command(run_dir, *until))
         assert second.returncode == 1
         assert str(first.pid) in second.stderr
     finally:
         first.kill()
         first.wait()
-    third = wsss(*command(run_dir))
+    third = wsss(*command(run_dir, *until))
     assert third.returncode == 0, third.stderr

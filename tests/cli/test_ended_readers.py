@@ -52,7 +52,7 @@ def test_too_many_open_files_are_reported(here: Path) -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_while_processes_start_prints_no_traceback(here: Path) -> None:
-    for number in range(10):
+    for number in range(0, 10, 2):
         process = start_toy(
             *("run", "p.yaml", "--run-dir", f"runs/{number}", "--set", "make.pause=2", "--workers", "2"),
             cwd=here,

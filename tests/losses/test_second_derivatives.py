@@ -20,8 +20,8 @@ SPARSE = ("betti_matching", "topoloss")
 def case() -> tuple[Tensor, Tensor]:
     """Logits whose probabilities differ from each other by more than a finite difference, and a target with 255."""
     generator = torch.Generator().manual_seed(0)
-    margins = torch.linspace(-2, 2, 60, dtype=torch.float64)[torch.randperm(60, generator=generator)].view(2, 1, 5, 6)
-    target = torch.randint(0, 2, (2, 5, 6), generator=generator)
+    margins = torch.linspace(-2, 2, 40, dtype=torch.float64)[torch.randperm(40, generator=generator)].view(2, 1, 4, 5)
+    target = torch.randint(0, 2, (2, 4, 5), generator=generator)
     target[0, 1:3, 2] = 255
     return torch.cat([-0.3 * margins, 0.7 * margins], 1), target
 

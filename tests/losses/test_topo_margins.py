@@ -97,9 +97,9 @@ def test_margins_of_any_value(dtype: torch.dtype, unit: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "unit"), [(torch.float32, 1), (torch.float32, 5), (torch.float32, 0.7), (torch.float64, 3)]
+    ("dtype", "unit", "clipped"),
+    [(torch.float32, 1, True), (torch.float32, 5, False), (torch.float32, 0.7, True), (torch.float64, 3, False)],
 )
-@pytest.mark.parametrize("clipped", [True, False])
 def test_minimum_distances_of_any_value(dtype: torch.dtype, unit: float, clipped: bool) -> None:
     changed = 0
     for index, (far, reach) in enumerate(FAR):

@@ -108,7 +108,7 @@ def test_a_run_survives_kills_at_some_writes(folder: Path, situation: str) -> No
 @pytest.mark.parametrize("situation", SITUATIONS)
 def test_a_run_survives_a_kill_at_every_write(folder: Path, situation: str) -> None:
     prepare, work = SITUATIONS[situation]
-    assert kill_everywhere(prepare, work, folder, before=1, after=3) > 40
+    assert kill_everywhere(prepare, work, folder, before=1, after=8) > 30
 
 
 def test_forced_stages_re_run_after_a_kill(folder: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_run_with_workers_survives_kills_at_any_time(tmp_path: Path) -> None:
     whole = toy(*arguments, "--run-dir", "intact", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     kills = 0
-    for tenths in range(1, 200):
+    for tenths in range(1, 200, 3):
         process = start_toy(*arguments, cwd=tmp_path, start_new_session=True)
         try:
             process.communicate(timeout=tenths / 10)

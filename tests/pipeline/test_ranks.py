@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from inprocess import toy as toy_here
 from killing import is_bookkeeping, snapshot
-from toycli import HERE, environment, toy
+from tinyrun import SEVERAL, several
+from toycli import HERE, environment
 from toys import make_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
@@ -70,14 +71,12 @@ with join_ranks("cpu") as ranks:
         json.dump([told["from"], len(told["text"]), failed, list(ranks.shard(range(5)))], file)
 """
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-
 
 @pytest.mark.slow
 def test_two_ranks_exchange_values_and_errors(tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text(TALK)
-    subprocess.run([*TORCHRUN, str(script), str(tmp_path)], env=environment(), check=True, timeout=120)
+    several(2, "--script", str(script), str(tmp_path), timeout=120).check_returncode()
     assert json.loads((tmp_path / "0.json").read_text()) == [0, 1000, "ZeroDivisionError: division by zero", [0, 2, 4]]
     assert json.loads((tmp_path / "1.json").read_text()) == [
         0, 1000, "RunFailed: Rank 0 failed: division by zero.", [1, 3],
@@ -90,7 +89,7 @@ from wsss.pipeline.processes.ranks import join_ranks
 with join_ranks("cpu") as ranks:
     ranks.barrier()
     begun = time.monotonic()
-    time.sleep(3 if ranks.rank == 3 else 0)
+    time.sleep(2 if ranks.rank == 3 else 0)
     ranks.barrier()
     with open(f"{sys.argv[1]}/{ranks.rank}", "w") as file:
         file.write(str(time.monotonic() - begun))
@@ -102,9 +101,8 @@ def test_a_barrier_waits_for_all_ranks(tmp_path: Path) -> None:
     """A broadcast among four would let the third continue before the fourth arrives."""
     script = tmp_path / "wait.py"
     script.write_text(WAIT)
-    call = [*TORCHRUN[:-1], "4", str(script), str(tmp_path)]
-    subprocess.run(call, env=environment(), check=True, timeout=180)
-    assert all(float((tmp_path / str(rank)).read_text()) > 2 for rank in range(4))
+    several(4, "--script", str(script), str(tmp_path), timeout=180).check_returncode()
+    assert all(float((tmp_path / str(rank)).read_text()) > 1 for rank in range(4))
 
 
 PIPELINE = """\
@@ -119,8 +117,14 @@ stages:
 
 
 def torchrun(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [*TORCHRUN, str(HERE / "toycli.py"), *arguments]
+    """Run the toy command in two ranks, each of a new process."""
+    command = [*SEVERAL, "2", str(HERE / "toycli.py"), *arguments]
     return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=180)
+
+
+def two_ranks(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the toy command in two preloaded ranks, without torchrun."""
+    return several(2, "--script", str(HERE / "toycli.py"), *arguments, cwd=cwd)
 
 
 @pytest.mark.slow
@@ -131,14 +135,14 @@ def test_two_ranks_write_the_same_files_as_one(tmp_path: Path) -> None:
     assert both.returncode == 0, both.stderr
     document = json.loads(both.stdout)  # only the first rank prints
     assert [stage["status"] for stage in document["stages"]] == ["done"] * 4
-    one = toy("run", "p.yaml", "--run-dir", "one", cwd=tmp_path)
+    one = toy_here("run", "p.yaml", "--run-dir", "one", cwd=tmp_path)
     assert one.returncode == 0, one.stderr
     assert snapshot(tmp_path / "runs" / "toy", ignore=is_bookkeeping) == snapshot(
         tmp_path / "one", ignore=is_bookkeeping
     )
-    again = torchrun("run", "p.yaml", "--json", cwd=tmp_path)
+    again = two_ranks("run", "p.yaml", "--json", cwd=tmp_path)
     assert [stage["status"] for stage in json.loads(again.stdout)["stages"]] == ["skipped"] * 4
-    alone = toy("run", "p.yaml", "--json", cwd=tmp_path)  # finished by two ranks
+    alone = toy_here("run", "p.yaml", "--json", cwd=tmp_path)  # finished by two ranks
     assert [stage["status"] for stage in json.loads(alone.stdout)["stages"]] == ["skipped"] * 4
 
 
@@ -149,7 +153,7 @@ def test_two_ranks_copy_duplicates(tmp_path: Path) -> None:
         "[make, double, train]", "[make, double, train, again]"
     )
     (tmp_path / "p.yaml").write_text(same)
-    both = torchrun("run", "p.yaml", cwd=tmp_path)
+    both = two_ranks("run", "p.yaml", cwd=tmp_path)
     assert both.returncode == 0, both.stderr
     assert json.loads((tmp_path / "runs" / "toy" / "again" / "stage.json").read_text())["same_as"] == "train"
 
@@ -158,11 +162,11 @@ def test_two_ranks_copy_duplicates(tmp_path: Path) -> None:
 def test_a_failure_ends_all_ranks(tmp_path: Path) -> None:
     make_toy_data(tmp_path / "d")
     (tmp_path / "p.yaml").write_text(PIPELINE + "  bad: {uses: fail, needs: [double]}\n")
-    done = torchrun("run", "p.yaml", cwd=tmp_path)
+    done = two_ranks("run", "p.yaml", cwd=tmp_path)
     assert done.returncode == 1
     assert "Stage 'bad' failed: it did not work." in done.stderr
     (tmp_path / "p.yaml").write_text(PIPELINE.replace("split: train", "split: nowhere"))
-    done = torchrun("run", "p.yaml", "--run-dir", "other", cwd=tmp_path)
+    done = two_ranks("run", "p.yaml", "--run-dir", "other", cwd=tmp_path)
     assert done.returncode != 0
     assert "nowhere" in done.stderr
 

@@ -30,20 +30,19 @@ def test_pipelines_and_presets_are_shipped() -> None:
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_pipelines_can_be_planned(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From any working directory; files that the user provides are created."""
+def test_pipelines_can_be_planned_and_reports_show_images_of_every_stage(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From any working directory, with the files that the user provides.
+
+    Every stage with maps or masks covers a split of the report.
+    """
     monkeypatch.chdir(tmp_path)
     spec = load_spec(name, STAGES)
     assert spec.name == CONTINUED.get(name, name)
     assert spec.description
-    assert planned(spec)
-
-
-@pytest.mark.parametrize("name", PIPELINES)
-def test_reports_show_images_of_every_stage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every stage with maps or masks covers a split of the report."""
-    monkeypatch.chdir(tmp_path)
-    jobs = planned(load_spec(name, STAGES))
+    jobs = planned(spec)
+    assert jobs
     for report in [job for job in jobs.values() if job.stage.name == "report" and job.config.splits]:
         made = [jobs[need] for need in report.needs if jobs[need].stage.provides in ("cams", "masks")]
         columns = report.config.columns or ("*",)

@@ -92,8 +92,15 @@ def test_the_visible_process_is_the_supervisor() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("whom", ["supervisor", "child", "group"])
+@pytest.mark.parametrize(
+    ("number", "whom"),
+    [
+        (signal.SIGTERM, "supervisor"),
+        (signal.SIGTERM, "child"),
+        (signal.SIGINT, "supervisor"),
+        (signal.SIGINT, "group"),
+    ],
+)
 def test_a_native_call_is_ended_within_five_seconds(tmp_path: Path, number: signal.Signals, whom: str) -> None:
     """The supervisor prints the child's message and deletes its temporary files."""
     (tmp_path / "half").mkdir()

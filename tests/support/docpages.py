@@ -161,7 +161,14 @@ class Session:
     def _call(self, block: Block, text: str) -> str:
         if block.language == "sh" and not self.slow and self.own and _is_plain(text):
             return self._call_here(block, text)  # ten times as fast as a process
-        call = ["bash", "-euo", "pipefail", "-c", text] if block.language == "sh" else [str(self.python), "-c", text]
+        if block.language == "sh":
+            call = ["bash", "-euo", "pipefail", "-c", text]
+        elif self.slow and self.own:
+            script = self.folder / ".block.py"
+            script.write_text(text, encoding="utf-8")
+            call = [*warm.command(), "--script", str(script)]
+        else:
+            call = [str(self.python), "-c", text]
         done = subprocess.run(call, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=1800)
         assert done.returncode == 0, f"{block.place}: exit code {done.returncode}\n{text}\n{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -18,11 +18,20 @@ from wsss.stages import STAGES
 
 
 def wsss(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS``; return the result as of a separate process."""
+    """Run ``wsss ARGUMENTS``; return the result as of a separate process.
+
+    Without ``--workers`` there are no worker processes, each of which takes a second to start.
+    """
     words = [str(argument) for argument in arguments]
     output, messages = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(messages), pytest.raises(SystemExit) as end:
-        main(words)
+    with (
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(messages),
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr("wsss.io.process.cores.available_cores", lambda: 1)
+        with pytest.raises(SystemExit) as end:
+            main(words)
     code = end.value.code if isinstance(end.value.code, int) else 0
     return subprocess.CompletedProcess(words, code, output.getvalue(), messages.getvalue())
 

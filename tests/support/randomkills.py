@@ -32,7 +32,7 @@ from tinyrun import ranks, results
 PIPELINE = Path(__file__).parent / "quick.yaml"
 COMPUTED = ("classify", "expand", "cam", "segment", "predict")
 """Stages whose last digits depend on the number of threads."""
-LONGEST = 4.0
+LONGEST = 2.5
 """Maximum number of seconds until an attempt is killed."""
 
 NOTICE = 3.0

@@ -14,7 +14,6 @@ import warm
 from killing import is_bookkeeping, snapshot
 
 TINY = Path(__file__).parent / "tiny.yaml"
-MODULE = [sys.executable, "-m", "wsss.cli.main"]
 SEVERAL = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 
 
@@ -36,17 +35,24 @@ def wsss(*arguments: str, timeout: float = 300, **more: str | None) -> subproces
     )
 
 
-def several(count: int, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS`` in several ranks, started like by SLURM.
+def several(
+    count: int, *arguments: str, timeout: float = 300, cwd: Path | None = None, **more: str | None
+) -> subprocess.CompletedProcess[str]:
+    """Run ``wsss ARGUMENTS`` (or ``--script FILE …``) in several preloaded ranks; for ``more`` see `environment`.
 
     Returns:
         The first failed process, or else that of rank 0.
     """
     processes = [
         subprocess.Popen(
-            [*warm.command(), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
+            [*warm.command(), *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables,
+            cwd=cwd,
         )
-        for variables in ranks(count)
+        for variables in ranks(count, **more)
     ]
     ended = []
     for process in processes:

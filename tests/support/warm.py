@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib
 import json
 import os
+import pkgutil
+import runpy
 import selectors
 import signal
 import socket
@@ -20,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -47,7 +51,7 @@ def _server() -> str:
 
     def end(stdin: IO[bytes] = process.stdin) -> None:
         stdin.close()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         folder.cleanup()
 
     atexit.register(end)
@@ -142,7 +146,7 @@ def become(arguments: Sequence[str], environment: Mapping[str, str], *, supervis
     """Run ``wsss ARGUMENTS`` like a new process, and exit.
 
     Args:
-        arguments: arguments of the command.
+        arguments: arguments of the command; or ``--script FILE …``: a Python program instead, with its arguments.
         environment: all environment variables.
         supervised: run in a supervised child process, like the program.
     """
@@ -152,6 +156,8 @@ def become(arguments: Sequence[str], environment: Mapping[str, str], *, supervis
 
     threads = environment.get("OMP_NUM_THREADS")
     torch.set_num_threads(int(threads) if threads else len(os.sched_getaffinity(0)))
+    if arguments[0] == "--script":
+        _run_script(list(arguments[1:]))
     sys.argv = ["wsss", *arguments]
     from killing import strike_as_asked
 
@@ -166,6 +172,19 @@ def become(arguments: Sequence[str], environment: Mapping[str, str], *, supervis
     raise AssertionError("a command does not return")
 
 
+def _run_script(arguments: list[str]) -> NoReturn:
+    sys.argv = arguments
+    sys.path.insert(0, str(Path(arguments[0]).parent))
+    try:
+        runpy.run_path(arguments[0], run_name="__main__")
+    except SystemExit as end:
+        _exit(end.code)
+    except BaseException:
+        traceback.print_exc()
+        _exit(1)
+    _exit(0)
+
+
 def _exit(code: object) -> NoReturn:
     """Exit without the cleanup of modules, which takes a second with torch."""
     threading._shutdown()  # type: ignore[attr-defined]
@@ -177,21 +196,36 @@ def _exit(code: object) -> NoReturn:
 
 
 def preload() -> None:
-    """Import what the stages import, before forking."""
+    """Import what commands import, and load compiled kernels and templates, before forking. Starts no threads."""
     import albumentations  # noqa: F401
     import lightning_fabric  # noqa: F401
     import monai.networks.nets  # noqa: F401
+    import numpy as np
+    import pi_heif  # noqa: F401
     import pydensecrf.densecrf  # noqa: F401
+    import rich.table  # noqa: F401
     import scipy.ndimage  # noqa: F401
     import skimage.morphology  # noqa: F401
     import torchvision  # noqa: F401
     from torch.utils import tensorboard  # noqa: F401
 
-    from wsss.train import loop  # noqa: F401
+    import wsss
+
+    for module in pkgutil.walk_packages(wsss.__path__, "wsss."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+    from wsss.refine.dense_crf import CrfConfig, refine_labels
+    from wsss.viz.report.page import environment
+
+    for template in ("report.html.j2", "parts.html.j2"):
+        environment().get_template(template)
+    refine_labels(np.zeros((8, 8, 3), np.uint8), np.eye(8, dtype=np.uint8), 2, CrfConfig(iterations=1))
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "--serve":
         serve(sys.argv[2])
+        os._exit(0)  # without the cleanup of modules
     else:
         sys.exit(client(sys.argv[1], sys.argv[2:]))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from learning import Run
+from tinyrun import several
 from toytraining import CONFIG, Interrupted, Toy, ToyExamples, interrupt, toy_loss
 
 from wsss.losses.topological.betti_matching import BettiMatchingLoss
@@ -74,9 +72,7 @@ assert threads
     images, target = torch.randn(2, 3, 24, 24), torch.randint(0, 2, (2, 24, 24))
     torch.save((model.state_dict(), images, target), tmp_path / "case.pt")
     (tmp_path / "program.py").write_text(program)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(tmp_path / "program.py")], env=environment, check=True, timeout=300)
+    several(2, "--script", str(tmp_path / "program.py")).check_returncode()
     BettiMatchingLoss(base_weight=0)(model(images), target).backward()
     assert model.weight.grad is not None and model.weight.grad.any()
     for rank in (0, 1):

@@ -6,8 +6,6 @@ import io
 import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from learning import Run
+from tinyrun import several, wsss
 from torch import Tensor, nn
 from toytraining import Interrupted, ToyExamples, interrupt, interrupted, same, train
 
@@ -60,9 +59,7 @@ def test_resuming_several_times_and_restarting_a_finished_run(tmp_path: Path) ->
 @pytest.mark.slow
 def test_killed_process(tmp_path: Path) -> None:
     def program(out: Path, *kill_at: str) -> int:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), *sys.path])}
-        command = [sys.executable, str(SUPPORT / "toytraining.py"), str(out), *kill_at]
-        return subprocess.run(command, env=environment, check=False, timeout=300).returncode
+        return wsss("--script", str(SUPPORT / "toytraining.py"), str(out), *kill_at).returncode
 
     assert program(tmp_path / "killed", "7") == -signal.SIGKILL
     assert (tmp_path / "killed/checkpoint.pt").is_file()
@@ -227,9 +224,7 @@ with join_ranks("cpu") as ranks:
     assert len(history) == 3
 """
     (tmp_path / "program.py").write_text(program)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run([*command, str(tmp_path / "program.py")], env=environment, check=True, timeout=300)
+    several(2, "--script", str(tmp_path / "program.py")).check_returncode()
     first, second = (torch.load(tmp_path / f"weights{rank}.pt", weights_only=True) for rank in (0, 1))
     assert same(first, second)
     assert (tmp_path / "history.csv").read_text().count("\n") == 4

@@ -67,8 +67,7 @@ def test_no_requests_and_no_console_messages(page: Page, report: Path) -> None:
     assert page.messages == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 390), ("dark", 1280)])
 def test_accessible_and_without_horizontal_scrolling(chromium: Any, report: Path, scheme: str, width: int) -> None:
     page = Page(chromium, report, width=width, scheme=scheme)
     assert page.page.evaluate("document.documentElement.scrollWidth") <= width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 from collections.abc import Mapping
 from importlib import resources
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 SCRIPTS = ("report.js", "viewer.js", "topology.js")
 
 
+@functools.cache
 def environment() -> Environment:
-    """Return the Jinja environment of the templates: all text is escaped, and an unknown name is an error."""
+    """Return the Jinja environment of the templates: all text is escaped, and an unknown name is an error.
+
+    It keeps the compiled templates, which take longer than a page of a small run.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -42,15 +47,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
-    return environment
-
-
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """Return the page of a template in ``wsss/viz/report/templates``, filled with ``values``."""
-    from markupsafe import Markup
-
-    pages = environment()
-    pages.globals |= {
+    environment.globals |= {
         "line_chart": line_chart,
         "is_oracle": is_oracle,
         "sum": sum,
@@ -64,11 +61,20 @@ def render(template: str, values: Mapping[str, Any]) -> str:
         "interval_text": interval_text,
         "signed_text": signed_text,
     }
+    return environment
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Return the page of a template in ``wsss/viz/report/templates``, filled with ``values``."""
+    from markupsafe import Markup
+
     script = "".join(map(_text, SCRIPTS))
     # The policy of the page allows this one script, whatever the names of classes and files contain.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return pages.get_template(template).render(
-        **values, style=style_sheet(), script=Markup(script), script_hash=allowed
+    return (
+        environment()
+        .get_template(template)
+        .render(**values, style=style_sheet(), script=Markup(script), script_hash=allowed)
     )
 
 
