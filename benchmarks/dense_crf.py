@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsss.data.resizing import resize
+from wsss.data.image_transforms.resizing import resize
 from wsss.io.rasters.rgb_images import read_image
 from wsss.refine.dense_crf import CrfConfig, _marginals
 

@@ -189,7 +189,7 @@ def refined(
     """Return the labels of a CRF at 1/``factor`` of an image's size, enlarged: nearest, bilinear, along edges."""
     import cv2
 
-    from wsss.data.resizing import resize
+    from wsss.data.image_transforms.resizing import resize
     from wsss.refine.dense_crf import CrfConfig, refine_labels
 
     values = np.array([value for value in np.unique(mask) if value != 255], np.uint8)

@@ -37,10 +37,10 @@ from torch import Tensor
 
 from wsss.losses.any_loss import LossConfig
 from wsss.losses.base import build_loss
-from wsss.losses.betti_matching import BettiMatchingLoss
-from wsss.losses.cldice import ClDiceLoss
 from wsss.losses.region import CrossEntropyDiceLoss
-from wsss.losses.skeleton_recall import SkeletonRecallLoss
+from wsss.losses.topological.betti_matching import BettiMatchingLoss
+from wsss.losses.topological.cldice import ClDiceLoss
+from wsss.losses.topological.skeleton_recall import SkeletonRecallLoss
 from wsss.topology import betti_matching, warmup
 
 PUBLISHED_CLDICE = {3: 131, 10: 296, 25: 585}

@@ -83,7 +83,7 @@ def predict(work: Work) -> None:
     import torch
     import torch.nn.functional as F
 
-    from wsss.models.segmenters import load_segmenter
+    from wsss.models.segmentation_networks.segmenters import load_segmenter
 
     network, _ = load_segmenter(work.results / "segment")
     network.to(memory_format=torch.channels_last)

@@ -80,7 +80,7 @@ def segment(work: Work) -> None:
     from torchvision.transforms.v2 import functional as T
     from torchvision.tv_tensors import Mask
 
-    from wsss.models.segmenters import load_segmenter
+    from wsss.models.segmentation_networks.segmenters import load_segmenter
 
     settings, indices = work.settings["augmentation"], work.indices
     fills = {Image.Image: tuple(settings["fill"]), Mask: 255}

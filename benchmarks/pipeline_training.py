@@ -110,7 +110,7 @@ def sampler(work: Work, stage: str, name: str) -> None:
     """Train a sampler."""
     from wsss.models.classifier import load_classifier
     from wsss.train.config import AdamWConfig
-    from wsss.train.sampler_training import LogitsAndArea, area_loss, sampler_groups
+    from wsss.train.tasks.sampler_training import LogitsAndArea, area_loss, sampler_groups
 
     classifier, _ = load_classifier(work.results / stage)
     settings = work.settings
@@ -139,7 +139,7 @@ def segment(work: Work) -> None:
     """Train a segmentation network."""
     import torch.nn.functional as F
 
-    from wsss.models.segmenters import load_segmenter
+    from wsss.models.segmentation_networks.segmenters import load_segmenter
 
     network, _ = load_segmenter(work.results / "segment")
     settings, indices = work.settings["augmentation"], work.indices

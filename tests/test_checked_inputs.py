@@ -166,7 +166,7 @@ def test_every_stage_refuses_invalid_inputs(here: Path) -> None:
         fixed = ["--set", "policy={name: fixed, foreground: 0.3, background: 0.3}"]
         done = wsss("pseudo", "--cams", "cam", *DATA, *fixed, "--out", "o")
         assert done.returncode != 0 and words in done.stderr and str(path.name) in done.stderr, done.stderr
-        assert sorted(one.stem for one in here.glob("o/masks/*")) == ["train_00000", "train_00002", "train_00003"]
+        assert sorted(path.stem for path in here.glob("o/masks/*")) == ["train_00000", "train_00002", "train_00003"]
         done = wsss("sweep", "--cams", "cam", *DATA, "--split", "train", "--out", "s")
         assert done.returncode != 0 and words in done.stderr
     write_cams(path, Cams(np.ones((1, 16, 16), np.float32), (9,), (32, 32)))
@@ -194,4 +194,4 @@ def test_every_stage_refuses_invalid_inputs(here: Path) -> None:
     write_mask(here / "predict/masks/val_00000.png", read_mask(here / "R/predict/masks/val_00000.png"))
     done = wsss("crf", "--masks", "predict", *DATA, "--splits", "val", "--set", "unary=softmax", "--out", "crf")
     assert done.returncode != 0 and "expected a sum of 1" in done.stderr, done.stderr
-    assert [one.stem for one in here.glob("crf/masks/*")] == ["val_00001"]
+    assert [path.stem for path in here.glob("crf/masks/*")] == ["val_00001"]

@@ -52,7 +52,7 @@ def reader(path: Path) -> Callable[[Path], Any] | None:
     from wsss.io.weights import load_description, load_weights
     from wsss.refine.policyfile import read_policy
     from wsss.viz.drawing.charts import read_history
-    from wsss.viz.report.selection import read_per_image
+    from wsss.viz.report.pictures.selection import read_per_image
 
     by_name: dict[str, Callable[[Path], Any]] = {
         "model.safetensors": lambda path: load_weights(path.parent),
@@ -109,8 +109,8 @@ def test_flipped_bits_throughout_a_run(finished: Path) -> None:
             if path.is_relative_to(root):
                 assert data_is_refused_or_same(root, content, known), f"bit {bit} of {name}"
         elif not any(part in name for part in UNREAD):
-            found = verify_folder(finished)
-            assert found is not None and [one.path for one in found.damaged] == [path], f"bit {bit} of {name}"
+            result = verify_folder(finished)
+            assert result is not None and [one.path for one in result.damaged] == [path], f"bit {bit} of {name}"
             read = reader(path)
             if read is not None:
                 kinds.add(path.suffix)

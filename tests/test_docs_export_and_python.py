@@ -32,9 +32,9 @@ def test_the_pages_on_a_small_run(tmp_path: Path) -> None:
     data = coloured_dataset(tmp_path / "data", classes=CLASSES)
     (tmp_path / "data" / "classes.txt").write_text("40 red\n90 green\n")
     rows = [
-        f"{one.id},{';'.join(CLASSES.names[index] for index in one.labels or ())},{split}"
+        f"{sample.id},{';'.join(CLASSES.names[index] for index in sample.labels or ())},{split}"
         for split, samples in data.splits.items()
-        for one in samples
+        for sample in samples
     ]
     (tmp_path / "data" / "labels.csv").write_text("\n".join(["image_id,labels,split", *rows]))
     (tmp_path / "p.yaml").write_text(

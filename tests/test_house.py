@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -66,8 +66,8 @@ def test_every_module_has_a_floor() -> None:
 def test_imports_point_downwards() -> None:
     upwards = [
         f"{module} -> {imported}"
-        for module, found in graph().items()
-        for imported in found
+        for module, value in graph().items()
+        for imported in value
         if module != "wsss" and imported != "wsss" and floor_of(imported) > floor_of(module)
     ]
     assert upwards == []
@@ -95,13 +95,13 @@ def test_rooms_of_the_engine_import_downwards_only() -> None:
 
 def test_the_engine_knows_nothing_of_images() -> None:
     foreign = ("data", "topology", "metrics", "models", "losses", "refine", "train", "viz", "export", "benchmark")
-    found = [
+    result = [
         f"{module} -> {imported}"
         for module, names in graph().items()
         for imported in names
         if module.startswith("wsss.pipeline") and imported.startswith(tuple(f"wsss.{name}" for name in foreign))
     ]
-    assert found == []
+    assert result == []
 
 
 def test_topology_works_without_torch() -> None:
@@ -111,23 +111,56 @@ def test_topology_works_without_torch() -> None:
     ] == []
 
 
-def test_no_circles() -> None:
+def circles(edges: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Return a path for every edge that closes a circle."""
     state: dict[str, int] = {}
-    circles: list[list[str]] = []
+    closed: list[list[str]] = []
 
-    def visit(module: str, path: tuple[str, ...]) -> None:
-        if state.get(module) == 1:
-            circles.append([*path[path.index(module) :], module])
-        if module in state:
+    def visit(node: str, path: tuple[str, ...]) -> None:
+        if state.get(node) == 1:
+            closed.append([*path[path.index(node) :], node])
+        if node in state:
             return
-        state[module] = 1
-        for imported in graph()[module]:
-            visit(imported, (*path, module))
-        state[module] = 2
+        state[node] = 1
+        for target in edges[node]:
+            visit(target, (*path, node))
+        state[node] = 2
 
-    for module in graph():
-        visit(module, ())
-    assert circles == []
+    for node in edges:
+        visit(node, ())
+    return closed
+
+
+def room_of(module: str, package: str) -> str:
+    """Return the subpackage or module of a package that a module is in; modules of the ground floor count as one."""
+    room = ".".join(module.split(".")[: package.count(".") + 2])
+    return "ground floor" if FLOORS.get(room) == 0 else room
+
+
+def rooms(package: str) -> dict[str, set[str]]:
+    """Return part of a package → the other parts of the package that its modules import."""
+    edges: dict[str, set[str]] = defaultdict(set)
+    for module, names in graph().items():
+        if module.startswith(f"{package}."):
+            room = room_of(module, package)
+            inside = {room_of(name, package) for name in names if name.startswith(f"{package}.")}
+            edges[room] |= inside - {room}
+    return edges
+
+
+def test_no_circles() -> None:
+    assert circles(graph()) == []
+
+
+def test_no_circles_of_rooms() -> None:
+    packages = [module for module, path in MODULES.items() if path.name == "__init__.py"]
+    assert {package: found for package in packages if (found := circles(rooms(package)))} == {}
+
+
+def test_rooms_are_small() -> None:
+    """Subpackages hold about a dozen files; `wsss.stages` holds one per stage."""
+    sizes = Counter(path.parent.relative_to(ROOT).as_posix() for path in FILES)
+    assert {room: files for room, files in sizes.items() if files > 16 and room != "wsss/stages"} == {}
 
 
 def test_a_module_name_means_one_thing() -> None:

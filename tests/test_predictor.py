@@ -234,7 +234,7 @@ def test_only_changed_images_are_predicted_again(
     model: Path, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Masks of removed images are deleted; other options discard all masks."""
-    from wsss.stages.common import predict_batch
+    from wsss.stages.common.inference import predict_batch
 
     predicted: list[str] = []
     original = predict_batch.predict_batch

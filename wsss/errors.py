@@ -193,9 +193,9 @@ def together(errors: Sequence[WsssError], total: int, what: str, *, hint: str | 
     return InvalidInput(problem, hint="\n".join(last) or None, errors=errors)
 
 
-def closest(found: str, allowed: Iterable[str]) -> str:
+def closest(word: str, allowed: Iterable[str]) -> str:
     """Return ``'; did you mean X?'`` for the closest allowed word, or ``""`` if none is close."""
-    match = difflib.get_close_matches(found, list(allowed), n=1, cutoff=0.5)
+    match = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {match[0]!r}?" if match else ""
 
 

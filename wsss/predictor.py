@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from wsss.data.classes import Classes
-    from wsss.models.segmenters import SegmentationNetwork
+    from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
 
     AnyImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
@@ -78,7 +78,7 @@ class Predictor:
         Raises:
             InvalidInput: the image is missing, invalid or of another type, or an option is invalid.
         """
-        from wsss.models.blockwise_prediction import predict
+        from wsss.models.segmentation_networks.blockwise_prediction import predict
 
         options = self._overridden(scales, flip, max_side)
         return self.classes.decode(predict(self._network, as_rgb(image)[None], len(self.classes), **options).masks[0])
@@ -101,7 +101,7 @@ class Predictor:
         Returns:
             ``(C, H, W)`` float32 in [0, 1] with sum 1 over the classes, in the order of ``classes.names``.
         """
-        from wsss.models.inference import class_probabilities
+        from wsss.models.segmentation_networks.inference import class_probabilities
 
         options = self._overridden(scales, flip, max_side)
         probabilities = class_probabilities(self._network, as_rgb(image)[None], **options)[0].cpu().numpy()
@@ -142,7 +142,7 @@ def load_segmenter(
     """
     import torch
 
-    from wsss.models.segmenters import load_segmenter as load
+    from wsss.models.segmentation_networks.segmenters import load_segmenter as load
     from wsss.pipeline.processes.device import check_device, resolve_device
     from wsss.train.runtime import torch_device
 

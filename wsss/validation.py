@@ -84,7 +84,7 @@ def validate(model: type[M], value: Mapping[str, Any], *, where: str, locate: Lo
         return model.model_validate(dict(value))
     except ValidationError as error:
         problems = _without_consequences([_Problem(model, value, raw) for raw in error.errors(include_url=False)])
-        errors = {one.message: one for one in _errors(problems, where, locate)}
+        errors = {error.message: error for error in _errors(problems, where, locate)}
         if len(errors) == 1:
             raise next(iter(errors.values())) from error
         raise InvalidInput("\n".join(errors), errors=list(errors.values())) from error
@@ -202,7 +202,9 @@ def _union_errors(problems: list[_Problem], union: KeyPath, where: str, locate: 
         by_member: dict[str | int, list[_Problem]] = {}
         for problem in deeper:
             by_member.setdefault(dict(problem.branches)[union], []).append(problem)
-        problems = min(by_member.values(), key=lambda one: (any(p.kind == "literal_error" for p in one), len(one)))
+        problems = min(
+            by_member.values(), key=lambda errors: (any(p.kind == "literal_error" for p in errors), len(errors))
+        )
     elif not all(problem.is_rule for problem in problems):
         yield _no_member(problems, _subject(problems[0].path, where, locate))
         return
@@ -213,8 +215,8 @@ def _union_errors(problems: list[_Problem], union: KeyPath, where: str, locate: 
 def _no_member(problems: list[_Problem], subject: str | None) -> InvalidInput:
     """Return the error of a value that fits no member of its union."""
     allowed = [problem.allowed or problem.message.removeprefix("input should be ") for problem in problems]
-    names = [name for one in allowed if not isinstance(one, str) for name in one]
-    phrases = [one for one in allowed if isinstance(one, str)]
+    names = [name for values in allowed if not isinstance(values, str) for name in values]
+    phrases = [value for value in allowed if isinstance(value, str)]
     found = problems[0].found
     if not phrases:
         return InvalidInput(subject=subject, found=found, allowed=names)

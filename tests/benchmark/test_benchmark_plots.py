@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from resultfolders import draw_table, write_results, write_table
 
-from wsss.benchmark import box_plots, rank_diagram
-from wsss.benchmark.box_plots import BoxChart, Panel
-from wsss.benchmark.plots import draw_plots, write_plots
-from wsss.benchmark.rank_diagram import RankChart, RankPanel
+from wsss.benchmark.figures import box_plots, rank_diagram
+from wsss.benchmark.figures.box_plots import BoxChart, Panel
+from wsss.benchmark.figures.plots import draw_plots, write_plots
+from wsss.benchmark.figures.rank_diagram import RankChart, RankPanel
 from wsss.benchmark.ranking import ImageRanks
 from wsss.benchmark.read_results import read_benchmark
 from wsss.benchmark.result_files import find_groups

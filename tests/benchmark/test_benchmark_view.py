@@ -50,7 +50,7 @@ def test_markdown_has_the_authors_format(tables: Tables) -> None:
     assert "## supervised · accurate labels · large training set" in lines
     head = lines.index("**In-distribution (ID)**") + 2
     assert lines[head] == "| Loss | Betti0 | Betti1 | Dice | HD95 | clDice | Betti0Local | Betti1Local |"
-    row = next(one for one in tables.rows if (one.loss, one.metric, one.group) == ("clDice", "Betti0", "ID"))
+    row = next(row for row in tables.rows if (row.loss, row.metric, row.group) == ("clDice", "Betti0", "ID"))
     assert lines[head + 3].startswith(f"| clDice | **{round(row.mean, 2)} ± {round(row.std, 2)}** |")
     assert "| &lt;b>&\\| |" in "\n".join(lines)
 

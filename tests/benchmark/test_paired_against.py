@@ -42,14 +42,14 @@ def per_image(level: float, seeds: tuple[int, ...], column: str, images: range) 
 
 
 def test_means_differences_and_seeds_by_hand(results: Path) -> None:
-    found = cells(contrasts(read(results), REFERENCE))
+    result = cells(contrasts(read(results), REFERENCE))
     weak = per_image(0.3, (7, 8), "Betti0Error_mortar", range(12))
     base = per_image(1.0, (1, 2, 3), "Betti0Error_mortar", range(12))
-    one = found["weak/clDice", "ID", "Betti0"]
+    one = result["weak/clDice", "ID", "Betti0"]
     assert one.images == 12 and one.mean == pytest.approx(weak.mean())
     assert one.difference == pytest.approx(weak.mean() - base.mean())
     assert one.seeds == {7: pytest.approx(weak[:, 0].mean()), 8: pytest.approx(weak[:, 1].mean())}
-    outside = found["weak/clDice", "OOD", "Betti0"]
+    outside = result["weak/clDice", "OOD", "Betti0"]
     weak = per_image(0.3, (7, 8), "Betti0Error_mortar", range(12, 84))
     base = per_image(1.0, (1, 2, 3), "Betti0Error_mortar", range(12, 84))
     assert outside.images == 72 and outside.difference == pytest.approx(weak.mean() - base.mean())
@@ -74,12 +74,12 @@ def test_p_and_interval_agree_with_scipy(results: Path) -> None:
 
 
 def test_verdicts_follow_the_better_direction_of_each_metric(results: Path) -> None:
-    found = cells(contrasts(read(results), REFERENCE))
+    result = cells(contrasts(read(results), REFERENCE))
     for metric in ("Betti0", "Betti1", "Dice", "HD95", "clDice"):
         for group in ("ID", "OOD"):
-            assert found["weak/clDice", group, metric].verdict == "better"
-            assert found["weak/CEDice", group, metric].verdict == "worse"
-    assert found["weak/clDice", "ID", "Betti0"].difference < 0 < found["weak/clDice", "ID", "Dice"].difference
+            assert result["weak/clDice", group, metric].verdict == "better"
+            assert result["weak/CEDice", group, metric].verdict == "worse"
+    assert result["weak/clDice", "ID", "Betti0"].difference < 0 < result["weak/clDice", "ID", "Dice"].difference
 
 
 def test_the_reference_comes_first_with_zero_difference(results: Path) -> None:
@@ -103,13 +103,13 @@ def test_only_common_images_and_complete_seeds_count(tmp_path: Path) -> None:
     weak = results / "supervised/weak/large/CEDiceLoss"
     write_table(weak / "1.csv", draw_table([1, 2], 0.5, 1))
     write_table(weak / "2.csv", draw_table([2], 0.5, 2))
-    found = cells(contrasts(read(results), REFERENCE))
-    one = found["weak/CEDice", "ID", "Dice"]
+    result = cells(contrasts(read(results), REFERENCE))
+    one = result["weak/CEDice", "ID", "Dice"]
     first, second = draw_table([1, 2], 0.5, 1), draw_table([2], 0.5, 2)
     last = (first[1]["Dice_mortar"] + second[0]["Dice_mortar"]) / 2  # type: ignore[operator]
     assert one.images == 2 and one.mean == pytest.approx((first[0]["Dice_mortar"] + last) / 2)  # type: ignore[operator]
     assert list(one.seeds) == [1]
-    assert ("weak/CEDice", "OOD", "Dice") not in found
+    assert ("weak/CEDice", "OOD", "Dice") not in result
 
 
 def test_groups_of_unequal_size_have_equal_weight(tmp_path: Path) -> None:
@@ -173,4 +173,4 @@ def test_the_error_rate_under_the_null_is_about_five_percent(tmp_path: Path) -> 
         for row in contrasts(read(results), REFERENCE, swaps=1000)
         if row.metric == "Dice" and row.arm.loss != "CEDice"
     ]
-    assert len(verdicts) == 60 and sum(one is not None for one in verdicts) <= 9
+    assert len(verdicts) == 60 and sum(verdict is not None for verdict in verdicts) <= 9

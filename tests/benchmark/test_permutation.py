@@ -12,7 +12,7 @@ from wsss.benchmark.permutation import permutation_test
 def scipy_p(differences: np.ndarray, swaps: int, seed: int = 0) -> float:
     """One-sided p-value in the direction of the observed difference."""
     side = "greater" if differences.mean() >= 0 else "less"
-    found = stats.permutation_test(
+    result = stats.permutation_test(
         (differences, np.zeros_like(differences)),
         lambda a, b, axis: (a - b).mean(axis=axis),
         permutation_type="samples",
@@ -21,7 +21,7 @@ def scipy_p(differences: np.ndarray, swaps: int, seed: int = 0) -> float:
         alternative=side,
         rng=np.random.default_rng(seed),
     )
-    return float(found.pvalue)
+    return float(result.pvalue)
 
 
 @pytest.mark.parametrize("pairs", [2, 5, 9, 13])
@@ -29,28 +29,28 @@ def test_p_is_exact_for_few_pairs(pairs: int) -> None:
     generator = np.random.default_rng(pairs)
     differences = generator.normal(0.3, 1, (pairs, 6))
     differences[:, 4] = generator.integers(-2, 3, pairs)  # ties
-    found = permutation_test(differences)
-    assert found == pytest.approx([scipy_p(column, 2**pairs) for column in differences.T], abs=1e-12)
+    result = permutation_test(differences)
+    assert result == pytest.approx([scipy_p(column, 2**pairs) for column in differences.T], abs=1e-12)
 
 
 def test_p_matches_scipy_for_many_pairs() -> None:
     generator = np.random.default_rng(3)
     differences = np.stack([generator.normal(mean, 1, 120) for mean in (0, 0.05, -0.12, 0.15, 1)], 1)
-    found = permutation_test(differences)
+    result = permutation_test(differences)
     expected = [scipy_p(column, 20_000) for column in differences.T]
-    assert found == pytest.approx(expected, abs=0.015)
-    assert found[4] == 0
+    assert result == pytest.approx(expected, abs=0.015)
+    assert result[4] == 0
 
 
 def test_p_matches_the_authors_procedure_on_continuous_scores() -> None:
     """Upper tail: means of swapped samples, compared with the absolute difference."""
     generator = np.random.default_rng(0)
-    one, other = generator.normal(0, 1, 60), generator.normal(0.2, 1, 60)
+    first, other = generator.normal(0, 1, 60), generator.normal(0.2, 1, 60)
     swap = generator.random((20_000, 60)) > 0.5
-    swapped = np.where(swap, one, other).mean(1) - np.where(swap, other, one).mean(1)
-    expected = (swapped > abs(one.mean() - other.mean())).mean()
-    found = permutation_test(np.stack([one - other, other - one], 1))
-    assert found == pytest.approx(expected, abs=0.012)
+    swapped = np.where(swap, first, other).mean(1) - np.where(swap, other, first).mean(1)
+    expected = (swapped > abs(first.mean() - other.mean())).mean()
+    result = permutation_test(np.stack([first - other, other - first], 1))
+    assert result == pytest.approx(expected, abs=0.012)
 
 
 def test_differences_of_constant_sign_are_not_significant_by_themselves() -> None:
@@ -90,8 +90,8 @@ def test_weights_test_the_weighted_mean() -> None:
 
 def test_the_p_value_of_noise_is_uniform() -> None:
     """One-sided: uniform on (0, 0.5)."""
-    found = permutation_test(np.random.default_rng(7).normal(0, 1, (80, 400)), swaps=2000)
-    assert stats.kstest(found, stats.uniform(0, 0.5).cdf).pvalue > 0.01
+    result = permutation_test(np.random.default_rng(7).normal(0, 1, (80, 400)), swaps=2000)
+    assert stats.kstest(result, stats.uniform(0, 0.5).cdf).pvalue > 0.01
 
 
 @pytest.mark.parametrize("bad", [np.zeros((0, 2)), np.zeros(3), np.array([[np.nan]])])

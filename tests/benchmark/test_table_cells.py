@@ -76,7 +76,7 @@ def test_means_and_deviations_by_hand(tmp_path: Path) -> None:
     rows = benchmark_rows(read(results))
     tables = [draw_table(range(1, 22), 1.0, seed) for seed in (1, 2)]
     groups = [[float(t[i]["HD95_mortar"]) for t in tables for i in range(3 * g, 3 * g + 3)] for g in range(7)]
-    inside, outside = (table_of(rows, CASE, one)["CEDice", "HD95"] for one in ("ID", "OOD"))
+    inside, outside = (table_of(rows, CASE, name)["CEDice", "HD95"] for name in ("ID", "OOD"))
     assert inside.mean == pytest.approx(statistics.mean(groups[0]))
     assert inside.std == pytest.approx(statistics.stdev(groups[0]))
     assert outside.mean == pytest.approx(statistics.mean(map(statistics.mean, groups[1:])))

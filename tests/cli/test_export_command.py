@@ -121,7 +121,7 @@ def test_missing_images(here: Path) -> None:
     where = ["small", "--data.layout", "folder", "--data.root", "data"]
     assert "3 of 3" in succeed("export", *where, "--format", "coco", "--out", "o").stderr
     document = json.loads((here / "o" / "annotations.json").read_text())
-    assert [one["file_name"] for one in document["images"]] == ["a", "b", "c"] and len(document["annotations"]) == 8
+    assert [image["file_name"] for image in document["images"]] == ["a", "b", "c"] and len(document["annotations"]) == 8
     for format_name, *options in (("voc",), ("cvat",), ("polygons",)):
         export(*where, "--format", format_name, *options, out=format_name)
     for arguments in (["--format", "overlay"], ["--format", "coco", "--with-images", "copy"]):
@@ -143,7 +143,7 @@ def test_missing_dataset(here: Path) -> None:
     write_json(here / "runs/small/net/model.json", {"kind": "segmenter", "classes": classes.to_json()})
     said = succeed("export", "small", "--format", "coco", "--out", "o").stderr
     assert "runs/small/net/model.json" in said
-    before, after = (json.loads((here / one / "annotations.json").read_text()) for one in ("before", "o"))
+    before, after = (json.loads((here / name / "annotations.json").read_text()) for name in ("before", "o"))
     assert after["annotations"] == before["annotations"] and after["categories"] == before["categories"]
     refused("small", "--format", "coco", "--splits", "val", out="p")
     export("runs/small/second", "--format", "overlay", "--images", "elsewhere/images", out="p")
@@ -320,14 +320,14 @@ def test_unwritable_folder(here: Path) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_exports_are_deterministic(here: Path, name: str) -> None:
     more = ["--pages", "pdf"] if name == "sheet" else []
-    found = []
+    result = []
     for number, workers in enumerate((1, 3)):
         out = f"o{number}"
         export("small", "--format", name, "--workers", workers, *more, out=out)
         os.utime("runs/small/second/masks/a.png", (number + 1, number + 1))
         files = sorted(path for path in (here / out).rglob("*") if path.is_file())
-        found.append({path.relative_to(here / out): path.read_bytes() for path in files})
-    assert found[0] == found[1] and len(found[0]) > 1
+        result.append({path.relative_to(here / out): path.read_bytes() for path in files})
+    assert result[0] == result[1] and len(result[0]) > 1
 
 
 def test_images_are_copied_or_linked(here: Path) -> None:

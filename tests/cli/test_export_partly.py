@@ -51,16 +51,16 @@ def test_other_masks_are_exported(here: Path, name: str) -> None:
     good = {"a", "d", "e", "f"} - broken
     if name == "coco":
         document = json.loads((here / "o" / "annotations.json").read_text())
-        assert [Path(one["file_name"]).stem for one in document["images"]] == sorted(good)
-        assert {one["image_id"] for one in document["annotations"]} == {one["id"] for one in document["images"]}
+        assert [Path(image["file_name"]).stem for image in document["images"]] == sorted(good)
+        assert {image["image_id"] for image in document["annotations"]} == {image["id"] for image in document["images"]}
     elif name == "label-studio":
-        assert {one["data"]["image_id"] for one in json.loads((here / "o/tasks.json").read_text())} == good
+        assert {entry["data"]["image_id"] for entry in json.loads((here / "o/tasks.json").read_text())} == good
     elif name == "voc":
         assert set((here / "o/ImageSets/Segmentation/default.txt").read_text().split()) == good
         assert {path.stem for path in here.glob("o/SegmentationClass/*")} == good
     elif name == "cvat":
-        found = read_as_datumaro(unpacked(here / "o" / "segmentation_mask_1.1.zip", here / "u"))
-        assert set(found) == good and all(one.objects for one in found.values())
+        result = read_as_datumaro(unpacked(here / "o" / "segmentation_mask_1.1.zip", here / "u"))
+        assert set(result) == good and all(one.objects for one in result.values())
     elif name != "sheet":
         assert {path.stem for path in (here / "o").iterdir()} == {*good, "export"}
 
@@ -122,7 +122,7 @@ def test_images_in_subfolders(here: Path) -> None:
     write_png(here / "i" / "t1" / "a.png", np.zeros((12, 14, 3), np.uint8))
     succeed("export", "n", "--images", "i", "--format", "coco", "--with-images", "copy", "--out", "o")
     document = json.loads((here / "o" / "annotations.json").read_text())
-    assert [one["file_name"] for one in document["images"]] == ["f.png", "t1/a.png"]
+    assert [image["file_name"] for image in document["images"]] == ["f.png", "t1/a.png"]
     assert (here / "o" / "images" / "t1" / "a.png").is_file()
 
 
@@ -156,9 +156,9 @@ def test_image_names_of_a_file_table_are_kept(here: Path, gone: bool) -> None:
         done = succeed("export", "masks", *data, "--format", name, "--out", out)
         assert ("3 of 3" in done.stderr) == gone
     document = json.loads((here / "coco/annotations.json").read_text())
-    assert {one["file_name"] for one in document["images"]} == set(files.values())
+    assert {image["file_name"] for image in document["images"]} == set(files.values())
     tasks = json.loads((here / "ls/tasks.json").read_text())
     urls = {task["data"]["image_id"]: task["data"]["image"] for task in tasks}
     assert urls["t1__1"].endswith("?d=t1/1.JPG") and urls["plain"].endswith("?d=plain%20image%20%231.png")
-    found = read_as_datumaro(unpacked(here / "cvat" / "segmentation_mask_1.1.zip", here / "u"))
-    assert set(found) == {"t1/1", "t2/1", "plain image #1"}
+    result = read_as_datumaro(unpacked(here / "cvat" / "segmentation_mask_1.1.zip", here / "u"))
+    assert set(result) == {"t1/1", "t2/1", "plain image #1"}

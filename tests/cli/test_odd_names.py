@@ -50,15 +50,15 @@ def test_tables_of_a_project_contain_no_formulas(tmp_path: Path) -> None:
     succeed("init", "--images", images, "--labels", labels, "--out", out)
     table = (tmp_path / "out" / "image_labels.csv").read_text()
     cells = [cell for line in table.splitlines()[1:] for cell in line.split(",")]
-    assert len(cells) == 16 and not [one for one in cells if one[0] in "=@+" or (one[0] == "-" and one != "-7")]
+    assert len(cells) == 16 and not [cell for cell in cells if cell[0] in "=@+" or (cell[0] == "-" and cell != "-7")]
     data = load_spec(str(out), STAGES, ()).data
     read = open_dataset(data, work=tmp_path / "w", log=lambda line: None, locate=lambda key: "")
-    found = {
+    result = {
         sample.id: [read.classes.names[label] for label in sample.labels or ()]
         for samples in read.splits.values()
         for sample in samples
     }
-    assert found == {name: [label] for name, label in labelled.items()}
+    assert result == {name: [label] for name, label in labelled.items()}
 
 
 def test_control_characters_in_logs_and_pages_are_escaped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

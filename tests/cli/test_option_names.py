@@ -10,7 +10,7 @@ import click
 import pytest
 from inprocess import refused, wsss
 
-from wsss.cli.command import value_name
+from wsss.cli.options.command import value_name
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.field_options import is_free
 from wsss.cli.options.option_table import SHARED, VARIANTS
@@ -51,7 +51,7 @@ def test_options_of_one_name_take_one_kind_of_value() -> None:
     for name, uses in BY_NAME.items():
         kinds = {kind(option) for command, option in uses if (command, name) not in VARIANTS}
         if name in SHARED and SHARED[name].value.count("|"):
-            kinds = {SHARED[name].value} if all(one in SHARED[name].value for one in kinds) else kinds
+            kinds = {SHARED[name].value} if all(kind in SHARED[name].value for kind in kinds) else kinds
         assert len(kinds) == 1, f"{name}: {sorted((command, kind(option)) for command, option in uses)}"
         if name in SHARED:
             assert kinds <= {SHARED[name].value}, name

@@ -153,8 +153,8 @@ def test_comparison_of_two_runs(run_dir: Path, tmp_path: Path) -> None:
 
 
 def test_default_folder_of_a_comparison(run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("a/one", "a/two", "b/one"):
-        shutil.copytree(run_dir, tmp_path / place)
+    for name in ("a/one", "a/two", "b/one"):
+        shutil.copytree(run_dir, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     for _ in range(2):  # a comparison may be repeated
         assert succeed("report", "a/one", "a/two").stdout == "report: comparison-of-one-and-two/index.html\n"

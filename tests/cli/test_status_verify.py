@@ -56,7 +56,7 @@ def test_lost_records_are_restored_and_the_stages_skipped(here: Path) -> None:
     lost = toy("status", "toy", cwd=here)
     assert lost.returncode == 2 and "wsss status --repair runs/toy" in lost.stderr
     done = toy("status", "toy", "--repair", "--json", cwd=here)
-    assert [one["restored"] for one in json.loads(done.stdout)["records"]] == [True, True]
+    assert [record["restored"] for record in json.loads(done.stdout)["records"]] == [True, True]
     assert toy("run", "p.yaml", cwd=here).stdout.count("skipped") == 2
     (here / "runs/toy/make/stage.json").unlink()
     (here / "runs/toy/make/.wsss-stage.json").unlink()

@@ -113,8 +113,8 @@ def test_masks_of_0_and_255_have_no_class(here: Path, classes: bool) -> None:
     assert "255" in message and "--data.mask_values" in message
     succeed(*export, "--data.mask_values", "{0: background, 255: road}", *listed)
     document = json.loads((here / "out" / "annotations.json").read_text())
-    assert [one["name"] for one in document["categories"]] == ["road"]
-    assert [one["area"] for one in document["annotations"]] == [5 * 24]
+    assert [category["name"] for category in document["categories"]] == ["road"]
+    assert [annotation["area"] for annotation in document["annotations"]] == [5 * 24]
     write_mask(here / "masks" / "p0.png", mask * 0)
     if not classes:
         refused(*export[:-1], "o")

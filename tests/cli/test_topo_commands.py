@@ -45,13 +45,13 @@ def masks(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_match(masks: tuple[Path, Path]) -> None:
-    found = document("match", *masks)
-    assert found["betti_matching_error"] == 2 and found["loss"] == 2
-    assert found["dim0"]["unmatched_pred"] == [[1, 0]] and found["dim0"]["unmatched_gt"] == []
-    assert found["dim1"]["unmatched_gt"] == [[1, 0]] and found["dim1"]["matched"] == []
-    [[birth, _]] = found["dim0"]["unmatched_pred_pixels"]
+    result = document("match", *masks)
+    assert result["betti_matching_error"] == 2 and result["loss"] == 2
+    assert result["dim0"]["unmatched_pred"] == [[1, 0]] and result["dim0"]["unmatched_gt"] == []
+    assert result["dim1"]["unmatched_gt"] == [[1, 0]] and result["dim1"]["matched"] == []
+    [[birth, _]] = result["dim0"]["unmatched_pred_pixels"]
     assert 20 <= birth[0] < 22 and 34 <= birth[1] < 36
-    assert found["shape"] == [30, 40] and found["frame"] == "none" and found["essential"] == "omit"
+    assert result["shape"] == [30, 40] and result["frame"] == "none" and result["essential"] == "omit"
     framed = document("match", *masks, "--frame", "own-max", "--essential", "match")
     assert framed["dim0"]["matched"][-1] == [1, 0, 1, 0] and framed["frame"] == "own-max"
     lines = call("match", *masks).stdout.splitlines()
@@ -66,17 +66,17 @@ def test_json_lists_all_intervals_in_order(tmp_path: Path) -> None:
     np.save(tmp_path / "pred.npy", pred)
     np.save(tmp_path / "gt.npy", gt)
     for options in ([], ["--frame", "zero"], ["--filtration", "sublevel", "--essential", "match"]):
-        found = document("match", tmp_path / "pred.npy", tmp_path / "gt.npy", *options)
+        result = document("match", tmp_path / "pred.npy", tmp_path / "gt.npy", *options)
         keys = dict(zip((option.strip("-") for option in options[::2]), options[1::2], strict=True))
         expected = betti_matching(pred, gt, **keys)
-        assert found["loss"] == pytest.approx(expected.loss()) and found["betti_matching_error"] == expected.error
+        assert result["loss"] == pytest.approx(expected.loss()) and result["betti_matching_error"] == expected.error
         for key, part in (("dim0", expected.dim0), ("dim1", expected.dim1)):
-            assert found[key]["matched"] == sorted(part.matched.tolist())
-            assert found[key]["unmatched_pred"] == sorted(part.unmatched_pred.values.tolist())
-            assert found[key]["unmatched_gt"] == sorted(part.unmatched_gt.values.tolist())
-            for values, pixels in zip(found[key]["unmatched_pred"], found[key]["unmatched_pred_pixels"], strict=True):
+            assert result[key]["matched"] == sorted(part.matched.tolist())
+            assert result[key]["unmatched_pred"] == sorted(part.unmatched_pred.values.tolist())
+            assert result[key]["unmatched_gt"] == sorted(part.unmatched_gt.values.tolist())
+            for values, pixels in zip(result[key]["unmatched_pred"], result[key]["unmatched_pred_pixels"], strict=True):
                 assert [pred[tuple(pixel)] if pixel[0] >= 0 else 0 for pixel in pixels] == values
-            assert found[key]["error"] == part.error
+            assert result[key]["error"] == part.error
 
 
 def test_thresholds(tmp_path: Path) -> None:
@@ -131,8 +131,8 @@ def test_class_out_of_range_is_refused(tmp_path: Path, name: str, value: int, al
 
 def test_betti_numbers(masks: tuple[Path, Path]) -> None:
     assert call("betti", masks[1]).stdout == "components 1, holes 1\n"
-    found = document("betti", masks[0])
-    assert (found["betti0"], found["betti1"], found["connectivity"]) == (2, 0, 8)
+    result = document("betti", masks[0])
+    assert (result["betti0"], result["betti1"], result["connectivity"]) == (2, 0, 8)
     diagonal = masks[0].with_name("diagonal.png")
     Image.fromarray(np.eye(4, dtype=np.uint8)).save(diagonal)
     assert document("betti", diagonal)["betti0"] == 1
@@ -211,9 +211,9 @@ def test_reference_numbers_of_full_size_labels() -> None:
     for row in rows:
         frame = "own-max" if row["frame"] == "1" else "none"
         paths = [train / kind / f"{row['id']}.png" for kind in (row["weak"], "accurate")]
-        found = document("match", *paths, "--frame", frame)
-        assert found["betti_matching_error"] == int(row["bm_error0"]) + int(row["bm_error1"])
-        assert len(found["dim1"]["matched"]) == int(row["matched1"])
+        result = document("match", *paths, "--frame", frame)
+        assert result["betti_matching_error"] == int(row["bm_error0"]) + int(row["bm_error1"])
+        assert len(result["dim1"]["matched"]) == int(row["matched1"])
         numbers = document("betti", paths[1])
         assert (numbers["betti0"], numbers["betti1"]) == betti_numbers(np.asarray(Image.open(paths[1])))
 
@@ -229,8 +229,8 @@ def test_unmatched_features_are_drawn_first(tmp_path: Path) -> None:
     pred[78, 78] = gt[2, 78] = 1
     Image.fromarray(pred).save(tmp_path / "pred.png")
     Image.fromarray(gt).save(tmp_path / "gt.png")
-    found = call("match", tmp_path / "pred.png", tmp_path / "gt.png", "--plot", tmp_path / "x.png")
-    assert "399" in found.stdout
+    result = call("match", tmp_path / "pred.png", tmp_path / "gt.png", "--plot", tmp_path / "x.png")
+    assert "399" in result.stdout
     wrong = coloured(tmp_path / "x.png", UNMATCHED)
     half = wrong.shape[1] // 2
     assert wrong[:, :half].sum() == wrong[:, half:].sum() == 8 * 8

@@ -68,7 +68,9 @@ def test_table_of_betti_numbers(dataset: Dataset) -> None:
     rows = list(csv.DictReader((dataset.root / "dataset" / "betti_numbers.csv").open()))
     assert list(rows[0]) == ["ID", "Betti0", "Betti1", "Betti2"]
     published = {row["ID"]: (int(row["Betti0"]), int(row["Betti1"])) for row in rows}
-    computed = {one.id: tuple(betti_numbers(read_truth(one, dataset.classes) == 1)) for one in dataset.split("test")}
+    computed = {
+        split.id: tuple(betti_numbers(read_truth(split, dataset.classes) == 1)) for split in dataset.split("test")
+    }
     assert published == computed and {row["Betti2"] for row in rows} == {"0"}
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from wsss.data.readers.topomortar import GROUPS
-from wsss.data.synthetic.bonds import BONDS, COURSED, BrickSize, lay
-from wsss.data.synthetic.brickwork import NARROWEST, draw_wall
-from wsss.data.synthetic.camera import look
-from wsss.data.synthetic.openings import place_openings
-from wsss.data.synthetic.pen import Pen, pen_label
-from wsss.data.synthetic.wall import Wall, see
+from wsss.data.synthetic.walls.bonds import BONDS, COURSED, BrickSize, lay
+from wsss.data.synthetic.walls.brickwork import NARROWEST, draw_wall
+from wsss.data.synthetic.walls.camera import look
+from wsss.data.synthetic.walls.openings import place_openings
+from wsss.data.synthetic.walls.pen import Pen, pen_label
+from wsss.data.synthetic.walls.wall import Wall, see
 from wsss.metrics.topology import cldice
 from wsss.topology import betti_numbers
 

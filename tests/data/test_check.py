@@ -80,19 +80,19 @@ def garbage(path: Path) -> None:
 def test_unreadable_files(voc: Path, check: Callable[..., Report], damage: Callable[[Path], None], words: str) -> None:
     damage(voc / "JPEGImages" / "a.png")
     damage(voc / "SegmentationClass" / "b.png")
-    found = problems(check())
-    assert set(found) == {"unreadable images", "invalid masks"}
-    assert "a.png" in found["unreadable images"][0] and words in found["unreadable images"][0]
-    assert "b.png" in found["invalid masks"][0] and words in found["invalid masks"][0]
+    result = problems(check())
+    assert set(result) == {"unreadable images", "invalid masks"}
+    assert "a.png" in result["unreadable images"][0] and words in result["unreadable images"][0]
+    assert "b.png" in result["invalid masks"][0] and words in result["invalid masks"][0]
 
 
 def test_masks_of_another_size_or_with_unknown_values(voc: Path, check: Callable[..., Report]) -> None:
     write_mask(voc / "SegmentationClass" / "a.png", np.full((6, 16), 8, np.uint8))
     write_mask(voc / "SegmentationClass" / "b.png", np.full((12, 16), 77, np.uint8))
     Image.new("RGB", (16, 12), (255, 0, 9)).save(voc / "SegmentationClass" / "c.png")
-    found = problems(check())
-    assert "16×6 (width×height), its image 16×12" in found["masks of another size than their image"][0]
-    values, colours = found["invalid masks"]
+    result = problems(check())
+    assert "16×6 (width×height), its image 16×12" in result["masks of another size than their image"][0]
+    values, colours = result["invalid masks"]
     assert "b.png: unknown mask value" in values
     assert "c.png: " in colours and "got (255, 0, 9)" in colours
 
@@ -118,9 +118,9 @@ def test_converted_and_rotated_images(voc: Path, check: Callable[..., Report]) -
 
 def test_labels_that_contradict_masks(voc: Path, check: Callable[..., Report]) -> None:
     (voc / "image_labels.csv").write_text("image_id,labels\na,cat dog\nb,person\nc,car\nd,cat\n")
-    found = problems(check())
-    assert found["labels without a pixel in the mask"] == ("a: 'dog' has a label but no pixel",)
-    assert found["mask classes without a label"] == ("b: 'dog' has 36 pixels but no label",)
+    result = problems(check())
+    assert result["labels without a pixel in the mask"] == ("a: 'dog' has a label but no pixel",)
+    assert result["mask classes without a label"] == ("b: 'dog' has 36 pixels but no label",)
     mask = np.zeros((12, 16), np.uint8)
     mask[:, :8], mask[0, 15] = 8, 255  # the ignored pixel may show the dog
     write_mask(voc / "SegmentationClass" / "a.png", mask)
@@ -147,6 +147,15 @@ def test_duplicates_under_another_id(voc: Path, check: Callable[..., Report]) ->
     report = check()
     assert problems(report) == {"groups of identical image files in train and held-out splits": ("a (train), d (val)",)}
     assert report.copies == (("a", "d"), ("b", "c")) and report.to_json()["copies"] == [["a", "d"], ["b", "c"]]
+
+
+def test_copies_with_other_labels(voc: Path, check: Callable[..., Report]) -> None:
+    (voc / "JPEGImages" / "c.png").write_bytes((voc / "JPEGImages" / "b.png").read_bytes())
+    kind = "identical image files with different image-level labels"
+    (voc / "image_labels.csv").write_text("image_id,labels\na,cat dog\nb,dog\nc,dog\nd,cat\n")
+    assert kind not in notes(check())
+    (voc / "image_labels.csv").write_text("image_id,labels\na,cat dog\nb,dog\nc,\nd,cat\n")
+    assert notes(check())[kind] == ("b (dog), c (no class)",)
 
 
 def test_an_image_in_two_splits_is_not_a_copy_of_itself(voc: Path, check: Callable[..., Report]) -> None:
@@ -185,10 +194,10 @@ def test_missing_labels_and_masks(voc: Path, check: Callable[..., Report]) -> No
     (voc / "SegmentationClass" / "b.png").unlink()
     report = check()
     assert report.problems == ()
-    found = notes(report)
-    assert found["images without image-level labels"] == ("train: c",)
-    assert found["splits without image-level labels"] == ("val",)
-    assert found["images without a mask, in splits that have masks"] == ("train: b",)
+    result = notes(report)
+    assert result["images without image-level labels"] == ("train: c",)
+    assert result["splits without image-level labels"] == ("val",)
+    assert result["images without a mask, in splits that have masks"] == ("train: b",)
     assert report.splits["train"].masked == 2
 
 

@@ -89,14 +89,14 @@ def test_commands_refuse_them(here: Path, capsys: pytest.CaptureFixture[str], co
 
 
 def test_no_network_is_trained_on_them(tmp_path: Path) -> None:
-    found = []
+    result = []
     for name in "abc":
         mask = np.zeros((32, 32), np.uint8)
         mask[:, 16:] = 255 if name == "c" else 1
         write_png(tmp_path / f"{name}.jpg.png", np.dstack([mask] * 3))
         write_png(tmp_path / f"{name}.png", mask)
-        found.append(Sample(name, tmp_path / f"{name}.jpg.png", (1,), tmp_path / f"{name}.png"))
-    data = Dataset("cats", tmp_path, CAT, {"train": tuple(found)})
+        result.append(Sample(name, tmp_path / f"{name}.jpg.png", (1,), tmp_path / f"{name}.png"))
+    data = Dataset("cats", tmp_path, CAT, {"train": tuple(result)})
     with pytest.raises(InvalidInput, match=r"segment: split 'train': 1 ground-truth mask .*c\.png"):
         run_stage(SEGMENT, {**SMALL_TRAINING, "epochs": 1, "labels": "ground-truth"}, tmp_path / "net", data)
 

@@ -86,10 +86,10 @@ def test_named_values_that_are_all_ignored_are_listed(tmp_path: Path, open_at: O
 def test_data_check_reports_a_problem(tmp_path: Path) -> None:
     root = write_dataset(tmp_path / "d", {"a": half(255), "b": half(255)})
     report = check_config({"root": str(root)}, work=tmp_path / "work")
-    (problem,) = (one for one in report.problems if one.kind == "splits whose masks show no class")
+    (problem,) = (problem for problem in report.problems if problem.kind == "splits whose masks show no class")
     assert problem.count == 1 and "255: cat" in problem.examples[0]
-    found = CliRunner().invoke(data_commands, ["check", str(root)])
-    assert found.exit_code == 2
+    result = CliRunner().invoke(data_commands, ["check", str(root)])
+    assert result.exit_code == 2
     repaired = ["check", str(root), "--data.mask_values", "{0: background, 255: dog}"]
     assert (
         CliRunner().invoke(data_commands, repaired).exit_code == 2
@@ -100,8 +100,8 @@ def test_data_check_reports_a_problem(tmp_path: Path) -> None:
 
 def test_data_tiles_rejects_such_masks(tmp_path: Path) -> None:
     root = write_dataset(tmp_path / "d", {"a": half(255), "b": half(255)})
-    found = CliRunner().invoke(data_commands, ["tiles", str(root), str(tmp_path / "tiles"), "--split", "val"])
-    assert isinstance(found.exception, InvalidInput) and "255: cat" in str(found.exception)
+    result = CliRunner().invoke(data_commands, ["tiles", str(root), str(tmp_path / "tiles"), "--split", "val"])
+    assert isinstance(result.exception, InvalidInput) and "255: cat" in str(result.exception)
     assert not (tmp_path / "tiles").exists()
 
 

@@ -30,11 +30,11 @@ def test_flat_and_recursive(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no image")
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "in" / "loop").symlink_to(tmp_path)
-    assert [one.id for one in images_in(tmp_path).samples] == ["a", "b"]
+    assert [sample.id for sample in images_in(tmp_path).samples] == ["a", "b"]
     samples = images_in(tmp_path, recursive=True).samples
-    assert [one.id for one in samples] == ["a", "b", "in__a", "in__deep__c.v2"]
-    assert [one.image.relative_to(tmp_path).as_posix() for one in samples][2:] == ["in/a.png", "in/deep/c.v2.png"]
-    assert all(one.labels is None and one.mask is None for one in samples)
+    assert [sample.id for sample in samples] == ["a", "b", "in__a", "in__deep__c.v2"]
+    assert [sample.image.relative_to(tmp_path).as_posix() for sample in samples][2:] == ["in/a.png", "in/deep/c.v2.png"]
+    assert all(sample.labels is None and sample.mask is None for sample in samples)
     assert has_images_below(tmp_path) and not has_images_below(tmp_path / "in" / "deep")
 
 
@@ -49,19 +49,19 @@ def test_missing_and_empty_folders(tmp_path: Path, recursive: bool) -> None:
 @pytest.mark.parametrize("recursive", [False, True])
 def test_ids_are_those_of_init(tmp_path: Path, recursive: bool) -> None:
     names = ["a.bmp", "a.png", "b.png", "con.jpg"]
-    found = images_in(put(tmp_path, *names), recursive=recursive)
-    assert {one.image.name: one.id for one in found.samples} == image_ids(names)
-    assert [one.id for one in found.samples] == ["a_bmp", "a_png", "b", "_con"]
-    assert set(found.renamed.values()) == {"a.bmp", "a.png", "con.jpg"}
+    result = images_in(put(tmp_path, *names), recursive=recursive)
+    assert {sample.image.name: sample.id for sample in result.samples} == image_ids(names)
+    assert [sample.id for sample in result.samples] == ["a_bmp", "a_png", "b", "_con"]
+    assert set(result.renamed.values()) == {"a.bmp", "a.png", "con.jpg"}
     (tmp_path / "a.bmp").unlink()
     assert images_in(tmp_path, recursive=recursive).renamed == {"_con": "con.jpg"}
 
 
 def test_ambiguous_paths_get_a_hash(tmp_path: Path) -> None:
     put(tmp_path, "a__b.png", "a/b.png")
-    assert [one.id for one in images_in(tmp_path).samples] == ["a__b"]
-    found = images_in(tmp_path, recursive=True)
-    assert {one.id: one.image.name for one in found.samples} == {
+    assert [sample.id for sample in images_in(tmp_path).samples] == ["a__b"]
+    result = images_in(tmp_path, recursive=True)
+    assert {sample.id: sample.image.name for sample in result.samples} == {
         "a__b_png__b634ba14": "a__b.png",
         "a__b_png__88f7ec79": "b.png",
     }
@@ -70,12 +70,12 @@ def test_ambiguous_paths_get_a_hash(tmp_path: Path) -> None:
 def test_invalid_ids_are_replaced_by_similar_ones(tmp_path: Path) -> None:
     names = ["x\ny.png", "a..b.png", "back\\slash.png", "é" * 120 + ".png", "fine.png"]
     folder = images_in(put(tmp_path, *names))
-    found = {one.image.name: one.id for one in folder.samples}
-    assert set(found) == set(names) and found["fine.png"] == "fine"
-    assert {file: one for one, file in folder.renamed.items()} == {name: found[name] for name in names[:-1]}
+    result = {sample.image.name: sample.id for sample in folder.samples}
+    assert set(result) == set(names) and result["fine.png"] == "fine"
+    assert {file: one for one, file in folder.renamed.items()} == {name: result[name] for name in names[:-1]}
     for name, start in zip(names, ("x_y", "a__b", "back_slash", "é" * 95 + "~"), strict=False):
-        assert found[name].startswith(start) and check_id(found[name], "") and len(found[name].encode()) <= 200
-    assert len(set(found.values())) == len(names)
+        assert result[name].startswith(start) and check_id(result[name], "") and len(result[name].encode()) <= 200
+    assert len(set(result.values())) == len(names)
     assert images_in(tmp_path) == folder
 
 
@@ -83,7 +83,7 @@ def test_names_must_be_utf8(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"")
     folder = images_in(tmp_path)
-    assert [one.id for one in folder.samples] == ["a"] and folder.unnamed == ("'b\\udcff.png'",)
+    assert [sample.id for sample in folder.samples] == ["a"] and folder.unnamed == ("'b\\udcff.png'",)
 
 
 def test_images_in_subfolders_suggest_recursive(tmp_path: Path) -> None:

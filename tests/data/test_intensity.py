@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from wsss.data.intensity import (
+from wsss.data.image_transforms.intensity import (
     Blur,
     Brightness,
     Change,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from wsss.cli.main import _call
-from wsss.data.checks.mask_folder_check import masks_in
+from wsss.data.importers.mask_folder_check import masks_in
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 
@@ -62,6 +62,6 @@ def test_photographs_are_no_masks(here: Path, capsys: pytest.CaptureFixture[str]
     write_png(here / "mixed" / "b.png", np.dstack([ramp] * 3))
     write_mask(here / "broken" / "a.png", mask(0, 1))
     (here / "broken" / "b.png").write_bytes((here / "broken" / "a.png").read_bytes()[:40])
-    for place in ("grey", "blank", "gif", "mixed", "broken"):
-        assert masks_in(here / place) == 0
-        assert "photographs without labels" in check(capsys, place)[1]
+    for name in ("grey", "blank", "gif", "mixed", "broken"):
+        assert masks_in(here / name) == 0
+        assert "photographs without labels" in check(capsys, name)[1]

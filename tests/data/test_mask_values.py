@@ -15,7 +15,7 @@ from PIL import Image
 
 from wsss.data.checks.check import check_config
 from wsss.data.dataset import Dataset
-from wsss.data.masks.mask_values import MaskValues, as_key
+from wsss.data.mask_values import MaskValues, as_key
 from wsss.data.readers.registry import open_dataset
 from wsss.data.truth import load_truth, read_truth
 from wsss.errors import InvalidInput
@@ -161,7 +161,7 @@ def test_masks_in_colours_with_equal_channels(roads: Path, open_at: Open, tmp_pa
     assert np.unique(mask).tolist() == [0, 1] and "equal red, green and blue" in remarks[0][0]
     report = check_config({"root": str(roads), **config}, work=tmp_path)
     assert not report.problems
-    (note,) = (one for one in report.notes if one.kind == "masks read from colours with equal red, green and blue")
+    (note,) = (note for note in report.notes if note.kind == "masks read from colours with equal red, green and blue")
     assert note.count == 4
 
 

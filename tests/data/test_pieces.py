@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from wsss.data.synthetic.pieces import betti_numbers_of, tidy
+from wsss.data.synthetic.walls.pieces import betti_numbers_of, tidy
 from wsss.topology import betti_numbers
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wsss.data.augmentation import IMAGENET_MEAN, SegmentationAugmentation
-from wsss.data.transforms import Transform
+from wsss.data.image_transforms.augmentation import IMAGENET_MEAN, SegmentationAugmentation
+from wsss.data.image_transforms.transforms import Transform
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8)

@@ -88,7 +88,7 @@ def test_home_and_relative_roots(voc: Path, monkeypatch: pytest.MonkeyPatch, tmp
 def test_opening_a_dataset_imports_no_heavy_packages(voc: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from wsss.data.readers.registry import open_dataset\n"
-        "import wsss.data.transforms, wsss.cli.commands.data\n"
+        "import wsss.data.image_transforms.transforms, wsss.cli.commands.data\n"
         "open_dataset({'root': sys.argv[1]}, work=Path(sys.argv[1]) / 'w')\n"
         "print([name for name in ('torch', 'cv2', 'albumentations', 'scipy', 'PIL') if name in sys.modules])"
     )

@@ -36,7 +36,7 @@ def draw(data: Dataset, out: Path, seed: int = 0, **config: Any) -> tuple[dict[s
 
 
 def pixels_of(data: Dataset, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
-    sample = next(one for one in data.split("train") if one.id == tile.image)
+    sample = next(split for split in data.split("train") if split.id == tile.image)
     place = slice(tile.row, tile.row + tile.size), slice(tile.column, tile.column + tile.size)
     return read_image(sample.image)[place], read_truth(sample, data.classes)[place]
 
@@ -66,7 +66,7 @@ def test_images_have_equal_numbers_of_tiles(tmp_path: Path) -> None:
 def test_other_images_make_up_for_images_with_few_positions() -> None:
     possible = [Counts(without=1, having=100), Counts(without=50, having=0), Counts(without=50, having=3)]
     quotas = allot(possible, TilesConfig(count=20), seed=0)
-    assert sum(one.without for one in quotas) == sum(one.having for one in quotas) == 10
+    assert sum(quota.without for quota in quotas) == sum(quota.having for quota in quotas) == 10
     assert quotas[0].without == 1 and quotas[1].having == 0 and quotas[2].having == 3
     with pytest.raises(InvalidInput) as error:
         allot(possible, TilesConfig(count=250, share_without=0.4), seed=0)
@@ -177,6 +177,6 @@ def test_images_smaller_than_a_tile_have_no_positions(tmp_path: Path) -> None:
 
 def test_a_sample_without_a_mask_is_refused(tmp_path: Path) -> None:
     data = walls(tmp_path / "data", count=1)
-    bare = tuple(Sample(one.id, one.image, one.labels) for one in data.split("train"))
+    bare = tuple(Sample(split.id, split.image, split.labels) for split in data.split("train"))
     with pytest.raises(InvalidInput):
         draw(Dataset(data.name, data.root, data.classes, {"train": bare}), tmp_path / "tiles", count=2, size=6)

@@ -120,7 +120,7 @@ def test_other_mask_values_are_background(walls: Path, open_at: Open, tmp_path: 
     assert load_truth(samples["122"], dataset.classes)[1] == ()
     report = check_config({"root": walls}, work=tmp_path / "work")
     assert not report.problems
-    (note,) = (one for one in report.notes if "read as background" in one.kind)
+    (note,) = (note for note in report.notes if "read as background" in note.kind)
     assert note.count == 1 and note.examples[0].startswith("121.png")
 
 

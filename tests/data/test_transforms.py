@@ -14,15 +14,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from wsss.data.augmentation import (
+from wsss.data.image_transforms.augmentation import (
     IMAGENET_MEAN,
     ClassificationAugmentation,
     ColourJitter,
     Fit,
     SegmentationAugmentation,
 )
-from wsss.data.resizing import resize, scaled
-from wsss.data.transforms import Transform
+from wsss.data.image_transforms.resizing import resize, scaled
+from wsss.data.image_transforms.transforms import Transform
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (60, 80, 3), dtype=np.uint8)

@@ -39,7 +39,8 @@ def annotated(voc: Path) -> Path:
 def test_annotations_with_parts_and_difficult_objects(annotated: Path, open_at: Open) -> None:
     dataset = open_at(annotated)
     names = {
-        one.id: one.labels and [dataset.classes.names[index] for index in one.labels] for one in dataset.split("train")
+        split.id: split.labels and [dataset.classes.names[index] for index in split.labels]
+        for split in dataset.split("train")
     }
     assert names == {"a": ["person", "sofa"], "b": None, "c": None}  # b and c have no annotation
 
@@ -93,7 +94,7 @@ def test_the_column_of_presence_is_logged(voc: Path, open_at: Open, lines: list[
     dataset = open_at(voc)
     assert [sample.id for sample in dataset.split("cat_train")] == ["a", "b", "c"]
     assert any(
-        "cat_train.txt: the column of -1, 0 and 1 is ignored; the split contains all 3 images" in one for one in lines
+        "cat_train.txt: the column of -1, 0 and 1 is ignored; the split contains all 3 images" in line for line in lines
     )
 
 
@@ -101,7 +102,7 @@ def test_ids_without_a_mask(voc: Path, open_at: Open, tmp_path: Path) -> None:
     (voc / "SegmentationClass" / "c.png").unlink()
     assert [sample.mask is None for sample in open_at(voc).split("train")] == [False, False, True]
     report = check_config({"root": str(voc)}, work=tmp_path / "work")
-    (note,) = (one for one in report.notes if one.kind == "images without a mask, in splits that have masks")
+    (note,) = (note for note in report.notes if note.kind == "images without a mask, in splits that have masks")
     assert note.examples == ("train: c",)
 
 
@@ -116,14 +117,14 @@ def recolour(path: Path, *, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "grey"])
 def test_masks_in_colours(voc: Path, open_at: Open, tmp_path: Path, mode: str) -> None:
-    before = {one.id: read_truth(one, open_at(voc).classes) for one in open_at(voc).split("train")}
+    before = {split.id: read_truth(split, open_at(voc).classes) for split in open_at(voc).split("train")}
     for path in (voc / "SegmentationClass").iterdir():
         recolour(path, mode=mode)
     dataset = open_at(voc)
     for sample in dataset.split("train"):
         assert np.array_equal(read_truth(sample, dataset.classes), before[sample.id])
     report = check_config({"root": str(voc)}, work=tmp_path / "work")
-    notes = {one.kind: one.count for one in report.notes}
+    notes = {note.kind: note.count for note in report.notes}
     assert notes.get("masks read from colours of VOC's palette", 0) == (0 if mode == "grey" else 4)
     assert not report.problems
 

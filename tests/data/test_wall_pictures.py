@@ -7,16 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from wsss.data.synthetic.bonds import BrickSize, lay
-from wsss.data.synthetic.brickwork import _camera
-from wsss.data.synthetic.camera import look
-from wsss.data.synthetic.colour_label import colour_label
 from wsss.data.synthetic.drawing import disc, filled, leaf, smooth_line, strokes, without_pinholes, without_specks
-from wsss.data.synthetic.masonry import expose, other_look, paint_wall, red_look
-from wsss.data.synthetic.nuisances import graffiti, occlusion, shadows
-from wsss.data.synthetic.openings import paint_openings, place_openings
 from wsss.data.synthetic.textures import blurred_noise
-from wsss.data.synthetic.wall import View, Wall, see
+from wsss.data.synthetic.walls.bonds import BrickSize, lay
+from wsss.data.synthetic.walls.brickwork import _camera
+from wsss.data.synthetic.walls.camera import look
+from wsss.data.synthetic.walls.colour_label import colour_label
+from wsss.data.synthetic.walls.masonry import expose, other_look, paint_wall, red_look
+from wsss.data.synthetic.walls.nuisances import graffiti, occlusion, shadows
+from wsss.data.synthetic.walls.openings import paint_openings, place_openings
+from wsss.data.synthetic.walls.wall import View, Wall, see
 
 SIZE = BrickSize(length=228, height=54, joint=14)
 

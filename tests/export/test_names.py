@@ -70,13 +70,13 @@ def test_class_names_in_json_and_xml(tmp_path: Path) -> None:
     strange = masks(tmp_path, name=STRANGE)
     export_masks(strange, "coco", Options(), tmp_path / "coco")
     document = json.loads((tmp_path / "coco" / "annotations.json").read_text(encoding="utf-8"))
-    assert [one["name"] for one in document["categories"]] == [STRANGE, "ignore"]
+    assert [category["name"] for category in document["categories"]] == [STRANGE, "ignore"]
     export_masks(strange, "label-studio", Options(), tmp_path / "ls")
     view = ElementTree.parse(tmp_path / "ls" / "label_config.xml").getroot()
     assert [one.attrib["value"] for one in view.iter("Label")] == [STRANGE, "ignore"]
     export_masks(strange, "polygons", Options(), tmp_path / "p")
     features = json.loads((tmp_path / "p" / "a.geojson").read_text(encoding="utf-8"))["features"]
-    assert [one["properties"]["class"] for one in features] == [STRANGE, "ignore"]
+    assert [feature["properties"]["class"] for feature in features] == [STRANGE, "ignore"]
     for name in ("overlay", "sheet"):
         export_masks(strange, name, Options(), tmp_path / name)
     with pytest.raises(InvalidInput, match="class"):
@@ -86,5 +86,11 @@ def test_class_names_in_json_and_xml(tmp_path: Path) -> None:
 def test_a_class_called_ignore(tmp_path: Path) -> None:
     export_masks(masks(tmp_path, name="ignore"), "coco", Options(), tmp_path / "o")
     document = json.loads((tmp_path / "o" / "annotations.json").read_text(encoding="utf-8"))
-    assert [(one["id"], one["name"]) for one in document["categories"]] == [(3, "ignore"), (255, "ignored")]
-    assert [(one["category_id"], one["iscrowd"]) for one in document["annotations"]] == [(3, 0), (255, 1)]
+    assert [(category["id"], category["name"]) for category in document["categories"]] == [
+        (3, "ignore"),
+        (255, "ignored"),
+    ]
+    assert [(annotation["category_id"], annotation["iscrowd"]) for annotation in document["annotations"]] == [
+        (3, 0),
+        (255, 1),
+    ]

@@ -43,9 +43,9 @@ def test_voc(masks: Masks, tmp_path: Path) -> None:
     data = open_dataset({"root": tmp_path / "o"}, work=tmp_path)
     assert data.classes.names == masks.classes.names
     for split, samples in data.splits.items():
-        assert [one.id for one in samples] == [item.id for item in masks.items if split in item.splits]
-        for one in samples:
-            assert one.mask == files[one.id] and one.image.read_bytes()
+        assert [sample.id for sample in samples] == [item.id for item in masks.items if split in item.splits]
+        for sample in samples:
+            assert sample.mask == files[sample.id] and sample.image.read_bytes()
 
 
 def test_coco(masks: Masks, tmp_path: Path) -> None:

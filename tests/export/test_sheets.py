@@ -75,9 +75,11 @@ def test_rows_that_exceed_a_page_go_to_the_next(tmp_path: Path) -> None:
 )
 def test_each_cell_is_on_one_page_and_no_page_is_too_large(cells: list[int], columns: int, rows: int) -> None:
     pages = paginate(cells * 30, columns, rows)
-    assert [one.start for one in pages] == [0, *(one.stop for one in pages[:-1])] and pages[-1].stop == 30 * len(cells)
+    assert [page.start for page in pages] == [0, *(page.stop for page in pages[:-1])] and pages[-1].stop == 30 * len(
+        cells
+    )
     for page in pages:
-        width, height = 8 + columns * 248, 8 + sum(16 + one + 8 for one in page.heights)
+        width, height = 8 + columns * 248, 8 + sum(16 + height + 8 for height in page.heights)
         assert height <= MAX_SIDE and width * height <= MAX_PIXELS
         assert len(page.heights) == -(-(page.stop - page.start) // columns) <= rows
     for page, following in pairwise(pages):

@@ -100,7 +100,7 @@ def test_every_command_survives_mutated_records(run: Path, tmp_path: Path) -> No
             clean = error is None or isinstance(error, InvalidInput | SystemExit)
             assert clean, f"{arguments[0]}: {path.relative_to(run)}: {change}: {error!r}"
         path.write_bytes(original)
-        assert sorted(one.name for one in run.parent.iterdir()) == ["run", "victim"], change
+        assert sorted(path.name for path in run.parent.iterdir()) == ["run", "victim"], change
     assert refused > MUTATIONS / 5
 
 

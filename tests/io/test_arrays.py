@@ -23,10 +23,10 @@ def test_round_trip_is_deterministic(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(time, "time", lambda: later)
     write_arrays(tmp_path / "b.npz", ARRAYS)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    found = read_arrays(tmp_path / "a.npz")
-    assert list(found) == list(ARRAYS)
+    result = read_arrays(tmp_path / "a.npz")
+    assert list(result) == list(ARRAYS)
     for name, array in ARRAYS.items():
-        assert found[name].dtype == array.dtype and np.array_equal(found[name], array)
+        assert result[name].dtype == array.dtype and np.array_equal(result[name], array)
 
 
 @pytest.mark.parametrize("compress", [False, True])

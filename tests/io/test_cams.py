@@ -26,9 +26,9 @@ def cams(count: int = 2) -> Cams:
 
 def test_round_trip_keeps_half_precision(tmp_path: Path) -> None:
     write_cams(tmp_path / "x.npz", cams())
-    found = read_cams(tmp_path / "x.npz")
-    assert (found.classes, found.size) == ((3, 4), (23, 31))
-    assert np.array_equal(found.maps, cams().maps.astype(np.float16).astype(np.float32))
+    result = read_cams(tmp_path / "x.npz")
+    assert (result.classes, result.size) == ((3, 4), (23, 31))
+    assert np.array_equal(result.maps, cams().maps.astype(np.float16).astype(np.float32))
 
 
 def test_other_arrays_are_refused(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_rounded_maps_of_a_resized_image_are_read(tmp_path: Path) -> None:
 
 
 def test_full_size() -> None:
-    expected = np.stack([cv2.resize(one, (31, 23), interpolation=cv2.INTER_LINEAR) for one in cams().maps])
+    expected = np.stack([cv2.resize(class_map, (31, 23), interpolation=cv2.INTER_LINEAR) for class_map in cams().maps])
     assert np.array_equal(cams().full_size(), expected)
     assert np.array_equal(np.stack(list(cams().each_at_full_size())), expected)
     assert cams().at((5, 7)).shape == (2, 5, 7)

@@ -18,12 +18,12 @@ counts = arrays(np.int64, (3, 4), elements=st.integers(0, 10**12))
 @given(st.dictionaries(st.text(min_size=1), counts, max_size=4))
 def test_round_trip_keeps_the_order(tmp_path_factory, images):
     path = tmp_path_factory.mktemp("confusions") / "confusions.json"
-    write_confusions(path, ("background", "a", 'quote"'), [(name, cells_of(one)) for name, one in images.items()])
-    found = read_confusions(path)
-    assert list(found.images) == list(images) and found.classes == ("background", "a", 'quote"')
-    assert found.stacked().shape == (len(images), 3, 4)
-    assert all(np.array_equal(one, two) for one, two in zip(found.stacked(), images.values(), strict=True))
-    assert all((found.images[name][:, 2] > 0).all() for name in images)
+    write_confusions(path, ("background", "a", 'quote"'), [(name, cells_of(image)) for name, image in images.items()])
+    result = read_confusions(path)
+    assert list(result.images) == list(images) and result.classes == ("background", "a", 'quote"')
+    assert result.stacked().shape == (len(images), 3, 4)
+    assert all(np.array_equal(one, two) for one, two in zip(result.stacked(), images.values(), strict=True))
+    assert all((result.images[name][:, 2] > 0).all() for name in images)
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_links_out_of_the_run_are_refused(run: Path, place: str) -> None:
         with pytest.raises(InvalidInput) as caught:
             act()
         assert caught.value.subject == str(path) and caught.value.hint
-    assert [one.name for one in (run.parent.parent / "outside").iterdir()] == ["kept"]
+    assert [path.name for path in (run.parent.parent / "outside").iterdir()] == ["kept"]
     assert (run.parent.parent / "outside" / "kept").read_text() == "kept"
 
 

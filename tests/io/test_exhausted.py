@@ -50,8 +50,8 @@ def test_exhausted_resources_are_recognised(error: Exception, resource: str, hin
 )
 def test_a_batch_size_is_what_to_lower_first(error: Exception) -> None:
     with shared_state.batches_of(64):
-        found = exhausted(error)
-    assert found is not None and str(found.hint).startswith("Lower batch_size (64;")
+        result = exhausted(error)
+    assert result is not None and str(result.hint).startswith("Lower batch_size (64;")
     for size in (None, 1):
         with shared_state.batches_of(size):
             alone = exhausted(error)

@@ -134,6 +134,6 @@ def test_further_frames_are_noted(suffix: str, tmp_path: Path) -> None:
     classes = Classes(("background",), ((0,),))
     for count in (1, 3):
         path = save_frames(tmp_path / f"{count}.{suffix}", count)
-        found = inspect_sample(Sample("a", path), classes)
-        assert found.problems == () and found.size == (8, 8)
-        assert found.notes == (() if count == 1 else ((SEVERAL, f"3.{suffix} (3)"),))
+        result = inspect_sample(Sample("a", path), classes)
+        assert result.problems == () and result.size == (8, 8)
+        assert result.notes == (() if count == 1 else ((SEVERAL, f"3.{suffix} (3)"),))

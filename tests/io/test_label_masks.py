@@ -65,16 +65,16 @@ def test_colours_of_the_voc_palette_become_indices(tmp_path_factory: pytest.Temp
     colours = voc_palette()[mask]
     for pixels in (colours, np.dstack([colours, np.full(mask.shape, 255, np.uint8)])):
         Image.fromarray(pixels).save(path)
-        found, conversion = load_mask(path)
-        assert np.array_equal(found, mask) and conversion == "colours of VOC's palette"
+        result, conversion = load_mask(path)
+        assert np.array_equal(result, mask) and conversion == "colours of VOC's palette"
 
 
 def test_grey_in_three_channels_is_a_value_unless_it_is_a_voc_colour(tmp_path: Path) -> None:
     def read(mask: np.ndarray, *, grey: bool = False) -> list[int]:
         Image.fromarray(np.dstack([mask] * 3)).save(tmp_path / "a.png")
-        found, conversion = load_mask(tmp_path / "a.png", grey=grey)
+        result, conversion = load_mask(tmp_path / "a.png", grey=grey)
         assert conversion is not None
-        return found.ravel().tolist()
+        return result.ravel().tolist()
 
     assert read(np.array([[0, 1, 255]], np.uint8)) == [0, 1, 255]
     # (128, 128, 128) is VOC's car: a grey value only if the dataset defines its values.

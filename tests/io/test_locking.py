@@ -57,9 +57,9 @@ def test_status_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, r
     write_run(tmp_path, {"name": "x", "status": recorded, "stages": []})
     (tmp_path / LOCK).touch()
     monkeypatch.setattr(fcntl, "flock", no_locks)
-    found = summarise(tmp_path)
-    assert found is not None and found["status"] == shown and found["held_by"] is None
-    assert "No locks available" in found["lock_problem"]
+    result = summarise(tmp_path)
+    assert result is not None and result["status"] == shown and result["held_by"] is None
+    assert "No locks available" in result["lock_problem"]
 
 
 def test_folder_or_link_in_place_of_the_lock(tmp_path: Path) -> None:

@@ -44,23 +44,23 @@ def folder_of(root: Path, *names: str) -> Path:
     ],
 )
 def test_names_of_tools_and_public_datasets(tmp_path: Path, image: str, mask: str) -> None:
-    found = masks_by_id(folder_of(tmp_path, mask), [image, "another"])
-    assert found.found == {image: tmp_path / mask} and found.unmatched == ()
+    files = masks_by_id(folder_of(tmp_path, mask), [image, "another"])
+    assert files.paths == {image: tmp_path / mask} and files.unmatched == ()
     plain = mask.lower().rpartition(".")[0] in (image.lower(), f"{image}.jpg")
-    assert found.guessed == (() if plain else (image,))
+    assert files.guessed == (() if plain else (image,))
 
 
 def test_exact_names_take_precedence(tmp_path: Path) -> None:
     folder_of(tmp_path, "a.png", "a_mask.png")
     both = masks_by_id(tmp_path, ["a", "a_mask"])
-    assert both.found == {"a": tmp_path / "a.png", "a_mask": tmp_path / "a_mask.png"} and not both.guessed
+    assert both.paths == {"a": tmp_path / "a.png", "a_mask": tmp_path / "a_mask.png"} and not both.guessed
     with pytest.raises(InvalidInput, match="mask_suffix"):
         masks_by_id(tmp_path, ["a"])
 
 
 def test_ambiguous_names_are_not_matched(tmp_path: Path) -> None:
-    found = masks_by_id(folder_of(tmp_path, "7_mask.png"), ["7_train", "7_test"])
-    assert found.found == {} and found.unmatched == ("7_mask.png",)
+    files = masks_by_id(folder_of(tmp_path, "7_mask.png"), ["7_train", "7_test"])
+    assert files.paths == {} and files.unmatched == ("7_mask.png",)
 
 
 @pytest.mark.parametrize(("first", "second"), [("a.png", "a.tif"), ("a.png", "a.jpg.png"), ("a_gt.png", "a_mask.png")])
@@ -72,8 +72,8 @@ def test_two_masks_of_one_image_are_refused(tmp_path: Path, first: str, second: 
 
 def test_suffix_selects_an_annotator(tmp_path: Path) -> None:
     folder_of(tmp_path, "a_1stHO.png", "a_2ndHO.png", "b_1stHO.png", "b_2ndHO.png")
-    found = masks_by_id(tmp_path, ["a", "b"], suffix="_2ndHO")
-    assert found.found == {one: tmp_path / f"{one}_2ndHO.png" for one in "ab"} and not found.guessed
+    files = masks_by_id(tmp_path, ["a", "b"], suffix="_2ndHO")
+    assert files.paths == {one: tmp_path / f"{one}_2ndHO.png" for one in "ab"} and not files.guessed
     with pytest.raises(InvalidInput) as error:
         masks_by_id(tmp_path, ["a"], suffix="_x")
     assert error.value.subject == str(tmp_path) and "a_1stHO.png" in str(error.value.found)
@@ -81,9 +81,9 @@ def test_suffix_selects_an_annotator(tmp_path: Path) -> None:
 
 def test_unmatched_files_are_reported(tmp_path: Path) -> None:
     folder_of(tmp_path, "a.png", *(f"x{number}.png" for number in range(7)), "b.jpg", "notes.txt", ".hidden.png")
-    found = masks_by_id(tmp_path, ["a", "b"])
-    assert found.unmatched == tuple(f"x{number}.png" for number in range(7)) and found.lossy == ("b.jpg",)
-    remarks = dict(found.remarks())
+    files = masks_by_id(tmp_path, ["a", "b"])
+    assert files.unmatched == tuple(f"x{number}.png" for number in range(7)) and files.lossy == ("b.jpg",)
+    remarks = dict(files.remarks())
     assert set(remarks) == {UNMATCHED, LOSSY}
     assert "No matching image for 7 masks: x0.png, x1.png, x2.png, x3.png, x4.png and 2 more" in remarks[UNMATCHED]
     assert "b.jpg" in remarks[LOSSY]
@@ -98,7 +98,7 @@ def test_masks_folder(tmp_path: Path) -> None:
     assert masks_folder(tmp_path) == tmp_path
     (tmp_path / "masks").mkdir()
     assert masks_folder(tmp_path) == tmp_path / "masks"
-    assert masks_by_id(tmp_path / "absent", ["a"]).found == {}
+    assert masks_by_id(tmp_path / "absent", ["a"]).paths == {}
 
 
 def test_masks_alone(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ IDS = st.lists(st.text("ab_.1", min_size=1, max_size=6).filter(lambda name: name
 
 @given(IDS)
 def test_masks_with_exact_names_are_always_matched(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
-    folder = folder_of(tmp_path_factory.mktemp("ids"), *(f"{one}.png" for one in ids))
-    found = masks_by_id(folder, ids)
-    assert found.found == {one: folder / f"{one}.png" for one in ids}
-    assert found.unmatched == found.guessed == ()
+    folder = folder_of(tmp_path_factory.mktemp("ids"), *(f"{name}.png" for name in ids))
+    files = masks_by_id(folder, ids)
+    assert files.paths == {name: folder / f"{name}.png" for name in ids}
+    assert files.unmatched == files.guessed == ()

@@ -21,9 +21,9 @@ halves = arrays(np.float16, shapes, elements=st.floats(-1000, 1000, width=16))
 def test_round_trip(tmp_path_factory, values, stride, size):
     path = offsets_path(tmp_path_factory.mktemp("offsets"), "some image")
     write_offsets(path, Offsets(values, stride, size))
-    found = read_offsets(path)
-    assert np.array_equal(found.offsets, values) and found.offsets.dtype == np.float32
-    assert (found.stride, found.size) == (stride, size)
+    result = read_offsets(path)
+    assert np.array_equal(result.offsets, values) and result.offsets.dtype == np.float32
+    assert (result.stride, result.size) == (stride, size)
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,11 @@ def test_flipped_bit_of_a_mask_is_harmless_or_detected(tmp_path: Path) -> None:
     for bit in generator.choice(8 * path.stat().st_size, 500, replace=False):
         flip(path, int(bit))
         try:
-            found = read_mask(path)
+            result = read_mask(path)
         except InvalidInput:
             pass
         else:
-            np.testing.assert_array_equal(found, mask)
+            np.testing.assert_array_equal(result, mask)
         flip(path, int(bit))
     np.testing.assert_array_equal(read_mask(path), mask)
 

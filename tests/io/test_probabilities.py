@@ -18,16 +18,16 @@ def probabilities(classes: int = 21) -> np.ndarray:
 
 
 def changed(value: float) -> np.ndarray:
-    found = probabilities(3)
-    found[1, 2, 3] = value
-    return found
+    result = probabilities(3)
+    result[1, 2, 3] = value
+    return result
 
 
 @pytest.mark.parametrize("classes", [2, 254])
 def test_round_trip_allows_half_precision(tmp_path: Path, classes: int) -> None:
     write_probabilities(tmp_path / "x.npz", probabilities(classes))
-    found = read_probabilities(tmp_path / "x.npz", classes=classes, size=(5, 7))
-    assert found.dtype == np.float16 and np.array_equal(found, probabilities(classes))
+    result = read_probabilities(tmp_path / "x.npz", classes=classes, size=(5, 7))
+    assert result.dtype == np.float16 and np.array_equal(result, probabilities(classes))
 
 
 @pytest.mark.parametrize(

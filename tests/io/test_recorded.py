@@ -43,8 +43,8 @@ def test_unchanged_files_pass(stage: Path) -> None:
         check_recorded(path)
         check_recorded(path, always=True)
     assert read_mask(stage / "masks" / "a.png").shape == (5, 7)
-    found = find_recorded(stage / "masks" / "a.png")
-    assert found is not None and (found.folder, found.stage) == (stage, "one")
+    result = find_recorded(stage / "masks" / "a.png")
+    assert result is not None and (result.folder, result.stage) == (stage, "one")
 
 
 @pytest.mark.parametrize("name", ["masks/a.png", "cams/a.npz", "model.json", "model.safetensors", "table.csv"])

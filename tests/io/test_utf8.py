@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.io.text.utf8 import is_utf8, require_utf8, require_working_directory
+from wsss.io.utf8 import is_utf8, require_utf8, require_working_directory
 
 
 @given(st.binary(max_size=12))

@@ -17,11 +17,11 @@ def test_round_trip_is_deterministic(tmp_path: Path) -> None:
     }
     for name in ("one", "two"):
         save_model(tmp_path / name, weights, {"classes": ["cat"], "size": 3})
-    found = load_weights(tmp_path / "one")
-    assert found.keys() == weights.keys()
+    result = load_weights(tmp_path / "one")
+    assert result.keys() == weights.keys()
     for name, tensor in weights.items():
-        assert found[name].dtype == tensor.dtype
-        assert torch.equal(found[name], tensor)
+        assert result[name].dtype == tensor.dtype
+        assert torch.equal(result[name], tensor)
     assert load_description(tmp_path / "one") == {"classes": ["cat"], "size": 3}
     for file in (WEIGHTS, DESCRIPTION):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.betti_matching import BettiMatchingLoss
+from wsss.losses.topological.betti_matching import BettiMatchingLoss
 from wsss.topology import betti_matching
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
@@ -62,17 +62,17 @@ def test_value_is_the_mean_of_the_matchings_losses(keys: dict[str, Any]) -> None
     logits, target = case()
     w0, w1 = keys.get("dimension_weights", (1, 1))
     options = {key: value for key, value in keys.items() if key != "dimension_weights"}
-    found = [
+    result = [
         betti_matching(p, g == 1, **options)
         for p, g in zip(logits.softmax(1)[:, 1].numpy(), target.numpy(), strict=True)
     ]
-    expected = np.mean([w0 * one.dim0.loss() + w1 * one.dim1.loss() for one in found])
+    expected = np.mean([w0 * one.dim0.loss() + w1 * one.dim1.loss() for one in result])
     assert term(**keys)(logits, target).item() == pytest.approx(expected, rel=1e-12)
 
 
 def test_both_filtrations_add_up() -> None:
     logits, target = case()
-    parts = [term(filtration=one)(logits, target) for one in ("superlevel", "sublevel")]
+    parts = [term(filtration=name)(logits, target) for name in ("superlevel", "sublevel")]
     torch.testing.assert_close(term(filtration="bothlevel")(logits, target), parts[0] + parts[1])
 
 
@@ -104,10 +104,10 @@ def test_gradient_reaches_birth_and_death_pixels_only() -> None:
     logits, target = case(batch=1, size=(12, 12))
     logits.requires_grad_()
     term()(logits, target).backward()
-    found = betti_matching(logits.softmax(1)[0, 1].detach().numpy(), target[0].numpy() == 1)
+    result = betti_matching(logits.softmax(1)[0, 1].detach().numpy(), target[0].numpy() == 1)
     named = {
         tuple(pixel)
-        for part in (found.dim0, found.dim1)
+        for part in (result.dim0, result.dim1)
         for intervals in (part.matched_pred, part.unmatched_pred)
         for pixel in (*intervals.birth_pixels.tolist(), *intervals.death_pixels.tolist())
     }
@@ -118,12 +118,12 @@ def test_gradient_reaches_birth_and_death_pixels_only() -> None:
 
 def test_multiclass_is_the_mean_of_one_against_the_rest() -> None:
     logits, target = case(classes=4)
-    found = [
+    result = [
         betti_matching(p[c], g == c).loss()
         for p, g in zip(logits.softmax(1).numpy(), target.numpy(), strict=True)
         for c in range(4)
     ]
-    by_class = np.reshape(found, (2, 4))
+    by_class = np.reshape(result, (2, 4))
     assert term()(logits, target).item() == pytest.approx(by_class[:, 1:].mean(), rel=1e-12)
     assert term(background=True)(logits, target).item() == pytest.approx(by_class.mean(), rel=1e-12)
 
@@ -131,14 +131,14 @@ def test_multiclass_is_the_mean_of_one_against_the_rest() -> None:
 def test_absent_classes_are_skipped_or_counted() -> None:
     logits, target = case(classes=3)
     target[1][target[1] == 2] = 0
-    found = {
+    result = {
         (image, c): betti_matching(logits.softmax(1)[image, c].numpy(), target[image].numpy() == c).loss()
         for image in (0, 1)
         for c in (1, 2)
     }
-    assert term()(logits, target).item() == pytest.approx(np.mean(list(found.values())), rel=1e-12)
-    del found[1, 2]
-    assert term(absent="skip")(logits, target).item() == pytest.approx(np.mean(list(found.values())), rel=1e-12)
+    assert term()(logits, target).item() == pytest.approx(np.mean(list(result.values())), rel=1e-12)
+    del result[1, 2]
+    assert term(absent="skip")(logits, target).item() == pytest.approx(np.mean(list(result.values())), rel=1e-12)
     nothing_shown = term(absent="skip")(logits.requires_grad_(), torch.zeros_like(target))
     nothing_shown.backward()
     assert nothing_shown.item() == 0 and logits.grad is not None and not logits.grad.any()
@@ -225,8 +225,8 @@ def test_binary_labels_of_the_fixtures_give_the_references_loss(keys: dict[str, 
     """The cases whose label is a mask and whose prediction lies strictly between 0 and 1 can be put as logits."""
     folder = Path(SHARED or "") / "fixtures"
     checked = 0
-    for one in json.loads((folder / "betti_matching_reference.json").read_text())["cases"]:
-        with np.load(folder / one["file"]) as file:
+    for case in json.loads((folder / "betti_matching_reference.json").read_text())["cases"]:
+        with np.load(folder / case["file"]) as file:
             pred, gt = file["input0"].astype(np.float64), file["input1"]
         if not np.isin(gt, (0, 1)).all() or pred.min() < 0 or pred.max() > 1:
             continue
@@ -236,6 +236,6 @@ def test_binary_labels_of_the_fixtures_give_the_references_loss(keys: dict[str, 
         if not np.array_equal((logits[:, 1] - logits[:, 0]).sigmoid()[0].numpy(), pred):
             continue  # not to be had exactly, and the matching may depend on the last bit
         value = term(**keys)(logits, torch.from_numpy(gt.astype(np.int64))[None])
-        assert value.item() == pytest.approx(one[key]["loss"], abs=1e-9), one["name"]
+        assert value.item() == pytest.approx(case[key]["loss"], abs=1e-9), case["name"]
         checked += 1
     assert checked >= 10

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses import build
-from wsss.losses.cbdice import CbDiceLoss, centrelines
+from wsss.losses.topological.cbdice import CbDiceLoss, centrelines
 
 
 def term(**keys: Any) -> CbDiceLoss:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.cldice import ClDiceLoss, soft_skeleton
+from wsss.losses.topological.cldice import ClDiceLoss, soft_skeleton
 
 
 def term(**keys: Any) -> ClDiceLoss:
@@ -76,8 +76,8 @@ def test_skeletons_equal_the_plain_ones(seed: int, iterations: int, size: tuple[
 @pytest.mark.parametrize("classes", [2, 3])
 def test_values_equal_the_plain_implementation(iterations: int, classes: int) -> None:
     logits, target = case(classes=classes)
-    found = term(iterations=iterations)(logits, target)
-    torch.testing.assert_close(found, plain_loss(logits, target, iterations), rtol=0, atol=1e-5)
+    result = term(iterations=iterations)(logits, target)
+    torch.testing.assert_close(result, plain_loss(logits, target, iterations), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -15,7 +15,7 @@ from lossconfigs import built, every_config, label
 from torch import Tensor
 
 from wsss.losses.base import Loss
-from wsss.losses.topo_window import TopoWindowLoss
+from wsss.losses.topological.topo_window import TopoWindowLoss
 
 EVERY = pytest.mark.parametrize("keys", every_config(), ids=label)
 
@@ -60,9 +60,9 @@ def test_predictions_under_255_change_neither_value_nor_gradient(
     assert not gradient[(target == 255).unsqueeze(1).expand_as(gradient)].any()
     others = 20 * torch.randn(logits.shape, generator=torch.Generator().manual_seed(seed + 1))
     for changed in (others, 1e30, *NOT_NUMBERS):
-        found = value_and_gradient(loss, under_ignore(logits, target, changed), target)
-        assert torch.equal(found[0], value), changed
-        assert torch.equal(found[1], gradient), changed
+        result = value_and_gradient(loss, under_ignore(logits, target, changed), target)
+        assert torch.equal(result[0], value), changed
+        assert torch.equal(result[1], gradient), changed
 
 
 @EVERY
@@ -82,8 +82,8 @@ def test_soft_targets_ignore_where_all_probabilities_are_0(keys: dict[str, Any])
     soft *= (target != 255).unsqueeze(1)
     value, gradient = value_and_gradient(built(keys), logits, soft)
     for changed in (7.0, *NOT_NUMBERS):
-        found = value_and_gradient(built(keys), under_ignore(logits, target, changed), soft)
-        assert torch.equal(found[0], value) and torch.equal(found[1], gradient), changed
+        result = value_and_gradient(built(keys), under_ignore(logits, target, changed), soft)
+        assert torch.equal(result[0], value) and torch.equal(result[1], gradient), changed
 
 
 @EVERY
@@ -105,8 +105,8 @@ def test_ignored_pixels_before_the_term_counts(keys: dict[str, Any]) -> None:
     loss = built({**keys, **({"active_from": 5} if "base" in keys or keys["name"] == "topo" else {})})
     loss.begin_step(0, 10)
     value, gradient = value_and_gradient(loss, logits, target)
-    found = value_and_gradient(loss, under_ignore(logits, target, float("nan")), target)
-    assert torch.equal(found[0], value) and torch.equal(found[1], gradient)
+    result = value_and_gradient(loss, under_ignore(logits, target, float("nan")), target)
+    assert torch.equal(result[0], value) and torch.equal(result[1], gradient)
 
 
 @pytest.mark.filterwarnings("ignore::wsss.losses.targets.OnlyBackground")

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses import build
-from wsss.losses.skeleton_recall import SkeletonRecallLoss, tubed_skeleton
+from wsss.losses.topological.skeleton_recall import SkeletonRecallLoss, tubed_skeleton
 
 
 def term(**keys: Any) -> SkeletonRecallLoss:
@@ -28,14 +28,14 @@ def case(classes: int) -> tuple[Tensor, Tensor]:
 
 def reference(logits: Tensor, target: Tensor, smooth: float = 1.0) -> float:
     probabilities = logits.softmax(1).double().numpy()
-    found, whole = np.zeros(logits.shape[1]), np.zeros(logits.shape[1])
+    result, whole = np.zeros(logits.shape[1]), np.zeros(logits.shape[1])
     for image, label in enumerate(target.numpy()):
         thin = skeletonize(label > 0).astype(np.uint8)
         tube = dilation(dilation(thin)) * label
         for c in range(1, logits.shape[1]):
-            found[c] += probabilities[image, c][tube == c].sum()
+            result[c] += probabilities[image, c][tube == c].sum()
             whole[c] += (tube == c).sum()
-    return 1 - float(np.mean((found[1:] + smooth) / (whole[1:] + smooth)))
+    return 1 - float(np.mean((result[1:] + smooth) / (whole[1:] + smooth)))
 
 
 @pytest.mark.parametrize("classes", [2, 4])
@@ -48,9 +48,9 @@ def test_value_equals_the_reference(classes: int) -> None:
 def test_tubes_lie_inside_their_class(tube: int) -> None:
     labels = torch.zeros(2, 9, 20, dtype=torch.bool)
     labels[0, 2:7, :10] = labels[1, 2:7, 10:] = True
-    found = tubed_skeleton(labels, tube)
-    assert not (found & ~labels).any()
-    assert found.any(-1)[0].sum() == min(5, 1 + 2 * tube)
+    result = tubed_skeleton(labels, tube)
+    assert not (result & ~labels).any()
+    assert result.any(-1)[0].sum() == min(5, 1 + 2 * tube)
 
 
 def test_gradcheck_and_ignored_pixels() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from wsss.losses import build, thread_share
+from wsss.losses import build
+from wsss.losses.topological import thread_share
 from wsss.topology import threads as pool
 
 

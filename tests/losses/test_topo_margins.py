@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 from torch import Tensor
 
-from wsss.losses.distances import signed_distances
-from wsss.losses.topo_window import TopoWindowLoss
+from wsss.losses.topological.distances import signed_distances
+from wsss.losses.topological.topo_window import TopoWindowLoss
 from wsss.topology import critical_pixels, distance_transform
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
@@ -42,13 +42,13 @@ def best_worst(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArr
     """Return ``(n, n)``: the worst value on the best path between any two pixels that stays in the allowed ones."""
     columns = values.shape[1]
     count, flat = values.size, np.where(allowed, values, -np.inf).ravel()
-    found = np.full((count, count), -np.inf)
+    result = np.full((count, count), -np.inf)
     for p in range(count):
         for q in [p + 1] * ((p + 1) % columns > 0) + [p + columns] * (p + columns < count):
-            found[p, q] = found[q, p] = min(flat[p], flat[q])
+            result[p, q] = result[q, p] = min(flat[p], flat[q])
     for k in range(count):
-        np.maximum(found, np.minimum(found[:, k, None], found[k]), out=found)
-    return found
+        np.maximum(result, np.minimum(result[:, k, None], result[k]), out=result)
+    return result
 
 
 def expected(logits: Tensor, structure: NDArray[np.bool_], beyond: int, reach: int, keys: dict[str, Any]) -> float:
@@ -85,8 +85,8 @@ def case(seed: int, size: tuple[int, int] = (9, 10)) -> tuple[Tensor, Tensor]:
 )
 def test_margins_of_any_value(dtype: torch.dtype, unit: float) -> None:
     changed = 0
-    for place, (margin, beyond) in enumerate(MARGINS):
-        logits, target = case(place % 5)
+    for index, (margin, beyond) in enumerate(MARGINS):
+        logits, target = case(index % 5)
         keys = {"margin": margin, "d_min": margin + 0.05, "d_max": 9, "pixels_per_logit": unit}
         reach = next(n for n in range(200) if n >= (margin + 0.05) ** 2)
         value = TopoWindowLoss(**TERM, **keys)(logits.to(dtype), target).item()
@@ -102,8 +102,8 @@ def test_margins_of_any_value(dtype: torch.dtype, unit: float) -> None:
 @pytest.mark.parametrize("clipped", [True, False])
 def test_minimum_distances_of_any_value(dtype: torch.dtype, unit: float, clipped: bool) -> None:
     changed = 0
-    for place, (far, reach) in enumerate(FAR):
-        logits, target = case(place % 5)
+    for index, (far, reach) in enumerate(FAR):
+        logits, target = case(index % 5)
         keys = {"margin": 0.1, "d_min": far, "d_max": far if clipped else 9, "pixels_per_logit": unit}
         value = TopoWindowLoss(**TERM, **keys)(logits.to(dtype), target).item()
         expected_value = expected(logits.to(dtype).double(), target[0].numpy() == 1, 0, reach, keys)
@@ -122,12 +122,12 @@ def test_float32_distances_meet_margins_of_the_same_root(n: int) -> None:
     predicted = np.random.default_rng(n).uniform(0, 1, true.shape)
     half = {"margin": math.sqrt(n + 0.5), "far": math.sqrt(n + 0.5)}
     assert (exact == n).any()
-    for found, expected_value in zip(
+    for pixel, expected_value in zip(
         critical_pixels(predicted, true, window=20, margin=math.sqrt(n), far=math.sqrt(n + 0.5)),
         critical_pixels(predicted, true, window=20, **half),
         strict=True,
     ):
-        np.testing.assert_array_equal(found, expected_value)
+        np.testing.assert_array_equal(pixel, expected_value)
     at, below = (
         critical_pixels(predicted, true, window=20, margin=0.1, far=far).within
         for far in (math.sqrt(n), math.sqrt(n - 0.5))
@@ -137,17 +137,17 @@ def test_float32_distances_meet_margins_of_the_same_root(n: int) -> None:
 
 def test_signed_distances_are_roots_of_whole_numbers() -> None:
     structure = np.random.default_rng(0).random((30, 33)) < 0.05
-    found = signed_distances(torch.from_numpy(structure)[None, None], 50.0)[0, 0].numpy()
-    assert found.dtype == np.float64
+    result = signed_distances(torch.from_numpy(structure)[None, None], 50.0)[0, 0].numpy()
+    assert result.dtype == np.float64
     outside = np.where(structure, 0, squares(structure))
     inside = np.where(structure, squares(~structure), 0)
-    np.testing.assert_array_equal(found, np.sqrt(inside) - np.sqrt(outside))
+    np.testing.assert_array_equal(result, np.sqrt(inside) - np.sqrt(outside))
 
 
 @pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no test case")
 def test_a_margin_of_3_pixels_is_exact_in_float32() -> None:
-    found = np.load(Path(str(SHARED)) / "cases" / "trust" / "topo_margin.npz")
-    logits, target = torch.from_numpy(found["logits"]), torch.from_numpy(found["target"])
+    result = np.load(Path(str(SHARED)) / "cases" / "trust" / "topo_margin.npz")
+    logits, target = torch.from_numpy(result["logits"]), torch.from_numpy(result["target"])
     values = [
         TopoWindowLoss(base_weight=0, alpha=1, margin=margin)(logits.to(dtype), target).item()
         for margin in (3, math.sqrt(9.5))

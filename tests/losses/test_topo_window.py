@@ -17,9 +17,9 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses.config import TopoConfig
-from wsss.losses.distances import signed_distances
 from wsss.losses.term import log_odds
-from wsss.losses.topo_window import TopoWindowLoss
+from wsss.losses.topological.distances import signed_distances
+from wsss.losses.topological.topo_window import TopoWindowLoss
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 
@@ -238,8 +238,8 @@ def test_log_odds() -> None:
 def test_signed_distances_are_scipys() -> None:
     labels = torch.rand(2, 3, 30, 40, generator=torch.Generator().manual_seed(0)) > 0.9
     labels[0, 1], labels[1, 2] = False, True
-    found = signed_distances(labels, 6.0)
-    for distances, mask in zip(found.flatten(0, 1).numpy(), labels.flatten(0, 1).numpy(), strict=True):
+    result = signed_distances(labels, 6.0)
+    for distances, mask in zip(result.flatten(0, 1).numpy(), labels.flatten(0, 1).numpy(), strict=True):
         expected = np.full(mask.shape, 6.0 if mask.any() else -6.0)
         if mask.any() and not mask.all():
             expected = (distance_transform_edt(mask) - distance_transform_edt(~mask)).clip(-6, 6)

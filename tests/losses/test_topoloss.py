@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.topoloss import TopoLoss, diagram_distance
+from wsss.losses.topological.topoloss import TopoLoss, diagram_distance
 from wsss.topology import Intervals
 
 
@@ -37,8 +37,8 @@ def gudhi_diagram(image: NDArray[np.float64], dimension: int) -> NDArray[np.floa
     """Births and deaths ``(n, 2)`` of the superlevel filtration, without the component that never dies."""
     complex_ = gudhi.CubicalComplex(vertices=-image)
     complex_.compute_persistence()
-    found = -complex_.persistence_intervals_in_dimension(dimension)
-    return found[np.isfinite(found).all(1)].reshape(-1, 2)
+    result = -complex_.persistence_intervals_in_dimension(dimension)
+    return result[np.isfinite(result).all(1)].reshape(-1, 2)
 
 
 def assigned(found: NDArray[np.float64], count: int) -> float:
@@ -84,13 +84,13 @@ def test_a_frame_of_foreground_surrounds_each_patch() -> None:
 @given(st.integers(0, 10_000), st.integers(0, 9), st.integers(0, 12))
 @settings(max_examples=60)
 def test_the_matching_of_diagrams_is_optimal(seed: int, intervals: int, count: int) -> None:
-    found = np.sort(np.random.default_rng(seed).random((intervals, 2)), 1)[:, ::-1]
+    result = np.sort(np.random.default_rng(seed).random((intervals, 2)), 1)[:, ::-1]
     cells = np.zeros(intervals, np.int64)
-    value, by_births, by_deaths = diagram_distance(Intervals(found[:, 0], found[:, 1], cells, cells, 1), count)
-    assert value == pytest.approx(assigned(found, count))
+    value, by_births, by_deaths = diagram_distance(Intervals(result[:, 0], result[:, 1], cells, cells, 1), count)
+    assert value == pytest.approx(assigned(result, count))
     for i in range(intervals):
         for place, slope in ((0, by_births[i]), (1, by_deaths[i])):
-            moved = found.copy()
+            moved = result.copy()
             moved[i, place] += 1e-7
             other = diagram_distance(Intervals(moved[:, 0], moved[:, 1], cells, cells, 1), count)[0]
             assert (other - value) / 1e-7 == pytest.approx(slope, abs=1e-5)

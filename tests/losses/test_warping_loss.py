@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import gradcheck
 
-from wsss.losses.warping_loss import WarpingLoss
+from wsss.losses.topological.warping_loss import WarpingLoss
 from wsss.topology import betti_numbers, warping_error_mask
 
 
@@ -50,9 +50,9 @@ def test_value_is_cross_entropy_where_the_topology_differs(connectivity: int, me
     )
     per_pixel = F.cross_entropy(logits, target, reduction="none", ignore_index=255)
     count = critical.sum() if mean_over == "critical" else int(known.sum())
-    found = term(connectivity=connectivity, mean_over=mean_over)(logits, target)
+    result = term(connectivity=connectivity, mean_over=mean_over)(logits, target)
     assert critical.any() and not critical[~known.numpy()].any()
-    assert found.item() == pytest.approx(per_pixel[torch.from_numpy(critical)].sum().item() / count, rel=1e-12)
+    assert result.item() == pytest.approx(per_pixel[torch.from_numpy(critical)].sum().item() / count, rel=1e-12)
 
 
 def test_of_several_classes_each_is_compared_with_the_rest() -> None:

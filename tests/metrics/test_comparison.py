@@ -39,11 +39,11 @@ def test_cells_and_differences_as_by_hand(mine, theirs):
     draws = np.random.default_rng(4)
     picked = np.concatenate([draws.integers(0, 12, (128, 12)), draws.integers(0, 12, (22, 12))])
     slow = {
-        row: np.array([[miou(one.counts[each]) for each in picked] for one in seeds.values()])
+        row: np.array([[miou(seed.counts[each]) for each in picked] for seed in seeds.values()])
         for row, seeds in rows.items()
     }
     for row, seeds in rows.items():
-        assert cells[row].mean == pytest.approx(np.mean([one.value for one in seeds.values()]))
+        assert cells[row].mean == pytest.approx(np.mean([seed.value for seed in seeds.values()]))
         assert cells[row].interval == pytest.approx(percentile_interval(slow[row].mean(0), 0.9))
     common = min(mine, theirs)
     by_seed = [rows["variant"][str(s)].value - rows["reference"][str(s)].value for s in range(common)]

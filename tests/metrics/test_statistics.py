@@ -27,22 +27,22 @@ def images(count: int, seed: int, quality: float) -> np.ndarray:
     """Confusion counts of images of which each is as hard as the next variant finds it."""
     generator = np.random.default_rng(seed)
     ease = np.clip(np.random.default_rng(1).normal(quality, 0.15, count), 0.05, 0.95)
-    found = np.zeros((count, 3, 4), np.int64)
+    result = np.zeros((count, 3, 4), np.int64)
     for place in range(count):
         for true in range(3):
             size = int(generator.integers(50, 400)) if true in (0, 1 + place % 2) else 0
             right = generator.binomial(size, ease[place])
-            found[place, true, true] += right
-            found[place, true, (true + 1) % 3] += size - right
-    return found
+            result[place, true, true] += right
+            result[place, true, (true + 1) % 3] += size - right
+    return result
 
 
 @given(st.lists(numbers, min_size=2, max_size=6))
 def test_mean_and_sample_standard_deviation(values):
-    found = spread(values)
-    assert found.mean == pytest.approx(statistics.fmean(values), rel=1e-9, abs=1e-9)
-    assert found.std == pytest.approx(statistics.stdev(values), rel=1e-6, abs=1e-6)
-    assert found.count == len(values)
+    result = spread(values)
+    assert result.mean == pytest.approx(statistics.fmean(values), rel=1e-9, abs=1e-9)
+    assert result.std == pytest.approx(statistics.stdev(values), rel=1e-6, abs=1e-6)
+    assert result.count == len(values)
 
 
 def test_one_seed_and_no_seed():
@@ -70,25 +70,25 @@ def test_every_draw_has_as_many_images_as_the_set(count, resamples, seed):
 @given(stacks, st.integers(0, 3))
 @settings(max_examples=30)
 def test_replicates_are_scores_of_the_images_drawn(stack, seed):
-    found = replicates(stack, MIOU, resamples=20, seed=seed)
+    result = replicates(stack, MIOU, resamples=20, seed=seed)
     drawn = np.random.default_rng(seed).integers(0, len(stack), (20, len(stack)))
-    for value, picked in zip(found, drawn, strict=True):
+    for value, picked in zip(result, drawn, strict=True):
         slow = overlap_scores(sum(stack[place] for place in picked), NAMES)["miou"]
         assert np.isnan(value) if slow is None else value == pytest.approx(slow, abs=1e-12)
 
 
 @pytest.mark.parametrize("paired", [False, True])
 def test_intervals_agree_with_scipy(paired):
-    one, other = images(60, seed=2, quality=0.7), images(60, seed=3, quality=0.6)
+    first, other = images(60, seed=2, quality=0.7), images(60, seed=3, quality=0.6)
 
     def score(picked, axis=-1):
-        value = MIOU(one[picked].sum(axis - 2 if axis < 0 else axis))
+        value = MIOU(first[picked].sum(axis - 2 if axis < 0 else axis))
         return value - MIOU(other[picked].sum(axis - 2 if axis < 0 else axis)) if paired else value
 
     theirs = stats.bootstrap(
         (np.arange(60),), score, n_resamples=20_000, method="percentile", vectorized=True, batch=1000, random_state=7
     ).confidence_interval
-    mine = replicates(one, MIOU, resamples=20_000, seed=1)
+    mine = replicates(first, MIOU, resamples=20_000, seed=1)
     if paired:
         mine = mine - replicates(other, MIOU, resamples=20_000, seed=1)
     low, high = percentile_interval(mine)

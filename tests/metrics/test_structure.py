@@ -14,26 +14,26 @@ TRUTH[2:5, 20:28] = 3
 
 
 def scored(prediction, truth=TRUTH, **options):
-    found = structure_scores(prediction, truth, 5, ALL, **{**OPTIONS, **options})
-    return {index: dict(zip(columns_of(ALL), values, strict=True)) for index, values in found.items()}
+    result = structure_scores(prediction, truth, 5, ALL, **{**OPTIONS, **options})
+    return {index: dict(zip(columns_of(ALL), values, strict=True)) for index, values in result.items()}
 
 
 def test_a_perfect_prediction_has_no_errors_and_absent_classes_are_left_out():
-    found = scored(TRUTH)
-    assert set(found) == {1, 3}
-    for scores in found.values():
+    result = scored(TRUTH)
+    assert set(result) == {1, 3}
+    for scores in result.values():
         assert scores.pop("cldice") == scores.pop("dice") == 1 and not any(scores.values())
 
 
 def test_each_class_is_scored_against_the_rest():
     prediction = TRUTH.copy()
     prediction[8:12, 8:12] = 2  # fills the hole with another class: class 1 keeps its hole, class 2 is false
-    found = scored(prediction)
-    assert found[1]["betti1_error"] == 0 and found[2]["betti0_error"] == 1 and found[2]["cldice"] == 0
+    result = scored(prediction)
+    assert result[1]["betti1_error"] == 0 and result[2]["betti0_error"] == 1 and result[2]["cldice"] == 0
     prediction[8:12, 8:12] = 1
-    found = scored(prediction)
-    assert found[1]["betti1_error"] == found[1]["betti_matching_error_dim1"] == found[1]["betti_matching_error"] == 1
-    assert found[1]["betti0_error"] == found[1]["betti_matching_error_dim0"] == 0
+    result = scored(prediction)
+    assert result[1]["betti1_error"] == result[1]["betti_matching_error_dim1"] == result[1]["betti_matching_error"] == 1
+    assert result[1]["betti0_error"] == result[1]["betti_matching_error_dim0"] == 0
 
 
 def test_pixels_that_do_not_count_are_background_in_both():
@@ -54,11 +54,14 @@ def test_groups_choose_the_columns_in_a_fixed_order():
 
 def test_means_run_over_the_images_of_a_class_and_then_over_classes():
     per_image = [{1: [1.0], 2: [10.0]}, {1: [4.0]}, {}]
-    found = summarise(per_image, ("background", "a", "b", "c"), ("cldice",))
-    assert found["classes"]["a"] == {"images": 2, "cldice": {"mean": 2.5, "std": pytest.approx(np.std([1, 4], ddof=1))}}
-    assert found["classes"]["b"] == {"images": 1, "cldice": {"mean": 10, "std": None}}
-    assert found["classes"]["c"] == {"images": 0, "cldice": {"mean": None, "std": None}}
-    assert found["mean"] == {"cldice": 6.25}
+    result = summarise(per_image, ("background", "a", "b", "c"), ("cldice",))
+    assert result["classes"]["a"] == {
+        "images": 2,
+        "cldice": {"mean": 2.5, "std": pytest.approx(np.std([1, 4], ddof=1))},
+    }
+    assert result["classes"]["b"] == {"images": 1, "cldice": {"mean": 10, "std": None}}
+    assert result["classes"]["c"] == {"images": 0, "cldice": {"mean": None, "std": None}}
+    assert result["mean"] == {"cldice": 6.25}
     assert summarise([{}], ("background", "a"), ("hd95",))["mean"] == {"hd95": None}
     rows = table_rows(["x", "y", "z"], per_image, ("background", "a", "b", "c"), ("cldice",))
     assert rows == [["image_id", "class", "cldice"], ["x", "a", "1"], ["x", "b", "10"], ["y", "a", "4"]]

@@ -37,8 +37,8 @@ def test_every_threshold_counts_as_its_masks_do(maps, truth, order):
     indices = tuple(order[: len(maps)])
     histogram = level_histogram(maps, indices, truth, CLASSES, LEVELS)
     assert histogram.sum() == (truth != 255).sum()
-    for level, found in zip(LEVELS, level_confusions(histogram), strict=True):
-        assert np.array_equal(found, by_masks(maps, indices, truth, level))
+    for level, confusion in zip(LEVELS, level_confusions(histogram), strict=True):
+        assert np.array_equal(confusion, by_masks(maps, indices, truth, level))
 
 
 @given(stacks, truths)
@@ -70,11 +70,11 @@ def test_precision_and_recall_of_the_foreground(maps, truth, minimum):
         r = np.mean([matrix[i, i] / matrix[i].sum() for i in shown])
         assert precision[place] == pytest.approx(p) and recall[place] == pytest.approx(r)
         best += [recall[place]] if precision[place] >= minimum else []
-    found, place = best_recall(level_counts(confusions), minimum)
+    result, place = best_recall(level_counts(confusions), minimum)
     if best:
-        assert found == max(best) == recall[place]
+        assert result == max(best) == recall[place]
     else:
-        assert place == -1 and (found == 0 if shown else np.isnan(found))
+        assert place == -1 and (result == 0 if shown else np.isnan(result))
     if shown:
         assert (np.diff(recall) <= 1e-12).all()  # a higher threshold finds no more
 
@@ -84,8 +84,8 @@ def test_best_recall_of_many_at_once_is_that_of_each():
     many = generator.integers(1, 60, (7, len(LEVELS), CLASSES, CLASSES + 1))
     counts = level_counts(many)
     values, places = best_recall(counts, 0.25)
-    for value, place, one in zip(values, places, counts, strict=True):
-        alone = best_recall(one, 0.25)
+    for value, place, count in zip(values, places, counts, strict=True):
+        alone = best_recall(count, 0.25)
         assert (value, place) == alone
 
 

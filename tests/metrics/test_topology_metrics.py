@@ -183,8 +183,8 @@ def test_matching_error_of_full_size_labels_agrees_with_the_cpp_reference():
     for row in rows:
         paths = [train / kind / f"{row['id']}.png" for kind in (row["weak"], "accurate")]
         weak, accurate = (np.asarray(Image.open(path)) for path in paths)
-        found = betti_matching_error(weak, accurate, frame="own-max" if row["frame"] == "1" else "none")
-        assert found == (int(row["bm_error0"]), int(row["bm_error1"])), row
+        result = betti_matching_error(weak, accurate, frame="own-max" if row["frame"] == "1" else "none")
+        assert result == (int(row["bm_error0"]), int(row["bm_error1"])), row
 
 
 @needs_data
@@ -199,7 +199,7 @@ def test_matching_error_agrees_with_both_references_on_binary_cases():
             continue
         for frame, key in keys.items():
             expected = [
-                sum(len(case[key][dim][one]) for one in ("unmatched0", "unmatched1")) for dim in ("dim0", "dim1")
+                sum(len(case[key][dim][name]) for name in ("unmatched0", "unmatched1")) for dim in ("dim0", "dim1")
             ]
             assert list(betti_matching_error(pred, gt, frame=frame)) == expected, case["name"]
         checked += 1

@@ -26,8 +26,8 @@ Mask = NDArray[np.bool_]
 
 def columns(pred: Mask, gt: Mask, *, matching: bool = False) -> dict[str, float]:
     groups = (*GROUPS, "betti_matching") if matching else GROUPS
-    found = structure_scores(pred.astype(np.uint8), gt.astype(np.uint8), 2, groups, window=128, frame="own-max")
-    return {name: values[0] for name, values in topomortar_columns([found], groups).items()}
+    result = structure_scores(pred.astype(np.uint8), gt.astype(np.uint8), 2, groups, window=128, frame="own-max")
+    return {name: values[0] for name, values in topomortar_columns([result], groups).items()}
 
 
 def by_gudhi(mask: Mask) -> NDArray[np.int64]:
@@ -68,9 +68,9 @@ def label(kind: str, image: str) -> Mask:
 @pytest.mark.parametrize("image", ["001", "010", "023"])
 def test_scores_of_real_labels_equal_other_programs(kind: str, image: str) -> None:
     pred, gt = label(kind, image), label("accurate", image)
-    found = columns(pred, gt)
-    assert tuple(found) == HEAD[1:]
-    assert found == pytest.approx(reference(pred, gt), abs=1e-9)
+    result = columns(pred, gt)
+    assert tuple(result) == HEAD[1:]
+    assert result == pytest.approx(reference(pred, gt), abs=1e-9)
 
 
 @needs_data
@@ -86,11 +86,11 @@ def test_published_betti_numbers_of_test_labels_are_the_errors_against_a_plain_w
     assert len(paths) == 66 and {str(int(path.stem)) for path in paths} & set(in_distribution)
     for path in paths:
         gt = np.asarray(Image.open(path)) > 0
-        found = structure_scores(
+        result = structure_scores(
             np.ones(gt.shape, np.uint8), gt.astype(np.uint8), 2, ("betti",), window=128, frame="none"
         )
         components, holes = published[path.stem]
-        assert found[1] == [abs(components - 1), holes]
+        assert result[1] == [abs(components - 1), holes]
 
 
 def test_a_column_for_the_betti_matching_error_when_it_is_scored() -> None:
@@ -99,9 +99,9 @@ def test_a_column_for_the_betti_matching_error_when_it_is_scored() -> None:
     ring[14:26, 14:26] = False
     cut = ring.copy()
     cut[18:20, 20:] = False
-    found = columns(cut, ring, matching=True)
-    assert tuple(found) == tuple(COLUMNS) and found["BettiMatchingError_mortar"] == found["Betti1Error_mortar"] == 1
-    assert isinstance(found["Betti0Error_mortar"], int) and isinstance(found["BettiMatchingError_mortar"], int)
+    result = columns(cut, ring, matching=True)
+    assert tuple(result) == tuple(COLUMNS) and result["BettiMatchingError_mortar"] == result["Betti1Error_mortar"] == 1
+    assert isinstance(result["Betti0Error_mortar"], int) and isinstance(result["BettiMatchingError_mortar"], int)
 
 
 def test_empty_masks() -> None:
@@ -117,7 +117,7 @@ def test_empty_masks() -> None:
 
 def test_dice() -> None:
     generator = np.random.default_rng(0)
-    one, other = generator.random((2, 20, 30)) > 0.6
-    overlap = (one & other).sum()
-    assert dice(one, other) == dice(other, one) == pytest.approx(2 * overlap / (one.sum() + other.sum()))
-    assert dice(one, one) == 1 and dice(one, ~one) == 0 and dice(one & ~one, one & ~one) == 1
+    first, other = generator.random((2, 20, 30)) > 0.6
+    overlap = (first & other).sum()
+    assert dice(first, other) == dice(other, first) == pytest.approx(2 * overlap / (first.sum() + other.sum()))
+    assert dice(first, first) == 1 and dice(first, ~first) == 0 and dice(first & ~first, first & ~first) == 1

@@ -13,9 +13,9 @@ from wsss.models.attribution.advcam import ascent, climb
 from wsss.models.attribution.config import AdvCamConfig
 from wsss.models.attribution.gradients import frozen
 from wsss.models.attribution.maps import attribution_maps
+from wsss.models.attribution.multiscale_cam import class_maps
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
-from wsss.models.multiscale_cam import class_maps
 
 CLASSES = torch.tensor([2, 0])
 

@@ -12,10 +12,10 @@ from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, 
 from wsss.models.attribution.gradients import frozen
 from wsss.models.attribution.map_method import MapMethod
 from wsss.models.attribution.maps import attribution_maps
+from wsss.models.attribution.multiscale_cam import class_maps
 from wsss.models.backbones import build_backbone
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import BackboneConfig, ClassifierConfig, TrainedClassifierConfig
-from wsss.models.multiscale_cam import class_maps
 
 METHODS: dict[str, MapMethod] = {
     "gradcam++": GradCamPlusPlusConfig(),

@@ -14,7 +14,7 @@ from torch import nn
 from wsss.errors import InvalidInput, RunFailed
 from wsss.models.backbones import Normalise, build_backbone
 from wsss.models.config import BackboneConfig
-from wsss.models.folding import FoldedConv2d, freeze_batchnorm
+from wsss.models.weights.folding import FoldedConv2d, freeze_batchnorm
 
 ARCHITECTURES = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large")
 WITHOUT_GLOBAL_POOLING = ("resnet18", "resnet50", "mobilenet_v2")

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput
-from wsss.models import blockwise_prediction
-from wsss.models.blockwise_prediction import needs_tiles, predict
-from wsss.models.inference import class_probabilities
+from wsss.models.segmentation_networks import blockwise_prediction
+from wsss.models.segmentation_networks.blockwise_prediction import needs_tiles, predict
+from wsss.models.segmentation_networks.inference import class_probabilities
 
 CLASSES = 4
 

@@ -49,10 +49,10 @@ def test_a_transformer_has_levels_of_one_stride() -> None:
 def test_boundaries_of_a_mirror_image_are_mirrored(size: tuple[int, int]) -> None:
     built = network(backbone={"name": "mobilenet_v2", "weights": "none"})
     image = torch.randint(0, 256, (3, *size), dtype=torch.uint8)
-    one, other = built.boundaries(image), built.boundaries(image.flip(2))
-    assert one.shape == (-(-size[0] // 4), -(-size[1] // 4))
-    torch.testing.assert_close(other.flip(1), one)
-    assert float(one.min()) > 0 and float(one.max()) < 1
+    first, other = built.boundaries(image), built.boundaries(image.flip(2))
+    assert first.shape == (-(-size[0] // 4), -(-size[1] // 4))
+    torch.testing.assert_close(other.flip(1), first)
+    assert float(first.min()) > 0 and float(first.max()) < 1
 
 
 def test_only_the_head_is_trained_and_the_trunk_stays_in_evaluation_mode() -> None:

@@ -12,7 +12,7 @@ from learning import CLASSES
 from wsss.errors import InvalidInput
 from wsss.models.classifier import Pooling, build_classifier, load_classifier, save_classifier
 from wsss.models.config import ClassifierConfig
-from wsss.models.segmenters import load_segmenter
+from wsss.models.segmentation_networks.segmenters import load_segmenter
 
 CONFIG = ClassifierConfig.model_validate({"backbone": {"name": "resnet18", "weights": "none"}})
 

@@ -11,7 +11,7 @@ from wsss.models.backbones import OwnStatistics
 from wsss.models.classifier import build_classifier, load_classifier, save_classifier
 from wsss.models.config import ClassifierConfig, ConvNetConfig, SegmenterConfig
 from wsss.models.convnet import ConvNet
-from wsss.models.segmenters import build_segmenter
+from wsss.models.segmentation_networks.segmenters import build_segmenter
 from wsss.validation import validate
 
 

@@ -17,9 +17,9 @@ from wsss.models.attribution.gradcam import channel_weights, gradcam_plus_plus
 from wsss.models.attribution.gradients import LayerGradients, class_slots, frozen, layer_stride
 from wsss.models.attribution.layercam import fuse, layer_cam
 from wsss.models.attribution.maps import attribution_maps
+from wsss.models.attribution.multiscale_cam import class_maps
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
-from wsss.models.multiscale_cam import class_maps
 
 ARCHITECTURES = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large")
 ALL = torch.ones(2, 3, dtype=torch.bool)

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.resizing import scaled
+from wsss.data.image_transforms.resizing import scaled
+from wsss.models.attribution.multiscale_cam import class_maps, normalise, resampling, tapered
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
-from wsss.models.multiscale_cam import class_maps, normalise, resampling, tapered
 
 SCALES = (1.0, 0.5, 1.5)
 

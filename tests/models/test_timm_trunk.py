@@ -14,12 +14,12 @@ from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.models.attribution.config import GradCamPlusPlusConfig, LayerCamConfig
 from wsss.models.attribution.maps import attribution_maps
+from wsss.models.attribution.multiscale_cam import class_maps
 from wsss.models.backbones import build_backbone, check_weights_fit
 from wsss.models.classifier import CAMClassifier, build_classifier, load_classifier, save_classifier
 from wsss.models.config import BackboneConfig, ClassifierConfig, SegmenterConfig
-from wsss.models.multiscale_cam import class_maps
 from wsss.models.sampler_config import SamplingConfig
-from wsss.models.segmenters import build_segmenter, load_segmenter, save_segmenter
+from wsss.models.segmentation_networks.segmenters import build_segmenter, load_segmenter, save_segmenter
 from wsss.models.trunk import FeatureExtractor, Trunk
 
 pytest.importorskip("timm")

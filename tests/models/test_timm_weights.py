@@ -21,9 +21,9 @@ from wsss.io.rasters.rgb_images import read_image
 from wsss.models import architectures
 from wsss.models.backbones import Normalise, build_backbone, check_weights_fit
 from wsss.models.config import BackboneConfig, check_weights
-from wsss.models.folding import FoldedConv2d, freeze_batchnorm
 from wsss.models.imagenet_wheels import WHEELS
-from wsss.models.timm_weights import load_timm_weights
+from wsss.models.timm_backbones.timm_weights import load_timm_weights
+from wsss.models.weights.folding import FoldedConv2d, freeze_batchnorm
 
 timm = pytest.importorskip("timm")
 

@@ -15,9 +15,9 @@ from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
 from wsss.models.classifier import build_classifier
 from wsss.models.config import ClassifierConfig, SegmenterConfig, UNetConfig
-from wsss.models.inference import class_probabilities
-from wsss.models.segmenters import build_segmenter, load_segmenter, save_segmenter
-from wsss.models.unet import OwnStatistics, UNet
+from wsss.models.segmentation_networks.inference import class_probabilities
+from wsss.models.segmentation_networks.segmenters import build_segmenter, load_segmenter, save_segmenter
+from wsss.models.segmentation_networks.unet import OwnStatistics, UNet
 from wsss.validation import validate
 
 TINY = {"levels": 4, "filters": [4, 6, 8, 10]}

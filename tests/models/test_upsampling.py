@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from wsss.models.upsampling import to_pixels
+from wsss.models.segmentation_networks.upsampling import to_pixels
 
 
 def test_patches_are_upsampled_like_torch_does() -> None:

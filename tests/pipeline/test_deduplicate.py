@@ -56,7 +56,7 @@ def record(id: str) -> dict[str, Any]:
 
 
 def hashes(id: str) -> dict[str, str]:
-    return {name: one["sha256"] for name, one in list_artifacts(RUN / id).items()}
+    return {name: artifact["sha256"] for name, artifact in list_artifacts(RUN / id).items()}
 
 
 def test_a_duplicate_is_copied() -> None:

@@ -45,8 +45,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def spec(*sets: str, text: str = TEXT) -> Spec:
     source = parse_yaml(text, "p.yaml")
-    for one in sets:
-        source = merge(source, parse_set(one, source, TOYS))
+    for name in sets:
+        source = merge(source, parse_set(name, source, TOYS))
     return spec_from(source)
 
 

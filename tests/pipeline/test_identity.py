@@ -32,10 +32,10 @@ def parts(stage: Any = MAKE, config: dict[str, Any] | None = None, **more: Any) 
 
 
 def test_the_identity_is_a_hash_of_canonical_json() -> None:
-    found = parts()
-    text = json.dumps(found, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    assert identity_of(found) == hashlib.sha256(text.encode()).hexdigest()
-    assert identity_of(json.loads(json.dumps(found))) == identity_of(found)  # as in stage.json
+    result = parts()
+    text = json.dumps(result, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert identity_of(result) == hashlib.sha256(text.encode()).hexdigest()
+    assert identity_of(json.loads(json.dumps(result))) == identity_of(result)  # as in stage.json
 
 
 def test_every_part_changes_the_identity() -> None:
@@ -87,9 +87,9 @@ def test_fingerprints_are_computed_once(tmp_path: Path) -> None:
     data = ToyData(make_toy_data(tmp_path))
     fingerprints = Fingerprints(data)
     for _ in range(3):
-        found = identity_parts(COUNT, COUNT.config(), 0, {}, fingerprints, Contents())
+        result = identity_parts(COUNT, COUNT.config(), 0, {}, fingerprints, Contents())
     assert data.asked == [("val", "masks")]
-    assert found["reads"] == {"val/masks": hashlib.sha256(b"val masks").hexdigest()}
+    assert result["reads"] == {"val/masks": hashlib.sha256(b"val masks").hexdigest()}
 
 
 def test_reading_requires_a_dataset() -> None:

@@ -81,10 +81,10 @@ def test_an_input_re_run_with_other_bytes_re_runs_its_dependants() -> None:
     run(TOYS)
     delete_first_stage()
     assert ran(registry()) == ["make", "double", "train", "all"]
-    found = list_artifacts(RUN / "double").keys(), doubled()
+    result = list_artifacts(RUN / "double").keys(), doubled()
     shutil.rmtree(RUN)
     run(registry())
-    assert (list_artifacts(RUN / "double").keys(), doubled()) == found
+    assert (list_artifacts(RUN / "double").keys(), doubled()) == result
 
 
 def test_an_input_re_run_with_the_same_bytes_re_runs_nothing_else() -> None:
@@ -157,7 +157,7 @@ results = st.fixed_dictionaries({}, optional={**single, **several})
 @given(results, results)
 def test_only_known_hashes_that_differ_count(before: Any, now: Any) -> None:
     decision = Decision("skip", ("finished",), keep=True, record={INPUT_RESULTS: before})
-    found = follow_inputs(decision, now)
+    result = follow_inputs(decision, now)
 
     def flat(some: Any) -> dict[Any, str]:
         pairs = ((name, value) for name, value in some.items())
@@ -166,7 +166,7 @@ def test_only_known_hashes_that_differ_count(before: Any, now: Any) -> None:
 
     old, new = flat(before), flat(now)
     differs = any(old[key] != new[key] for key in old.keys() & new.keys())
-    assert (found.action, found.keep) == (("run", False) if differs else ("skip", True))
+    assert (result.action, result.keep) == (("run", False) if differs else ("skip", True))
 
 
 @pytest.mark.parametrize(

@@ -71,9 +71,9 @@ def test_a_worker_that_dies_before_the_signal_arrives(cause: Exception) -> None:
     failed.__cause__ = cause
     with interruptible():
         threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
-        found = as_interrupt(failed)
-    assert isinstance(found, Interrupted)
-    assert found.exit_code == 143
+        result = as_interrupt(failed)
+    assert isinstance(result, Interrupted)
+    assert result.exit_code == 143
 
 
 def test_other_errors_are_unchanged() -> None:

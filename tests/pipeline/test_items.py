@@ -218,10 +218,10 @@ def test_pending_items_lack_a_valid_output(tmp_path: Path) -> None:
     messages: list[str] = []
     (tmp_path / "1").write_text("intact")
     (tmp_path / "2").write_text("ho")
-    found = pending(
+    result = pending(
         context(tmp_path, log=messages.append), [0, 1, 2, 3], lambda item: tmp_path / str(item), read_in(tmp_path)
     )
-    assert found == [0, 2, 3]
+    assert result == [0, 2, 3]
     assert not (tmp_path / "2").exists()
     assert messages == [f"warning: {tmp_path / '2'}: broken. It is computed again."]
 

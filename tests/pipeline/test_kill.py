@@ -38,8 +38,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def run(run_dir: Path, *sets: str, **choice: str) -> None:
     source = parse_yaml(TEXT, "p.yaml")
-    for one in sets:
-        source = merge(source, parse_set(one, source, TOYS))
+    for name in sets:
+        source = merge(source, parse_set(name, source, TOYS))
     run_toys(spec_from(source), run_dir, **choice)
 
 

@@ -29,5 +29,5 @@ def test_the_command_that_starts_the_same_number_of_processes(environment: dict[
 def test_the_suggested_command_starts_the_same_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
-    found = resume_command(["run", "p.yaml", "--force", "crf", "--json"])
-    assert found == "torchrun --nproc-per-node 2 -m wsss.cli.main run p.yaml --json"
+    result = resume_command(["run", "p.yaml", "--force", "crf", "--json"])
+    assert result == "torchrun --nproc-per-node 2 -m wsss.cli.main run p.yaml --json"

@@ -55,11 +55,11 @@ def test_invalid_axes(text: str, axis: str, found: Any) -> None:
 
 @given(axes_strategy)
 def test_every_combination_comes_once_in_order(axes: Any) -> None:
-    found = [tuple(point.items()) for point in points(axes, list(axes))]
-    assert len(found) == len(set(found)) == math.prod(len(values) for values in axes.values())
-    ids = {instance_id("s", dict(point)) for point in found}
-    assert len(ids) == len(found)
-    for point in found:
+    result = [tuple(point.items()) for point in points(axes, list(axes))]
+    assert len(result) == len(set(result)) == math.prod(len(values) for values in axes.values())
+    ids = {instance_id("s", dict(point)) for point in result}
+    assert len(ids) == len(result)
+    for point in result:
         assert [axis for axis, _ in point] == list(axes)
         assert values_at(axes, dict(point)) == {axis: axes[axis][name] for axis, name in point}
 

@@ -108,10 +108,10 @@ def test_folders_with_temporary_names_are_kept(here: Path) -> None:
 def test_repair_names_a_folder_and_continues(here: Path, name: str) -> None:
     path = put_folder(RUN_DIR / name)
     (RUN_DIR / "make" / RECORD).unlink()
-    found = {one.path: one for one in repair_folder(RUN_DIR, lambda line: None)}
-    assert found.keys() == {path, RUN_DIR / "make" / RECORD}
-    assert found[RUN_DIR / "make" / RECORD].restored and not found[path].restored
-    assert "a folder is in its place" in found[path].what and f"Delete the folder {path}" in found[path].hint
+    result = {one.path: one for one in repair_folder(RUN_DIR, lambda line: None)}
+    assert result.keys() == {path, RUN_DIR / "make" / RECORD}
+    assert result[RUN_DIR / "make" / RECORD].restored and not result[path].restored
+    assert "a folder is in its place" in result[path].what and f"Delete the folder {path}" in result[path].hint
     assert (path / "inside").is_file()
     shutil.rmtree(path)
     assert [one.restored for one in repair_folder(RUN_DIR, lambda line: None)] == [True]

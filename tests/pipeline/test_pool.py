@@ -134,9 +134,9 @@ def test_items_in_work_are_published(tmp_path: Path) -> None:
 
 
 def test_the_same_results_with_any_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = []
+    result = []
     for beside in (0, 10 * MIB, 1 << 40):
         offer(monkeypatch, 2, beside)
         ctx = context(tmp_path, 2)
-        found.append(map_items(ctx, list(range(9)), abs, "x", memory=partial(needs, of_each={4: 9 * MIB})))
-    assert found == [list(range(9))] * 3
+        result.append(map_items(ctx, list(range(9)), abs, "x", memory=partial(needs, of_each={4: 9 * MIB})))
+    assert result == [list(range(9))] * 3

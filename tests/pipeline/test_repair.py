@@ -47,8 +47,8 @@ def test_lost_and_damaged_records_are_restored(run: Path, content: str | None) -
     before = read_run(run), stage_folder.read_record(run / "make")
     for path in (run / RUN, run / "make" / RECORD):
         path.unlink() if content is None else path.write_text(content)
-    found = repair_folder(run, silent)
-    assert [(one.path, one.restored) for one in found] == [(run / RUN, True), (run / "make" / RECORD, True)]
+    result = repair_folder(run, silent)
+    assert [(one.path, one.restored) for one in result] == [(run / RUN, True), (run / "make" / RECORD, True)]
     for old, new in zip(before, (read_run(run), stage_folder.read_record(run / "make")), strict=True):
         assert old is not None and new is not None
         assert new.pop("restored") and new == old

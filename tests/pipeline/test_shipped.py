@@ -48,7 +48,7 @@ def test_reports_show_images_of_every_stage(name: str, tmp_path: Path, monkeypat
         made = [jobs[need] for need in report.needs if jobs[need].stage.provides in ("cams", "masks")]
         columns = report.config.columns or ("*",)
         for job in [one for one in made if any(fnmatchcase(one.id, pattern) for pattern in columns)]:
-            pairs = [(one, other) for one in job.config.splits for other in report.config.splits]
+            pairs = [(split, other) for split in job.config.splits for other in report.config.splits]
             assert any(f"{other}-".startswith(f"{one}-") for one, other in pairs), f"{job.id}: {pairs}"
 
 

@@ -32,9 +32,9 @@ def run_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def verified(folder: Path) -> Verification:
-    found = verify_folder(folder)
-    assert found is not None
-    return found
+    result = verify_folder(folder)
+    assert result is not None
+    return result
 
 
 def damaged(folder: Path) -> list[tuple[str | None, str]]:
@@ -48,8 +48,8 @@ def test_an_intact_run_is_read_and_unchanged(run_dir: Path) -> None:
         steps.append(total)
         return steps.append
 
-    found = verify_folder(run_dir, track)
-    assert found == Verification(files=7)
+    result = verify_folder(run_dir, track)
+    assert result == Verification(files=7)
     assert steps == [7, *[1] * 7]
     assert snapshot(run_dir) == before
     assert verify_folder(run_dir / "make") == Verification(files=3)
@@ -68,14 +68,14 @@ def test_an_intact_run_is_read_and_unchanged(run_dir: Path) -> None:
 )
 def test_a_flipped_bit_is_listed_with_a_hint(run_dir: Path, path: str, stage: str | None) -> None:
     flip(run_dir / path, 8 * ((run_dir / path).stat().st_size - 5))
-    found = verified(run_dir)
-    assert [(one.stage, one.path) for one in found.damaged] == [(stage, run_dir / path)]
-    assert found.damaged[0].hint
-    assert found.to_json()["damaged"][0]["path"] == str(run_dir / path)
+    result = verified(run_dir)
+    assert [(one.stage, one.path) for one in result.damaged] == [(stage, run_dir / path)]
+    assert result.damaged[0].hint
+    assert result.to_json()["damaged"][0]["path"] == str(run_dir / path)
     if path.startswith(("make", "train")):
-        assert found.damaged[0].what == "changed"
-        assert f"--run-dir {run_dir} --force {stage}" in found.damaged[0].hint
-        assert f"delete {run_dir / str(stage)}" in found.damaged[0].hint
+        assert result.damaged[0].what == "changed"
+        assert f"--run-dir {run_dir} --force {stage}" in result.damaged[0].hint
+        assert f"delete {run_dir / str(stage)}" in result.damaged[0].hint
 
 
 def test_missing_and_truncated_files(run_dir: Path) -> None:
@@ -102,8 +102,8 @@ def test_records_without_hashes_are_listed(run_dir: Path) -> None:
     edit_record(run_dir / "make", without_hashes)
     edit_record(run_dir / "double", lambda record: record.pop("artifacts"))
     flip(run_dir / "make/items/000.txt", 9)  # undetectable
-    found = verified(run_dir)
-    assert (found.files, found.damaged, found.not_recorded) == (1, [], ["make", "double"])
+    result = verified(run_dir)
+    assert (result.files, result.damaged, result.not_recorded) == (1, [], ["make", "double"])
     (run_dir / "make/items/001.txt").unlink()
     assert damaged(run_dir) == [("make", "make/items/001.txt")]
 

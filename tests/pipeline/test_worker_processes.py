@@ -114,9 +114,9 @@ def test_threads_share_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         both.wait()  # until two items are being processed
         return item, threading.get_ident()
 
-    found = map_items(context(tmp_path, 2), list(range(6)), thread_of, "x", threads=True)
-    assert [item for item, _ in found] == list(range(6))
-    assert len({thread for _, thread in found}) == 2 and threading.get_ident() not in {thread for _, thread in found}
+    result = map_items(context(tmp_path, 2), list(range(6)), thread_of, "x", threads=True)
+    assert [item for item, _ in result] == list(range(6))
+    assert len({thread for _, thread in result}) == 2 and threading.get_ident() not in {thread for _, thread in result}
 
 
 @pytest.mark.parametrize(("kind", "error"), [("input", InvalidInput), ("bug", RunFailed), ("full", RunFailed)])

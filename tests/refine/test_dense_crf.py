@@ -171,7 +171,7 @@ def test_scores_may_have_either_size():
     image, disc, _ = blob(300)
     config = CrfConfig(unary="softmax", max_side=100, bilateral_sigma_rgb=13)
     scores = np.stack([1 - 0.6 * disc, 0.2 + 0.6 * disc]).astype(np.float32)
-    small = np.stack([cv2.resize(one, (100, 100), interpolation=cv2.INTER_AREA) for one in scores])
+    small = np.stack([cv2.resize(score, (100, 100), interpolation=cv2.INTER_AREA) for score in scores])
     assert np.array_equal(refine_scores(image, scores, config), refine_scores(image, small, config))
     assert (refine_scores(image, small, config) != disc).mean() < 0.01
 

@@ -50,9 +50,9 @@ def ours(image: NDArray[np.uint8], unary: NDArray[np.float32], preset: tuple[flo
 @pytest.mark.parametrize("preset", PRESETS)
 def test_marginals_are_those_of_pydensecrf(preset: str, labels: int) -> None:
     image, unary = picture(), energies(labels)
-    expected, found = (function(image, unary, PRESETS[preset], 10) for function in (oracle, ours))
-    assert (expected.argmax(0) == found.argmax(0)).mean() > 0.9999
-    assert np.abs(expected - found).mean() < 1e-5
+    expected, result = (function(image, unary, PRESETS[preset], 10) for function in (oracle, ours))
+    assert (expected.argmax(0) == result.argmax(0)).mean() > 0.9999
+    assert np.abs(expected - result).mean() < 1e-5
     one = [function(image, unary, PRESETS[preset], 1) for function in (oracle, ours)]
     np.testing.assert_allclose(*one, atol=2e-5)
 

@@ -63,10 +63,10 @@ def test_colour_affinities_equal_a_loop() -> None:
     expected = np.array(
         [
             [
-                math.exp(-2 * ((vectors[one] - vectors[other]) ** 2).sum() / 0.5) if math.dist(one, other) < 3 else 0
+                math.exp(-2 * ((vectors[cell] - vectors[other]) ** 2).sum() / 0.5) if math.dist(cell, other) < 3 else 0
                 for other in cells
             ]
-            for one in cells
+            for cell in cells
         ]
     )
     np.testing.assert_allclose(matrix, expected / expected.sum(1, keepdims=True), rtol=1e-5)
@@ -94,11 +94,11 @@ def test_constant_maps_do_not_change() -> None:
 
 
 def test_every_pair_is_listed_once() -> None:
-    found = steps(5)
-    assert len(found) == 34
-    offsets = {step.offset for step in found}
+    result = steps(5)
+    assert len(result) == 34
+    offsets = {step.offset for step in result}
     assert len(offsets) == 34 and not any((-down, -right) in offsets for down, right in offsets)
-    for step in found:
+    for step in result:
         assert {(0, 0), step.offset} <= set(step.path)
         first, second = first_and_second((2, 3), step.offset)
         assert np.zeros((2, 3))[first].shape == np.zeros((2, 3))[second].shape

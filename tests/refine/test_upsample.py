@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsss.data.resizing import resize
+from wsss.data.image_transforms.resizing import resize
 from wsss.refine import upsample
 from wsss.refine.upsample import upsample_labels
 
@@ -37,7 +37,9 @@ def test_borders_are_more_accurate_than_with_bilinear_enlargement(seed: int) -> 
     image, mask = scene(600, seed)
     marginals = reduced(mask, (100, 100))
     labels = upsample_labels(image, resize(image, (100, 100)), marginals)
-    bilinear = np.stack([cv2.resize(one, (600, 600), interpolation=cv2.INTER_LINEAR) for one in marginals]).argmax(0)
+    bilinear = np.stack(
+        [cv2.resize(marginal, (600, 600), interpolation=cv2.INTER_LINEAR) for marginal in marginals]
+    ).argmax(0)
     assert (labels != mask).sum() < 0.8 * (bilinear != mask).sum()
 
 
@@ -46,7 +48,7 @@ def test_in_flat_regions_it_is_bilinear_enlargement() -> None:
     marginals = cv2.resize(rng.random((5, 7, 3), dtype=np.float32), (35, 25)).transpose(2, 0, 1)
     grey = np.full((100, 140, 3), 90, np.uint8)
     labels = upsample_labels(grey, resize(grey, (25, 35)), np.ascontiguousarray(marginals))
-    smooth = [cv2.blur(cv2.blur(one, (5, 5)), (5, 5)) for one in marginals]
+    smooth = [cv2.blur(cv2.blur(marginal, (5, 5)), (5, 5)) for marginal in marginals]
     expected = np.stack([cv2.resize(one, (140, 100), interpolation=cv2.INTER_LINEAR) for one in smooth])
     first, second = np.sort(expected, 0)[[-1, -2]]
     clear = first - second > 1e-3

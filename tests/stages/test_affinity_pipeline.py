@@ -75,9 +75,9 @@ def run_dir(finished: Path, tmp_path: Path) -> Path:
 def test_every_image_has_maps_and_scores_record_the_walk(finished: Path) -> None:
     ids = {path.stem for path in (finished / "cam" / "cams").iterdir()}
     assert len(ids) == 6
-    assert all(cam_path(finished / stage, one).is_file() for stage in ("propagate", "par") for one in ids)
-    assert all(boundary_path(finished / "propagate", one).is_file() for one in ids)
-    assert all(mask_path(finished / "crf", one).is_file() for one in ids)
+    assert all(cam_path(finished / stage, name).is_file() for stage in ("propagate", "par") for name in ids)
+    assert all(boundary_path(finished / "propagate", name).is_file() for name in ids)
+    assert all(mask_path(finished / "crf", name).is_file() for name in ids)
     recorded = (finished / "score" / "stage.json").read_text(encoding="utf-8")
     provenance = json.loads(recorded)["provenance"]
     assert provenance["propagate"] == {

@@ -29,36 +29,36 @@ WALK: dict[str, Any] = {"steps": 32}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset, its classifier and maps, masks with uncertain pixels, and a boundary network."""
     torch.set_num_threads(1)
-    place = tmp_path_factory.mktemp("affinity")
-    data = dataset(place)
+    workspace = tmp_path_factory.mktemp("affinity")
+    data = dataset(workspace)
     torch.manual_seed(0)
     classifier = build_classifier(ClassifierConfig.model_validate({"backbone": BACKBONE}), len(CLASSES.foreground))
-    save_classifier(place / "classify", classifier, CLASSES)
-    write_maps(place / "cam", data)
-    run_stage(STAGES["pseudo"], {"policy": {"name": "fixed"}}, place / "sure", data, cams=place / "cam")
-    train(place, place / "affinity")
-    return place
+    save_classifier(workspace / "classify", classifier, CLASSES)
+    write_maps(workspace / "cam", data)
+    run_stage(STAGES["pseudo"], {"policy": {"name": "fixed"}}, workspace / "sure", data, cams=workspace / "cam")
+    train(workspace, workspace / "affinity")
+    return workspace
 
 
-def dataset(place: Path) -> Dataset:
-    return coloured_dataset(place / "data")
+def dataset(workspace: Path) -> Dataset:
+    return coloured_dataset(workspace / "data")
 
 
-def train(place: Path, out: Path, **keys: Any) -> Any:
-    folders = {"classifier": place / "classify", "masks": place / "sure"}
-    return run_stage(STAGES["affinity"], TRAINING | keys, out, dataset(place), **folders)
+def train(workspace: Path, out: Path, **keys: Any) -> Any:
+    folders = {"classifier": workspace / "classify", "masks": workspace / "sure"}
+    return run_stage(STAGES["affinity"], TRAINING | keys, out, dataset(workspace), **folders)
 
 
-def propagate(place: Path, out: Path, config: dict[str, Any], **keys: Any) -> Any:
-    folders = {"cams": place / "cam", "boundaries": place / "affinity"}
-    return run_stage(STAGES["propagate"], WALK | config, out, dataset(place), **folders | keys)
+def propagate(workspace: Path, out: Path, config: dict[str, Any], **keys: Any) -> Any:
+    folders = {"cams": workspace / "cam", "boundaries": workspace / "affinity"}
+    return run_stage(STAGES["propagate"], WALK | config, out, dataset(workspace), **folders | keys)
 
 
 def test_training_is_resumed_in_the_middle_of_an_epoch(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(Exception):
         pass
@@ -70,36 +70,36 @@ def test_training_is_resumed_in_the_middle_of_an_epoch(
 
     with monkeypatch.context() as patched, pytest.raises(Killed):
         patched.setattr(learning.Silent, "_advance", stop)
-        train(place, tmp_path, checkpoint_steps=1)
+        train(workspace, tmp_path, checkpoint_steps=1)
     assert not (tmp_path / "model.safetensors").exists()
-    train(place, tmp_path, checkpoint_steps=1)
-    assert contents(tmp_path) == contents(place / "affinity")
+    train(workspace, tmp_path, checkpoint_steps=1)
+    assert contents(tmp_path) == contents(workspace / "affinity")
     assert set(contents(tmp_path)) == {"model.safetensors", "model.json", "history.csv"}
 
 
-def test_maps_have_the_format_of_cam_and_absent_classes_none(place: Path, tmp_path: Path) -> None:
-    result = propagate(place, tmp_path, {})
-    for sample in dataset(place).split("train"):
-        before, after = read_cams(cam_path(place / "cam", sample.id)), read_cams(cam_path(tmp_path, sample.id))
+def test_maps_have_the_format_of_cam_and_absent_classes_none(workspace: Path, tmp_path: Path) -> None:
+    result = propagate(workspace, tmp_path, {})
+    for sample in dataset(workspace).split("train"):
+        before, after = read_cams(cam_path(workspace / "cam", sample.id)), read_cams(cam_path(tmp_path, sample.id))
         assert (after.classes, after.size, after.maps.shape) == (before.classes, before.size, before.maps.shape)
         np.testing.assert_allclose(after.maps.max((1, 2)), 1)
         assert not np.allclose(after.maps, before.maps)
     assert result.metrics["images"] == 4 and 0 < result.metrics["mean_activation"] < 1
-    run_stage(STAGES["pseudo"], {}, tmp_path / "p", dataset(place), cams=tmp_path)
+    run_stage(STAGES["pseudo"], {}, tmp_path / "p", dataset(workspace), cams=tmp_path)
 
 
 @pytest.mark.parametrize(
     "stage", ["learned", pytest.param("colour", marks=pytest.mark.slow), pytest.param("par", marks=pytest.mark.slow)]
 )
-def test_workers_and_a_restart_do_not_change_results(place: Path, tmp_path: Path, stage: str) -> None:
+def test_workers_and_a_restart_do_not_change_results(workspace: Path, tmp_path: Path, stage: str) -> None:
     def run(out: Path, workers: int, lines: list[str] | None = None) -> None:
-        keys: dict[str, Any] = {"workers": workers, "lines": lines, "cams": place / "cam"}
+        keys: dict[str, Any] = {"workers": workers, "lines": lines, "cams": workspace / "cam"}
         if stage == "par":
-            run_stage(STAGES["par"], {}, out, dataset(place), **keys)
+            run_stage(STAGES["par"], {}, out, dataset(workspace), **keys)
             return
         if stage == "learned":
-            keys["boundaries"] = place / "affinity"
-        run_stage(STAGES["propagate"], WALK | {"affinity": stage}, out, dataset(place), **keys)
+            keys["boundaries"] = workspace / "affinity"
+        run_stage(STAGES["propagate"], WALK | {"affinity": stage}, out, dataset(workspace), **keys)
 
     run(tmp_path / "one", 0)
     expected = contents(tmp_path / "one")
@@ -115,26 +115,26 @@ def test_workers_and_a_restart_do_not_change_results(place: Path, tmp_path: Path
     assert "one: resumed at 2/4" in lines
 
 
-def test_no_maps_and_maps_of_zeros_stay(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_no_maps_and_maps_of_zeros_stay(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     for sample, count in zip(data.split("train"), (0, 1, 1, 1), strict=True):
         write_cams(
             cam_path(tmp_path / "cam", sample.id), Cams(np.zeros((count, 9, 11), np.float32), (1,) * count, (36, 44))
         )
-    propagate(place, tmp_path / "walk", {}, cams=tmp_path / "cam")
+    propagate(workspace, tmp_path / "walk", {}, cams=tmp_path / "cam")
     run_stage(STAGES["par"], {}, tmp_path / "par", data, cams=tmp_path / "cam")
     for folder in ("walk", "par"):
         maps = [read_cams(cam_path(tmp_path / folder, sample.id)).maps for sample in data.split("train")]
-        assert [len(one) for one in maps] == [0, 1, 1, 1]
-        assert not any(one.any() for one in maps)
+        assert [len(class_map) for class_map in maps] == [0, 1, 1, 1]
+        assert not any(class_map.any() for class_map in maps)
 
 
 @pytest.mark.parametrize(
     "key", [{"beta": 3}, {"steps": 64}, {"boundary_factor": False}, {"radius": 3}, {"max_side": 22}]
 )
-def test_every_setting_changes_the_maps(place: Path, tmp_path: Path, key: dict[str, Any]) -> None:
-    propagate(place, tmp_path / "a", {})
-    propagate(place, tmp_path / "b", key)
+def test_every_setting_changes_the_maps(workspace: Path, tmp_path: Path, key: dict[str, Any]) -> None:
+    propagate(workspace, tmp_path / "a", {})
+    propagate(workspace, tmp_path / "b", key)
     maps = [read_cams(cam_path(tmp_path / run, "train0")).maps for run in "ab"]
     assert maps[0].shape != maps[1].shape or np.abs(maps[0] - maps[1]).max() > 1e-3
 
@@ -152,32 +152,32 @@ def test_a_sigma_without_colours_is_refused() -> None:
         validate(STAGES["propagate"].config, {"colour_sigma": 5}, where="propagate")
 
 
-@pytest.mark.parametrize("dilations", [(0,), (1, -8), (1000000,)])
+@pytest.mark.parametrize("dilations", [(0,), (1, -8), (1000000,), (1, 2, 1)])
 def test_dilations_are_distances(dilations: tuple[int, ...]) -> None:
     with pytest.raises(InvalidInput):
         validate(STAGES["par"].config, {"dilations": dilations}, where="par")
 
 
-def test_supervision_of_the_boundaries_is_stated(place: Path, tmp_path: Path) -> None:
+def test_supervision_of_the_boundaries_is_stated(workspace: Path, tmp_path: Path) -> None:
     """Masks from an unknown source do not become image-level labels."""
-    assert train(place, tmp_path / "a", epochs=1).provenance["supervision"] == "masks of unstated origin"
+    assert train(workspace, tmp_path / "a", epochs=1).provenance["supervision"] == "masks of unstated origin"
     assert STAGES["propagate"].inputs["boundaries"].nested
 
 
-def test_masks_without_any_class_are_refused_before_training(place: Path, tmp_path: Path) -> None:
-    for sample in dataset(place).split("train"):
+def test_masks_without_any_class_are_refused_before_training(workspace: Path, tmp_path: Path) -> None:
+    for sample in dataset(workspace).split("train"):
         write_mask(mask_path(tmp_path / "masks", sample.id), np.zeros((36, 44), np.uint8))
-    folders = {"classifier": place / "classify", "masks": tmp_path / "masks"}
+    folders = {"classifier": workspace / "classify", "masks": tmp_path / "masks"}
     with pytest.raises(InvalidInput) as error:
-        run_stage(STAGES["affinity"], TRAINING, tmp_path / "a", dataset(place), **folders)
+        run_stage(STAGES["affinity"], TRAINING, tmp_path / "a", dataset(workspace), **folders)
     assert error.value.subject == str(tmp_path / "masks" / "masks")
 
 
-def test_the_colour_walk_fills_the_square(place: Path, tmp_path: Path) -> None:
+def test_the_colour_walk_fills_the_square(workspace: Path, tmp_path: Path) -> None:
     """From a single element inside, the map spreads over the square and not beyond."""
-    data = dataset(place)
+    data = dataset(workspace)
     sample = data.split("train")[0]
-    source = read_cams(cam_path(place / "cam", sample.id))
+    source = read_cams(cam_path(workspace / "cam", sample.id))
     inside = source.maps[0] > 0.5
     point = np.zeros_like(source.maps)
     point[(0, *np.argwhere(inside)[len(np.argwhere(inside)) // 2])] = 1
@@ -191,8 +191,10 @@ def test_the_colour_walk_fills_the_square(place: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["propagate", "par"])
-def test_images_without_maps_are_refused_before_anything_is_written(place: Path, tmp_path: Path, stage: str) -> None:
-    data = dataset(place)
+def test_images_without_maps_are_refused_before_anything_is_written(
+    workspace: Path, tmp_path: Path, stage: str
+) -> None:
+    data = dataset(workspace)
     write_maps(tmp_path / "cam", data)
     cam_path(tmp_path / "cam", "train2").unlink()
     config = {"affinity": "colour"} if stage == "propagate" else {}
@@ -202,24 +204,24 @@ def test_images_without_maps_are_refused_before_anything_is_written(place: Path,
     assert not (tmp_path / "out" / "cams").exists()
 
 
-def test_the_folder_of_map_files_itself_is_explained(place: Path, tmp_path: Path) -> None:
+def test_the_folder_of_map_files_itself_is_explained(workspace: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
-        run_stage(STAGES["par"], {}, tmp_path / "out", dataset(place), cams=place / "cam" / "cams")
+        run_stage(STAGES["par"], {}, tmp_path / "out", dataset(workspace), cams=workspace / "cam" / "cams")
     assert error.value.hint == "Pass the folder that contains cams/ID.npz."
 
 
-def test_an_image_without_a_mask_is_refused(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
-    run_stage(STAGES["pseudo"], {"policy": {"name": "fixed"}}, tmp_path / "sure", data, cams=place / "cam")
+def test_an_image_without_a_mask_is_refused(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
+    run_stage(STAGES["pseudo"], {"policy": {"name": "fixed"}}, tmp_path / "sure", data, cams=workspace / "cam")
     mask_path(tmp_path / "sure", "train1").unlink()
-    folders = {"classifier": place / "classify", "masks": tmp_path / "sure"}
+    folders = {"classifier": workspace / "classify", "masks": tmp_path / "sure"}
     with pytest.raises(InvalidInput) as error:
         run_stage(STAGES["affinity"], TRAINING, tmp_path / "a", data, **folders)
     assert error.value.subject == str(tmp_path / "sure" / "masks")
     assert not (tmp_path / "a" / "model.safetensors").exists()
 
 
-def test_a_network_of_another_kind_is_refused(place: Path, tmp_path: Path) -> None:
+def test_a_network_of_another_kind_is_refused(workspace: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
-        propagate(place, tmp_path, {}, boundaries=place / "classify")
-    assert str(place / "classify") in str(error.value.subject)
+        propagate(workspace, tmp_path, {}, boundaries=workspace / "classify")
+    assert str(workspace / "classify") in str(error.value.subject)

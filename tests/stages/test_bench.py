@@ -22,7 +22,7 @@ from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.run.task import Outcome
 from wsss.pipeline.stage import Artifact
-from wsss.stages.bench import PAGE, ROWS, STAGE, place_of
+from wsss.stages.bench import PAGE, ROWS, STAGE, levels_of
 from wsss.stages.report import STAGE as REPORT
 from wsss.stages.score import STAGE as SCORE
 
@@ -78,8 +78,8 @@ def test_scores_become_result_files_in_the_layout_of_the_paper(tmp_path, data, s
     assert files == [
         f"supervised/accurate/large/{folder}/{seed}.csv" for folder in ("CEDiceLoss", "clDiceLoss") for seed in (0, 1)
     ]
-    for one, path in zip(scores, files, strict=True):
-        assert (results / path).read_bytes() == (one.path / "topomortar.csv").read_bytes()
+    for score, path in zip(scores, files, strict=True):
+        assert (results / path).read_bytes() == (score.path / "topomortar.csv").read_bytes()
 
 
 def test_mixed_cldice_definitions_are_refused(tmp_path, data, scores):
@@ -182,7 +182,7 @@ def test_scores_without_topomortar_columns_are_refused(tmp_path, data):
 )
 def test_scores_without_a_valid_place_are_refused(scores, changes, config, subject, found):
     with pytest.raises(InvalidInput) as error:
-        place_of(STAGE.config.model_validate(config), replace(scores[0], **changes))
+        levels_of(STAGE.config.model_validate(config), replace(scores[0], **changes))
     assert (error.value.subject, error.value.found) == (subject, found)
 
 

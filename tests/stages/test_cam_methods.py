@@ -33,88 +33,88 @@ every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.k
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset, a classifier and its plain maps."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    place = tmp_path_factory.mktemp("methods")
+    workspace = tmp_path_factory.mktemp("methods")
     model = build_classifier(ClassifierConfig.model_validate({"backbone": BACKBONE}), len(CLASSES.foreground))
     torch.nn.init.uniform_(model.head.weight, -0.5, 1.0)  # mostly positive maps, without training
-    save_classifier(place / "classify", model, CLASSES)
-    run_stage(cam.STAGE, {"scales": [1]}, place / "cam", dataset(place), classifier=place / "classify")
-    return place
+    save_classifier(workspace / "classify", model, CLASSES)
+    run_stage(cam.STAGE, {"scales": [1]}, workspace / "cam", dataset(workspace), classifier=workspace / "classify")
+    return workspace
 
 
-def dataset(place: Path) -> Dataset:
-    return coloured_dataset(place / "data")
+def dataset(workspace: Path) -> Dataset:
+    return coloured_dataset(workspace / "data")
 
 
-def make(place: Path, out: Path, **config: Any) -> Any:
-    return run_stage(cam.STAGE, {"scales": [1], **config}, out, dataset(place), classifier=place / "classify")
+def make(workspace: Path, out: Path, **config: Any) -> Any:
+    return run_stage(cam.STAGE, {"scales": [1], **config}, out, dataset(workspace), classifier=workspace / "classify")
 
 
 @every_method
-def test_maps_of_the_classes_present(place: Path, tmp_path: Path, method: Any) -> None:
-    result = make(place, tmp_path, method=method, batch_size=2)
-    for sample in dataset(place).split("train"):
+def test_maps_of_the_classes_present(workspace: Path, tmp_path: Path, method: Any) -> None:
+    result = make(workspace, tmp_path, method=method, batch_size=2)
+    for sample in dataset(workspace).split("train"):
         cams = read_cams(tmp_path / "cams" / f"{sample.id}.npz")
         assert cams.classes == sample.labels
         assert cams.size == (36, 44)
         assert cams.maps.shape == (len(sample.labels or ()), 9, 11)
         assert cams.maps.min() >= 0
         assert set(cams.maps.max((1, 2)).tolist()) == {1.0}
-    assert contents(tmp_path).keys() == contents(place / "cam").keys()
-    assert (contents(tmp_path) == contents(place / "cam")) == (method == "cam")
+    assert contents(tmp_path).keys() == contents(workspace / "cam").keys()
+    assert (contents(tmp_path) == contents(workspace / "cam")) == (method == "cam")
     assert result.metrics["images"] == 4
     json.dumps(dict(result.provenance), allow_nan=False)
 
 
 @every_method
-def test_repeated_maps_have_the_same_bytes(place: Path, tmp_path: Path, method: Any) -> None:
+def test_repeated_maps_have_the_same_bytes(workspace: Path, tmp_path: Path, method: Any) -> None:
     config: dict[str, Any] = {"method": method, "batch_size": 2}
-    make(place, tmp_path, **config)
+    make(workspace, tmp_path, **config)
     complete = contents(tmp_path)
     (tmp_path / "cams" / "train1.npz").unlink()
-    make(place, tmp_path, **config)
+    make(workspace, tmp_path, **config)
     assert contents(tmp_path) == complete
 
 
 @every_method
-def test_maps_of_predicted_classes(place: Path, tmp_path: Path, method: Any) -> None:
-    unlabelled = tuple(Sample(s.id, s.image) for s in dataset(place).split("train"))
-    data = Dataset("unlabelled", place / "data", dataset(place).classes, {"train": unlabelled})
+def test_maps_of_predicted_classes(workspace: Path, tmp_path: Path, method: Any) -> None:
+    unlabelled = tuple(Sample(s.id, s.image) for s in dataset(workspace).split("train"))
+    data = Dataset("unlabelled", workspace / "data", dataset(workspace).classes, {"train": unlabelled})
     config: dict[str, Any] = {"scales": [1], "method": method, "classes": "predicted"}
     for threshold, expected in ((0.0001, (1, 2)), (0.9999, ())):
         out = tmp_path / str(threshold)
-        result = run_stage(cam.STAGE, config | {"threshold": threshold}, out, data, classifier=place / "classify")
+        result = run_stage(cam.STAGE, config | {"threshold": threshold}, out, data, classifier=workspace / "classify")
         assert all(read_cams(path).classes == expected for path in (out / "cams").iterdir())
         assert (result.metrics["mean_activation"] is None) == (expected == ())
-    make(place, tmp_path / "labels", method=method)
-    for sample in dataset(place).split("train"):
+    make(workspace, tmp_path / "labels", method=method)
+    for sample in dataset(workspace).split("train"):
         known, found = (read_cams(tmp_path / name / f"cams/{sample.id}.npz") for name in ("labels", "0.0001"))
         kept = found.maps[[index - 1 for index in known.classes]]
         np.testing.assert_allclose(kept, known.maps, atol=2e-3)
 
 
-def test_the_plain_map_is_the_default(place: Path, tmp_path: Path) -> None:
-    result = make(place, tmp_path, method={"name": "cam"})
-    assert contents(tmp_path) == contents(place / "cam")
+def test_the_plain_map_is_the_default(workspace: Path, tmp_path: Path) -> None:
+    result = make(workspace, tmp_path, method={"name": "cam"})
+    assert contents(tmp_path) == contents(workspace / "cam")
     assert result.provenance == {"cam": {"method": "cam", "scales": [1.0], "flip": True}}
 
 
-def test_provenance_names_the_precision_used(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_provenance_names_the_precision_used(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wsss.models.mixed_precision.has_bfloat16", lambda device: False)
-    result = make(place, tmp_path / "emulated", precision="bf16-mixed")
+    result = make(workspace, tmp_path / "emulated", precision="bf16-mixed")
     assert result.provenance["cam"]["precision"] == "32-true"
-    assert contents(tmp_path / "emulated") == contents(place / "cam")
+    assert contents(tmp_path / "emulated") == contents(workspace / "cam")
     monkeypatch.setattr("wsss.models.mixed_precision.has_bfloat16", lambda device: True)
-    result = make(place, tmp_path / "native", precision="bf16-mixed")
+    result = make(workspace, tmp_path / "native", precision="bf16-mixed")
     assert result.provenance["cam"]["precision"] == "bf16-mixed"
-    assert contents(tmp_path / "native") != contents(place / "cam")
+    assert contents(tmp_path / "native") != contents(workspace / "cam")
 
 
-def test_provenance_names_the_method_and_its_settings(place: Path, tmp_path: Path) -> None:
-    result = make(place, tmp_path, method={"name": "advcam", "steps": 0}, flip=False)
+def test_provenance_names_the_method_and_its_settings(workspace: Path, tmp_path: Path) -> None:
+    result = make(workspace, tmp_path, method={"name": "advcam", "steps": 0}, flip=False)
     assert result.provenance == {
         "cam": {
             "method": "advcam",
@@ -137,6 +137,6 @@ def test_provenance_names_the_method_and_its_settings(place: Path, tmp_path: Pat
         ({"name": "layercam", "layers": []}, r"cam\.method\.layers"),
     ],
 )
-def test_invalid_methods_are_refused(place: Path, tmp_path: Path, method: Any, key: str) -> None:
+def test_invalid_methods_are_refused(workspace: Path, tmp_path: Path, method: Any, key: str) -> None:
     with pytest.raises(InvalidInput, match=key):
-        make(place, tmp_path, method=method)
+        make(workspace, tmp_path, method=method)

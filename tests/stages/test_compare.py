@@ -76,11 +76,11 @@ def test_rows_are_variants_columns_are_scores_and_seeds_are_averaged(tmp_path, s
 
 
 def test_a_column_holds_one_split_only(tmp_path, scores):
-    val = [one for one in scores if one.id.startswith("score-val")]
+    val = [score for score in scores if score.id.startswith("score-val")]
     moved = [
-        replace(one, id=one.id.replace("score-train", "score-val").replace("seed=", "seed=1"))
-        for one in scores
-        if one.id.startswith("score-train")
+        replace(score, id=score.id.replace("score-train", "score-val").replace("seed=", "seed=1"))
+        for score in scores
+        if score.id.startswith("score-train")
     ]
     with pytest.raises(InvalidInput, match=r"'train'.*'score-val'.*'val'"):
         compare(tmp_path / "out", (*val, *moved))
@@ -107,10 +107,12 @@ def test_oracles_are_stamped_in_every_output(tmp_path, scores):
 
 def test_masks_of_an_oracle_are_stamped_too(tmp_path, scores):
     stamped = [
-        replace(one, metrics={**one.metrics, "threshold_policy": "ORACLE fixed 0.3 (best on the ground-truth masks)"})
-        if one.id == "score-val@variant=better,seed=1"
-        else one
-        for one in scores
+        replace(
+            score, metrics={**score.metrics, "threshold_policy": "ORACLE fixed 0.3 (best on the ground-truth masks)"}
+        )
+        if score.id == "score-val@variant=better,seed=1"
+        else score
+        for score in scores
     ]
     compare(tmp_path / "out", tuple(stamped))
     oracles = {column["name"]: column["oracle"] for column in document(tmp_path / "out")["columns"]}
@@ -139,7 +141,7 @@ def test_same_input_same_bytes_and_csv_agrees_with_json(tmp_path, scores):
 
 
 def test_other_measures_and_other_axes(tmp_path, scores):
-    val = tuple(one for one in scores if one.id.startswith("score-val"))
+    val = tuple(score for score in scores if score.id.startswith("score-val"))
     compare(tmp_path / "out", val, measures=["miou", "recall", "iou.red", "other_class_pixels"], reference="control")
     by_name = {column["name"]: column for column in document(tmp_path / "out")["columns"]}
     assert list(by_name) == [f"score-val {m}" for m in ("miou", "recall", "iou.red", "other_class_pixels")]
@@ -150,15 +152,15 @@ def test_other_measures_and_other_axes(tmp_path, scores):
     assert set(column["cells"]) == {"0", "1"} and len(column["cells"]["0"]["seeds"]) == len(VARIANTS)
     parted = tuple(replace(one, id=f"{one.id},size={'small' if 'seed=0' in one.id else 'large'}") for one in val)
     compare(tmp_path / "sizes", parted, rows="variant")
-    assert [one["name"] for one in document(tmp_path / "sizes")["columns"]] == [
+    assert [column["name"] for column in document(tmp_path / "sizes")["columns"]] == [
         "score-val@size=small",
         "score-val@size=large",
     ]
 
 
 def test_scores_without_a_matrix_make_one_row(tmp_path, scores):
-    one = replace(next(one for one in scores if one.id.startswith("score-val")), id="score-val")
-    compare(tmp_path / "out", (one,))
+    score = replace(next(score for score in scores if score.id.startswith("score-val")), id="score-val")
+    compare(tmp_path / "out", (score,))
     table = document(tmp_path / "out")
     assert table["rows"] == ["all"] and table["columns"][0]["cells"]["all"]["std"] is None
 
@@ -223,7 +225,7 @@ def test_a_pipeline_with_an_unknown_reference_does_not_start(tmp_path, monkeypat
 
 def test_a_run_is_compared_from_the_command_line(tmp_path, scores):
     run = scores[0].path.parent
-    listed = [{"id": one.id, "uses": one.uses, "needs": []} for one in scores]
+    listed = [{"id": score.id, "uses": score.uses, "needs": []} for score in scores]
     (run / "run.json").write_text(json.dumps({"format": 1, "name": "matrix", "stages": listed}))
     arguments = ["compare", "--scores", str(run), "--reference", "control", "--resamples", "50"]
     done = CliRunner().invoke(cli, [*arguments, "--json"], catch_exceptions=False)

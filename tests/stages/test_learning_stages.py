@@ -30,27 +30,27 @@ SEGMENT = {**SMALL_TRAINING, "head_channels": 8}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset and one finished stage of each kind."""
     torch.set_num_threads(1)
-    place = tmp_path_factory.mktemp("learning")
-    data = dataset(place)
-    run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, place / "classify", data)
-    run_stage(cam.STAGE, {"scales": [1, 0.5]}, place / "cam", data, classifier=place / "classify")
-    run_stage(segment.STAGE, SEGMENT, place / "segment", data, masks=place / "data")
-    run_stage(predict.STAGE, {"save_probabilities": True}, place / "predict", data, segmenter=place / "segment")
-    return place
+    workspace = tmp_path_factory.mktemp("learning")
+    data = dataset(workspace)
+    run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, workspace / "classify", data)
+    run_stage(cam.STAGE, {"scales": [1, 0.5]}, workspace / "cam", data, classifier=workspace / "classify")
+    run_stage(segment.STAGE, SEGMENT, workspace / "segment", data, masks=workspace / "data")
+    run_stage(predict.STAGE, {"save_probabilities": True}, workspace / "predict", data, segmenter=workspace / "segment")
+    return workspace
 
 
-def dataset(place: Path, **keys: Any) -> Dataset:
-    return coloured_dataset(place / "data", **keys)
+def dataset(workspace: Path, **keys: Any) -> Dataset:
+    return coloured_dataset(workspace / "data", **keys)
 
 
-def test_classify_makes_a_classifier_with_history_and_scores(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_classify_makes_a_classifier_with_history_and_scores(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     result = run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, tmp_path / "again", data)
-    assert contents(tmp_path / "again") == contents(place / "classify")
-    assert set(contents(place / "classify")) == {"model.safetensors", "model.json", "history.csv"}
+    assert contents(tmp_path / "again") == contents(workspace / "classify")
+    assert set(contents(workspace / "classify")) == {"model.safetensors", "model.json", "history.csv"}
     assert result.metrics["images"] == 4
     assert result.metrics["steps"] == 4
     assert result.metrics["val_images"] == 2
@@ -62,11 +62,11 @@ def test_classify_makes_a_classifier_with_history_and_scores(place: Path, tmp_pa
         "supervision": "image-level labels",
     }
     json.dumps(result.metrics, allow_nan=False)
-    assert (place / "classify" / "history.csv").read_text().startswith("epoch,step,lr,train_loss,val_map,val_f1\n")
+    assert (workspace / "classify" / "history.csv").read_text().startswith("epoch,step,lr,train_loss,val_map,val_f1\n")
 
 
-def test_classify_without_validation_and_resumed_after_saving(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_classify_without_validation_and_resumed_after_saving(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     config = SMALL_TRAINING | {"checkpoint_steps": 1}
     first = run_stage(classify.STAGE, config, tmp_path / "a", data)
     assert "val_map" not in first.metrics
@@ -76,9 +76,9 @@ def test_classify_without_validation_and_resumed_after_saving(place: Path, tmp_p
     assert contents(tmp_path / "a") == complete
 
 
-def test_killed_between_checkpoint_and_result(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_checkpoint_and_result(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last checkpoint exists, the model does not: the metrics of the last epoch are the same."""
-    data = dataset(place)
+    data = dataset(workspace)
     config = SMALL_TRAINING | {"val": "val"}
     expected = run_stage(classify.STAGE, config, tmp_path / "a", data)
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
@@ -140,46 +140,49 @@ def test_images_without_labels_are_refused(tmp_path: Path) -> None:
     assert "cam.classes: predicted" in str(error.value.hint)
 
 
-def test_missing_and_broken_maps_are_computed_again(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_missing_and_broken_maps_are_computed_again(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     config = {"scales": [1, 0.5], "batch_size": 2}
-    run_stage(cam.STAGE, config, tmp_path / "complete", data, classifier=place / "classify")
+    run_stage(cam.STAGE, config, tmp_path / "complete", data, classifier=workspace / "classify")
     shutil.copytree(tmp_path / "complete", tmp_path / "cut")
     (tmp_path / "cut/cams/train1.npz").unlink()
     broken = tmp_path / "cut/cams/train2.npz"
     broken.write_bytes(broken.read_bytes()[:100])
     kept = (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns
     lines: list[str] = []
-    run_stage(cam.STAGE, config, tmp_path / "cut", data, classifier=place / "classify", lines=lines)
+    run_stage(cam.STAGE, config, tmp_path / "cut", data, classifier=workspace / "classify", lines=lines)
     assert contents(tmp_path / "cut") == contents(tmp_path / "complete")
     (warning,) = lines
     assert warning.startswith("warning: ") and "train2.npz" in warning
     assert (tmp_path / "cut/cams/train0.npz").stat().st_mtime_ns > kept  # it shares a batch with train1
 
 
-def test_maps_of_reduced_images(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_maps_of_reduced_images(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     for name, config in (("complete", {}), ("same", {"max_side": 44}), ("small", {"max_side": 22}), ("half", {})):
         scales = [0.5] if name == "half" else [1]
-        run_stage(cam.STAGE, config | {"scales": scales}, tmp_path / name, data, classifier=place / "classify")
+        run_stage(cam.STAGE, config | {"scales": scales}, tmp_path / name, data, classifier=workspace / "classify")
     assert contents(tmp_path / "same") == contents(tmp_path / "complete")
     assert contents(tmp_path / "small") == contents(tmp_path / "half")
     assert contents(tmp_path / "small") != contents(tmp_path / "complete")
 
 
-def test_networks_of_other_classes_are_refused(place: Path, tmp_path: Path) -> None:
+def test_networks_of_other_classes_are_refused(workspace: Path, tmp_path: Path) -> None:
     other = Classes(("background", "red", "blue"), CLASSES.values)
     data = dataset(tmp_path, classes=other)
-    for stage, inputs in ((cam, {"classifier": place / "classify"}), (predict, {"segmenter": place / "segment"})):
+    for stage, inputs in (
+        (cam, {"classifier": workspace / "classify"}),
+        (predict, {"segmenter": workspace / "segment"}),
+    ):
         with pytest.raises(InvalidInput, match=r"red, green; .* red, blue"):
             run_stage(stage.STAGE, {}, tmp_path / "m", data, **inputs)
 
 
-def test_predicted_masks_have_the_values_and_sizes_of_the_dataset(place: Path) -> None:
-    for sample in dataset(place).split("val"):
-        mask = read_mask(place / "predict/masks" / f"{sample.id}.png", size=(36, 44))
+def test_predicted_masks_have_the_values_and_sizes_of_the_dataset(workspace: Path) -> None:
+    for sample in dataset(workspace).split("val"):
+        mask = read_mask(workspace / "predict/masks" / f"{sample.id}.png", size=(36, 44))
         assert set(np.unique(mask)) <= {0, 40, 90}
-        arrays = read_arrays(place / "predict/probabilities" / f"{sample.id}.npz")
+        arrays = read_arrays(workspace / "predict/probabilities" / f"{sample.id}.npz")
         assert arrays["probabilities"].shape == (3, 36, 44)
         assert arrays["probabilities"].dtype == np.float16
         np.testing.assert_allclose(arrays["probabilities"].astype(float).sum(0), 1, atol=2e-3)
@@ -187,23 +190,23 @@ def test_predicted_masks_have_the_values_and_sizes_of_the_dataset(place: Path) -
         assert (best == mask).mean() > 0.98  # float16 ties aside
         from PIL import Image
 
-        with Image.open(place / "predict/masks" / f"{sample.id}.png") as image:
+        with Image.open(workspace / "predict/masks" / f"{sample.id}.png") as image:
             assert image.getpalette()[120:123] == voc_palette()[40].tolist()
 
 
-def test_masks_of_another_dataset_have_its_values(place: Path, tmp_path: Path) -> None:
+def test_masks_of_another_dataset_have_its_values(workspace: Path, tmp_path: Path) -> None:
     """The same class names with other values on disk."""
-    first = run_stage(predict.STAGE, {}, tmp_path / "p", dataset(place), segmenter=place / "segment")
-    data = dataset(place)
+    first = run_stage(predict.STAGE, {}, tmp_path / "p", dataset(workspace), segmenter=workspace / "segment")
+    data = dataset(workspace)
     other = Dataset(data.name, data.root, Classes(CLASSES.names, ((5,), (7,), (3,))), data.splits)
-    second = run_stage(predict.STAGE, {}, tmp_path / "q", other, segmenter=place / "segment")
+    second = run_stage(predict.STAGE, {}, tmp_path / "q", other, segmenter=workspace / "segment")
     assert second.metrics == first.metrics
     for sample in data.split("val"):
         before, after = (read_mask(tmp_path / name / f"masks/{sample.id}.png") for name in "pq")
         np.testing.assert_array_equal(other.classes.encode(after, where="q"), CLASSES.encode(before, where="p"))
 
 
-def test_predict_a_folder_with_scales_and_flip(place: Path, tmp_path: Path) -> None:
+def test_predict_a_folder_with_scales_and_flip(workspace: Path, tmp_path: Path) -> None:
     images = tmp_path / "images"
     write_png(images / "large.png", np.zeros((70, 40, 3), np.uint8))
     write_png(images / "tiny.PNG", np.zeros((1, 3, 3), np.uint8))
@@ -211,77 +214,77 @@ def test_predict_a_folder_with_scales_and_flip(place: Path, tmp_path: Path) -> N
     (images / "._large.png").write_bytes(b"what macOS puts beside a file")
     (images / "folder.png").mkdir()
     config = {"images": str(images), "scales": [1, 0.5], "flip": True, "max_side": 32}
-    result = run_stage(predict.STAGE, config, tmp_path / "p", dataset(place), segmenter=place / "segment")
+    result = run_stage(predict.STAGE, config, tmp_path / "p", dataset(workspace), segmenter=workspace / "segment")
     assert sorted(path.name for path in (tmp_path / "p/masks").iterdir()) == ["large.png", "tiny.png"]
     assert read_mask(tmp_path / "p/masks/large.png").shape == (70, 40)
     assert read_mask(tmp_path / "p/masks/tiny.png").shape == (1, 3)
     assert result.provenance == {"predict_scales": [1, 0.5], "predict_flip": True}
     write_png(images / "tiny.jpg", np.zeros((4, 4, 3), np.uint8))
-    run_stage(predict.STAGE, config, tmp_path / "q", dataset(place), segmenter=place / "segment")
+    run_stage(predict.STAGE, config, tmp_path / "q", dataset(workspace), segmenter=workspace / "segment")
     names = ["large.png", "tiny_PNG.png", "tiny_jpg.png"]
     assert sorted(path.name for path in (tmp_path / "q/masks").iterdir()) == names
 
 
-def test_reduced_images_are_noted(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_reduced_images_are_noted(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     lines: list[str] = []
     expected = {"max_side": 22, "images": 2}
     config = {"splits": ["val"], "scales": [1], "max_side": 22}
-    result = run_stage(cam.STAGE, config, tmp_path / "cam", data, lines=lines, classifier=place / "classify")
+    result = run_stage(cam.STAGE, config, tmp_path / "cam", data, lines=lines, classifier=workspace / "classify")
     assert result.metrics["reduced"] == result.provenance["cam"]["reduced"] == expected
     result = run_stage(
-        predict.STAGE, {"max_side": 22}, tmp_path / "predict", data, lines=lines, segmenter=place / "segment"
+        predict.STAGE, {"max_side": 22}, tmp_path / "predict", data, lines=lines, segmenter=workspace / "segment"
     )
     assert result.metrics["reduced"] == expected
     notes = [line for line in lines if "2 of 2 images" in line and "22 pixels" in line]
     assert [line.split(":")[1].strip() for line in notes] == ["cam", "predict"]
-    result = run_stage(predict.STAGE, {"max_side": 44}, tmp_path / "complete", data, segmenter=place / "segment")
+    result = run_stage(predict.STAGE, {"max_side": 44}, tmp_path / "complete", data, segmenter=workspace / "segment")
     assert "reduced" not in result.metrics and "tiled" not in result.metrics
 
 
-def test_images_predicted_in_tiles_are_noted(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.models.blockwise_prediction.MAX_PIXELS", 1000)
+def test_images_predicted_in_tiles_are_noted(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsss.models.segmentation_networks.blockwise_prediction.MAX_PIXELS", 1000)
     lines: list[str] = []
-    data = dataset(place)
-    result = run_stage(predict.STAGE, {}, tmp_path / "p", data, lines=lines, segmenter=place / "segment")
+    data = dataset(workspace)
+    result = run_stage(predict.STAGE, {}, tmp_path / "p", data, lines=lines, segmenter=workspace / "segment")
     assert result.metrics["tiled"] == {"images": 2} and "reduced" not in result.metrics
     (line,) = [line for line in lines if "tiles" in line]
     assert "2 of 2 images" in line and "val0, val1" in line and "max_side" in line
 
 
 @pytest.mark.parametrize("stage", [classify, segment])
-def test_training_on_reduced_images(place: Path, tmp_path: Path, stage: Any) -> None:
+def test_training_on_reduced_images(workspace: Path, tmp_path: Path, stage: Any) -> None:
     """Reducing to the size of the images changes nothing, to a smaller size changes the weights."""
     weights = {}
     for side in (None, 44, 22):
         config = {**SMALL_TRAINING, "epochs": 1, "max_side": side}
         config |= {"labels": "ground-truth", "head_channels": 8} if stage is segment else {}
-        run_stage(stage.STAGE, config, tmp_path / str(side), dataset(place))
+        run_stage(stage.STAGE, config, tmp_path / str(side), dataset(workspace))
         weights[side] = (tmp_path / str(side) / "model.safetensors").read_bytes()
     assert weights[None] == weights[44] != weights[22]
 
 
-def test_predict_refuses_to_write_into_its_images(place: Path, tmp_path: Path) -> None:
+def test_predict_refuses_to_write_into_its_images(workspace: Path, tmp_path: Path) -> None:
     write_png(tmp_path / "photos/a.png", np.zeros((8, 8, 3), np.uint8))
     config = {"images": str(tmp_path / "photos")}
     for out in ("photos", "photos/out", "photos/../photos/deep/out"):
         with pytest.raises(InvalidInput, match=r"photos"):
-            run_stage(predict.STAGE, config, tmp_path / out, dataset(place), segmenter=place / "segment")
-    run_stage(predict.STAGE, config, tmp_path / "photos-out", dataset(place), segmenter=place / "segment")
+            run_stage(predict.STAGE, config, tmp_path / out, dataset(workspace), segmenter=workspace / "segment")
+    run_stage(predict.STAGE, config, tmp_path / "photos-out", dataset(workspace), segmenter=workspace / "segment")
 
 
-def test_predict_needs_one_source(place: Path, tmp_path: Path) -> None:
+def test_predict_needs_one_source(workspace: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="either splits or images"):
-        run_stage(predict.STAGE, {"images": str(tmp_path), "splits": ["val"]}, tmp_path / "p", dataset(place))
+        run_stage(predict.STAGE, {"images": str(tmp_path), "splits": ["val"]}, tmp_path / "p", dataset(workspace))
     with pytest.raises(InvalidInput, match=str(tmp_path)):
-        run_stage(predict.STAGE, {"images": str(tmp_path)}, tmp_path / "p", dataset(place))
+        run_stage(predict.STAGE, {"images": str(tmp_path)}, tmp_path / "p", dataset(workspace))
 
 
-def test_supervision_is_recorded(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_supervision_is_recorded(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     config = SEGMENT | {"epochs": 1}
     full = run_stage(segment.STAGE, config | {"labels": "ground-truth"}, tmp_path / "full", data)
-    weak = run_stage(segment.STAGE, config, tmp_path / "weak", data, masks=place / "data")
+    weak = run_stage(segment.STAGE, config, tmp_path / "weak", data, masks=workspace / "data")
     assert full.provenance["supervision"] == "ground-truth masks"
     assert weak.provenance["supervision"] == "masks of unstated origin"
     assert full.provenance["segmenter"] == "lraspp on mobilenet_v2"
@@ -296,28 +299,28 @@ def _config(values: dict[str, Any]) -> Any:
     return segment.SegmentConfig.model_validate(values)
 
 
-def test_missing_weights_are_refused_before_the_run(place: Path, tmp_path: Path) -> None:
+def test_missing_weights_are_refused_before_the_run(workspace: Path, tmp_path: Path) -> None:
     backbone = {"name": "mobilenet_v2", "weights": {"path": str(tmp_path / "none.pth")}}
     for stage in (classify.STAGE, segment.STAGE):
         config = stage.config.model_validate({"backbone": backbone})
         with pytest.raises(InvalidInput, match=r"none\.pth"):
-            stage.check(config, dataset(place))
+            stage.check(config, dataset(workspace))
 
 
-def test_invalid_weights_are_refused_before_the_folder_is_emptied(place: Path, tmp_path: Path) -> None:
+def test_invalid_weights_are_refused_before_the_folder_is_emptied(workspace: Path, tmp_path: Path) -> None:
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), tmp_path / "r18.pth")
     (tmp_path / "cut.pth").write_bytes((tmp_path / "r18.pth").read_bytes()[:1000])
     for name in ("r18.pth", "cut.pth"):
         for stage in (classify.STAGE, segment.STAGE):
             config = stage.config.model_validate({"backbone": {"weights": {"path": str(tmp_path / name)}}})
             with pytest.raises(InvalidInput, match=name):
-                stage.prepare(config, dataset(place))
+                stage.prepare(config, dataset(workspace))
     fits = {"backbone": {"name": "resnet18", "weights": {"path": str(tmp_path / "r18.pth")}}}
-    segment.STAGE.prepare(segment.STAGE.config.model_validate(fits), dataset(place))
+    segment.STAGE.prepare(segment.STAGE.config.model_validate(fits), dataset(workspace))
 
 
-def test_segment_requires_masks_of_all_images(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_segment_requires_masks_of_all_images(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, SEGMENT, tmp_path / "s", data)
     assert error.value.subject == "segment" and "labels: ground-truth" in str(error.value.hint)
@@ -333,39 +336,39 @@ def test_segment_requires_masks_of_all_images(place: Path, tmp_path: Path) -> No
         (np.zeros((36, 40), np.uint8), "train2.*44×36.*40×36"),
     ],
 )
-def test_segment_refuses_invalid_masks(place: Path, tmp_path: Path, mask: np.ndarray, message: str) -> None:
-    shutil.copytree(place / "data/masks", tmp_path / "masks")
+def test_segment_refuses_invalid_masks(workspace: Path, tmp_path: Path, mask: np.ndarray, message: str) -> None:
+    shutil.copytree(workspace / "data/masks", tmp_path / "masks")
     write_mask(tmp_path / "masks/train2.png", mask)
     with pytest.raises(InvalidInput, match=message):
-        run_stage(segment.STAGE, SEGMENT, tmp_path / "s", dataset(place), masks=tmp_path)
+        run_stage(segment.STAGE, SEGMENT, tmp_path / "s", dataset(workspace), masks=tmp_path)
 
 
-def test_segment_refuses_masks_without_labelled_pixels(place: Path, tmp_path: Path) -> None:
+def test_segment_refuses_masks_without_labelled_pixels(workspace: Path, tmp_path: Path) -> None:
     for number in range(4):
         write_mask(tmp_path / f"masks/train{number}.png", np.full((36, 44), 255, np.uint8))
     with pytest.raises(InvalidInput, match="4 of 4 masks"):
-        run_stage(segment.STAGE, SEGMENT, tmp_path / "s", dataset(place), masks=tmp_path)
+        run_stage(segment.STAGE, SEGMENT, tmp_path / "s", dataset(workspace), masks=tmp_path)
 
 
-def test_segment_on_sparse_masks(place: Path, tmp_path: Path) -> None:
+def test_segment_on_sparse_masks(workspace: Path, tmp_path: Path) -> None:
     """Batches without labelled pixels have zero loss; a single labelled image is enough."""
     for number in range(4):
         mask = np.full((36, 44), 255, np.uint8)
         mask[:4, :4] = 40 if number == 3 else 255
         write_mask(tmp_path / f"masks/train{number}.png", mask)
     config = SEGMENT | {"loss": {"name": "ce_dice"}}
-    result = run_stage(segment.STAGE, config, tmp_path / "s", dataset(place), masks=tmp_path)
+    result = run_stage(segment.STAGE, config, tmp_path / "s", dataset(workspace), masks=tmp_path)
     assert np.isfinite(result.metrics["train_loss"])
 
 
-def test_segment_from_the_trunk_of_a_classifier(place: Path, tmp_path: Path) -> None:
+def test_segment_from_the_trunk_of_a_classifier(workspace: Path, tmp_path: Path) -> None:
     from wsss.models.classifier import load_classifier
     from wsss.models.config import SegmenterConfig
-    from wsss.models.segmenters import build_segmenter
+    from wsss.models.segmentation_networks.segmenters import build_segmenter
 
-    data, classifier = dataset(place), place / "classify"
+    data, classifier = dataset(workspace), workspace / "classify"
     result = run_stage(
-        segment.STAGE, SEGMENT | {"epochs": 1}, tmp_path / "s", data, masks=place / "data", classifier=classifier
+        segment.STAGE, SEGMENT | {"epochs": 1}, tmp_path / "s", data, masks=workspace / "data", classifier=classifier
     )
     assert result.provenance["segmenter_initial_weights"] == "none, trained as classifier"
     start, _ = load_classifier(classifier)
@@ -373,12 +376,12 @@ def test_segment_from_the_trunk_of_a_classifier(place: Path, tmp_path: Path) -> 
     assert torch.equal(built.backbone.high[5].conv[0][0].weight, start.backbone.high[5].conv[0][0].weight)
     other = SEGMENT | {"backbone": {"name": "resnet18", "weights": "none"}}
     with pytest.raises(InvalidInput, match=r"resnet18.*mobilenet|mobilenet.*resnet18"):
-        run_stage(segment.STAGE, other, tmp_path / "t", data, masks=place / "data", classifier=classifier)
+        run_stage(segment.STAGE, other, tmp_path / "t", data, masks=workspace / "data", classifier=classifier)
 
 
-def test_deeplab_refuses_batches_of_one(place: Path) -> None:
+def test_deeplab_refuses_batches_of_one(workspace: Path) -> None:
     with pytest.raises(InvalidInput, match=r"deeplabv3 .*batch_size ≥ 2"):
-        run_stage(segment.STAGE, SEGMENT | {"head": "deeplabv3", "batch_size": 1}, place / "x", dataset(place))
+        run_stage(segment.STAGE, SEGMENT | {"head": "deeplabv3", "batch_size": 1}, workspace / "x", dataset(workspace))
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from onethread import one_thread
 from PIL import Image
 
 from wsss.data.dataset import Dataset
-from wsss.data.masks.mask_values import MaskValues
+from wsss.data.mask_values import MaskValues
 from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput

@@ -21,8 +21,8 @@ from wsss.stages.predict import STAGE as PREDICT
 from wsss.stages.pseudo import STAGE as PSEUDO
 from wsss.stages.score import STAGE as SCORE
 from wsss.stages.segment import STAGE as SEGMENT
-from wsss.train.segmentation import PairLoader
-from wsss.viz.report.gallery import make_gallery
+from wsss.train.tasks.segmentation import PairLoader
+from wsss.viz.report.pictures.gallery import make_gallery
 from wsss.viz.report.run_overview import read_record
 
 TRAIN = {**SMALL_TRAINING, "epochs": 1}

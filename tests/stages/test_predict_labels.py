@@ -16,7 +16,7 @@ from wsss.io.rasters.arrays import read_arrays
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.contradictions import MIN_SHARE, Contradiction, contradiction
-from wsss.stages.common.label_check import label_check
+from wsss.stages.common.inference.label_check import label_check
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +151,22 @@ def test_the_worst_are_listed_first() -> None:
 def test_absent_classes_become_background() -> None:
     import torch
 
-    from wsss.stages.common.predict_batch import restricted
+    from wsss.stages.common.inference.predict_batch import restricted
 
     certain = torch.tensor([0.0, 0.0, 1.0]).reshape(1, 3, 1, 1)
     assert restricted(certain, [(0, 1)]).flatten().tolist() == [1, 0, 0]
     assert restricted(certain, [(0, 1, 2)]).flatten().tolist() == [0, 0, 1]
     assert restricted(certain, [None]) is certain
+
+
+def test_batchnorm_adapted_to_the_image(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predict(capsys, model, "plain")
+    predict(capsys, model, "one", "--adapt-batchnorm", "0.5")
+    predict(capsys, model, "four", "--adapt-batchnorm", "0.5", "--batch-size", "4")
+    plain, one, four = (
+        read_arrays(Path(out) / "probabilities" / "a.npz")["probabilities"] for out in ("plain", "one", "four")
+    )
+    np.testing.assert_allclose(four.astype(float), one.astype(float), rtol=0, atol=0.002)
+    assert np.abs(one.astype(float) - plain.astype(float)).max() > 0.01
+    assert json.loads(Path("one/stage.json").read_text())["provenance"]["predict_adapt_batchnorm"] == 0.5
+    assert "predict_adapt_batchnorm" not in json.loads(Path("plain/stage.json").read_text())["provenance"]

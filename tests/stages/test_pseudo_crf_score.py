@@ -152,9 +152,9 @@ def test_score_of_the_truth_is_one_from_a_stage_or_a_plain_folder(tmp_path, data
 
 
 def test_every_image_is_scored_and_listed(tmp_path, data):
-    for place, sample in enumerate(data.split("train")):
+    for index, sample in enumerate(data.split("train")):
         mask = read_mask(sample.mask)
-        write_mask(tmp_path / "pred" / f"{sample.id}.png", mask if place else np.zeros_like(mask))
+        write_mask(tmp_path / "pred" / f"{sample.id}.png", mask if index else np.zeros_like(mask))
     run_stage(SCORE, {"split": "train"}, tmp_path / "score", data, pred=tmp_path / "pred")
     rows = list(csv.DictReader((tmp_path / "score" / "per_image.csv").open()))
     assert [row["image_id"] for row in rows] == [sample.id for sample in data.split("train")]

@@ -63,7 +63,10 @@ def run_dir(tmp_path: Path, data: Dataset) -> Path:
 
 def test_finished_stages_are_collected_in_pipeline_order(run_dir: Path) -> None:
     stages = collect(run_dir)
-    assert [(one.id, one.uses, one.identity) for one in stages] == [("z", "predict", "zzz"), ("a", "score", "aaa")]
+    assert [(stage.id, stage.uses, stage.identity) for stage in stages] == [
+        ("z", "predict", "zzz"),
+        ("a", "score", "aaa"),
+    ]
     assert stages[1].metrics["miou"] == 0.8125
 
 

@@ -21,8 +21,8 @@ from wsss.io.rasters.offsets import read_offsets
 from wsss.models.classifier import CAMClassifier, load_classifier
 from wsss.pipeline.stage import Artifact
 from wsss.stages import cam, classify, expand, shrink
-from wsss.stages.common import sampler_stage
-from wsss.train.sampler_training import area_loss, map_areas, offset_summary
+from wsss.stages.common.training import sampler_stage
+from wsss.train.tasks.sampler_training import area_loss, map_areas, offset_summary
 
 __all__ = ["one_thread"]  # a fixture of every test here
 
@@ -31,47 +31,47 @@ SHRINKING = TRAINING | {"merge": "shrinkage", "update": ["offsets", "kernel", "h
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset, its classifier, and the classifier with an expansion sampler and with both samplers."""
     torch.set_num_threads(1)
-    place = tmp_path_factory.mktemp("sampling")
-    data = dataset(place)
-    run_stage(classify.STAGE, SMALL_TRAINING, place / "classify", data)
-    run_stage(expand.STAGE, TRAINING, place / "expand", data, classifier=place / "classify")
-    run_stage(shrink.STAGE, SHRINKING, place / "shrink", data, classifier=place / "expand")
-    return place
+    workspace = tmp_path_factory.mktemp("sampling")
+    data = dataset(workspace)
+    run_stage(classify.STAGE, SMALL_TRAINING, workspace / "classify", data)
+    run_stage(expand.STAGE, TRAINING, workspace / "expand", data, classifier=workspace / "classify")
+    run_stage(shrink.STAGE, SHRINKING, workspace / "shrink", data, classifier=workspace / "expand")
+    return workspace
 
 
-def dataset(place: Path, **keys: Any) -> Dataset:
-    return coloured_dataset(place / "data", **keys)
+def dataset(workspace: Path, **keys: Any) -> Dataset:
+    return coloured_dataset(workspace / "data", **keys)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return dict(load_classifier(folder)[0].state_dict())
 
 
-def test_expand_writes_a_classifier_and_offsets(place: Path, tmp_path: Path) -> None:
-    files = contents(place / "expand")
+def test_expand_writes_a_classifier_and_offsets(workspace: Path, tmp_path: Path) -> None:
+    files = contents(workspace / "expand")
     assert set(files) == {"model.safetensors", "model.json", "history.csv", "offsets/val0.npz"}
-    result = run_stage(expand.STAGE, TRAINING, tmp_path / "e", dataset(place), classifier=place / "classify")
+    result = run_stage(expand.STAGE, TRAINING, tmp_path / "e", dataset(workspace), classifier=workspace / "classify")
     assert contents(tmp_path / "e") == files
     assert result.provenance["samplers"] == "expansion"
     assert {"offset_size", "offset_rows", "offset_columns", "val_map", "train_loss"} <= result.metrics.keys()
-    rows = list(csv.DictReader((place / "expand" / "history.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((workspace / "expand" / "history.csv").read_text().splitlines()))
     assert float(rows[-1]["offset_size"]) == pytest.approx(result.metrics["offset_size"], rel=1e-5)
     assert float(rows[0]["offset_size"]) > 0
     json.dumps(result.metrics, allow_nan=False)
 
 
-def test_saved_offsets_are_those_of_the_saved_classifier(place: Path) -> None:
+def test_saved_offsets_are_those_of_the_saved_classifier(workspace: Path) -> None:
     from wsss.io.rasters.rgb_images import read_image
 
     for stage in ("expand", "shrink"):
-        shown = read_offsets(place / stage / "offsets" / "val0.npz")
+        shown = read_offsets(workspace / stage / "offsets" / "val0.npz")
         assert shown.stride == 16
         assert shown.size == (36, 44)
-        model, _ = load_classifier(place / stage)
-        image = read_image(dataset(place).splits["val"][0].image)
+        model, _ = load_classifier(workspace / stage)
+        image = read_image(dataset(workspace).splits["val"][0].image)
         with torch.no_grad():
             expected = model.samplers.offsets(model.features(torch.from_numpy(image).permute(2, 0, 1)[None]))
         assert expected is not None
@@ -80,7 +80,7 @@ def test_saved_offsets_are_those_of_the_saved_classifier(place: Path) -> None:
 
 @pytest.mark.parametrize("max_side", [22, None])
 def test_offsets_of_large_images_are_measured_on_reduced_ones(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_side: int | None
+    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_side: int | None
 ) -> None:
     """``max_side``, or else a default, limits the memory for an image of 24 megapixels."""
     seen: list[tuple[int, ...]] = []
@@ -93,51 +93,51 @@ def test_offsets_of_large_images_are_measured_on_reduced_ones(
     monkeypatch.setattr(sampler_stage, "LARGEST", 22 if max_side is None else 40)
     monkeypatch.setattr(CAMClassifier, "features", watched)
     data = dataset(tmp_path, val=2)
-    run_stage(expand.STAGE, TRAINING | {"max_side": max_side}, tmp_path / "e", data, classifier=place / "classify")
+    run_stage(expand.STAGE, TRAINING | {"max_side": max_side}, tmp_path / "e", data, classifier=workspace / "classify")
     shown = read_offsets(tmp_path / "e" / "offsets" / "val0.npz")
     assert (18, 22) in seen and (36, 44) not in seen
     assert shown.size == (36, 44) and shown.stride == 32 and shown.offsets.shape[2:] == (2, 2)
 
 
-def test_only_the_parts_in_update_are_trained(place: Path, tmp_path: Path) -> None:
-    before = weights(place / "classify")
+def test_only_the_parts_in_update_are_trained(workspace: Path, tmp_path: Path) -> None:
+    before = weights(workspace / "classify")
     config = TRAINING | {"update": ["offsets"]}
-    run_stage(expand.STAGE, config, tmp_path / "o", dataset(place), classifier=place / "classify")
+    run_stage(expand.STAGE, config, tmp_path / "o", dataset(workspace), classifier=workspace / "classify")
     after = weights(tmp_path / "o")
     assert all(torch.equal(after[name], value) for name, value in before.items())
     everything = TRAINING | {"update": ["offsets", "kernel", "head", "trunk"]}
-    run_stage(expand.STAGE, everything, tmp_path / "t", dataset(place), classifier=place / "classify")
+    run_stage(expand.STAGE, everything, tmp_path / "t", dataset(workspace), classifier=workspace / "classify")
     after = weights(tmp_path / "t")
     assert not torch.equal(after["backbone.low.0.0.weight"], before["backbone.low.0.0.weight"])
-    trained = weights(place / "expand")
+    trained = weights(workspace / "expand")
     assert torch.equal(trained["backbone.low.0.0.weight"], before["backbone.low.0.0.weight"])
     assert not torch.equal(trained["head.weight"], before["head.weight"])
 
 
-def test_shrink_keeps_the_expansion_sampler(place: Path) -> None:
-    expanded, shrunk = weights(place / "expand"), weights(place / "shrink")
+def test_shrink_keeps_the_expansion_sampler(workspace: Path) -> None:
+    expanded, shrunk = weights(workspace / "expand"), weights(workspace / "shrink")
     names = [name for name in expanded if name.startswith("samplers.expansion.")]
     assert names
     assert all(torch.equal(expanded[name], shrunk[name]) for name in names)
-    description = json.loads((place / "shrink" / "model.json").read_text())["config"]["sampling"]
+    description = json.loads((workspace / "shrink" / "model.json").read_text())["config"]["sampling"]
     assert description["merge"] == "shrinkage"
     assert description["expansion"] is not None
 
 
-def test_the_merge_rule_does_not_affect_training(place: Path, tmp_path: Path) -> None:
+def test_the_merge_rule_does_not_affect_training(workspace: Path, tmp_path: Path) -> None:
     config = SHRINKING | {"merge": "max"}
-    result = run_stage(shrink.STAGE, config, tmp_path / "m", dataset(place), classifier=place / "expand")
+    result = run_stage(shrink.STAGE, config, tmp_path / "m", dataset(workspace), classifier=workspace / "expand")
     assert result.provenance["samplers"] == "expansion, shrinkage (maps: max)"
-    one, other = weights(tmp_path / "m"), weights(place / "shrink")
-    assert all(torch.equal(one[name], other[name]) for name in other)
+    first, other = weights(tmp_path / "m"), weights(workspace / "shrink")
+    assert all(torch.equal(first[name], other[name]) for name in other)
     assert load_classifier(tmp_path / "m")[0].samplers.config.merge == "max"
 
 
-def test_shrink_works_without_expansion_and_cam_with_all_three(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
-    run_stage(shrink.STAGE, TRAINING, tmp_path / "s", data, classifier=place / "classify")
+def test_shrink_works_without_expansion_and_cam_with_all_three(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
+    run_stage(shrink.STAGE, TRAINING, tmp_path / "s", data, classifier=workspace / "classify")
     maps = {}
-    for folder in (place / "classify", place / "expand", place / "shrink", tmp_path / "s"):
+    for folder in (workspace / "classify", workspace / "expand", workspace / "shrink", tmp_path / "s"):
         out = tmp_path / f"cams of {folder.parent.name} {folder.name}"
         run_stage(cam.STAGE, {"scales": [1]}, out, data, classifier=folder)
         maps[out.name] = contents(out)
@@ -145,13 +145,17 @@ def test_shrink_works_without_expansion_and_cam_with_all_three(place: Path, tmp_
     assert len({repr(files) for files in maps.values()}) == 4
 
 
-def test_a_control_is_trained_without_a_sampler(place: Path, tmp_path: Path) -> None:
+def test_a_control_is_trained_without_a_sampler(workspace: Path, tmp_path: Path) -> None:
     result = run_stage(
-        expand.STAGE, TRAINING | {"sampler": None}, tmp_path / "c", dataset(place), classifier=place / "classify"
+        expand.STAGE,
+        TRAINING | {"sampler": None},
+        tmp_path / "c",
+        dataset(workspace),
+        classifier=workspace / "classify",
     )
     assert "offset_size" not in result.metrics
     assert not (tmp_path / "c" / "offsets").exists()
-    before, after = weights(place / "classify"), weights(tmp_path / "c")
+    before, after = weights(workspace / "classify"), weights(tmp_path / "c")
     assert before.keys() == after.keys()
     assert not torch.equal(before["head.weight"], after["head.weight"])
 
@@ -159,10 +163,10 @@ def test_a_control_is_trained_without_a_sampler(place: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("stage", "on"), [(expand.STAGE, "expand"), (expand.STAGE, "shrink"), (shrink.STAGE, "shrink")]
 )
-def test_a_second_sampler_is_refused(place: Path, tmp_path: Path, stage: Any, on: str) -> None:
+def test_a_second_sampler_is_refused(workspace: Path, tmp_path: Path, stage: Any, on: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        run_stage(stage, TRAINING, tmp_path / "x", dataset(place), classifier=place / on)
-    assert error.value.subject == str(place / on)
+        run_stage(stage, TRAINING, tmp_path / "x", dataset(workspace), classifier=workspace / on)
+    assert error.value.subject == str(workspace / on)
 
 
 @pytest.mark.parametrize(
@@ -175,42 +179,46 @@ def test_a_second_sampler_is_refused(place: Path, tmp_path: Path, stage: Any, on
         ({"sampler": {"offsets": "random", "max_offset": None}}, "max_offset"),
     ],
 )
-def test_incompatible_settings_are_refused(place: Path, tmp_path: Path, config: dict[str, Any], message: str) -> None:
+def test_incompatible_settings_are_refused(
+    workspace: Path, tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InvalidInput, match=message):
-        run_stage(expand.STAGE, TRAINING | config, tmp_path, dataset(place), classifier=place / "classify")
+        run_stage(expand.STAGE, TRAINING | config, tmp_path, dataset(workspace), classifier=workspace / "classify")
 
 
-def test_the_default_update_skips_parts_that_do_not_exist(place: Path, tmp_path: Path) -> None:
+def test_the_default_update_skips_parts_that_do_not_exist(workspace: Path, tmp_path: Path) -> None:
     config = TRAINING | {"sampler": {"offsets": "none", "kernel_size": 3}}
-    run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
+    run_stage(expand.STAGE, config, tmp_path, dataset(workspace), classifier=workspace / "classify")
     assert "samplers.expansion.kernel" in weights(tmp_path)
 
 
-def test_a_shrinkage_without_effect_is_refused(place: Path, tmp_path: Path) -> None:
+def test_a_shrinkage_without_effect_is_refused(workspace: Path, tmp_path: Path) -> None:
     config = TRAINING | {"merge": "expansion"}
     with pytest.raises(InvalidInput, match="merge: 'expansion'"):
-        run_stage(shrink.STAGE, config, tmp_path, dataset(place), classifier=place / "expand")
+        run_stage(shrink.STAGE, config, tmp_path, dataset(workspace), classifier=workspace / "expand")
 
 
-def test_diverged_offsets_are_an_error(place: Path, tmp_path: Path) -> None:
+def test_diverged_offsets_are_an_error(workspace: Path, tmp_path: Path) -> None:
     config = TRAINING | {"sampler": {"max_offset": None, "offset_init": 1e6}}
     with pytest.raises(RunFailed) as error:
-        run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
+        run_stage(expand.STAGE, config, tmp_path, dataset(workspace), classifier=workspace / "classify")
     assert error.value.subject == "sampler: val0" and "sampler.max_offset" in str(error.value.hint)
 
 
-def test_incompatible_samplers_and_classes_are_refused(place: Path, tmp_path: Path) -> None:
+def test_incompatible_samplers_and_classes_are_refused(workspace: Path, tmp_path: Path) -> None:
     config = TRAINING | {"sampler": {"offset_groups": 7}}
     with pytest.raises(InvalidInput, match=r"offset_groups.*320.*1, 2, 4, 5, 8"):
-        run_stage(expand.STAGE, config, tmp_path / "x", dataset(place), classifier=place / "classify")
+        run_stage(expand.STAGE, config, tmp_path / "x", dataset(workspace), classifier=workspace / "classify")
     other = Classes(("background", "red", "blue"), CLASSES.values)
     with pytest.raises(InvalidInput, match=r"red, green; .* red, blue"):
-        run_stage(expand.STAGE, TRAINING, tmp_path / "y", dataset(place, classes=other), classifier=place / "classify")
+        run_stage(
+            expand.STAGE, TRAINING, tmp_path / "y", dataset(workspace, classes=other), classifier=workspace / "classify"
+        )
 
 
 @pytest.mark.parametrize("stage", [expand.STAGE, shrink.STAGE, cam.STAGE])
-def test_an_invalid_input_does_not_change_a_finished_folder(place: Path, tmp_path: Path, stage: Any) -> None:
-    data, out = dataset(place), tmp_path / "out"
+def test_an_invalid_input_does_not_change_a_finished_folder(workspace: Path, tmp_path: Path, stage: Any) -> None:
+    data, out = dataset(workspace), tmp_path / "out"
     config = stage.config(**({"splits": ["val"]} if stage is cam.STAGE else TRAINING))
 
     def run(folder: Path, config: Any = config) -> None:
@@ -218,64 +226,64 @@ def test_an_invalid_input_does_not_change_a_finished_folder(place: Path, tmp_pat
 
         run_stage(stage, config, out=out, inputs={"classifier": Artifact(folder)}, data=data)
 
-    run(place / "classify")
+    run(workspace / "classify")
     before = contents(out)
-    for folder in (place / "data", *([place / "shrink"] if stage is not cam.STAGE else [])):
+    for folder in (workspace / "data", *([workspace / "shrink"] if stage is not cam.STAGE else [])):
         with pytest.raises(InvalidInput, match=f"'out'.*{folder}"):
             run(folder)
     if stage is not cam.STAGE:
         with pytest.raises(InvalidInput, match="offset_groups"):
-            run(place / "classify", stage.config(**TRAINING | {"sampler": {"offset_groups": 7}}))
+            run(workspace / "classify", stage.config(**TRAINING | {"sampler": {"offset_groups": 7}}))
     assert contents(out) == before
     record = json.loads((out / "stage.json").read_text())
     assert record["status"] == "done"
 
 
-def test_update_sampler_trains_offsets_and_kernel(place: Path, tmp_path: Path) -> None:
+def test_update_sampler_trains_offsets_and_kernel(workspace: Path, tmp_path: Path) -> None:
     for number, update in enumerate((["sampler", "head"], ["offsets", "kernel", "head"])):
         config = TRAINING | {"update": update}
-        run_stage(expand.STAGE, config, tmp_path / str(number), dataset(place), classifier=place / "classify")
+        run_stage(expand.STAGE, config, tmp_path / str(number), dataset(workspace), classifier=workspace / "classify")
     assert contents(tmp_path / "0") == contents(tmp_path / "1")
     config = TRAINING | {"update": ["sampler"], "sampler": {"offsets": "none", "kernel_size": 3}}
-    run_stage(expand.STAGE, config, tmp_path / "2", dataset(place), classifier=place / "classify")
+    run_stage(expand.STAGE, config, tmp_path / "2", dataset(workspace), classifier=workspace / "classify")
 
 
-def test_placement_of_the_shrinkage_sampler(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
+def test_placement_of_the_shrinkage_sampler(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
     for placement, channels in ((None, 320), ("bottleneck", 320), ("features", 1280)):
         out = tmp_path / str(placement)
         config = SHRINKING | {"placement": placement}
-        run_stage(shrink.STAGE, config, out, data, classifier=place / "classify")
+        run_stage(shrink.STAGE, config, out, data, classifier=workspace / "classify")
         assert weights(out)["samplers.shrinkage.kernel"].shape[0] == channels
     same, other = (SHRINKING | {"placement": placement} for placement in ("bottleneck", "features"))
-    run_stage(shrink.STAGE, same, tmp_path / "same", data, classifier=place / "expand")
+    run_stage(shrink.STAGE, same, tmp_path / "same", data, classifier=workspace / "expand")
     with pytest.raises(InvalidInput) as error:
-        run_stage(shrink.STAGE, other, tmp_path / "x", data, classifier=place / "expand")
+        run_stage(shrink.STAGE, other, tmp_path / "x", data, classifier=workspace / "expand")
     assert (error.value.subject, error.value.found) == ("shrink.placement", "features")
 
 
-def test_diverged_training_is_an_error(place: Path, tmp_path: Path) -> None:
+def test_diverged_training_is_an_error(workspace: Path, tmp_path: Path) -> None:
     config = TRAINING | {"optimiser": {"name": "adamw", "lr": 1e36}, "update": ["offsets", "kernel", "head"]}
     config |= {"sampler": {"max_offset": None}}
     with pytest.raises(RunFailed):
-        run_stage(expand.STAGE, config, tmp_path, dataset(place), classifier=place / "classify")
+        run_stage(expand.STAGE, config, tmp_path, dataset(workspace), classifier=workspace / "classify")
 
 
-def test_a_control_can_still_be_expanded(place: Path, tmp_path: Path) -> None:
-    data = dataset(place)
-    run_stage(expand.STAGE, TRAINING | {"sampler": None}, tmp_path / "c", data, classifier=place / "classify")
+def test_a_control_can_still_be_expanded(workspace: Path, tmp_path: Path) -> None:
+    data = dataset(workspace)
+    run_stage(expand.STAGE, TRAINING | {"sampler": None}, tmp_path / "c", data, classifier=workspace / "classify")
     run_stage(expand.STAGE, TRAINING, tmp_path / "e", data, classifier=tmp_path / "c")
     assert load_classifier(tmp_path / "e")[0].samplers.expansion is not None
 
 
 @pytest.mark.parametrize("merge", ["shrinkage", "mean", "max", "expansion"])
 def test_scores_are_those_of_the_saved_classifier(
-    place: Path, tmp_path: Path, merge: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, tmp_path: Path, merge: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compares probabilities, because average precision has ties on two similar images."""
     from wsss.data.readers.label_matrix import label_matrix
     from wsss.io.rasters.rgb_images import read_image
-    from wsss.train import classification
+    from wsss.train.tasks import classification
 
     scored: list[Any] = []
     score = classification.multilabel_scores
@@ -285,9 +293,9 @@ def test_scores_are_those_of_the_saved_classifier(
         return score(probabilities, labels)
 
     monkeypatch.setattr(classification, "multilabel_scores", remember)
-    data = dataset(place)
+    data = dataset(workspace)
     config = SHRINKING | {"merge": merge, "sampler": {"offset_init": 0.1}}
-    run_stage(shrink.STAGE, config, tmp_path, data, classifier=place / "expand")
+    run_stage(shrink.STAGE, config, tmp_path, data, classifier=workspace / "expand")
     held_out = data.splits["val"]
     images = [read_image(sample.image) for sample in held_out]
     model, _ = load_classifier(tmp_path)

@@ -16,7 +16,7 @@ from wsss.io.confusions import CONFUSIONS, read_confusions
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.overlap import confusion_matrix, overlap_scores
-from wsss.stages.common.score_image import Pair, count
+from wsss.stages.common.scores.score_image import Pair, count
 from wsss.stages.score import STAGE as SCORE
 from wsss.stages.score import ScoreConfig
 

@@ -30,10 +30,10 @@ def data(tmp_path: Path) -> Dataset:
 
 def predict(folder: Path, data: Dataset) -> Path:
     """Write the true masks with a speck, and an empty mask for the first image."""
-    for place, sample in enumerate(data.split("val")):
+    for index, sample in enumerate(data.split("val")):
         mask = read_mask(sample.mask)  # type: ignore[arg-type]
         mask[0, 0] = 1
-        write_mask(folder / f"{sample.id}.png", mask if place else np.zeros_like(mask))
+        write_mask(folder / f"{sample.id}.png", mask if index else np.zeros_like(mask))
     return folder
 
 

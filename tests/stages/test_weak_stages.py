@@ -77,11 +77,11 @@ def test_fine_tuning_on_its_own_tiles_helps_an_unusual_wall(run: tuple[Path, Dat
 
 def test_images_without_tiles_use_the_original_classifier(run: tuple[Path, Dataset], tmp_path: Path) -> None:
     root, data = run
-    renamed = tuple(Sample(f"x{one.id}", one.image, one.labels) for one in data.split("train"))
+    renamed = tuple(Sample(f"x{split.id}", split.image, split.labels) for split in data.split("train"))
     other = Dataset("x", data.root, data.classes, {"train": renamed})
     run_one(STAGES["cam"], {**MAPS, "adapt": {}}, tmp_path, other, classifier=root / "classify", tiles=root / "tiles")
-    for one in data.split("train"):
-        plain, cams = read_cams(cam_path(root / "cam", one.id)), read_cams(cam_path(tmp_path, f"x{one.id}"))
+    for split in data.split("train"):
+        plain, cams = read_cams(cam_path(root / "cam", split.id)), read_cams(cam_path(tmp_path, f"x{split.id}"))
         np.testing.assert_array_equal(plain.maps, cams.maps)
 
 

@@ -52,7 +52,7 @@ class Page:
         self.page.evaluate(AXE.read_text(encoding="utf-8"))
         violations = self.page.evaluate("axe.run()")["violations"]
         return [
-            f"{one['id']}: {one['nodes'][0]['html'][:300]}"
-            for one in violations
-            if one["impact"] in ("serious", "critical")
+            f"{violation['id']}: {violation['nodes'][0]['html'][:300]}"
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
         ]

@@ -64,7 +64,7 @@ def photographs_masks() -> Masks:
     data = open_dataset({"root": root}, work=Path("unused"))
     samples = [*data.split("train")[::90][:3], *data.split("val")[::40]]
     assert len(samples) == 6
-    items = [Item(one.id, one.mask, one.image, ("train",)) for one in samples if one.mask is not None]
+    items = [Item(sample.id, sample.mask, sample.image, ("train",)) for sample in samples if sample.mask is not None]
     return Masks("voc_animals", data.classes, tuple(items))
 
 
@@ -75,5 +75,5 @@ def truth(masks: Masks) -> dict[str, NDArray[np.uint8]]:
 
 def values(masks: Masks) -> dict[str, int]:
     """Return class name → value on disk."""
-    named = dict(zip(masks.classes.names, (one[0] for one in masks.classes.values), strict=True))
+    named = dict(zip(masks.classes.names, (value[0] for value in masks.classes.values), strict=True))
     return {**named, "ignore": 255}

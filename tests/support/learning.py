@@ -159,7 +159,7 @@ def random_segmenter(folder: Path) -> Path:
     import torch
 
     from wsss.models.config import SegmenterConfig
-    from wsss.models.segmenters import build_segmenter, save_segmenter
+    from wsss.models.segmentation_networks.segmenters import build_segmenter, save_segmenter
 
     torch.manual_seed(0)
     network = build_segmenter(SegmenterConfig.model_validate({"backbone": {"weights": "none"}}), len(CLASSES))

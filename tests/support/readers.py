@@ -62,12 +62,12 @@ def coco_masks(path: Path) -> dict[str, NDArray[np.uint8]]:
     masks_by_name = {}
     for number, image in coco.imgs.items():
         masks = [(0, np.zeros((image["height"], image["width"]), bool))]
-        for one in coco.loadAnns(coco.getAnnIds(imgIds=[number])):
-            pixels = coco.annToMask(one).astype(bool)
-            assert one["segmentation"]["size"] == [image["height"], image["width"]]
-            assert one["area"] == tool.area(coco.annToRLE(one)) == pixels.sum()
-            assert one["bbox"] == tool.toBbox(coco.annToRLE(one)).tolist()
-            masks.append((one["category_id"], pixels))
+        for annotation in coco.loadAnns(coco.getAnnIds(imgIds=[number])):
+            pixels = coco.annToMask(annotation).astype(bool)
+            assert annotation["segmentation"]["size"] == [image["height"], image["width"]]
+            assert annotation["area"] == tool.area(coco.annToRLE(annotation)) == pixels.sum()
+            assert annotation["bbox"] == tool.toBbox(coco.annToRLE(annotation)).tolist()
+            masks.append((annotation["category_id"], pixels))
         masks_by_name[image["file_name"]] = _merged(masks)
     return masks_by_name
 

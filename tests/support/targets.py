@@ -95,12 +95,12 @@ def _objects(root: Path, name: str, labels: dict[tuple[int, ...], str]) -> list[
 def _indices(path: Path, colours: dict[tuple[int, ...], int]) -> NDArray[np.int64]:
     """Return a picture as the indices of its colours."""
     picture = np.array(Image.open(path).convert("RGB"))
-    found = np.full(picture.shape[:2], -1, np.int64)
+    result = np.full(picture.shape[:2], -1, np.int64)
     for colour in map(tuple, np.unique(picture.reshape(-1, 3), axis=0).tolist()):
         if colour not in colours:
             raise TargetRefuses(f"{path.name}: Undeclared color {colour}")
-        found[(picture == colour).all(2)] = colours[colour]
-    return found
+        result[(picture == colour).all(2)] = colours[colour]
+    return result
 
 
 def _voc_colour(number: int) -> tuple[int, ...]:
@@ -118,12 +118,16 @@ def read_by_datumaro(root: Path) -> dict[str, Imported]:
 
     data: Any = Dataset.import_from(str(root), "voc_segmentation")
     labels = [label.name for label in data.categories()[AnnotationType.label].items]
-    found = {}
+    result = {}
     for item in data:
         image = Path(item.media.path) if item.media is not None else None
-        objects = [(labels[one.label], np.asarray(one.image, bool)) for one in item.annotations if one.group != 0]
-        found[str(item.id)] = Imported(image, objects)
-    return found
+        objects = [
+            (labels[annotation.label], np.asarray(annotation.image, bool))
+            for annotation in item.annotations
+            if annotation.group != 0
+        ]
+        result[str(item.id)] = Imported(image, objects)
+    return result
 
 
 def served_by_label_studio(url: str, root: Path) -> Path:

@@ -35,14 +35,14 @@ class Forest:
 def edges(image: np.ndarray) -> list[tuple[float, int, int, int]]:
     """All edges as (value, row, column, type), ascending; type 0 goes down, type 1 right."""
     rows, columns = image.shape
-    found = []
+    result = []
     for r in range(rows):
         for c in range(columns):
             if r + 1 < rows:
-                found.append((float(max(image[r, c], image[r + 1, c])), r, c, 0))
+                result.append((float(max(image[r, c], image[r + 1, c])), r, c, 0))
             if c + 1 < columns:
-                found.append((float(max(image[r, c], image[r, c + 1])), r, c, 1))
-    return sorted(found)
+                result.append((float(max(image[r, c], image[r, c + 1])), r, c, 1))
+    return sorted(result)
 
 
 def merges_dim0(order_image: np.ndarray, tracked: list[np.ndarray]):

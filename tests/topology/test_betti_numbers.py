@@ -31,9 +31,9 @@ def test_numbers_equal_labelled_components_and_background(mask, connectivity):
 @settings(max_examples=100)
 @given(MASKS)
 def test_four_connected_numbers_agree_with_the_barcode(mask):
-    found = barcode(mask)
-    components = len(found.dim0) + int(mask.any())
-    assert betti_numbers(mask, connectivity=4) == (components, len(found.dim1))
+    result = barcode(mask)
+    components = len(result.dim0) + int(mask.any())
+    assert betti_numbers(mask, connectivity=4) == (components, len(result.dim1))
 
 
 def test_by_hand():
@@ -103,11 +103,11 @@ def test_skeletons_are_thin_and_keep_the_topology(method):
     mask = np.zeros((40, 60), np.uint8)
     mask[5:35, 5:55] = 255
     mask[14:26, 14:46] = 0
-    found = skeleton(mask, method=method)
-    assert found.dtype == bool
-    assert not (found & (mask == 0)).any()
-    assert betti_numbers(found) == betti_numbers(mask) == (1, 1)
-    squares = found[:-1, :-1] & found[1:, :-1] & found[:-1, 1:] & found[1:, 1:]
+    result = skeleton(mask, method=method)
+    assert result.dtype == bool
+    assert not (result & (mask == 0)).any()
+    assert betti_numbers(result) == betti_numbers(mask) == (1, 1)
+    squares = result[:-1, :-1] & result[1:, :-1] & result[:-1, 1:] & result[1:, 1:]
     assert not squares.any()
 
 

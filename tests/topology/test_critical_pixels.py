@@ -57,8 +57,8 @@ def test_every_pair(seed: int, rows: int, columns: int, share: float) -> None:
     random = np.random.default_rng(seed)
     true = distance_transform_edt(random.random((rows, columns)) < share)
     predicted = random.permutation(rows * columns).reshape(rows, columns) / 7.0
-    found = critical_pixels(predicted, true, margin=0, far=1.2)
-    for one, expected in zip(found, reference(predicted, true, 0, 1.2), strict=True):
+    result = critical_pixels(predicted, true, margin=0, far=1.2)
+    for one, expected in zip(result, reference(predicted, true, 0, 1.2), strict=True):
         np.testing.assert_allclose(one, expected, atol=1e-12)
 
 
@@ -81,19 +81,19 @@ def test_a_gap_in_a_wall_and_a_door_in_a_false_wall() -> None:
     predicted[2, 11:14] = 3  # the gap, on the wall and beside it
     predicted[:, 4] = 0.5
     predicted[6, 4] = 2.5  # the door
-    found = critical_pixels(predicted, true, margin=1, far=3)
-    assert found.between[2, 11:14].sum() == pytest.approx(1) and found.between[2, 11] == 0  # of equal ones the last
+    result = critical_pixels(predicted, true, margin=1, far=3)
+    assert result.between[2, 11:14].sum() == pytest.approx(1) and result.between[2, 11] == 0  # of equal ones the last
     left, right = 9 * 4, 9 * 5  # pixels on both sides of the false wall, at least 3 from the true one
     pairs = sum(size * (size - 1) / 2 for size in (9 * 10, 9 * 6))
-    assert found.within[6, 4] == pytest.approx((left * right + left + right) / pairs)  # those of the door itself, too
-    assert found.within.sum() == pytest.approx(1)
+    assert result.within[6, 4] == pytest.approx((left * right + left + right) / pairs)  # those of the door itself, too
+    assert result.within.sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("value", [0.0, 50.0])
 def test_one_region_or_none(value: float) -> None:
-    found = critical_pixels(np.ones((8, 8)), np.full((8, 8), value))
-    assert not found.between.any()
-    assert found.within.sum() == pytest.approx(float(value > 0))
+    result = critical_pixels(np.ones((8, 8)), np.full((8, 8), value))
+    assert not result.between.any()
+    assert result.within.sum() == pytest.approx(float(value > 0))
 
 
 def test_invalid_arguments() -> None:

@@ -22,9 +22,9 @@ from wsss.topology import distance_transform
 def test_distances_are_scipys(seed: int, rows: int, columns: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((rows, columns)) < share
     mask[seed % rows, seed % columns] = False
-    found = distance_transform(mask)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, distance_transform_edt(mask), rtol=1e-6)
+    result = distance_transform(mask)
+    assert result.dtype == np.float32
+    np.testing.assert_allclose(result, distance_transform_edt(mask), rtol=1e-6)
 
 
 @pytest.mark.parametrize("place", [(0, 0), (199, 320), (100, 3)])

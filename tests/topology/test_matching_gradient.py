@@ -25,13 +25,13 @@ def test_loss_and_differences(options: dict[str, Any], dimension: int) -> None:
     gt = random.random((7, 8)) > 0.4
 
     def loss(image: np.ndarray) -> float:
-        found = betti_matching(image, gt, **options)
-        return (found.dim1 if dimension else found.dim0).loss()
+        result = betti_matching(image, gt, **options)
+        return (result.dim1 if dimension else result.dim0).loss()
 
-    found = loss_gradient(betti_matching(pred, gt, **options), (1 - dimension, dimension))
-    assert found.loss == pytest.approx(loss(pred), rel=1e-12)
-    assert (found.cells >= 0).all() and np.array_equal(found.values, pred.ravel()[found.cells])
-    total = np.bincount(found.cells, found.gradient, minlength=pred.size)
+    result = loss_gradient(betti_matching(pred, gt, **options), (1 - dimension, dimension))
+    assert result.loss == pytest.approx(loss(pred), rel=1e-12)
+    assert (result.cells >= 0).all() and np.array_equal(result.values, pred.ravel()[result.cells])
+    total = np.bincount(result.cells, result.gradient, minlength=pred.size)
     for cell in range(pred.size):
         moved = pred.copy()
         moved.ravel()[cell] += 1e-6
@@ -40,15 +40,15 @@ def test_loss_and_differences(options: dict[str, Any], dimension: int) -> None:
 
 def test_a_perfect_prediction_has_no_gradient() -> None:
     mask = np.random.default_rng(1).random((9, 9)) > 0.5
-    found = loss_gradient(betti_matching(mask, mask))
-    assert found.loss == 0 and not found.gradient.any()
+    result = loss_gradient(betti_matching(mask, mask))
+    assert result.loss == 0 and not result.gradient.any()
 
 
 def test_dimensions_are_weighted() -> None:
     pred, gt = np.random.default_rng(2).random((2, 9, 9))
     matching = betti_matching(pred, gt, essential="match")
-    found = loss_gradient(matching, (0.3, 0.7))
+    result = loss_gradient(matching, (0.3, 0.7))
     parts = loss_gradient(matching, (1, 0)), loss_gradient(matching, (0, 1))
-    assert found.loss == pytest.approx(0.3 * parts[0].loss + 0.7 * parts[1].loss, rel=1e-12)
-    total, *by_dimension = (np.bincount(part.cells, part.gradient, minlength=81) for part in (found, *parts))
+    assert result.loss == pytest.approx(0.3 * parts[0].loss + 0.7 * parts[1].loss, rel=1e-12)
+    total, *by_dimension = (np.bincount(part.cells, part.gradient, minlength=81) for part in (result, *parts))
     np.testing.assert_allclose(total, 0.3 * by_dimension[0] + 0.7 * by_dimension[1], rtol=1e-12)

@@ -37,9 +37,9 @@ def pixels(intervals):
 def test_matching_equals_the_plain_one_pixel_by_pixel(pair, dtype, need_64_bit_keys):
     shift = 1 / 3 if need_64_bit_keys else 0.0  # no float32 equals x + 1/3
     pred, gt = (image.astype(dtype) + dtype(shift) for image in pair)
-    found = betti_matching(pred, gt, filtration="sublevel")
+    result = betti_matching(pred, gt, filtration="sublevel")
     for matching, (matched, free_pred, free_gt) in zip(
-        (found.dim0, found.dim1), plain.betti_matching(pred, gt), strict=True
+        (result.dim0, result.dim1), plain.betti_matching(pred, gt), strict=True
     ):
         assert sorted(zip(pixels(matching.matched_pred), pixels(matching.matched_gt), strict=True)) == sorted(matched)
         assert sorted(pixels(matching.unmatched_pred)) == sorted(free_pred)
@@ -59,9 +59,9 @@ def test_matching_equals_the_plain_one_on_larger_images(kind, shape):
         for _ in range(3):
             pred = (pred + np.roll(pred, 1, 0) + np.roll(pred, 1, 1)) / 3
         gt = (pred > pred.mean()).astype(np.float32)
-    found = betti_matching(pred, gt)
+    result = betti_matching(pred, gt)
     for matching, (matched, free_pred, free_gt) in zip(
-        (found.dim0, found.dim1), plain.betti_matching(-pred, -gt), strict=True
+        (result.dim0, result.dim1), plain.betti_matching(-pred, -gt), strict=True
     ):
         assert sorted(zip(pixels(matching.matched_pred), pixels(matching.matched_gt), strict=True)) == sorted(matched)
         assert sorted(pixels(matching.unmatched_pred)) == sorted(free_pred)
@@ -71,27 +71,27 @@ def test_matching_equals_the_plain_one_on_larger_images(kind, shape):
 @settings(max_examples=200)
 @given(arrays(np.float64, SHAPES, elements=st.one_of(FEW_LEVELS, ANY_LEVEL)))
 def test_barcodes_equal_gudhis(image):
-    found = barcode(image, filtration="sublevel")
+    result = barcode(image, filtration="sublevel")
     cells = gudhi.CubicalComplex(vertices=image)
     cells.compute_persistence(min_persistence=-1)
-    for dimension, intervals in ((0, found.dim0), (1, found.dim1)):
+    for dimension, intervals in ((0, result.dim0), (1, result.dim1)):
         expected = [
             list(pair)
             for pair in cells.persistence_intervals_in_dimension(dimension)
             if np.isfinite(pair[1]) and pair[0] != pair[1]
         ]
         assert sorted(intervals.values.tolist()) == sorted(expected)
-    assert found.essential.births.tolist() == [image.min()]
+    assert result.essential.births.tolist() == [image.min()]
 
 
 @pytest.mark.parametrize("filtration", ["superlevel", "sublevel"])
 def test_barcodes_of_large_images_equal_gudhis(filtration):
     image = np.random.default_rng(5).random((150, 201))
-    found = barcode(image, filtration=filtration)
+    result = barcode(image, filtration=filtration)
     sign = -1 if filtration == "superlevel" else 1
     cells = gudhi.CubicalComplex(vertices=sign * image)
     cells.compute_persistence(min_persistence=0)
-    for dimension, intervals in ((0, found.dim0), (1, found.dim1)):
+    for dimension, intervals in ((0, result.dim0), (1, result.dim1)):
         expected = sign * cells.persistence_intervals_in_dimension(dimension)
         expected = expected[np.isfinite(expected[:, 1])]
         assert sorted(intervals.values.tolist()) == sorted(expected.tolist())
@@ -100,9 +100,9 @@ def test_barcodes_of_large_images_equal_gudhis(filtration):
 @settings(max_examples=200)
 @given(arrays(np.float64, SHAPES, elements=FEW_LEVELS), st.sampled_from(["none", "own-max", "zero"]))
 def test_an_image_matches_itself_completely(image, frame):
-    found = betti_matching(image, image, frame=frame)
-    assert found.loss() == 0
-    assert found.error == 0
+    result = betti_matching(image, image, frame=frame)
+    assert result.loss() == 0
+    assert result.error == 0
 
 
 @settings(max_examples=200)
@@ -131,20 +131,20 @@ def test_superlevel_of_x_is_sublevel_of_minus_x(pair, frame):
 @settings(max_examples=200)
 @given(pairs(), st.sampled_from(["none", "own-max", "zero"]))
 def test_values_are_those_of_their_pixels(pair, frame):
-    found = betti_matching(*pair, frame=frame)
+    result = betti_matching(*pair, frame=frame)
     for image, whole, parts in (
         (
             pair[0],
-            found.pred,
+            result.pred,
             (
-                (found.dim0.matched_pred, found.dim0.unmatched_pred),
-                (found.dim1.matched_pred, found.dim1.unmatched_pred),
+                (result.dim0.matched_pred, result.dim0.unmatched_pred),
+                (result.dim1.matched_pred, result.dim1.unmatched_pred),
             ),
         ),
         (
             pair[1],
-            found.gt,
-            ((found.dim0.matched_gt, found.dim0.unmatched_gt), (found.dim1.matched_gt, found.dim1.unmatched_gt)),
+            result.gt,
+            ((result.dim0.matched_gt, result.dim0.unmatched_gt), (result.dim1.matched_gt, result.dim1.unmatched_gt)),
         ),
     ):
         same = barcode(image, frame=frame)
@@ -177,13 +177,13 @@ def test_a_frame_equals_padding_by_hand(pair, frame):
 @given(binary_pairs)
 def test_matching_error_is_at_least_the_betti_number_error(pair):
     pred, gt = pair
-    found = betti_matching(pred, gt)
+    result = betti_matching(pred, gt)
     a, b = betti_numbers(pred, connectivity=4), betti_numbers(gt, connectivity=4)
     # The essential class stands for one component of each mask that has any, and is left out of the matching.
-    assert found.dim0.error >= abs(max(a.b0 - 1, 0) - max(b.b0 - 1, 0))
-    assert found.dim1.error >= abs(a.b1 - b.b1)
-    assert len(found.pred.dim0) == max(a.b0 - 1, 0)
-    assert len(found.pred.dim1) == a.b1
+    assert result.dim0.error >= abs(max(a.b0 - 1, 0) - max(b.b0 - 1, 0))
+    assert result.dim1.error >= abs(a.b1 - b.b1)
+    assert len(result.pred.dim0) == max(a.b0 - 1, 0)
+    assert len(result.pred.dim1) == a.b1
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -191,9 +191,9 @@ def test_loss_differences_equal_the_derivatives(seed):
     """Away from ties the matching stays as it is, so the loss's derivative is a sum over births and deaths."""
     random = np.random.default_rng(seed)
     pred, gt = random.permutation(np.linspace(0, 1, 2 * 144)).reshape(2, 12, 12)
-    found = betti_matching(pred, gt)
+    result = betti_matching(pred, gt)
     gradient = np.zeros(144)
-    for matching in (found.dim0, found.dim1):
+    for matching in (result.dim0, result.dim1):
         matched, other, free = matching.matched_pred, matching.matched_gt, matching.unmatched_pred
         np.add.at(gradient, matched.birth_cells, 4 * (matched.births - other.births))
         np.add.at(gradient, matched.death_cells, 4 * (matched.deaths - other.deaths))

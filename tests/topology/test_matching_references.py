@@ -47,9 +47,9 @@ def test_all_33_cases_exist():
 def test_barcodes_agree_exactly(name):
     case = fixtures()[name]
     for i, image in enumerate(images(case)):
-        found = barcode(image)
-        assert rows(found.dim0.values) == case["barcodes"][f"input{i}"]["dim0"]
-        assert rows(found.dim1.values) == case["barcodes"][f"input{i}"]["dim1"]
+        result = barcode(image)
+        assert rows(result.dim0.values) == case["barcodes"][f"input{i}"]["dim0"]
+        assert rows(result.dim1.values) == case["barcodes"][f"input{i}"]["dim1"]
 
 
 @needs_data
@@ -58,14 +58,14 @@ def test_barcodes_agree_exactly(name):
 def test_matching_agrees_with_the_cpp_reference(name, frame):
     case = fixtures()[name]
     expected = case[FRAMES[frame][0]]
-    found = betti_matching(*images(case), frame=frame)
-    for dimension, matching in (("dim0", found.dim0), ("dim1", found.dim1)):
+    result = betti_matching(*images(case), frame=frame)
+    for dimension, matching in (("dim0", result.dim0), ("dim1", result.dim1)):
         assert rows(matching.matched) == expected[dimension]["matched"]
         assert rows(matching.unmatched_pred.values) == expected[dimension]["unmatched0"]
         assert rows(matching.unmatched_gt.values) == expected[dimension]["unmatched1"]
-    assert found.loss() == pytest.approx(expected["loss"], abs=1e-9, rel=0)
-    assert found.dim0.loss() == pytest.approx(expected["loss_dim0"], abs=1e-9, rel=0)
-    assert found.dim1.loss() == pytest.approx(expected["loss_dim1"], abs=1e-9, rel=0)
+    assert result.loss() == pytest.approx(expected["loss"], abs=1e-9, rel=0)
+    assert result.dim0.loss() == pytest.approx(expected["loss_dim0"], abs=1e-9, rel=0)
+    assert result.dim1.loss() == pytest.approx(expected["loss_dim1"], abs=1e-9, rel=0)
 
 
 @needs_data
@@ -73,9 +73,9 @@ def test_matching_agrees_with_the_cpp_reference(name, frame):
 def test_a_frame_of_zeros_gives_the_cpp_loss(name):
     case = fixtures()[name]
     expected = case["cpp_superlevel_frame_of_zero"]
-    found = betti_matching(*images(case), frame="zero")
-    assert found.dim0.loss() == pytest.approx(expected["loss_dim0"], abs=1e-9, rel=0)
-    assert found.dim1.loss() == pytest.approx(expected["loss_dim1"], abs=1e-9, rel=0)
+    result = betti_matching(*images(case), frame="zero")
+    assert result.dim0.loss() == pytest.approx(expected["loss_dim0"], abs=1e-9, rel=0)
+    assert result.dim1.loss() == pytest.approx(expected["loss_dim1"], abs=1e-9, rel=0)
 
 
 @needs_data
@@ -85,10 +85,10 @@ def test_essential_match_agrees_with_the_python_reference_where_the_references_a
     checked = 0
     for case in fixtures().values():
         if case[agrees]:
-            found = betti_matching(*images(case), frame=frame, essential="match")
-            assert found.loss() == pytest.approx(case[python]["loss"], abs=1e-9, rel=0), case["name"]
-            assert len(found.dim0.matched) == case[python]["dim0"]["n_matched"], case["name"]
-            assert found.dim0.matched[-1, ::2].tolist() == case[python]["essential"][0], case["name"]
+            result = betti_matching(*images(case), frame=frame, essential="match")
+            assert result.loss() == pytest.approx(case[python]["loss"], abs=1e-9, rel=0), case["name"]
+            assert len(result.dim0.matched) == case[python]["dim0"]["n_matched"], case["name"]
+            assert result.dim0.matched[-1, ::2].tolist() == case[python]["essential"][0], case["name"]
             checked += 1
     assert checked >= 15
 
@@ -123,8 +123,8 @@ def test_full_size_labels_agree_with_the_cpp_reference():
         weak, accurate = (
             np.asarray(Image.open(train / kind / f"{row['id']}.png")) > 0 for kind in (row["weak"], "accurate")
         )
-        found = betti_matching(weak, accurate, frame="own-max" if row["frame"] == "1" else "none")
-        for dimension, matching in (("0", found.dim0), ("1", found.dim1)):
+        result = betti_matching(weak, accurate, frame="own-max" if row["frame"] == "1" else "none")
+        for dimension, matching in (("0", result.dim0), ("1", result.dim1)):
             assert len(matching.matched) == int(row[f"matched{dimension}"]), row
             assert len(matching.unmatched_pred) == int(row[f"unm_weak{dimension}"]), row
             assert len(matching.unmatched_gt) == int(row[f"unm_acc{dimension}"]), row

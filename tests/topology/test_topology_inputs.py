@@ -17,9 +17,9 @@ def test_types_give_the_same_matching():
     pred, gt = random.random((2, 20, 31)) > 0.5
     expected = betti_matching(pred, gt)
     for dtype in (np.uint8, np.int8, np.int16, np.int64, np.uint64, np.float16, np.float32, np.float64):
-        found = betti_matching(pred.astype(dtype), gt.astype(dtype))
-        assert found.loss() == expected.loss()
-        assert [pairs.tolist() for pairs in found.pairs] == [pairs.tolist() for pairs in expected.pairs]
+        result = betti_matching(pred.astype(dtype), gt.astype(dtype))
+        assert result.loss() == expected.loss()
+        assert [pairs.tolist() for pairs in result.pairs] == [pairs.tolist() for pairs in expected.pairs]
     assert betti_matching(pred, gt.astype(np.float64)).loss() == expected.loss()
     assert betti_matching(pred.tolist(), gt.tolist()).loss() == expected.loss()
 
@@ -42,24 +42,24 @@ def test_strided_images():
 def test_tiny_images(shape, frame):
     random = np.random.default_rng(2)
     pred, gt = random.random((2, *shape))
-    found = betti_matching(pred, gt, frame=frame)
-    assert found.error >= 0
+    result = betti_matching(pred, gt, frame=frame)
+    assert result.error >= 0
     if frame == "none":
-        assert len(found.pred.dim1) == 0
+        assert len(result.pred.dim1) == 0
         if min(shape) == 1:  # a line: every inner minimum ends an interval
             line = pred.ravel()
             inner = (line[1:-1] < line[:-2]) & (line[1:-1] < line[2:])
-            assert len(found.pred.dim0) == inner.sum()
+            assert len(result.pred.dim0) == inner.sum()
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -2.5])
 def test_constant_images_have_an_essential_class_only(value):
     image = np.full((7, 5), value)
-    found = barcode(image)
-    assert len(found.dim0) == len(found.dim1) == 0
-    assert found.essential.births.tolist() == [value]
-    assert found.essential.birth_pixels.tolist() == [[0, 0]]
-    assert found.essential.death_pixels.tolist() == [[-1, -1]]
+    result = barcode(image)
+    assert len(result.dim0) == len(result.dim1) == 0
+    assert result.essential.births.tolist() == [value]
+    assert result.essential.birth_pixels.tolist() == [[0, 0]]
+    assert result.essential.death_pixels.tolist() == [[-1, -1]]
     matching = betti_matching(image, image + 1, essential="match")
     assert matching.error == 0
     assert matching.loss() == 2.0
@@ -91,11 +91,11 @@ def test_float64_values_that_agree_in_their_upper_bits_are_sorted_by_all_of_them
     random = np.random.default_rng(3)
     image = 1 + random.random((40, 40)) * 1e-13
     image[0, 0] = -1e300
-    found = betti_matching(image, image[::-1], filtration="sublevel")
+    result = betti_matching(image, image[::-1], filtration="sublevel")
     ranks = np.unique(image, return_inverse=True)[1].reshape(image.shape).astype(np.float32)
     expected = betti_matching(ranks, ranks[::-1], filtration="sublevel")
-    assert found.pred.dim0.birth_cells.tolist() == expected.pred.dim0.birth_cells.tolist()
-    assert [pairs.tolist() for pairs in found.pairs] == [pairs.tolist() for pairs in expected.pairs]
+    assert result.pred.dim0.birth_cells.tolist() == expected.pred.dim0.birth_cells.tolist()
+    assert [pairs.tolist() for pairs in result.pairs] == [pairs.tolist() for pairs in expected.pairs]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -168,8 +168,8 @@ def test_different_shapes():
 def test_a_batch_equals_its_pairs(threads):
     random = np.random.default_rng(4)
     preds, gts = random.random((2, 7, 33, 47)).astype(np.float32)
-    found = betti_matching_batch(preds, gts > 0.5, threads=threads, frame="own-max", essential="match")
-    for one, pred, gt in zip(found, preds, gts, strict=True):
+    result = betti_matching_batch(preds, gts > 0.5, threads=threads, frame="own-max", essential="match")
+    for one, pred, gt in zip(result, preds, gts, strict=True):
         expected = betti_matching(pred, gt > 0.5, frame="own-max", essential="match")
         assert one.loss() == expected.loss()
         assert np.array_equal(one.dim0.matched, expected.dim0.matched)
@@ -180,8 +180,8 @@ def test_a_batch_of_different_sizes_and_types_and_an_empty_one():
     random = np.random.default_rng(5)
     preds = [random.random((n, n + 2)) for n in range(3, 30)]
     gts = [image > 0.5 for image in preds]
-    found = betti_matching_batch(preds, gts, threads=3)
-    assert [m.loss() for m in found] == [betti_matching(p, g).loss() for p, g in zip(preds, gts, strict=True)]
+    result = betti_matching_batch(preds, gts, threads=3)
+    assert [m.loss() for m in result] == [betti_matching(p, g).loss() for p, g in zip(preds, gts, strict=True)]
     assert betti_matching_batch([], []) == []
 
 

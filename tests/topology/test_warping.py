@@ -36,8 +36,8 @@ def betti_gudhi(mask: Mask) -> tuple[int, int]:
     """Components and holes of a 4-connected foreground by gudhi: pixels as vertices of a cubical complex."""
     complex_ = gudhi.CubicalComplex(vertices=np.where(np.pad(mask, 1), 0.0, 1.0))
     complex_.compute_persistence()
-    found = complex_.persistent_betti_numbers(0.5, 0.5)
-    return found[0], found[1]
+    result = complex_.persistent_betti_numbers(0.5, 0.5)
+    return result[0], result[1]
 
 
 def masks(seed: int, size: tuple[int, int] = (24, 27), smooth: float = 1.0) -> tuple[Mask, Mask]:
@@ -51,10 +51,10 @@ def masks(seed: int, size: tuple[int, int] = (24, 27), smooth: float = 1.0) -> t
 
 
 def ring() -> Mask:
-    found = np.zeros((12, 13), bool)
-    found[2:10, 2:11] = True
-    found[4:8, 4:9] = False
-    return found
+    result = np.zeros((12, 13), bool)
+    result[2:10, 2:11] = True
+    result[4:8, 4:9] = False
+    return result
 
 
 @pytest.mark.parametrize("connectivity", [4, 8])
@@ -124,19 +124,19 @@ def test_simple_flips_are_undone(seed: int, connectivity: int, flips: int) -> No
 @settings(max_examples=60)
 def test_different_betti_numbers_leave_pixels(seed: int, connectivity: int) -> None:
     first, second = masks(seed)
-    found = warping_error_mask(first, second, connectivity=connectivity)
-    assert not (found & (first == second)).any()
-    np.testing.assert_array_equal(found, warping_error_mask(second, first, connectivity=connectivity))
+    result = warping_error_mask(first, second, connectivity=connectivity)
+    assert not (result & (first == second)).any()
+    np.testing.assert_array_equal(result, warping_error_mask(second, first, connectivity=connectivity))
     if betti(first, connectivity) != betti(second, connectivity):
-        assert found.any()
+        assert result.any()
 
 
 def test_gaps_specks_and_holes_are_critical_and_shifted_borders_are_not() -> None:
     whole = ring()
     broken = whole.copy()
     broken[5:7, 2:4] = False  # a gap of four pixels: a line of two has to go to close it
-    found = warping_error_mask(broken, whole)
-    assert 0 < found.sum() <= 4 and not found[:, 5:].any() and found[5:7, 2:4].any()
+    result = warping_error_mask(broken, whole)
+    assert 0 < result.sum() <= 4 and not result[:, 5:].any() and result[5:7, 2:4].any()
 
     speck = whole.copy()
     speck[0, 12] = True
@@ -164,8 +164,8 @@ def test_connectivity_decides_what_a_diagonal_is() -> None:
 @pytest.mark.parametrize("first", [np.zeros((5, 6)), np.ones((5, 6))])
 @pytest.mark.parametrize("second", [np.zeros((5, 6)), np.ones((5, 6))])
 def test_empty_and_full_masks(first: np.ndarray, second: np.ndarray) -> None:
-    found = warping_error_mask(first, second)
-    assert bool(found.any()) == bool((first != second).any())
+    result = warping_error_mask(first, second)
+    assert bool(result.any()) == bool((first != second).any())
 
 
 def test_a_pixel_and_a_pinhole_are_not_simple() -> None:

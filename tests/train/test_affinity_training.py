@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wsss.refine.pixel_pairs import steps
-from wsss.train.affinity_training import affinity_loss, at_centres
+from wsss.train.tasks.affinity_training import affinity_loss, at_centres
 
 
 def by_loops(logits: Tensor, labels: Tensor, radius: int) -> float:
@@ -23,14 +23,14 @@ def by_loops(logits: Tensor, labels: Tensor, radius: int) -> float:
                     down, right = step.offset
                     if not (0 <= y + down < height and 0 <= x + right < width):
                         continue
-                    one, other = int(labels[image, y, x]), int(labels[image, y + down, x + right])
-                    if 255 in (one, other):
+                    first, other = int(labels[image, y, x]), int(labels[image, y + down, x + right])
+                    if 255 in (first, other):
                         continue
                     affinity = 1 - max(float(boundary[image, y + dy, x + dx]) for dy, dx in step.path)
-                    if one != other:
+                    if first != other:
                         losses["different"].append(-math.log(1 - affinity))
                     else:
-                        losses["object" if one else "background"].append(-math.log(affinity))
+                        losses["object" if first else "background"].append(-math.log(affinity))
     means = {kind: sum(values) / max(1, len(values)) for kind, values in losses.items()}
     return means["object"] / 2 + means["background"] / 2 + means["different"]
 

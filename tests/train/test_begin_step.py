@@ -13,7 +13,7 @@ import torch
 from learning import Run
 from toytraining import CONFIG, Interrupted, Toy, ToyExamples, interrupt, toy_loss
 
-from wsss.losses.betti_matching import BettiMatchingLoss
+from wsss.losses.topological.betti_matching import BettiMatchingLoss
 from wsss.train.config import TrainConfig
 from wsss.train.loop import Job, fit
 from wsss.train.optim import trunk_and_head
@@ -45,7 +45,7 @@ from contextlib import suppress
 from pathlib import Path
 import torch
 from wsss.errors import RunFailed
-from wsss.losses.betti_matching import BettiMatchingLoss
+from wsss.losses.topological.betti_matching import BettiMatchingLoss
 from wsss.pipeline.processes.ranks import join_ranks
 torch.set_num_threads(1)
 out = Path({str(tmp_path)!r})

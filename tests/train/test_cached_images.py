@@ -15,8 +15,8 @@ from wsss.io.rasters.arrays import write_arrays
 from wsss.io.rasters.label_masks import IGNORE, write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.train.image_cache import ArrayCache, cached_images, reduced, reduced_mask
-from wsss.train.segmentation import PairLoader
-from wsss.train.soft import SoftPairLoader
+from wsss.train.tasks.segmentation import PairLoader
+from wsss.train.tasks.soft import SoftPairLoader
 
 CLASSES = Classes(("background", "thing"), ((0,), (5,)))
 

@@ -12,8 +12,8 @@ from wsss.losses.base import build_loss
 from wsss.losses.config import ClDiceConfig, CrossEntropyDiceConfig
 from wsss.losses.term import LossWithTerm
 from wsss.train.config import DeepSupervisionConfig
-from wsss.train.deep_supervision import deep_loss, output_weights
-from wsss.train.segmentation import mask_loss
+from wsss.train.tasks.deep_supervision import deep_loss, output_weights
+from wsss.train.tasks.segmentation import mask_loss
 
 TARGET = torch.randint(0, 2, (2, 16, 16), generator=torch.Generator().manual_seed(0))
 

@@ -11,12 +11,12 @@ from learning import CLASSES, coloured_dataset
 from torch import Tensor, nn
 from toytraining import train
 
-from wsss.data.augmentation import SegmentationAugmentation
+from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.losses.base import Loss
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.train.image_cache import ArrayCache
 from wsss.train.runtime import deterministic
-from wsss.train.segmentation import PairLoader, SegmentationExamples, mask_loss
+from wsss.train.tasks.segmentation import PairLoader, SegmentationExamples, mask_loss
 
 
 @pytest.mark.parametrize("chosen", [False, True])

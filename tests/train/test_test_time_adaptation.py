@@ -7,9 +7,9 @@ from learning import CLASSES
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
 from wsss.models.sampler_config import ExpansionConfig, SamplingConfig, ShrinkageConfig
-from wsss.train.classification import TileExamples, multilabel_loss
 from wsss.train.image_cache import ArrayCache
-from wsss.train.test_time_adaptation import adapted
+from wsss.train.tasks.classification import TileExamples, multilabel_loss
+from wsss.train.tasks.test_time_adaptation import adapted
 
 
 def examples(count: int = 6) -> TileExamples:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from wsss.data.readers.label_matrix import label_targets
 from wsss.data.sample import Sample
 from wsss.metrics.multilabel import multilabel_scores
-from wsss.train.classification import soft_margin
+from wsss.train.tasks.classification import soft_margin
 
 
 def logits(seed: int, *shape: int) -> torch.Tensor:

@@ -79,7 +79,7 @@ def a_run(name: str, miou: float, error: float, cldice: float) -> Run:
 
 def test_runs_side_by_side() -> None:
     runs = [a_run("one", 0.5, 3.0, 0.9), a_run("two", 0.6, 5.0, 0.8), a_run("three", 0.5, 1.0, 0.9)]
-    by_measure = {one.measure: one for one in results(runs)}
+    by_measure = {result.measure: result for result in results(runs)}
     assert by_measure["mIoU"].verdicts == (None, "better", None)
     assert by_measure["betti0 error"].steps == ("", "+2.000", "−2.000")
     assert by_measure["betti0 error"].verdicts == (None, "worse", "better")

@@ -86,5 +86,5 @@ def test_origin_of_scored_masks(tmp_path: Path) -> None:
     run = {name: StageRecord(name, name, tmp_path / name, needs=tuple(ids.split())) for name, ids in needs.items()}
     everything = list(run.values())
     masks = [masks_of(run[name], everything) for name in ("s1", "s2", "s3", "s4")]
-    assert [one and one.id for one in masks] == ["pseudo", "predict", "refined", None]
+    assert [mask and mask.id for mask in masks] == ["pseudo", "predict", "refined", None]
     assert [is_from_segmenter(run[name], everything) for name in ("s1", "s2", "s3", "s4")] == [False, True, True, False]

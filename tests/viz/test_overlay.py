@@ -11,7 +11,7 @@ from PIL import Image
 from wsss.io.rasters.label_masks import IGNORE, voc_palette
 from wsss.viz.drawing.overlay import CONTOUR, border, contact_sheet, mask_layer, overlay
 from wsss.viz.drawing.palette import HATCH, magma
-from wsss.viz.report.thumbnails import DETAILS, Detail, fit, heat_uri, indexed_png, mask_uri, photo_uri
+from wsss.viz.report.pictures.thumbnails import DETAILS, Detail, fit, heat_uri, indexed_png, mask_uri, photo_uri
 
 PALETTE = voc_palette()[:3]
 

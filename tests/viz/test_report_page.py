@@ -146,7 +146,7 @@ def test_gallery_columns_are_the_stages_then_the_ground_truth(page: Page) -> Non
         if "data-column" in attributes and attributes["data-column"] not in columns:
             columns.append(attributes["data-column"])
     assert len(sections) == 12
-    assert {tuple(one) for one in sections} == {
+    assert {tuple(section) for section in sections} == {
         ("image", "cam", "pseudo", "pseudo_oracle", "crf", "ground truth"),
         ("image", "predict", "predict_full", "ground truth"),
     }
@@ -284,15 +284,15 @@ def test_predicted_masks_that_contradict_the_labels_are_marked(tmp_path: Path) -
     whole_run(tmp_path / "run", data)
     labels = {"val_0": (1, 2), "val_1": (1,), "val_2": None, "val_3": (1, 2)}  # the masks show 1; 1 and 2; 1; 1 and 2
     relabelled = {
-        split: tuple(replace(one, labels=labels.get(one.id, one.labels)) for one in samples)
+        split: tuple(replace(sample, labels=labels.get(sample.id, sample.labels)) for sample in samples)
         for split, samples in data.splits.items()
     }
     folders = [tmp_path / "run" / name for name in ("predict", "pseudo")]
     worst = [{"image": "val_1", "contradiction": "shows"}, {"image": "val_0", "contradiction": "misses"}]
-    records = [replace(read_record(one), metrics={"contradictions": worst}) for one in folders if one.is_dir()]
+    records = [replace(read_record(folder), metrics={"contradictions": worst}) for folder in folders if folder.is_dir()]
     page = Page(build_report(records, replace(data, splits=relabelled), Options("x", images=9, splits=("val",))).html)
     rows = [one for one in page.all("article") if one.get("class") == "row"]
-    assert [one["data-reason"] for one in rows[:2]] == ["contradicts labels", "contradicts labels"]
-    assert [str(one["data-name"])[:6] for one in rows[:2]] == ["val_1:", "val_0:"]
+    assert [row["data-reason"] for row in rows[:2]] == ["contradicts labels", "contradicts labels"]
+    assert [str(row["data-name"])[:6] for row in rows[:2]] == ["val_1:", "val_0:"]
     assert "".join(page.words).count("contradicts labels") == 1 + 2  # the filter, and two images
     assert "misses <script>alert(1)</script>" in page.text and "shows <script>alert(1)</script> (" in page.text

@@ -27,8 +27,8 @@ def a_run(root: Path, name: str, *, shift: int, lr: float, crf: bool = False, im
 def test_differences_name_stage_key_and_values(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=9, lr=0.0100001, crf=True)
-    found = {(one.stage, one.key): one.values for one in differences([first, second])}
-    assert found == {
+    result = {(difference.stage, difference.key): difference.values for difference in differences([first, second])}
+    assert result == {
         ("run", "pipeline"): ("one", "two"),
         ("segment", "optimiser.lr"): ("0.01", "0.0100001"),
         ("predict-crf", "stage"): ("absent", "crf"),
@@ -39,7 +39,7 @@ def test_differences_name_stage_key_and_values(tmp_path: Path) -> None:
 def test_results_have_differences_from_the_first_run(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=9, lr=0.01)
-    miou = next(one for one in results([first, second]) if one.measure == "mIoU")
+    miou = next(result for result in results([first, second]) if result.measure == "mIoU")
     assert miou.values == tuple(run.records[-1].metrics["miou"] for run in (first, second))
     assert miou.fair and miou.values[0] > miou.values[1]
     assert miou.steps == ("", f"−{miou.values[0] - miou.values[1]:.3f}")
@@ -48,8 +48,8 @@ def test_results_have_differences_from_the_first_run(tmp_path: Path) -> None:
 def test_no_difference_between_scores_of_different_images(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=2, lr=0.01, images=6)
-    assert {one.fair for one in results([first, second])} == {False}
-    assert {one.steps for one in results([first, second])} == {("", "")}
+    assert {result.fair for result in results([first, second])} == {False}
+    assert {result.steps for result in results([first, second])} == {("", "")}
     assert "measured on different images" in build_runs_page([first, second], None, title="both")
 
 
@@ -62,16 +62,16 @@ def test_no_difference_between_scores_against_different_labels(tmp_path: Path) -
         record = json.loads(path.read_text()) | {"identity_parts": {"reads": {"val/masks": digest}}}
         path.write_text(json.dumps(record))
         runs.append(replace(run, records=(*run.records[:-1], read_record(path.parent))))
-    assert {one.fair for one in results(runs[:2])} == {True}
-    assert {one.fair for one in results(runs[1:])} == {False}
+    assert {result.fair for result in results(runs[:2])} == {True}
+    assert {result.fair for result in results(runs[1:])} == {False}
 
 
 def test_a_stage_that_is_a_score_in_only_one_run(tmp_path: Path) -> None:
     first, _ = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "two", shift=2, lr=0.01)
     other = replace(second.records[-1], uses="sweep", metrics={"best": 0.5})
-    found = results([first, replace(second, records=(*second.records[:-1], other))])
-    assert next(one for one in found if one.measure == "mIoU").values[1] is None
+    result = results([first, replace(second, records=(*second.records[:-1], other))])
+    assert next(one for one in result if one.measure == "mIoU").values[1] is None
 
 
 def test_page_shows_the_masks_of_both_runs(tmp_path: Path) -> None:

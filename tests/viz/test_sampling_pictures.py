@@ -19,10 +19,10 @@ from wsss.io.files.stage_files import offsets_path
 from wsss.io.rasters.offsets import Offsets, write_offsets
 from wsss.pipeline.run.runner import run_stage
 from wsss.stages.compare import STAGE as COMPARE
+from wsss.viz.report.pictures.sampling_view import MAX_ARROWS, arrows_svg, chains, sampling_sections
+from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.run_overview import read_record
 from wsss.viz.report.run_page import Options, build_report
-from wsss.viz.report.sampling_view import MAX_ARROWS, arrows_svg, chains, sampling_sections
-from wsss.viz.report.thumbnails import DETAILS
 
 SVG = "{http://www.w3.org/2000/svg}"
 numbers = re.compile(r"-?\d+\.?\d*")
@@ -125,7 +125,7 @@ def test_a_missing_or_broken_photograph_only_costs_its_row(made, tmp_path: Path)
     _, data, records = made
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
-    val = tuple(replace(one, image=broken) if one.id == "val_1" else one for one in data.split("val"))
+    val = tuple(replace(split, image=broken) if split.id == "val_1" else split for split in data.split("val"))
     data = replace(data, splits={**data.splits, "val": val}, missing=frozenset({"val_0"}))
     first, *_ = sampling_sections(data, records, count=6, detail=DETAILS[2])
     assert [row.id for row in first.rows] == ["val_2"] and [one.id for one in first.unread] == ["val_0", "val_1"]
@@ -136,7 +136,7 @@ def test_the_page_has_the_comparison_the_plot_and_the_sampling_positions(made, t
     scores = score_matrix(tmp_path, data, seeds=(0,), variants={"control": 0.2, "<other>": 0.3})
     config = COMPARE.config.model_validate({"reference": "control", "resamples": 50})
     run_stage(COMPARE, config, out=tmp_path / "compare", inputs={"scores": scores})
-    compared = [read_record(one.path) for one in scores] + [read_record(tmp_path / "compare")]
+    compared = [read_record(score.path) for score in scores] + [read_record(tmp_path / "compare")]
     page = build_report([*records, *compared], data, Options("t", images=1, sampling=2)).html
     assert '<h2 id="h-comparison">' in page and 'alt="ORACLE. Precision–recall curves' in page
     assert "&lt;other&gt;" in page and "<other>" not in page

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
-from wsss.viz.report.selection import choose, distinct, read_per_image, shares
+from wsss.viz.report.pictures.selection import choose, distinct, read_per_image, shares
 
 
 def samples(count: int, prefix: str = "i") -> list[Sample]:
@@ -27,7 +27,7 @@ def test_shares_are_even_and_use_the_whole_count(sizes: dict[str, int], count: i
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 5))
 def test_images_are_distinct_and_as_many_as_requested(size: int, count: int, seed: int) -> None:
-    values = {"val": {sample.id: (7 * place % 11) / 11 for place, sample in enumerate(samples(size)) if place % 5}}
+    values = {"val": {sample.id: (7 * index % 11) / 11 for index, sample in enumerate(samples(size)) if index % 5}}
     picks = choose({"val": samples(size)}, count, seed, values)
     ids = [pick.sample.id for pick in picks]
     assert len(set(ids)) == len(ids) == min(size, count)
@@ -35,7 +35,7 @@ def test_images_are_distinct_and_as_many_as_requested(size: int, count: int, see
 
 def test_worst_random_best() -> None:
     pool = samples(30)
-    values = {"val": {sample.id: place / 30 for place, sample in enumerate(pool)}}
+    values = {"val": {sample.id: index / 30 for index, sample in enumerate(pool)}}
     picks = choose({"val": pool}, 9, 0, values)
     assert [pick.reason for pick in picks] == ["worst"] * 3 + ["random"] * 3 + ["best"] * 3
     assert [pick.sample.id for pick in picks if pick.reason == "worst"] == ["i000", "i001", "i002"]
@@ -65,7 +65,7 @@ def test_per_image_scores_are_read(tmp_path: Path) -> None:
 
 def test_redundant_splits_are_omitted() -> None:
     def some(*ids: str) -> list[Sample]:
-        return [Sample(one, Path(f"{one}.png")) for one in ids]
+        return [Sample(name, Path(f"{name}.png")) for name in ids]
 
     splits = {
         "train": some("a", "b", "c"),

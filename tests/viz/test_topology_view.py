@@ -26,11 +26,11 @@ from wsss.io.rasters.arrays import write_arrays
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.structure import structure_scores, table_rows
+from wsss.viz.report.pictures.thumbnails import DETAILS
+from wsss.viz.report.pictures.topology_panels import SPURIOUS
+from wsss.viz.report.pictures.topology_view import TopologyRow, Unshown, topology_view
 from wsss.viz.report.run_overview import read_record
 from wsss.viz.report.run_page import Options, build_report
-from wsss.viz.report.thumbnails import DETAILS
-from wsss.viz.report.topology_panels import SPURIOUS
-from wsss.viz.report.topology_view import TopologyRow, Unshown, topology_view
 
 CLASSES = Classes(("background", "line"), ((0,), (1,)))
 
@@ -70,12 +70,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
         write_arrays(probability_path(masks, sample.id), {**arrays, "size": np.array(mask.shape)})
     groups = ("betti_matching", "cldice")
     scores = [
-        structure_scores(mask, read_truth(one, CLASSES), 2, groups, window=128, frame="own-max")
-        for one, mask in zip(samples, (grid(), broken()), strict=True)
+        structure_scores(mask, read_truth(sample, CLASSES), 2, groups, window=128, frame="own-max")
+        for sample, mask in zip(samples, (grid(), broken()), strict=True)
     ]
     metrics = {"iou": {"background": 0.9, "line": 0.7}, "miou": 0.8, "split": "val", "images": 2}
     score = builder.stage("score", "score", {"pred": "predict"}, metrics=metrics, config={"frame": "own-max"})
-    rows = table_rows([one.id for one in samples], scores, CLASSES.names, groups)
+    rows = table_rows([sample.id for sample in samples], scores, CLASSES.names, groups)
     write_text(score / "structure.csv", "\n".join(map(",".join, rows)) + "\n")
     return root / "run", data
 

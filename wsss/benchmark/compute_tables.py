@@ -109,7 +109,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]], keys: Sequence[str] = KEYS) -> str
 
     Undefined values are empty, booleans ``true`` or ``false``, nested objects ``1: 3.5; 2: 4``.
     """
-    return csv_text([keys, *([_plain(one[key]) for key in keys] for one in rows)])
+    return csv_text([keys, *([_plain(row[key]) for key in keys] for row in rows)])
 
 
 def title_of(case: Case) -> str:
@@ -166,14 +166,17 @@ def explain_ranking(ranking: Ranking) -> str:
 
 def ranking_table(tables: Tables) -> tuple[list[str], list[list[str]]]:
     """Return heading and rows of the ranking, with training time and memory where recorded."""
-    present = [one for one in DISTRIBUTIONS if tables.ranking.blocks[one]]
-    head = ["Loss", *(f"{one} {what}" for one in present for what in ("mean rank", "better", "worse"))]
+    present = [distribution for distribution in DISTRIBUTIONS if tables.ranking.blocks[distribution]]
+    head = [
+        "Loss",
+        *(f"{distribution} {what}" for distribution in present for what in ("mean rank", "better", "worse")),
+    ]
     head += ["Training time", "Peak memory", "Runs"] if tables.costs else []
     rows = []
     for loss, standings in tables.ranking.standings.items():
         row = [loss]
-        for one in present:
-            standing = standings[one]
+        for distribution in present:
+            standing = standings[distribution]
             row.append(NOT_DEFINED if standing.rank is None else f"{standing.rank:.2f}")
             row += [f"{count} of {standing.cells}" for count in (standing.better, standing.worse)]
         if tables.costs:
@@ -222,7 +225,7 @@ def _cost_cells(cost: Cost | None) -> list[str]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return "; ".join(f"{key}: {one}" for key, one in value.items())
+        return "; ".join(f"{key}: {entry}" for key, entry in value.items())
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else value

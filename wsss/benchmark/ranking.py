@@ -95,10 +95,10 @@ def rank_losses(rows: Sequence[Row]) -> Ranking:
     losses = tuple(dict.fromkeys(row.loss for row in rows))
     blocks = {distribution: _blocks(rows, distribution) for distribution in DISTRIBUTIONS}
     incomplete = tuple(
-        loss for loss in losses if any(loss not in cells for one in blocks.values() for cells in one.values())
+        loss for loss in losses if any(loss not in cells for rows in blocks.values() for cells in rows.values())
     )
     complete = [loss for loss in losses if loss not in incomplete]
-    mean_ranks = {distribution: _mean_ranks(one, complete) for distribution, one in blocks.items()}
+    mean_ranks = {distribution: _mean_ranks(rows, complete) for distribution, rows in blocks.items()}
     present = [distribution for distribution in DISTRIBUTIONS if any(row.group == distribution for row in rows)]
     standings = {
         loss: {
@@ -110,10 +110,10 @@ def rank_losses(rows: Sequence[Row]) -> Ranking:
         }
         for loss in losses
     }
-    order = sorted(losses, key=lambda loss: [_or_last(one.rank) for one in standings[loss].values()])
+    order = sorted(losses, key=lambda loss: [_or_last(standing.rank) for standing in standings[loss].values()])
     return Ranking(
         {loss: standings[loss] for loss in order},
-        {distribution: len(one) for distribution, one in blocks.items()},
+        {distribution: len(rows) for distribution, rows in blocks.items()},
         incomplete,
     )
 
@@ -127,12 +127,14 @@ def rank_over_images(losses: Mapping[str, LossScores], metric: Metric, distribut
         ``None`` for fewer than two losses or without a common image.
     """
     means = {
-        loss: _image_means(one, metric.name, distribution) for loss, one in losses.items() if metric.name in one.values
+        loss: _image_means(scores, metric.name, distribution)
+        for loss, scores in losses.items()
+        if metric.name in scores.values
     }
-    common = [image for image in next(iter(means.values()), {}) if all(image in one for one in means.values())]
+    common = [image for image in next(iter(means.values()), {}) if all(image in of_loss for of_loss in means.values())]
     if len(means) < 2 or not common:
         return None
-    values = np.array([[one[image] for one in means.values()] for image in common])
+    values = np.array([[of_loss[image] for of_loss in means.values()] for image in common])
     mean_ranks = _ranks(values, metric).mean(0)
     critical = critical_difference(len(means), len(common))
     return ImageRanks(dict(zip(means, map(float, mean_ranks), strict=True)), len(common), critical)

@@ -36,14 +36,14 @@ def read_benchmark(root: Path, groups_file: Path) -> Benchmark:
     files = _read_files(results)
     notes += notes_on_files(files, group_of, groups_file, replaced_distance=DIAGONAL)
     cases: dict[Case, dict[str, LossScores]] = {}
-    for case in sorted(files, key=lambda one: one.sort_key):
+    for case in sorted(files, key=lambda case: case.sort_key):
         scores = {loss: _join(files[case][loss], group_of) for loss in sorted(files[case], key=loss_order)}
-        notes += [f"{case}: {loss}: no image has a group" for loss, one in scores.items() if not one.images]
-        scores = {loss: one for loss, one in scores.items() if one.images}
+        notes += [f"{case}: {loss}: no image has a group" for loss, scored in scores.items() if not scored.images]
+        scores = {loss: scored for loss, scored in scores.items() if scored.images}
         if scores:
             cases[case] = scores
             notes += notes_on_case(case, scores)
-    groups = {group for losses in cases.values() for one in losses.values() for group in one.groups}
+    groups = {group for losses in cases.values() for scored in losses.values() for group in scored.groups}
     if not groups:
         raise InvalidInput(
             f"none of the images with results in {root} has a group",
@@ -86,7 +86,9 @@ def _join(files: Sequence[NamedScores], group_of: Mapping[str, str]) -> LossScor
     values = {}
     for metric in METRICS:
         columns = [scores.columns.get(metric.column) for _, scores in files]
-        column = np.array([np.nan if (one := columns[number]) is None else one[index] for _, _, number, index in rows])
+        column = np.array(
+            [np.nan if (of_file := columns[number]) is None else of_file[index] for _, _, number, index in rows]
+        )
         if metric.name == "HD95":
             column = np.where(column == NO_DISTANCE, DIAGONAL, column)
         if np.isfinite(column).any():
@@ -97,7 +99,7 @@ def _join(files: Sequence[NamedScores], group_of: Mapping[str, str]) -> LossScor
         tuple(group_of[image] for image in images),
         tuple(seed for _, seed, _, _ in rows),
         values,
-        tuple(one for one in resources if one is not None),
+        tuple(costs for costs in resources if costs is not None),
     )
 
 

@@ -20,8 +20,8 @@ from wsss.benchmark.result_folder import require_folder
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import write_json, write_text
 from wsss.io.files.contained import open_to_read
+from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
-from wsss.io.text.json_files import read_json
 from wsss.io.text.tables import csv_text, from_cell
 
 if TYPE_CHECKING:

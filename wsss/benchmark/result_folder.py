@@ -57,7 +57,9 @@ def find_results(root: Path) -> tuple[list[ResultFile], list[str]]:
         notes.append(f"ignored, not at {LAYOUT}: {listing(_relative(root, elsewhere))}")
     if unnamed:
         notes.append(f"ignored, file name without a seed: {listing(_relative(root, unnamed))}")
-    return sorted(results, key=lambda one: (one.framework, one.labels, one.size, one.loss, one.seed)), notes
+    return sorted(
+        results, key=lambda result: (result.framework, result.labels, result.size, result.loss, result.seed)
+    ), notes
 
 
 def require_folder(root: Path) -> None:

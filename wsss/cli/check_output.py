@@ -47,13 +47,13 @@ def print_report(report: Report, *, err: bool = False) -> None:
 
     # As plain strings, "[red]" or ":cat:" in names would be interpreted as markup.
     table = Table(title=Text(printable(f"{report.name}: {counted(len(report.classes), 'class', 'classes')}")))
-    many = len(report.splits) > MANY_SPLITS
+    split_rows = len(report.splits) > MANY_SPLITS
     ignored = ignored_name(report.classes)
-    lines = [*_split_rows(report, ignored)] if many else [*zip(*_split_columns(report, ignored), strict=True)]
+    lines = [*_split_rows(report, ignored)] if split_rows else [*zip(*_split_columns(report, ignored), strict=True)]
     for index, title in enumerate(lines[0]):
         table.add_column(Text(printable(title)), justify="right" if index else "left", no_wrap=not index)
     for index, line in enumerate(lines[1:], start=1):
-        table.add_row(*map(Text, map(printable, line)), end_section=not many and index == len(TOTALS))
+        table.add_row(*map(Text, map(printable, line)), end_section=not split_rows and index == len(TOTALS))
     if report.splits:
         Console(stderr=err).print(table)
     if report.sizes:

@@ -60,10 +60,10 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
     Raises:
         InvalidInput: no such folder, file or pipeline; a pipeline without a dataset; ``--data.root`` with a folder.
     """
-    given = read_data_options(options)
+    overrides = read_data_options(options)
     folder = at_home(path)
     if folder.is_dir():
-        return _of_folder(path, folder, given, log)
+        return _of_folder(path, folder, overrides, log)
     if not resources.is_yaml(path):
         if folder.is_file():
             raise InvalidInput(
@@ -79,25 +79,27 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
                 subject=path,
                 hint=f"Bundled pipelines: {listing(known, limit=20)}.",
             )
-    return _of_pipeline(path, given)
+    return _of_pipeline(path, overrides)
 
 
-def _of_folder(path: str, folder: Path, given: Source, log: Callable[[str], None]) -> NamedDataset:
-    if "layout" not in given.value and (folder / IN_FOLDER).is_file():
+def _of_folder(path: str, folder: Path, overrides: Source, log: Callable[[str], None]) -> NamedDataset:
+    if "layout" not in overrides.value and (folder / IN_FOLDER).is_file():
         log(f"Dataset: data: in {folder / IN_FOLDER} (set --data.layout NAME to check the folder itself).")
-        return _of_pipeline(str(folder / IN_FOLDER), given)
+        return _of_pipeline(str(folder / IN_FOLDER), overrides)
     run = read_run(folder) if is_run(folder) else None
     if run is not None:
         log(f"Dataset: the dataset of the run {path}.")
-        return NamedDataset(merge(Source(data_of_run(run), {(): str(folder / RUN)}), given, _layout_tag))
+        return NamedDataset(merge(Source(data_of_run(run), {(): str(folder / RUN)}), overrides, _layout_tag))
     if is_stage(folder):
         hint = f"For the dataset of its run: {folder.parent}"
         raise InvalidInput(subject=path, allowed="a dataset", found=Verbatim("the folder of a stage"), hint=hint)
-    if "root" in given.value:
+    if "root" in overrides.value:
         raise InvalidInput(
-            f"{path} is already the dataset's folder", subject=f"--data.root {given.value['root']}", hint="Omit one."
+            f"{path} is already the dataset's folder",
+            subject=f"--data.root {overrides.value['root']}",
+            hint="Omit one.",
         )
-    return NamedDataset(merge(Source({"root": str(folder), "layout": "auto"}), given), is_folder=True)
+    return NamedDataset(merge(Source({"root": str(folder), "layout": "auto"}), overrides), is_folder=True)
 
 
 def _layout_tag(key: KeyPath) -> str | None:
@@ -105,8 +107,8 @@ def _layout_tag(key: KeyPath) -> str | None:
     return "layout" if key == () else None
 
 
-def _of_pipeline(path: str, given: Source) -> NamedDataset:
+def _of_pipeline(path: str, overrides: Source) -> NamedDataset:
     spec = load_spec(path, STAGES)
     if not spec.data:
         raise InvalidInput("the pipeline has no dataset (data:)", subject=path)
-    return NamedDataset(merge(spec.data_source, given, _layout_tag), pipeline=path)
+    return NamedDataset(merge(spec.data_source, overrides, _layout_tag), pipeline=path)

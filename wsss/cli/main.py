@@ -21,8 +21,8 @@ from typing import Any
 import click
 
 from wsss import __version__
-from wsss.cli.command import Group
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.streams import settle_streams
 from wsss.errors import InvalidInput, WsssError
 from wsss.extensions import ExtensionWarning
@@ -132,26 +132,30 @@ def _call(arguments: list[str]) -> int:
         interrupt = error if isinstance(error, KeyboardInterrupt) else error.__cause__  # which click wraps
         return getattr(interrupt, "exit_code", 130) if isinstance(interrupt, KeyboardInterrupt) else 130
     except Exception as error:
-        failure = exhausted(error)
-        if failure is not None:
-            if debug:
-                traceback.print_exc()
-            show_error(str(failure))
-            return failure.exit_code
-        if isinstance(error, OSError) and error.filename is None and error.errno in _NO_OUTPUT:
+        return _report_unexpected(error, debug)
+    return code if isinstance(code, int) else 0
+
+
+def _report_unexpected(error: Exception, debug: bool) -> int:
+    """Print an error that is none of ours: an exhausted machine, an output that cannot be written, or a bug."""
+    failure = exhausted(error)
+    if failure is None and isinstance(error, OSError):
+        if error.filename is None and error.errno in _NO_OUTPUT:
             show_error(f"Cannot write the output: {error.strerror}.")
             return 1
-        if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        if error.errno == errno.ENAMETOOLONG:
             show_error(f"{error.filename}: the file name is too long.")
             return InvalidInput.exit_code
-        if debug:
-            traceback.print_exc()
-        show_error(
-            f"Unexpected {type(error).__name__}: {error}\n"
-            "This is a bug in wsss; please report it with the output of --debug."
-        )
-        return 1
-    return code if isinstance(code, int) else 0
+    if debug:
+        traceback.print_exc()
+    if failure is not None:
+        show_error(str(failure))
+        return failure.exit_code
+    show_error(
+        f"Unexpected {type(error).__name__}: {error}\n"
+        "This is a bug in wsss; please report it with the output of --debug."
+    )
+    return 1
 
 
 @contextmanager

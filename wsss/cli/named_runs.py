@@ -94,11 +94,11 @@ def _candidates(name: str) -> tuple[Path, ...]:
     return here, RUNS / here
 
 
-def _only(found: Sequence[Path], subject: str) -> Path:
-    if len({path.resolve() for path in found}) > 1:
-        hint = f"Write ./{found[0]} or {found[1]}."
-        raise InvalidInput(f"ambiguous, both {found[0]} and {found[1]} exist", subject=subject, hint=hint)
-    return found[0]
+def _only(folders: Sequence[Path], subject: str) -> Path:
+    if len({path.resolve() for path in folders}) > 1:
+        hint = f"Write ./{folders[0]} or {folders[1]}."
+        raise InvalidInput(f"ambiguous, both {folders[0]} and {folders[1]} exist", subject=subject, hint=hint)
+    return folders[0]
 
 
 def _problem(name: str, expected: str) -> str:
@@ -115,7 +115,7 @@ def _pipeline_hint(name: str) -> str | None:
     from wsss.pipeline.config.source import read_yaml
 
     path = Path(name)
-    file = next((one for one in (path, path / IN_FOLDER) if resources.is_yaml(one) and one.is_file()), None)
+    file = next((file for file in (path, path / IN_FOLDER) if resources.is_yaml(file) and file.is_file()), None)
     if file is None:
         return None
     run = str(read_yaml(file).value.get("name", file.stem))

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-from wsss.cli.command import value_name
 from wsss.cli.main import COMMANDS, cli
+from wsss.cli.options.command import value_name
 from wsss.cli.options.option_table import SHARED, VARIANTS
 from wsss.io.files.atomic import write_text
 from wsss.stages import STAGES

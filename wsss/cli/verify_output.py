@@ -24,29 +24,29 @@ def verify(folder: Path) -> Verification:
     reporter = Reporter()
     reporter.start("", None)
     try:
-        found = verify_folder(folder, reporter.track)
+        verification = verify_folder(folder, reporter.track)
     finally:
         reporter.stop()
-    if found is None:
+    if verification is None:
         raise InvalidInput("neither a run directory nor a stage's folder", subject=folder)
-    return found
+    return verification
 
 
-def exit_code(found: Verification) -> int:
+def exit_code(verification: Verification) -> int:
     """Return 1 if any file is damaged, otherwise 0."""
-    return 1 if found.damaged else 0
+    return 1 if verification.damaged else 0
 
 
-def print_verification(found: Verification) -> None:
+def print_verification(verification: Verification) -> None:
     """Print a line per damaged file, then the hints."""
-    for one in found.damaged:
-        text = one.what if str(one.path) in one.what else f"{one.path}: {one.what}"
+    for problem in verification.damaged:
+        text = problem.what if str(problem.path) in problem.what else f"{problem.path}: {problem.what}"
         echo(text, label="damaged")
-    for hint in dict.fromkeys(one.hint for one in found.damaged if one.hint):
+    for hint in dict.fromkeys(problem.hint for problem in verification.damaged if problem.hint):
         echo(hint)
-    if found.not_recorded:
-        echo(f"not recorded: {', '.join(found.not_recorded)} (by an older version without hashes)")
-    if found.unfinished:
-        echo(f"not finished: {', '.join(found.unfinished)}")
-    damaged: Any = len(found.damaged) or "none"
-    echo(f"Verified {counted(found.files, 'file')}: {damaged} damaged.")
+    if verification.not_recorded:
+        echo(f"not recorded: {', '.join(verification.not_recorded)} (by an older version without hashes)")
+    if verification.unfinished:
+        echo(f"not finished: {', '.join(verification.unfinished)}")
+    damaged: Any = len(verification.damaged) or "none"
+    echo(f"Verified {counted(verification.files, 'file')}: {damaged} damaged.")

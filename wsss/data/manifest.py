@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import sha256_file, write_json
-from wsss.io.text.json_files import read_json
+from wsss.io.files.json_files import read_json
 
 StatKey = tuple[int, int, int, int]
 

@@ -11,7 +11,7 @@ from wsss.errors import InvalidInput, listing
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
-    from wsss.data.masks.mask_values import MaskValues
+    from wsss.data.mask_values import MaskValues
 
 Remark = tuple[str, str]
 """Something worth knowing about a file: the kind of remark, and a message that names the file."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from wsss.errors import InvalidInput
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES
 from wsss.io.text.text_files import Line
-from wsss.io.text.utf8 import is_utf8
+from wsss.io.utf8 import is_utf8
 
 MAX_ID_BYTES = 200
 """Maximum length of an id in UTF-8: file names have at most 255 bytes, and ids get prefixes and suffixes."""

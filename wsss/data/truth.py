@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.data.classes import Classes, unknown_values
-from wsss.data.masks.mask_values import MaskValues, as_key, pixels_of_values, smoothing_hint
+from wsss.data.mask_values import MaskValues, as_key, pixels_of_values, smoothing_hint
 from wsss.data.sample import Remark, Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask

@@ -11,8 +11,8 @@ from typing import Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import convert_os_errors, temporary_beside, write_json
+from wsss.io.files.json_files import read_json
 from wsss.io.process.shared_state import deleted_if_killed
-from wsss.io.text.json_files import read_json
 
 RECORD = "export.json"
 """Record of an export; ``--force`` replaces only folders that contain one."""

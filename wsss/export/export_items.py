@@ -20,7 +20,7 @@ from wsss.io.rasters.rgb_images import size_if_readable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from wsss.data.masks.mask_values import MaskValues
+    from wsss.data.mask_values import MaskValues
 
 T = TypeVar("T")
 UNKNOWN_IMAGES = (

@@ -179,13 +179,13 @@ def touching(rings: list[NDArray[np.float64]]) -> bool:
     order = np.argsort(low[:, 0], kind="stable")
     # Pairs of edges with overlapping x ranges: edges sorted by left end, up to the right end of the first.
     count = np.searchsorted(low[order, 0], high[order, 0], side="right") - np.arange(len(order)) - 1
-    one = np.repeat(np.arange(len(order)), count)
-    other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
-    one, other = order[one], order[other]
-    near = (low[one, 1] <= high[other, 1]) & (low[other, 1] <= high[one, 1])
-    near &= (following[one] != other) & (following[other] != one)
-    one, other = one[near], other[near]
-    a, b, c, d = start[one], end[one], start[other], end[other]
+    first = np.repeat(np.arange(len(order)), count)
+    other = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
+    first, other = order[first], order[other]
+    near = (low[first, 1] <= high[other, 1]) & (low[other, 1] <= high[first, 1])
+    near &= (following[first] != other) & (following[other] != first)
+    first, other = first[near], other[near]
+    a, b, c, d = start[first], end[first], start[other], end[other]
     apart = (_side(a, b, c) * _side(a, b, d) > 0) | (_side(c, d, a) * _side(c, d, b) > 0)
     return bool((~apart).any())
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from wsss.errors import InvalidInput, unreadable
 from wsss.io.files.atomic import write_pieces
+from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
-from wsss.io.text.json_files import read_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,8 +52,8 @@ def cells_of(confusion: NDArray[np.int64]) -> NDArray[np.int64]:
     Returns:
         ``(K, 3)`` true class, column, pixels.
     """
-    places = np.nonzero(confusion)
-    return np.stack([*places, confusion[places]], axis=1).astype(np.int64)
+    cells = np.nonzero(confusion)
+    return np.stack([*cells, confusion[cells]], axis=1).astype(np.int64)
 
 
 def add_cells(total: NDArray[np.int64], cells: NDArray[np.int64]) -> None:

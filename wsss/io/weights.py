@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from wsss.errors import InvalidInput, listing, unreadable
 from wsss.io.files.atomic import write_bytes, write_json
 from wsss.io.files.contained import open_regular
+from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
-from wsss.io.text.json_files import read_json
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,29 +12,33 @@ from wsss.losses.catalogue import LOSSES, loss_class
 
 if TYPE_CHECKING:
     from wsss.losses.base import Loss
-    from wsss.losses.betti_matching import BettiMatchingLoss
-    from wsss.losses.cbdice import CbDiceLoss
-    from wsss.losses.cldice import ClDiceLoss
+    from wsss.losses.noisy_labels import BootstrapLoss, LabelDistributionLoss, SymmetricCrossEntropyLoss
     from wsss.losses.region import CrossEntropyDiceLoss, CrossEntropyLoss, DiceLoss
     from wsss.losses.region_wise import RegionWiseLoss
-    from wsss.losses.skeleton_recall import SkeletonRecallLoss
     from wsss.losses.supervision import DeepSupervision
-    from wsss.losses.topo_window import TopoWindowLoss
-    from wsss.losses.topoloss import TopoLoss
-    from wsss.losses.warping_loss import WarpingLoss
+    from wsss.losses.topological.betti_matching import BettiMatchingLoss
+    from wsss.losses.topological.cbdice import CbDiceLoss
+    from wsss.losses.topological.cldice import ClDiceLoss
+    from wsss.losses.topological.skeleton_recall import SkeletonRecallLoss
+    from wsss.losses.topological.topo_window import TopoWindowLoss
+    from wsss.losses.topological.topoloss import TopoLoss
+    from wsss.losses.topological.warping_loss import WarpingLoss
 
 __all__ = [
     "LOSSES",
     "BettiMatchingLoss",
+    "BootstrapLoss",
     "CbDiceLoss",
     "ClDiceLoss",
     "CrossEntropyDiceLoss",
     "CrossEntropyLoss",
     "DeepSupervision",
     "DiceLoss",
+    "LabelDistributionLoss",
     "Loss",
     "RegionWiseLoss",
     "SkeletonRecallLoss",
+    "SymmetricCrossEntropyLoss",
     "TopoLoss",
     "TopoWindowLoss",
     "WarpingLoss",
@@ -47,14 +51,17 @@ _MODULES = {
     "CrossEntropyLoss": "wsss.losses.region",
     "DiceLoss": "wsss.losses.region",
     "CrossEntropyDiceLoss": "wsss.losses.region",
+    "SymmetricCrossEntropyLoss": "wsss.losses.noisy_labels",
+    "BootstrapLoss": "wsss.losses.noisy_labels",
+    "LabelDistributionLoss": "wsss.losses.noisy_labels",
     "RegionWiseLoss": "wsss.losses.region_wise",
-    "BettiMatchingLoss": "wsss.losses.betti_matching",
-    "ClDiceLoss": "wsss.losses.cldice",
-    "SkeletonRecallLoss": "wsss.losses.skeleton_recall",
-    "TopoWindowLoss": "wsss.losses.topo_window",
-    "TopoLoss": "wsss.losses.topoloss",
-    "CbDiceLoss": "wsss.losses.cbdice",
-    "WarpingLoss": "wsss.losses.warping_loss",
+    "BettiMatchingLoss": "wsss.losses.topological.betti_matching",
+    "ClDiceLoss": "wsss.losses.topological.cldice",
+    "SkeletonRecallLoss": "wsss.losses.topological.skeleton_recall",
+    "TopoWindowLoss": "wsss.losses.topological.topo_window",
+    "TopoLoss": "wsss.losses.topological.topoloss",
+    "CbDiceLoss": "wsss.losses.topological.cbdice",
+    "WarpingLoss": "wsss.losses.topological.warping_loss",
 }
 
 

@@ -82,8 +82,8 @@ class Loss(nn.Module):
         """
         with checked_once():
             losses = [
-                super(Loss, self).__call__(one, labels if self.takes_soft else _hardened(one, labels))
-                for one, labels in converted(logits, target, self.form)
+                super(Loss, self).__call__(values, labels if self.takes_soft else _hardened(values, labels))
+                for values, labels in converted(logits, target, self.form)
             ]
         return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
@@ -121,9 +121,12 @@ def build_loss(config: Any) -> Loss:
 
 
 def _takes_positional(kind: type[Loss]) -> bool:
-    constructor = next(vars(one)["__init__"] for one in kind.__mro__ if "__init__" in vars(one))
+    constructor = next(vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base))
     _, *parameters = inspect.signature(constructor).parameters.values()
-    return any(one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD, one.VAR_POSITIONAL) for one in parameters)
+    return any(
+        parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
+        for parameter in parameters
+    )
 
 
 def _plain(key: str, value: Any) -> Any:

@@ -28,9 +28,9 @@ class LabelCache:
 
     def __call__(self, labels: Tensor) -> Tensor:
         """Return the stacked results for labels ``(B, C, H, W)`` bool, on their device."""
-        return torch.stack([self._one(label) for label in labels.cpu()]).to(labels.device)
+        return torch.stack([self._result(label) for label in labels.cpu()]).to(labels.device)
 
-    def _one(self, label: Tensor) -> Tensor:
+    def _result(self, label: Tensor) -> Tensor:
         if not self.capacity:
             return self.compute(label)
         key = _digest(label)

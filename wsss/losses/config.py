@@ -124,7 +124,7 @@ class TermConfig(WeightedTermConfig):
 class BettiMatchingConfig(TermConfig):
     """Betti matching loss."""
 
-    loss: ClassVar[str] = "wsss.losses.betti_matching:BettiMatchingLoss"
+    loss: ClassVar[str] = "wsss.losses.topological.betti_matching:BettiMatchingLoss"
     name: Literal["betti_matching"] = "betti_matching"
     filtration: Literal["superlevel", "sublevel", "bothlevel"] = Field(
         default="superlevel", description="bright pixels first, dark pixels first, or the sum of both losses"
@@ -163,7 +163,7 @@ class BettiMatchingConfig(TermConfig):
 class ClDiceConfig(TermConfig):
     """Soft centreline Dice."""
 
-    loss: ClassVar[str] = "wsss.losses.cldice:ClDiceLoss"
+    loss: ClassVar[str] = "wsss.losses.topological.cldice:ClDiceLoss"
     name: Literal["cldice"] = "cldice"
     base_weight: float = Field(default=0.5, ge=0, description="weight of the base loss; 0: the term alone")
     iterations: int = Field(
@@ -184,7 +184,7 @@ class ClDiceConfig(TermConfig):
 class SkeletonRecallConfig(TermConfig):
     """Recall of the label's skeleton."""
 
-    loss: ClassVar[str] = "wsss.losses.skeleton_recall:SkeletonRecallLoss"
+    loss: ClassVar[str] = "wsss.losses.topological.skeleton_recall:SkeletonRecallLoss"
     name: Literal["skeleton_recall"] = "skeleton_recall"
     base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=1.0, ge=0, description="weight of the topological term")
@@ -198,7 +198,7 @@ class SkeletonRecallConfig(TermConfig):
 class TopoLossConfig(TermConfig):
     """Distance between persistence diagrams."""
 
-    loss: ClassVar[str] = "wsss.losses.topoloss:TopoLoss"
+    loss: ClassVar[str] = "wsss.losses.topological.topoloss:TopoLoss"
     name: Literal["topoloss"] = "topoloss"
     base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=100.0, ge=0, description="weight of the topological term, a mean over pixels")
@@ -220,7 +220,7 @@ class TopoLossConfig(TermConfig):
 class TopoConfig(WeightedTermConfig):
     """TOPO: a regressed distance map whose background regions stay separate and connected."""
 
-    loss: ClassVar[str] = "wsss.losses.topo_window:TopoWindowLoss"
+    loss: ClassVar[str] = "wsss.losses.topological.topo_window:TopoWindowLoss"
     name: Literal["topo"] = "topo"
     revision: Literal[2] = Field(default=2, description="revision of the formula; older results are recomputed")
     alpha: float = Field(default=1e-3, ge=0, description="weight of the topological term, a sum over windows")
@@ -259,7 +259,7 @@ class TopoConfig(WeightedTermConfig):
 class CbDiceConfig(TermConfig):
     """Centerline boundary Dice."""
 
-    loss: ClassVar[str] = "wsss.losses.cbdice:CbDiceLoss"
+    loss: ClassVar[str] = "wsss.losses.topological.cbdice:CbDiceLoss"
     name: Literal["cbdice"] = "cbdice"
     base: RegionLossConfig = Field(
         default_factory=lambda: CrossEntropyDiceConfig(ce_weight=0.5, dice_weight=0.25, dice=_dice_per_image()),
@@ -280,7 +280,7 @@ class CbDiceConfig(TermConfig):
 class WarpingConfig(TermConfig):
     """Cross-entropy at the pixels where homotopy warping finds a topological difference."""
 
-    loss: ClassVar[str] = "wsss.losses.warping_loss:WarpingLoss"
+    loss: ClassVar[str] = "wsss.losses.topological.warping_loss:WarpingLoss"
     name: Literal["warping"] = "warping"
     base: RegionLossConfig = Field(default_factory=_dice_per_image, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=0.1, ge=0, description="weight of the topological term")

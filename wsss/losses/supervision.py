@@ -67,7 +67,9 @@ class DeepSupervision(nn.Module):
         """
         logits = _listed(outputs)
         targets = (
-            [_resized(target, one) for one in logits] if isinstance(target, Tensor) else _tensors(target, "target")
+            [_resized(target, output) for output in logits]
+            if isinstance(target, Tensor)
+            else _tensors(target, "target")
         )
         weights = halves(len(logits)) if self.weights is None else self.weights
         for subject, values in (("target", targets), ("weights", weights)):
@@ -77,12 +79,12 @@ class DeepSupervision(nn.Module):
                 )
         parts = [
             # zero_loss: DDP expects a gradient for the parameters of every output
-            weight * self._one(index, *pair) if weight else zero_loss(pair[0])
+            weight * self._loss_of_output(index, *pair) if weight else zero_loss(pair[0])
             for index, (weight, pair) in enumerate(zip(weights, zip(logits, targets, strict=True), strict=True))
         ]
         return sum(parts[1:], parts[0])
 
-    def _one(self, index: int, logits: Tensor, target: Tensor) -> Tensor:
+    def _loss_of_output(self, index: int, logits: Tensor, target: Tensor) -> Tensor:
         loss = self.loss
         if not index or self.term == "all" or not isinstance(loss, LossWithTerm):
             return loss(logits, target)
@@ -121,10 +123,10 @@ def _tensors(values: Sequence[Tensor], subject: str) -> list[Tensor]:
             allowed="a tensor or a list of tensors",
             hint=hint if isinstance(values, Mapping) else None,
         )
-    for one in values:
-        if not isinstance(one, Tensor):
+    for value in values:
+        if not isinstance(value, Tensor):
             raise InvalidInput(
-                subject=subject, found=Verbatim(f"{kind} with {type(one).__name__}"), allowed="a list of tensors"
+                subject=subject, found=Verbatim(f"{kind} with {type(value).__name__}"), allowed="a list of tensors"
             )
     return list(values)
 

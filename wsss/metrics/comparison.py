@@ -87,7 +87,8 @@ def compare(
         bootstrap: settings of the intervals, which show how the mean over *these* seeds depends on the images.
     """
     defined = {
-        row: {seed: one for seed, one in seeds.items() if one.value is not None} for row, seeds in measured.items()
+        row: {seed: score for seed, score in seeds.items() if score.value is not None}
+        for row, seeds in measured.items()
     }
     drawn = {row: _drawn(seeds, statistic, bootstrap) for row, seeds in defined.items()}
     cells: dict[str, Cell | None] = {}
@@ -95,7 +96,7 @@ def compare(
         if not seeds:
             cells[row] = None
             continue
-        values = {seed: one.value for seed, one in seeds.items() if one.value is not None}
+        values = {seed: score.value for seed, score in seeds.items() if score.value is not None}
         total = spread(list(values.values()))
         difference = None
         if reference is not None and row != reference and defined.get(reference):
@@ -114,9 +115,9 @@ def _drawn(
     if statistic is None or not bootstrap.resamples:
         return {}
     return {
-        seed: replicates(one.counts, statistic, resamples=bootstrap.resamples, seed=bootstrap.seed)
-        for seed, one in seeds.items()
-        if one.counts is not None and len(one.counts)
+        seed: replicates(score.counts, statistic, resamples=bootstrap.resamples, seed=bootstrap.seed)
+        for seed, score in seeds.items()
+        if score.counts is not None and len(score.counts)
     }
 
 

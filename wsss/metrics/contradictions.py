@@ -49,8 +49,8 @@ def contradiction(shares: NDArray[np.float64], sample: Sample) -> Contradiction 
     return Contradiction(shows, misses) if shows or misses else None
 
 
-def in_words(one: Contradiction, names: Sequence[str]) -> str:
+def in_words(contradiction: Contradiction, names: Sequence[str]) -> str:
     """Return a contradiction as text: ``shows dog (12.0%), misses cat``."""
-    shows = ", ".join(f"{names[index]} ({share:.1%})" for index, share in one.shows.items())
-    misses = ", ".join(names[index] for index in one.misses)
+    shows = ", ".join(f"{names[index]} ({share:.1%})" for index, share in contradiction.shows.items())
+    misses = ", ".join(names[index] for index in contradiction.misses)
     return ", ".join([*([f"shows {shows}"] if shows else []), *([f"misses {misses}"] if misses else [])])

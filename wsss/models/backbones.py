@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from wsss.models.architectures import ARCHITECTURES, TIMM
 from wsss.models.config import BackboneConfig, LocalWeights
-from wsss.models.folding import freeze_batchnorm
-from wsss.models.initial import Origin, load_initial, read_fitting
-from wsss.models.timm_trunk import build_timm_trunk, check_timm
+from wsss.models.timm_backbones.timm_trunk import build_timm_trunk, check_timm
 from wsss.models.trunk import Level, Trunk
+from wsss.models.weights.folding import freeze_batchnorm
+from wsss.models.weights.initial import Origin, load_initial, read_fitting
 
 LOW_STRIDE = 8
 """Pixels per element of the low features."""

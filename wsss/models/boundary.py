@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.io.weights import load_description, load_weights, save_model
+from wsss.models.attribution.multiscale_cam import resampling
 from wsss.models.backbones import Normalise, OwnStatistics
 from wsss.models.classifier import CAMClassifier, build_trunk
 from wsss.models.config import TrainedClassifierConfig
-from wsss.models.description import describe, load_strictly, read_description
-from wsss.models.initial import Origin
-from wsss.models.multiscale_cam import resampling
 from wsss.models.trunk import Level, Trunk
+from wsss.models.weights.description import describe, load_strictly, read_description
+from wsss.models.weights.initial import Origin
 
 GROUPS = 4
 """Groups of the normalisation (Wu & He, ECCV 2018) of each level, as in IRN."""
@@ -62,8 +62,8 @@ class BoundaryHead(nn.Module):
             size: height and width of the grid, whose elements divide the image evenly.
         """
         parts = [
-            _resampled(layer(one), level, pixels, size)
-            for layer, level, one in zip(self.reduce, self.levels, features, strict=True)
+            _resampled(layer(values), level, pixels, size)
+            for layer, level, values in zip(self.reduce, self.levels, features, strict=True)
         ]
         logits: Tensor = self.join(torch.cat(parts, 1))
         return logits[:, 0]
@@ -118,7 +118,7 @@ class BoundaryNetwork(nn.Module):
 
 
 def _resampled(features: Tensor, level: Level, pixels: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Resample ``(B, C, h, w)`` to ``(B, C, *size)``; see `wsss.models.multiscale_cam.resampling`."""
+    """Resample ``(B, C, h, w)`` to ``(B, C, *size)``; see `wsss.models.attribution.multiscale_cam.resampling`."""
     sides = zip(features.shape[2:], pixels, size, strict=True)
     rows, columns = (
         resampling(n, side, level.stride, target, level.offset).to(features.device) for n, side, target in sides

@@ -17,11 +17,11 @@ from wsss.io.weights import load_description, load_weights, save_model
 from wsss.models.backbones import Normalise, OwnStatistics, build_backbone
 from wsss.models.config import ClassifierConfig, TrainedClassifierConfig
 from wsss.models.convnet import ConvNet, convnet_origin
-from wsss.models.description import describe, load_strictly, read_description
-from wsss.models.initial import Origin
 from wsss.models.sampler_config import SamplingConfig
 from wsss.models.samplers import Samplers
 from wsss.models.trunk import Trunk
+from wsss.models.weights.description import describe, load_strictly, read_description
+from wsss.models.weights.initial import Origin
 
 
 class Pooling(nn.Module):

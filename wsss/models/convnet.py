@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import nn
 
 from wsss.models.config import ConvNetConfig
-from wsss.models.initial import Origin
 from wsss.models.trunk import Level, Trunk
+from wsss.models.weights.initial import Origin
 
 
 class ConvNet(Trunk):

@@ -129,7 +129,7 @@ def _infer(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConf
         return np.zeros(image.shape[:2], np.uint8)
     if size == image.shape[:2]:
         return _marginals(image, unary, config).argmax(0)
-    from wsss.data.resizing import resize
+    from wsss.data.image_transforms.resizing import resize
     from wsss.refine.upsample import upsample_labels
 
     small = resize(image, size)

@@ -24,12 +24,12 @@ def vector_affinities(vectors: Floats, radius: int, sigma: float) -> Affinities:
         sigma: σ, in the units of the vectors.
     """
     size = vectors.shape[0], vectors.shape[1]
-    found = []
+    affinities = []
     for step in steps(radius):
         first, second = first_and_second(size, step.offset)
         squared = ((vectors[first] - vectors[second]) ** 2).sum(2)
-        found.append(np.exp(squared / np.float32(-2 * sigma**2)))
-    return Affinities(found, boundary_of(found, size, radius))
+        affinities.append(np.exp(squared / np.float32(-2 * sigma**2)))
+    return Affinities(affinities, boundary_of(affinities, size, radius))
 
 
 def boundary_of(affinities: list[Floats], size: tuple[int, int], radius: int) -> Floats:

@@ -15,7 +15,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.validation import Settings
 
@@ -39,6 +39,12 @@ class PixelAdaptiveConfig(Settings):
     width: float = Field(default=0.3, gt=0, description="w: width of both kernels, in local standard deviations")
     position_weight: float = Field(default=0.01, ge=0, description="w_pos: weight of the position kernel; 0: off")
 
+    @model_validator(mode="after")
+    def _distinct(self) -> PixelAdaptiveConfig:
+        if len(set(self.dilations)) < len(self.dilations):
+            raise ValueError(f"dilations: expected different distances, got {list(self.dilations)}")
+        return self
+
 
 def refine(maps: Floats, image: Floats, config: PixelAdaptiveConfig) -> Floats:
     """Refine maps.
@@ -53,7 +59,7 @@ def refine(maps: Floats, image: Floats, config: PixelAdaptiveConfig) -> Floats:
     """
     weights = pixel_weights(image, config)
     for _ in range(config.iterations):
-        maps = np.stack([_weighted(one, weights, config) for one in maps]) if len(maps) else maps
+        maps = np.stack([_weighted(class_map, weights, config) for class_map in maps]) if len(maps) else maps
     return maps
 
 

@@ -10,8 +10,8 @@ from pydantic import TypeAdapter
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import write_json
+from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
-from wsss.io.text.json_files import read_json
 from wsss.refine.thresholds import Adaptive, Policy
 
 POLICY_FILE = "policy.json"

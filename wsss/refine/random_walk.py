@@ -46,15 +46,15 @@ def affinities_along_paths(boundary: Floats, radius: int) -> list[Floats]:
         Per step, an array of the pairs that `first_and_second` selects.
     """
     size = boundary.shape[0], boundary.shape[1]
-    found = []
+    affinities = []
     for step in steps(radius):
         (rows, columns), _ = first_and_second(size, step.offset)
         views = [
             boundary[rows.start + down : rows.stop + down, columns.start + right : columns.stop + right]
             for down, right in step.path
         ]
-        found.append(1 - np.maximum.reduce(views))
-    return found
+        affinities.append(1 - np.maximum.reduce(views))
+    return affinities
 
 
 def transition_matrix(affinities: Sequence[Floats], size: tuple[int, int], *, radius: int, beta: float) -> Any:
@@ -89,9 +89,9 @@ def walk(maps: Floats, transition: Any, steps: int) -> Floats:
         steps: number of steps.
     """
     walked = np.empty(maps.shape, np.float32)
-    for number, one in enumerate(maps):  # one by one: SciPy's product with several columns is slower
-        values = one.ravel().astype(np.float64)
+    for number, class_map in enumerate(maps):  # one by one: SciPy's product with several columns is slower
+        values = class_map.ravel().astype(np.float64)
         for _ in range(steps):
             values = transition @ values
-        walked[number] = values.reshape(one.shape)
+        walked[number] = values.reshape(class_map.shape)
     return walked

@@ -30,7 +30,7 @@ from starlette.routing import Mount, Route
 from wsss.data.answers.answer_rows import check_annotator
 from wsss.data.answers.question_pictures import question_picture
 from wsss.errors import InvalidInput, WsssError
-from wsss.io.text.json_files import parse_json
+from wsss.io.files.json_files import parse_json
 from wsss.io.text.printable import one_line
 from wsss.server.access import RequireToken, SecurityHeaders
 

@@ -22,6 +22,7 @@ HELP = {
     "par": "Refine maps with pixel-adaptive refinement.",
     "pseudo": "Make pseudo masks from maps with a label-free threshold policy.",
     "crf": "Refine masks with a dense CRF.",
+    "snap": "Align masks with class-agnostic segments (of SAM, or superpixels).",
     "segment": "Train a segmentation network on pseudo masks or ground truth.",
     "predict": "Predict masks of a split, or of a folder of images.",
     "score": "Score masks against the ground truth (mIoU, topology …).",

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from wsss.data.augmentation import SegmentationAugmentation
+from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import load_input_classifier, load_on_all_ranks, training_metrics
+from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_masks
-from wsss.stages.common.mask_inputs import ANY_FOLDER, supervision_of
-from wsss.stages.common.training_targets import (
+from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks, training_metrics
+from wsss.stages.common.training.training_targets import (
     check_training_masks,
     count_empty_masks,
     image_mask_pairs,
@@ -47,10 +47,10 @@ class AffinityConfig(TrainConfig, StageConfig):
 def run(ctx: Context[AffinityConfig]) -> Result:
     """Train the boundary head, and save the network with the weights of the last epoch."""
     from wsss.models.boundary import build_boundary_network, save_boundary_network
-    from wsss.train.affinity_training import pair_loss
     from wsss.train.loop import Job, fit
     from wsss.train.optim import Group
     from wsss.train.runtime import deterministic
+    from wsss.train.tasks.affinity_training import pair_loss
 
     config = ctx.config
     examples = training_examples(ctx)

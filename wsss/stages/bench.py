@@ -81,21 +81,21 @@ def _gather(ctx: Context[BenchConfig]) -> None:
     from wsss.io.files.recorded import check_recorded
 
     _check_one_cldice(ctx.inputs["scores"])
-    places: dict[Path, str] = {}
+    names: dict[Path, str] = {}
     for score in ctx.inputs["scores"]:
         source = score.path / FILE
         if not source.is_file():
             hint = "Score with the preset score/topomortar (topomortar: true)."
             raise InvalidInput(f"no {FILE} in {score.path}", subject=score.id, hint=hint)
-        place = place_of(ctx.config, score)
-        target = Path(*(place[level] for level in LEVELS[:3]), folder_name(place["loss"]), f"{place['seed']}.csv")
-        if target in places:
+        levels = levels_of(ctx.config, score)
+        target = Path(*(levels[level] for level in LEVELS[:3]), folder_name(levels["loss"]), f"{levels['seed']}.csv")
+        if target in names:
             raise InvalidInput(
-                f"{places[target]} and {score.id} are both {target.with_suffix('')}",
+                f"{names[target]} and {score.id} are both {target.with_suffix('')}",
                 subject="bench",
                 hint="Remove one from needs, or distinguish them (places: {STAGE: {labels: …}}).",
             )
-        places[target] = str(score.id)
+        names[target] = str(score.id)
         path = ctx.out / RESULTS / target
         check_recorded(source)
         write_bytes(path, source.read_bytes())
@@ -117,7 +117,7 @@ def _check_one_cldice(scores: Sequence[Artifact]) -> None:
         )
 
 
-def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
+def levels_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
     """Return framework, labels, size, loss and seed of a score, from the matrix or else from the config.
 
     Raises:
@@ -132,13 +132,13 @@ def place_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
             subject=score.id,
             hint="Set loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
         )
-    place = {level: str(values[level]) for level in LEVELS}
-    if not place["seed"].isdecimal():
-        raise InvalidInput(subject=f"{score.id}: seed", found=place["seed"], allowed="a non-negative integer")
-    invalid = next((level for level in LEVELS if _FOLDER.fullmatch(place[level]) is None), None)
+    levels = {level: str(values[level]) for level in LEVELS}
+    if not levels["seed"].isdecimal():
+        raise InvalidInput(subject=f"{score.id}: seed", found=levels["seed"], allowed="a non-negative integer")
+    invalid = next((level for level in LEVELS if _FOLDER.fullmatch(levels[level]) is None), None)
     if invalid is not None:
-        raise InvalidInput(subject=f"{score.id}: {invalid}", found=place[invalid], allowed="a valid folder name")
-    return place
+        raise InvalidInput(subject=f"{score.id}: {invalid}", found=levels[invalid], allowed="a valid folder name")
+    return levels
 
 
 def _configured(config: BenchConfig, id: str) -> dict[Level, Any]:
@@ -212,7 +212,7 @@ def _upstream(score: Artifact) -> set[str]:
 def _tables(ctx: Context[BenchConfig]) -> Tables:
     from wsss.benchmark.benchmark_view import PLOTS, as_markdown, to_json, view_of
     from wsss.benchmark.compute_tables import CONTRAST_COLUMNS, as_csv, as_json, contrasts_as_json, make_tables
-    from wsss.benchmark.plots import write_plots
+    from wsss.benchmark.figures.plots import write_plots
     from wsss.io.files.atomic import write_json, write_text
     from wsss.viz.report.run_overview import BENCHMARK
 
@@ -271,9 +271,9 @@ def _check_against(config: BenchConfig, against: str, ids: Sequence[str]) -> Non
 
     *case, loss = against.split("/")
     matches = {}
-    for place in (_configured(config, id) for id in ids):
-        known = None if place["loss"] is None else short_name(str(place["loss"]))
-        levels = [str(place[level]) for level in LEVELS[:3]]
+    for values in (_configured(config, id) for id in ids):
+        known = None if values["loss"] is None else short_name(str(values["loss"]))
+        levels = [str(values[level]) for level in LEVELS[:3]]
         matches["/".join([*levels, known or "LOSS"])] = levels == case and known in (None, short_name(loss))
     if not any(matches.values()):
         raise InvalidInput("no such score", subject="against", found=against, allowed=matches)

@@ -19,10 +19,10 @@ from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.common.cam_batch import PLAIN, write_maps
-from wsss.stages.common.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.stages.common.finished import check_maps
+from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
 from wsss.stages.common.reduced import note_reduced
+from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings
 
@@ -112,8 +112,8 @@ def run(ctx: Context[CamConfig]) -> Result:
     import torch
 
     from wsss.io.process.retained_memory import retained_memory
-    from wsss.stages.common.batches import require_all, work_in_batches
-    from wsss.stages.common.inference_precision import stated_precision, usable_precision
+    from wsss.stages.common.inference.batches import require_all, work_in_batches
+    from wsss.stages.common.inference.inference_precision import stated_precision, usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
     config = ctx.config.model_copy(update={"precision": usable_precision(ctx)})
@@ -174,9 +174,9 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
         InvalidInput: the stage has no tiles.
     """
     from wsss.data.tiles.tile_table import Tile, read_tiles
-    from wsss.train.classification import tile_examples
     from wsss.train.sample_order import derive_seed
-    from wsss.train.test_time_adaptation import adapted
+    from wsss.train.tasks.classification import tile_examples
+    from wsss.train.tasks.test_time_adaptation import adapted
 
     config, artifact = ctx.config.adapt, ctx.inputs["tiles"]
     if artifact is None or config is None:
@@ -207,7 +207,7 @@ def _read_back(samples: Sequence[Sample], out: Path) -> tuple[float | None, list
     sizes: list[tuple[str, tuple[int, int]]] = []
     for sample in samples:
         cams = read_cams(cam_path(out, sample.id))
-        means += [float(one.mean()) for one in cams.maps]
+        means += [float(class_map.mean()) for class_map in cams.maps]
         sizes.append((sample.id, cams.size))
     return sum(means) / len(means) if means else None, sizes
 

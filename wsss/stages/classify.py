@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from wsss.models.config import ClassifierConfig, check_weights
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import (
+from wsss.stages.common.training.classifier_training import (
     TILES,
     LabelledConfig,
     check_examples,
     check_labelled,
+    inspect_backbone,
     labelled_reads,
     prepare_backbone,
     ready_labelled,
@@ -29,9 +30,9 @@ class ClassifyConfig(ClassifierConfig, LabelledConfig, StageConfig):
 def run(ctx: Context[ClassifyConfig]) -> Result:
     """Train, and save the weights of the last epoch."""
     from wsss.models.classifier import build_classifier, save_classifier
-    from wsss.train.classification import multilabel_loss
     from wsss.train.optim import trunk_and_head
     from wsss.train.runtime import deterministic, leader_first
+    from wsss.train.tasks.classification import multilabel_loss
 
     config, classes = ctx.config, ctx.data.classes
     with deterministic(ctx.device, ctx.seed):
@@ -65,5 +66,6 @@ STAGE = Stage(
     check_inputs=check_examples,
     prepare=prepare_backbone,
     ready=ready_labelled,
+    inspect=inspect_backbone,
     trains=lambda config: config.images_per_step,
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
-from wsss.pipeline.config.matrix import read_instance_id
+from wsss.pipeline.config.matrix import Point, read_instance_id
 from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
 from wsss.validation import OptionName
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wsss.metrics.comparison import Cell
-    from wsss.stages.common.compare_columns import Column
+    from wsss.stages.common.scores.compare_columns import Column
     from wsss.viz.report.comparison_table import Comparison
 
 TABLE, PAGE, PICTURE = "compare.csv", "compare.md", "precision_recall.svg"
@@ -40,16 +40,16 @@ class CompareConfig(StageConfig):
 
 def run(ctx: Context[CompareConfig]) -> Result:
     """Gather the columns, compare their rows, and write the table and the precision–recall plots."""
-    from wsss.stages.common.compare_columns import gather_columns
-    from wsss.stages.common.compare_curves import gather_curves
-    from wsss.stages.common.compare_place import place_of
+    from wsss.stages.common.scores.compare_columns import gather_columns
+    from wsss.stages.common.scores.compare_curves import gather_curves
+    from wsss.stages.common.scores.matrix_position import position_of
     from wsss.viz.report.comparison_table import Comparison
 
     config, scores = ctx.config, ctx.inputs["scores"]
     axis = rows_axis(config, [score.id for score in scores])
-    places = {score.id: place_of(score.id, axis, config.over) for score in scores}
-    columns = gather_columns(scores, places, config.measures, config.titles)
-    rows = tuple(dict.fromkeys(place.row for place in places.values()))
+    positions = {score.id: position_of(score.id, axis, config.over) for score in scores}
+    columns = gather_columns(scores, positions, config.measures, config.titles)
+    rows = tuple(dict.fromkeys(position.row for position in positions.values()))
     tables = _compared(ctx, columns)
     comparison = Comparison(
         axis=axis or "",
@@ -59,7 +59,7 @@ def run(ctx: Context[CompareConfig]) -> Result:
         resamples=config.resamples,
         confidence=config.confidence,
         columns=tuple(column.shown(cells) for column, cells in zip(columns, tables, strict=True)),
-        curves=gather_curves(scores, places, config.titles, config.reference),
+        curves=gather_curves(scores, positions, config.titles, config.reference),
     )
     if ctx.ranks.rank == 0:
         _write(ctx.out, comparison)
@@ -124,19 +124,9 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
             hint="Choose the axis of the rows: rows: AXIS (--row-axis AXIS).",
         )
     axis = axis or next(iter(axes), None)
-    if axis is None:
-        rows: list[str] = []
-    elif axis not in axes:
+    if axis is not None and axis not in axes:
         raise InvalidInput("no score varies along this axis", subject="rows", found=axis, allowed=allowed)
-    else:
-        constant = [id for id, point in points.items() if axis not in point]
-        if constant:
-            raise InvalidInput(
-                f"no value on the axis {axis!r} of the rows",
-                subject=listing(constant),
-                hint="Remove it from the needs of the stage; the report shows it next to the table.",
-            )
-        rows = list(dict.fromkeys(point[axis] for point in points.values()))
+    rows = [] if axis is None else _rows_along(axis, points)
     if config.reference is not None and config.reference not in rows:
         raise InvalidInput(
             "no such row",
@@ -146,6 +136,18 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
             hint="Choose one of the rows, or disable the stage (enabled: false).",
         )
     return axis
+
+
+def _rows_along(axis: str, points: Mapping[str, Point]) -> list[str]:
+    """Return the values of the scores on the axis of the rows; every score needs one."""
+    constant = [id for id, point in points.items() if axis not in point]
+    if constant:
+        raise InvalidInput(
+            f"no value on the axis {axis!r} of the rows",
+            subject=listing(constant),
+            hint="Remove it from the needs of the stage; the report shows it next to the table.",
+        )
+    return list(dict.fromkeys(point[axis] for point in points.values()))
 
 
 def _check_inputs(config: CompareConfig, ids: Mapping[str, Sequence[str]]) -> None:

@@ -7,7 +7,7 @@ themselves and labels uncertain pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,15 @@ from wsss.refine.dense_crf import CrfConfig
 from wsss.refine.policyfile import read_policy
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.input_masks.mask_inputs import (
+    ANY_FOLDER,
+    count_empty,
+    renumber,
+    require_class,
+    survey,
+    with_masks,
+)
 from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
-from wsss.stages.common.mask_inputs import ANY_FOLDER, count_empty, renumber, require_class, survey, with_masks
 from wsss.stages.common.reduced import note_reduced, reduced_ids
 from wsss.stages.common.require_inputs import MAKE_MASKS, require_maps
 from wsss.validation import OptionName
@@ -57,30 +64,13 @@ class CrfStageConfig(CrfConfig, StageConfig):
 def run(ctx: Context[CrfStageConfig]) -> Result:
     """Refine every image's mask."""
     from wsss.io.files.atomic import write_json
-    from wsss.pipeline.run.items import map_items, pending
+    from wsss.pipeline.run.items import map_items
 
-    config, masks, cams = ctx.config, ctx.inputs["masks"].path, ctx.inputs["cams"]
+    config = ctx.config
     samples = _masked(ctx, ctx.log)
-    if ctx.inputs["masks"].uses is None and _refines_masks(config, cams) and ctx.ranks.rank == 0:
+    if ctx.inputs["masks"].uses is None and _refines_masks(config, ctx.inputs["cams"]) and ctx.ranks.rank == 0:
         survey(ctx, samples)
-    work = partial(
-        _refine,
-        out=ctx.out,
-        masks=masks,
-        cams=cams.path if cams else None,
-        config=config,
-        classes=ctx.data.classes,
-    )
-    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
-    every_class = config.unary == "softmax" and cams is None  # else only the classes of the image
-    labels = len(ctx.data.classes) if every_class else min(len(ctx.data.classes), USUAL_LABELS)
-    memory = partial(_bytes, labels=labels, config=config)
-    map_items(ctx, todo, work, "dense CRF", memory=memory, threads=config.engine == "lattice")
-    if config.engine == "lattice":
-        from wsss.refine.lattice.filtering import forget_position_filters
-
-        forget_position_filters()
+    _refine_all(ctx, samples)
     ctx.ranks.barrier()
     parts = map_items(ctx, samples, partial(_changed, after=ctx.out), "reading back")
     sizes = [(sample.id, part.size) for sample, part in zip(samples, parts, strict=True)]
@@ -103,6 +93,24 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
             **({"crf_reduced": reduced["reduced"]} if reduced else {}),
         },
     )
+
+
+def _refine_all(ctx: Context[CrfStageConfig], samples: Sequence[Sample]) -> None:
+    """Refine the masks that an interrupted run has not finished."""
+    from wsss.pipeline.run.items import map_items, pending
+
+    config, classes, cams = ctx.config, ctx.data.classes, ctx.inputs["cams"]
+    masks, maps = ctx.inputs["masks"].path, cams.path if cams else None
+    work = partial(_refine, out=ctx.out, masks=masks, cams=maps, config=config, classes=classes)
+    check = partial(check_mask, out=ctx.out, classes=classes)
+    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
+    every_class = config.unary == "softmax" and cams is None  # else only the classes of the image
+    memory = partial(_bytes, labels=len(classes) if every_class else min(len(classes), USUAL_LABELS), config=config)
+    map_items(ctx, todo, work, "dense CRF", memory=memory, threads=config.engine == "lattice")
+    if config.engine == "lattice":
+        from wsss.refine.lattice.filtering import forget_position_filters
+
+        forget_position_filters()
 
 
 def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.sampler_config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import (
+from wsss.stages.common.training.classifier_training import (
     check_examples,
     check_labelled,
     labelled_reads,
@@ -17,7 +17,7 @@ from wsss.stages.common.classifier_training import (
     load_on_all_ranks,
     ready_labelled,
 )
-from wsss.stages.common.sampler_stage import (
+from wsss.stages.common.training.sampler_stage import (
     AREA,
     Placement,
     SamplingTraining,

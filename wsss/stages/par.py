@@ -55,7 +55,7 @@ def run(ctx: Context[ParConfig]) -> Result:
 def _refine(sample: Sample, cams: Cams, size: tuple[int, int], *, config: ParConfig) -> NDArray[np.float32]:
     import numpy as np
 
-    from wsss.data.resizing import resize
+    from wsss.data.image_transforms.resizing import resize
     from wsss.refine.pixel_adaptive import refine
 
     image = resize(read_reduced(sample, config.max_side), size)

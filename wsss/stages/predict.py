@@ -1,7 +1,8 @@
 """Predict masks for dataset splits or a folder of images with a trained segmentation network.
 
 Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
-`wsss.models.blockwise_prediction`), so a 24-megapixel image needs little more memory than a 2-megapixel one.
+`wsss.models.segmentation_networks.blockwise_prediction`), so a 24-megapixel image needs little more memory than a
+2-megapixel one.
 ``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
 """
 
@@ -17,11 +18,17 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import mask_path
 from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.common import predict_batch
-from wsss.stages.common.classifier_training import require_same_classes
-from wsss.stages.common.predict_batch import outputs_of
-from wsss.stages.common.prediction_record import discard_outdated, failed_images, failure_of, keeps_masks, write_record
+from wsss.stages.common.inference import predict_batch
+from wsss.stages.common.inference.predict_batch import outputs_of
+from wsss.stages.common.inference.prediction_record import (
+    discard_outdated,
+    failed_images,
+    failure_of,
+    keeps_masks,
+    write_record,
+)
 from wsss.stages.common.reduced import note_predicted
+from wsss.stages.common.training.classifier_training import require_same_classes
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName
 
@@ -30,7 +37,7 @@ if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
     from wsss.data.readers.imagefolder import ImageFolder
     from wsss.data.sample import Sample
-    from wsss.models.segmenters import SegmentationNetwork
+    from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
 
 
 class PredictConfig(StageConfig):
@@ -55,6 +62,13 @@ class PredictConfig(StageConfig):
         default="32-true",
         description="floating-point precision of the network; bf16-mixed is less exact, and faster on devices with "
         "bfloat16 instructions; others use 32-true",
+    )
+    adapt_batchnorm: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="weight α of the training statistics in BatchNorm, mixed with those of each image (of each tile, "
+        "for images predicted in tiles); for images of other colours or contrast; null: training statistics only",
     )
     labels: Literal["ignore", "restrict"] = Field(
         default="ignore",
@@ -88,8 +102,8 @@ def run(ctx: Context[PredictConfig]) -> Result:
 
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.mixed_precision import MixedPrecision
-    from wsss.stages.common.batches import work_in_batches
-    from wsss.stages.common.inference_precision import usable_precision
+    from wsss.stages.common.inference.batches import work_in_batches
+    from wsss.stages.common.inference.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
     config, precision = ctx.config, usable_precision(ctx)
@@ -157,14 +171,19 @@ def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
     """Return the network and its classes.
 
     Raises:
-        InvalidInput: the folder contains no network, or its classes differ from those of the dataset.
+        InvalidInput: the folder contains no network, its classes differ from those of the dataset, or its BatchNorm
+            cannot be adapted.
     """
-    from wsss.models.segmenters import load_segmenter
+    from wsss.models.segmentation_networks.segmenters import load_segmenter
 
     folder = ctx.inputs["segmenter"].path
     model, classes = load_segmenter(folder)
     if ctx.config.images is None:
         require_same_classes(folder, "network", classes.names, ctx.data.classes.names)
+    if ctx.config.adapt_batchnorm is not None:
+        from wsss.models.segmentation_networks.batchnorm_calibration import calibrate_batchnorm
+
+        calibrate_batchnorm(model, ctx.config.adapt_batchnorm)
     return model, classes
 
 
@@ -186,8 +205,8 @@ def _result(
     import numpy as np
 
     from wsss.io.rasters.label_masks import read_mask
-    from wsss.stages.common.inference_precision import stated_precision
-    from wsss.stages.common.label_check import label_check
+    from wsss.stages.common.inference.inference_precision import stated_precision
+    from wsss.stages.common.inference.label_check import label_check
 
     config = ctx.config
     counts = dict.fromkeys(classes.names, 0)
@@ -202,6 +221,8 @@ def _result(
     metrics |= note_predicted(ctx, samples, len(classes))
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
     provenance |= {f"predict_{key}": value for key, value in stated_precision(ctx, precision).items()}
+    if config.adapt_batchnorm is not None:
+        provenance["predict_adapt_batchnorm"] = config.adapt_batchnorm
     if config.labels == "restrict":
         metrics["labels"] = provenance["predict_labels"] = config.labels
     return Result(metrics | label_check(samples, shares, classes.names), provenance)

@@ -95,7 +95,7 @@ def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
     import torch
 
     from wsss.io.process.retained_memory import retained_memory
-    from wsss.stages.common.batches import require_all, work_in_batches
+    from wsss.stages.common.inference.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     samples, network = ctx.data.samples(ctx.config.splits), _load(ctx)
@@ -120,7 +120,7 @@ def _write_boundary(network: BoundaryNetwork, sample: Sample, max_side: int | No
     import torch
 
     from wsss.io.rasters.boundaries import write_boundary
-    from wsss.models.inference import require_finite
+    from wsss.models.segmentation_networks.inference import require_finite
 
     device = network.head.join.weight.device
     boundary = network.boundaries(torch.from_numpy(read_reduced(sample, max_side)).permute(2, 0, 1).to(device))
@@ -160,7 +160,7 @@ def _learned(sample: Sample, size: tuple[int, int], out: Path, config: Propagate
 def _colour(sample: Sample, size: tuple[int, int], out: Path, config: PropagateConfig) -> Affinities:
     import numpy as np
 
-    from wsss.data.resizing import resize
+    from wsss.data.image_transforms.resizing import resize
     from wsss.refine.fixed_affinities import vector_affinities
 
     image = resize(read_reduced(sample, config.max_side), size).astype(np.float32)

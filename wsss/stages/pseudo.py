@@ -15,8 +15,8 @@ from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.input_masks.mask_inputs import count_empty
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.mask_inputs import count_empty
 from wsss.stages.common.require_inputs import require_maps, require_truth
 
 if TYPE_CHECKING:
@@ -48,33 +48,19 @@ def run(ctx: Context[PseudoConfig]) -> Result:
     """Determine thresholds (over the dataset, or by the oracle's sweep), then label every image."""
     from wsss.pipeline.run.items import map_items, pending
 
-    config, cams = ctx.config, ctx.inputs["cams"].path
+    config = ctx.config
     samples = ctx.data.samples(config.splits)
-    metrics: dict[str, Any] = {}
-    policy: Policy = config.policy
-    thresholds: dict[int, float] | None = None
-    if config.oracle:
-        policy, metrics["oracle_sweep"] = _sweep(ctx, samples)
-    elif isinstance(policy, Adaptive) and policy.scope == "dataset":
-        thresholds = _dataset_thresholds(ctx, policy, samples)
-        metrics["thresholds"] = {ctx.data.classes.names[index]: value for index, value in sorted(thresholds.items())}
-
+    policy, thresholds, metrics = _policy(ctx, samples)
     if ctx.ranks.rank == 0:
         write_policy(ctx.out, policy, thresholds)
-    work = partial(
-        _label,
-        folder=cams,
-        out=ctx.out,
-        policy=policy,
-        thresholds=thresholds,
-        classes=ctx.data.classes,
-        cleaning=config.clean,
-    )
-    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
+    written: dict[str, Any] = {"out": ctx.out, "classes": ctx.data.classes}
+    cams = ctx.inputs["cams"].path
+    work = partial(_label, folder=cams, policy=policy, thresholds=thresholds, cleaning=config.clean, **written)
+    check = partial(check_mask, **written)
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     ctx.ranks.barrier()
-    fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
+    fractions = map_items(ctx, samples, partial(_fractions, **written), "reading back")
     metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
     metrics["foreground_fraction"] = sum(foreground for foreground, _ in fractions) / len(fractions)
     metrics["uncertain_fraction"] = sum(uncertain for _, uncertain in fractions) / len(fractions)
@@ -83,6 +69,21 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         {"images": len(samples), "threshold_policy": stamp, **metrics},
         {"threshold_policy": stamp, **config.clean.provenance},
     )
+
+
+def _policy(
+    ctx: Context[PseudoConfig], samples: tuple[Sample, ...]
+) -> tuple[Policy, dict[int, float] | None, dict[str, Any]]:
+    """Return the policy to apply, its thresholds if they are of the whole dataset, and metrics on both."""
+    config = ctx.config
+    if config.oracle:
+        policy, scores = _sweep(ctx, samples)
+        return policy, None, {"oracle_sweep": scores}
+    if not isinstance(config.policy, Adaptive) or config.policy.scope != "dataset":
+        return config.policy, None, {}
+    thresholds = _dataset_thresholds(ctx, config.policy, samples)
+    names = ctx.data.classes.names
+    return config.policy, thresholds, {"thresholds": {names[index]: thresholds[index] for index in sorted(thresholds)}}
 
 
 def _label(
@@ -139,7 +140,8 @@ def _histograms(sample: Sample, *, folder: Path, classes: Classes) -> dict[int, 
 
     cams = read_maps(folder, sample, classes)
     return {
-        index: threshold_histogram(one).astype(np.uint32) for index, one in zip(cams.classes, cams.maps, strict=True)
+        index: threshold_histogram(class_map).astype(np.uint32)
+        for index, class_map in zip(cams.classes, cams.maps, strict=True)
     }
 
 
@@ -149,15 +151,17 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
 
     from wsss.metrics.overlap import overlap_scores
     from wsss.metrics.threshold_curve import level_confusions
-    from wsss.stages.common.threshold_counts import count_levels
+    from wsss.stages.common.scores.threshold_counts import count_levels
 
     levels = tuple(round(0.02 * step, 2) for step in range(1, 50))
     total = np.zeros((len(ctx.data.classes), len(ctx.data.classes), len(levels) + 1), np.int64)
-    for one in count_levels(ctx, samples, levels):
-        one.add_to(total)
+    for counts in count_levels(ctx, samples, levels):
+        counts.add_to(total)
     scores = [overlap_scores(confusion, ctx.data.classes.names) for confusion in level_confusions(total)]
     keep = ("miou", "precision", "recall")
-    table = [{"threshold": level, **{key: one[key] for key in keep}} for level, one in zip(levels, scores, strict=True)]
+    table = [
+        {"threshold": level, **{key: score[key] for key in keep}} for level, score in zip(levels, scores, strict=True)
+    ]
     best = max(table, key=lambda row: row["miou"])["threshold"]
     return Fixed(name="fixed", foreground=best, background=best), table
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.files.json_files import read_json
 from wsss.io.files.stage_files import RECORD
-from wsss.io.text.json_files import read_json
 from wsss.pipeline.plan.external_inputs import changes_since
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.pipeline.store.run_folder import read_run
@@ -20,7 +20,7 @@ from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
-    from wsss.viz.report.gallery import Unread
+    from wsss.viz.report.pictures.gallery import Unread
     from wsss.viz.report.run_overview import StageRecord
 
 PAGE = "index.html"
@@ -112,8 +112,8 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
     from wsss.viz.report.run_overview import read_record
 
     folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
-    found = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
-    if not found:
+    records = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
+    if not records:
         hint = "Pass the folder of a run (created by wsss run)."
         raise InvalidInput("no finished stage in this folder", subject=run_dir, hint=hint)
     return tuple(
@@ -126,7 +126,7 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
             metrics=record.metrics,
             provenance=record.provenance,
         )
-        for record in _in_pipeline_order(found, run_dir)
+        for record in _in_pipeline_order(records, run_dir)
     )
 
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field, model_validator
 
 from wsss.benchmark.topomortar_columns import FILE, GROUPS, WINDOW
-from wsss.data.masks.mask_values import MaskNames
+from wsss.data.mask_values import MaskNames
 from wsss.errors import InvalidInput, listing
 from wsss.io.text.tables import csv_line, csv_text
 from wsss.metrics.structure import COLUMNS, Group
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.footprint import image_bytes
-from wsss.stages.common.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
+from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
 from wsss.stages.common.require_inputs import require_truth
-from wsss.stages.common.score_image import Pair, count, name_values
+from wsss.stages.common.scores.score_image import Counted, Pair, count, name_values
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -100,42 +100,28 @@ def run(ctx: Context[ScoreConfig]) -> Result:
     import numpy as np
 
     from wsss.data.masks.encodings import check_encoding
-    from wsss.data.masks.ground_truth import log_remarks
-    from wsss.io.confusions import CONFUSIONS, add_cells, write_confusions
-    from wsss.io.files.atomic import write_pieces
+    from wsss.io.confusions import add_cells
     from wsss.metrics.overlap import overlap_scores
-    from wsss.pipeline.run.items import map_items
 
     config, pred, classes = ctx.config, ctx.inputs["pred"], ctx.data.classes
     samples = ctx.data.split(config.split)
     pairs = _pairs(ctx, pred)
-    folder = pairs[0].pred.parent
-    per_pixel = BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if config.groups else 0)
-    counted = map_items(
-        ctx,
-        pairs,
-        partial(count, classes=classes, config=config),
-        "scoring",
-        memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel),
-    )
+    counted = _count_images(ctx, pairs)
     seen = zip(samples, (image.truth for image in counted), strict=True)
     check_encoding(seen, classes, where=f"score: split {config.split!r}")
     total = np.zeros((len(classes), len(classes) + 1), np.int64)
     for image in counted:
         add_cells(total, image.cells)
     others = np.sum([image.others for image in counted], axis=0)
+    folder = pairs[0].pred.parent
     _check_uncertain(ctx, pred, folder, [image.summary for image in counted])
     _check_values(ctx, folder, others, predicted=int(total[:, 1:-1].sum()))
     if ctx.ranks.rank == 0:
-        log_remarks(ctx.log, [remark for image in counted for remark in image.summary.remarks])
-        named = [(sample.id, image.cells) for sample, image in zip(samples, counted, strict=True)]
-        write_pieces(ctx.out / PER_IMAGE, map(csv_line, _rows(named, classes)))
-        write_confusions(ctx.out / CONFUSIONS, classes.names, named)
-    scores = overlap_scores(total, classes.names)
+        _write_images(ctx, samples, counted)
     carried: Mapping[str, Any] = pred.provenance
     return Result(
         {
-            **scores,
+            **overlap_scores(total, classes.names),
             "images": len(samples),
             "split": config.split,
             "unsure_counted_as": config.unsure,
@@ -145,6 +131,27 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             "provenance": dict(carried),
         }
     )
+
+
+def _count_images(ctx: Context[ScoreConfig], pairs: Sequence[Pair]) -> list[Counted]:
+    from wsss.pipeline.run.items import map_items
+
+    per_pixel = BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if ctx.config.groups else 0)
+    work = partial(count, classes=ctx.data.classes, config=ctx.config)
+    return map_items(ctx, pairs, work, "scoring", memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel))
+
+
+def _write_images(ctx: Context[ScoreConfig], samples: Sequence[Sample], counted: Sequence[Counted]) -> None:
+    """Log remarks on the masks, and write the counts and scores of every image."""
+    from wsss.data.masks.ground_truth import log_remarks
+    from wsss.io.confusions import CONFUSIONS, write_confusions
+    from wsss.io.files.atomic import write_pieces
+
+    classes = ctx.data.classes
+    log_remarks(ctx.log, [remark for image in counted for remark in image.summary.remarks])
+    named = [(sample.id, image.cells) for sample, image in zip(samples, counted, strict=True)]
+    write_pieces(ctx.out / PER_IMAGE, map(csv_line, _rows(named, classes)))
+    write_confusions(ctx.out / CONFUSIONS, classes.names, named)
 
 
 def _structure(
@@ -176,7 +183,7 @@ def _pairs(ctx: Context[ScoreConfig], pred: Artifact) -> list[Pair]:
     samples = ctx.data.split(split)
     hint = "Predict this split first, or score another one (--split)."
     masked = with_masks(pred.path, samples, ctx.data, of=f"split {split!r}", hint=hint, log=ctx.log)
-    return [Pair(sample, one.mask) for sample, one in zip(samples, masked, strict=True) if one.mask is not None]
+    return [Pair(sample, mask.mask) for sample, mask in zip(samples, masked, strict=True) if mask.mask is not None]
 
 
 def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predicted: int) -> None:
@@ -218,7 +225,9 @@ def _check_uncertain(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, su
         ctx.log(f"warning: {folder}: {problem}.")
         return
     values = [sample.mask_values for sample in ctx.data.split(ctx.config.split)]
-    of_dataset = any(IGNORE in of_class for one in values if one is not None for of_class in one.classes[1:])
+    of_dataset = any(
+        IGNORE in of_class for mapping in values if mapping is not None for of_class in mapping.classes[1:]
+    )
     if of_dataset and ctx.config.pred_values == "ours":
         hint = "If the masks have the values of the dataset: --pred-values dataset (pred_values in a pipeline)."
     else:
@@ -245,8 +254,8 @@ def _scores_of_image(cells: Any, classes: Classes) -> dict[str, Any]:
     present = np.unique(cells[:, :2])
     present = present[present < len(classes)]
     confusion = np.zeros((len(present), len(present) + 1), np.int64)
-    places = np.searchsorted(present, cells[:, :2])  # the column of uncertain pixels is behind all classes
-    confusion[places[:, 0], places[:, 1]] = cells[:, 2]
+    indices = np.searchsorted(present, cells[:, :2])  # the column of uncertain pixels is behind all classes
+    confusion[indices[:, 0], indices[:, 1]] = cells[:, 2]
     return overlap_scores(confusion, [classes.names[index] for index in present])
 
 

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.data.augmentation import SegmentationAugmentation
+from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.errors import InvalidInput, listing
 from wsss.losses.any_loss import LossConfig
 from wsss.losses.config import CrossEntropyConfig
 from wsss.losses.plugin_losses import check_loss
 from wsss.models.config import SegmenterConfig, UNetConfig, check_weights
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.common.classifier_training import prepare_backbone, training_metrics
+from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_masks, inspect_probabilities
-from wsss.stages.common.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.require_inputs import require_truth
-from wsss.stages.common.training_targets import (
+from wsss.stages.common.training.classifier_training import inspect_backbone, prepare_backbone, training_metrics
+from wsss.stages.common.training.training_targets import (
     check_training_masks,
     count_empty_masks,
     image_mask_pairs,
@@ -30,7 +30,12 @@ from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
+    from wsss.data.classes import Classes
     from wsss.data.dataset import Dataset
+    from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
+    from wsss.train.tasks.segmentation import SegmentationExamples
+    from wsss.train.tasks.soft import SoftExamples
+    from wsss.train.training_job import Job
 
 
 class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
@@ -73,15 +78,11 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
 
 def run(ctx: Context[SegmentConfig]) -> Result:
     """Train a network, and save the weights of the last epoch."""
-    from wsss.losses.base import build_loss
     from wsss.losses.targets import OnlyBackground
     from wsss.models.classifier import load_classifier
-    from wsss.models.segmenters import build_segmenter, save_segmenter
-    from wsss.train.loop import Job, fit
-    from wsss.train.optim import trunk_and_head
+    from wsss.models.segmentation_networks.segmenters import build_segmenter, save_segmenter
+    from wsss.train.loop import fit
     from wsss.train.runtime import deterministic, leader_first
-    from wsss.train.segmentation import mask_loss
-    from wsss.train.training_pictures import segmentation_pictures
 
     config, classes = ctx.config, ctx.data.classes
     classifier: Artifact | None = ctx.inputs["classifier"]
@@ -90,17 +91,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     with deterministic(ctx.device, ctx.seed):
         start = load_classifier(classifier.path)[0] if classifier else None
         model = leader_first(ctx.ranks, lambda: build_segmenter(config, len(classes), start=start))
-    loss = build_loss(config.loss)
-    job = Job(
-        name="segment",
-        model=model,
-        groups=trunk_and_head(model, config.optimiser),
-        examples=examples,
-        loss=mask_loss(loss, config.deep_supervision),
-        begin_step=loss.begin_step,
-        pictures=segmentation_pictures(model, examples, classes),
-        image_bytes=examples.pairs.largest,
-    )
+    job = _job(config, model, examples, classes)
     empty = count_empty_masks(ctx)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", OnlyBackground)  # a batch may lack all classes; `_ready` checked all masks
@@ -115,6 +106,31 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         "loss": config.loss.name,
     }
     return Result(metrics, provenance)
+
+
+def _job(
+    config: SegmentConfig,
+    model: SegmentationNetwork,
+    examples: SegmentationExamples | SoftExamples,
+    classes: Classes,
+) -> Job:
+    from wsss.losses.base import build_loss
+    from wsss.train.optim import trunk_and_head
+    from wsss.train.tasks.segmentation import mask_loss
+    from wsss.train.training_job import Job
+    from wsss.train.training_pictures import segmentation_pictures
+
+    loss = build_loss(config.loss)
+    return Job(
+        name="segment",
+        model=model,
+        groups=trunk_and_head(model, config.optimiser),
+        examples=examples,
+        loss=mask_loss(loss, config.deep_supervision),
+        begin_step=loss.begin_step,
+        pictures=segmentation_pictures(model, examples, classes),
+        image_bytes=examples.pairs.largest,
+    )
 
 
 def _network(config: SegmentConfig) -> str:
@@ -172,6 +188,8 @@ def _inspect(ctx: Context[SegmentConfig]) -> None:
         inspect_probabilities(ctx, ctx.data.split(ctx.config.split), ctx.inputs["masks"].path)
     else:
         inspect_masks(ctx, image_mask_pairs(ctx))
+    if ctx.inputs["classifier"] is None:
+        inspect_backbone(ctx)
 
 
 STAGE = Stage(

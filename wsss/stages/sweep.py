@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wsss.data.sample import Sample
-    from wsss.stages.common.threshold_counts import LevelCount
+    from wsss.stages.common.scores.threshold_counts import LevelCount
 
 TABLE = "sweep.csv"
 
@@ -41,7 +41,7 @@ def run(ctx: Context[SweepConfig]) -> Result:
     from wsss.io.files.atomic import write_text
     from wsss.metrics.overlap import mean_scores, overlap_scores
     from wsss.metrics.threshold_curve import even_levels, foreground_precision_recall, level_confusions, level_counts
-    from wsss.stages.common.threshold_counts import count_levels
+    from wsss.stages.common.scores.threshold_counts import count_levels
 
     config, classes = ctx.config, ctx.data.classes
     samples, levels = ctx.data.split(config.split), even_levels(config.levels)

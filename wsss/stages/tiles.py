@@ -9,7 +9,7 @@ from pydantic import Field
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.errors import counted
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
-from wsss.stages.common.mask_inputs import survey
+from wsss.stages.common.input_masks.mask_inputs import survey
 from wsss.stages.common.require_inputs import require_truth
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class TilesStageConfig(TilesConfig, StageConfig):
 def run(ctx: Context[TilesStageConfig]) -> Result:
     """Draw the tiles, on the first rank only."""
     from wsss.data.tiles.tile_table import DRAWN
-    from wsss.io.text.json_files import read_json
+    from wsss.io.files.json_files import read_json
 
     config = ctx.config
     if ctx.ranks.rank == 0:

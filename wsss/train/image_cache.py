@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.data.checks.inspection import UNREADABLE_HINT
-from wsss.data.resizing import opencv, scaled
+from wsss.data.image_transforms.resizing import opencv, scaled
 from wsss.errors import DamagedFile, InvalidInput, together
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.working_size import reduction, scaled_size
@@ -58,8 +58,8 @@ class ArrayCache:
                 self.largest = max(self.largest, array.nbytes)
                 if used <= cache_bytes:
                     self.kept.append(array)
-            for one in ahead:
-                one.cancel()
+            for future in ahead:
+                future.cancel()
 
     def _all_errors(self, first: int, error: InvalidInput) -> InvalidInput:
         """Return one error for all arrays from ``first`` on that cannot be loaded."""

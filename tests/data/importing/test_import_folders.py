@@ -179,8 +179,8 @@ def test_folders_of_masks(files: tuple[str, ...]) -> None:
     ],
 )
 def test_folders_of_masks_beside_class_folders(front: str, masks: tuple[str, ...]) -> None:
-    labels = read(f"{front}cat/1", f"{front}dog/2", *(f"{front}{one}" for one in masks))
-    assert labels.classes == ("cat", "dog") and labels.left_out == {f"{front}{one}" for one in masks}
+    labels = read(f"{front}cat/1", f"{front}dog/2", *(f"{front}{mask}" for mask in masks))
+    assert labels.classes == ("cat", "dog") and labels.left_out == {f"{front}{mask}" for mask in masks}
     assert MASK_FOLDERS in by_kind(labels.notes)
 
 

@@ -200,7 +200,7 @@ def test_label_studio(file: Path) -> None:
     ]
     labels = read(put(file, tasks), format="label-studio")
     assert by_image(labels) == dict(
-        zip((one["data"]["image"] for one in tasks), (("Cat",), ("Cat", "Dog"), ("Dog",), ()), strict=False)
+        zip((task["data"]["image"] for task in tasks), (("Cat",), ("Cat", "Dog"), ("Dog",), ()), strict=False)
     )
     notes = by_kind(labels.notes)
     assert notes.pop(UNANSWERED) == ["skipped.jpg", "unseen.jpg"]

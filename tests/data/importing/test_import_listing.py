@@ -38,9 +38,9 @@ def put(folder: Path, *files: str) -> None:
 @pytest.mark.parametrize("name", ["@eaDir", "__MACOSX", "$RECYCLE.BIN", "lost+found", ".AppleDouble", "__pycache__"])
 def test_system_folders_are_not_classes(name: str, tmp_path: Path) -> None:
     put(tmp_path, "cat/1.png", "dog/2.png", f"{name}/1.jpg/THUMB_M.jpg", f"{name}/2.png")
-    found = list_images(tmp_path)
-    assert found.images == ["cat/1.png", "dog/2.png"]
-    assert by_kind(found.notes) == {SYSTEM: [f"{name} (2 images)"]}
+    result = list_images(tmp_path)
+    assert result.images == ["cat/1.png", "dog/2.png"]
+    assert by_kind(result.notes) == {SYSTEM: [f"{name} (2 images)"]}
     assert gather(tmp_path, None).classes == ("cat", "dog")
 
 
@@ -55,8 +55,8 @@ def test_system_folders_may_lie_anywhere_and_be_unreadable(tmp_path: Path) -> No
 
 def test_other_files_are_counted_by_suffix(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "Thumbs.db", "notes.txt", "sub/more.TXT", "IMG_0001", ".DS_Store", "labels.csv", "clip.mov")
-    found = list_images(tmp_path, known=[tmp_path / "labels.csv"])
-    assert by_kind(found.notes)[NO_IMAGES] == [
+    result = list_images(tmp_path, known=[tmp_path / "labels.csv"])
+    assert by_kind(result.notes)[NO_IMAGES] == [
         "1 without a suffix: IMG_0001",
         "1 .db: Thumbs.db",
         "1 .mov: clip.mov",
@@ -67,15 +67,15 @@ def test_other_files_are_counted_by_suffix(tmp_path: Path) -> None:
 def test_unsupported_image_files_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
     put(tmp_path, "a.png", "b.HEIC", "sub/c.dng", ".hidden.png", "._a.png")
-    found = list_images(tmp_path)
-    assert found.images == ["a.png"] and list(found.unsupported) == ["b.HEIC", "sub/c.dng"]
-    assert by_kind(found.notes)[UNREAD] == [f"{name}: {reason}" for name, reason in found.unsupported.items()]
-    assert "wsss[heic]" in found.unsupported["b.HEIC"] and "raw camera image" in found.unsupported["sub/c.dng"]
-    assert by_kind(found.notes)[HIDDEN] == ["._a.png", ".hidden.png"]
+    result = list_images(tmp_path)
+    assert result.images == ["a.png"] and list(result.unsupported) == ["b.HEIC", "sub/c.dng"]
+    assert by_kind(result.notes)[UNREAD] == [f"{name}: {reason}" for name, reason in result.unsupported.items()]
+    assert "wsss[heic]" in result.unsupported["b.HEIC"] and "raw camera image" in result.unsupported["sub/c.dng"]
+    assert by_kind(result.notes)[HIDDEN] == ["._a.png", ".hidden.png"]
     (tmp_path / "a.png").unlink()
     with pytest.raises(InvalidInput) as error:
         list_images(tmp_path)
-    assert f"b.HEIC: {found.unsupported['b.HEIC']}" in error.value.problem
+    assert f"b.HEIC: {result.unsupported['b.HEIC']}" in error.value.problem
 
 
 def test_links_to_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
@@ -88,10 +88,10 @@ def test_links_to_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None
     (folder / "self").symlink_to("self")
     (tmp_path / "elsewhere" / "cats" / "back").symlink_to("..")
     (folder / "dog" / "one.png").symlink_to(tmp_path / "elsewhere" / "cats" / "1.png")
-    found = list_images(folder)
-    assert found.images == ["cat/1.png", "cat/kitten/2.png", "dog/3.png", "dog/one.png"]
-    assert by_kind(found.notes)[LISTED] == ["again (the same as dog)"]
-    loops = by_kind(found.notes)[LOOPS]
+    result = list_images(folder)
+    assert result.images == ["cat/1.png", "cat/kitten/2.png", "dog/3.png", "dog/one.png"]
+    assert by_kind(result.notes)[LISTED] == ["again (the same as dog)"]
+    loops = by_kind(result.notes)[LOOPS]
     assert [line.partition(" ")[0] for line in loops] == ["loop", "up", "cat/back"]
     assert gather(folder, None).classes == ("cat", "dog")
 
@@ -100,30 +100,30 @@ def test_two_links_to_one_folder(tmp_path: Path) -> None:
     put(tmp_path, "pets/1.png", "sorted/dog/3.png")
     for name in ("cat", "kitten"):
         (tmp_path / "sorted" / name).symlink_to(tmp_path / "pets")
-    found = list_images(tmp_path / "sorted")
-    assert found.images == ["cat/1.png", "dog/3.png"]
-    assert by_kind(found.notes)[LISTED] == ["kitten (the same as cat)"]
+    result = list_images(tmp_path / "sorted")
+    assert result.images == ["cat/1.png", "dog/3.png"]
+    assert by_kind(result.notes)[LISTED] == ["kitten (the same as cat)"]
 
 
 @pytest.mark.parametrize("files", [("run.json",), ("stage.json",), ("pipeline.yaml", "image_labels.csv")])
 def test_outputs_of_wsss_are_left_out(files: tuple[str, ...], tmp_path: Path) -> None:
     put(tmp_path, "cat/1.png", "dog/2.png", "runs/photos/masks/1.png", *(f"runs/photos/{file}" for file in files))
-    found = list_images(tmp_path)
-    assert found.images == ["cat/1.png", "dog/2.png"]
-    assert by_kind(found.notes) == {WRITTEN: ["runs/photos"]}
+    result = list_images(tmp_path)
+    assert result.images == ["cat/1.png", "dog/2.png"]
+    assert by_kind(result.notes) == {WRITTEN: ["runs/photos"]}
 
 
 def test_only_regular_files_are_listed(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     os.mkfifo(tmp_path / "pipe.png")
     (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
-    found = list_images(tmp_path)
-    assert found.images == ["a.png", "gone.png"], "a broken link is reported when it is read"
-    assert by_kind(found.notes) == {NO_IMAGES: ["1 .png: pipe.png"]}
+    result = list_images(tmp_path)
+    assert result.images == ["a.png", "gone.png"], "a broken link is reported when it is read"
+    assert by_kind(result.notes) == {NO_IMAGES: ["1 .png: pipe.png"]}
 
 
 def test_a_carriage_return_in_a_name(tmp_path: Path) -> None:
     put(tmp_path, "a.png", "b\r.png", "c\n.png")
-    found = list_images(tmp_path)
-    assert found.images == ["a.png", "c\n.png"]
-    assert by_kind(found.notes) == {CARRIAGE_RETURN: [repr("b\r.png")]}
+    result = list_images(tmp_path)
+    assert result.images == ["a.png", "c\n.png"]
+    assert by_kind(result.notes) == {CARRIAGE_RETURN: [repr("b\r.png")]}

@@ -142,8 +142,8 @@ def test_a_label_is_not_assigned_to_an_uncertain_image(
         assert {i.file: i.labels for i in gathered.labelled} == {**shown, "other.png": ("owl",)}, reverse
         assert list(gathered.problems.messages) == [problem]
         if not reverse:
-            [found] = gathered.problems.messages[problem]
-            assert found == f"{labels}:{message.replace(LABELS, str(labels))}"
+            [result] = gathered.problems.messages[problem]
+            assert result == f"{labels}:{message.replace(LABELS, str(labels))}"
 
 
 def test_several_names_of_one_image_are_joined(tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_pipelines_are_valid(weights: str, size: tuple[int, int], share: float, 
     jobs = build_jobs(spec, STAGES)
     shown = set(jobs["report"].config.splits)
     assert shown == set(jobs["predict"].config.splits) == set(dataset.splits)
-    assert all(shown & set(jobs[one].config.splits) for one in ("cam", "pseudo", "crf")), "the report shows them"
+    assert all(shown & set(jobs[name].config.splits) for name in ("cam", "pseudo", "crf")), "the report shows them"
 
 
 def test_missing_weights(images: Path, tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def test_generated_images_in_class_folders(tmp_path: Path, imported: Callable[..
         write_png(tmp_path / "in" / file, np.full((8, 8, 3), number, np.uint8))
     shutil.copy(tmp_path / "in" / "big cats" / "2.png", tmp_path / "in" / "żółw" / "other name.png")
     dataset = imported(tmp_path / "in", None)
-    found = {sample.id: sample for sample in dataset.samples(["train", "val"])}
-    names = {id: [dataset.classes.names[i] for i in sample.labels or ()] for id, sample in found.items()}
+    result = {sample.id: sample for sample in dataset.samples(["train", "val"])}
+    names = {id: [dataset.classes.names[i] for i in sample.labels or ()] for id, sample in result.items()}
     assert names == {
         "big cats__1": ["big cats"],
         "big cats__2": ["big cats", "żółw"],  # a copy is in each folder
@@ -98,7 +98,7 @@ def test_generated_images_in_class_folders(tmp_path: Path, imported: Callable[..
         "żółw__3": ["żółw"],
         "żółw__4": ["żółw"],
     }
-    assert found["żółw__1"].image == tmp_path / "in" / "żółw" / "1.png"
+    assert result["żółw__1"].image == tmp_path / "in" / "żółw" / "1.png"
 
 
 @pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set: no real photographs at hand")

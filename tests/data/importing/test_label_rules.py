@@ -121,7 +121,7 @@ def flags_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
 
 def records_json(folder: Path, rows: dict[str, tuple[str, ...]]) -> Path:
     flags = json.loads(flags_json(folder, rows).read_text())
-    return put(folder / "r.json", json.dumps([{"file_name": f"{one}.jpg", **flags[one]} for one in flags]))
+    return put(folder / "r.json", json.dumps([{"file_name": f"{flag}.jpg", **flags[flag]} for flag in flags]))
 
 
 WIDE = (wide_csv, flags_json, records_json)

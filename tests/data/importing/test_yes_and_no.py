@@ -245,7 +245,9 @@ def test_a_column_of_presence_beside_the_labels(tmp_path: Path, form: str, name:
         path = put(tmp_path / "l.csv", text)
     elif form == "objects":
         images = dict.fromkeys(row[0] for row in rows)
-        listed = [{"image": one, "labels": [{"label": w, name: f} for i, w, f in rows if i == one]} for one in images]
+        listed = [
+            {"image": image, "labels": [{"label": w, name: f} for i, w, f in rows if i == image]} for image in images
+        ]
         path = put(tmp_path / "l.json", json.dumps(listed))
     else:
         text = json.dumps(records) if form == "json" else "\n".join(map(json.dumps, records))

@@ -7,9 +7,9 @@ from typing import Literal
 
 import click
 
-from wsss.cli.command import Group
 from wsss.cli.commands.stages import stage_command
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.options.option_table import shared
 from wsss.cli.options.shared_options import print_json
 from wsss.stages import STAGES
@@ -77,7 +77,7 @@ def tables(
     for note in made.benchmark.notes:
         echo(f"note: {note}", err=True)
     if plots is not None:
-        from wsss.benchmark.plots import write_plots
+        from wsss.benchmark.figures.plots import write_plots
 
         written = write_plots(made.benchmark, plots, plot_format)
         echo(f"{plots}: {len(written)} plots", err=True)
@@ -89,7 +89,7 @@ def tables(
     elif style == "md":
         echo(as_markdown(view_of(made)), nl=False)
     else:
-        from wsss.benchmark.plots import draw_plots
+        from wsss.benchmark.figures.plots import draw_plots
 
         echo(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.cli.check_output import print_report, progress
-from wsss.cli.command import Group
 from wsss.cli.commands.data_synth import option_at, synth
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.options.data_options import DataCommand
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json
@@ -93,7 +93,7 @@ def _is_unread_table(path: str, report: Report) -> bool:
 
 
 def _photographs(path: str, workers: int | None) -> Photographs | None:
-    from wsss.data.checks.mask_folder_check import refuse_masks
+    from wsss.data.importers.mask_folder_check import refuse_masks
     from wsss.data.importers.photographs import check_photographs, has_images
 
     if has_images(at_home(path)):
@@ -102,18 +102,18 @@ def _photographs(path: str, workers: int | None) -> Photographs | None:
         return check_photographs(at_home(path), workers=worker_count(workers), start=start)
 
 
-def _print_photographs(path: str, found: Photographs, report: Report | None, as_json: bool) -> None:
+def _print_photographs(path: str, photographs: Photographs, report: Report | None, as_json: bool) -> None:
     if as_json:
-        print_json(found.to_json())
+        print_json(photographs.to_json())
         return
-    echo(f"{path}: {found.description}.")
-    print_report(found.report)
+    echo(f"{path}: {photographs.description}.")
+    print_report(photographs.report)
     if report is not None:
         echo(
             f"Not usable as a dataset ({report.problems[0].examples[0].partition(chr(10))[0]}); wsss init writes the "
             "missing files."
         )
-    _print_next(found.next)
+    _print_next(photographs.next)
 
 
 def _report(named: NamedDataset, workers: int | None) -> Report:

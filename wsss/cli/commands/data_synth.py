@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.cli.check_output import progress
-from wsss.cli.command import Group
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.options.option_table import json_option, shared
 from wsss.cli.options.shared_options import print_json
 
@@ -45,7 +45,7 @@ def count_option(key: str, text: str, default: int) -> Any:
 @count_option("objects", "Maximum number of objects per image, 1 to 3", 2)
 @shared("--seed", type=int, more=". [default: 0]")
 @json_option
-def shapes(out: Path, as_json: bool, **given: int | None) -> None:
+def shapes(out: Path, as_json: bool, **settings: int | None) -> None:
     """Generate scenes of plain shapes with small emblems in the folder OUT.
 
     OUT is a dataset with the layout folder: images/, masks/, labels.csv, classes.txt. The same options give the same
@@ -55,7 +55,7 @@ def shapes(out: Path, as_json: bool, **given: int | None) -> None:
     from wsss.validation import validate
 
     config = validate(
-        Config, {key: value for key, value in given.items() if value is not None}, where="", locate=option_at
+        Config, {key: value for key, value in settings.items() if value is not None}, where="", locate=option_at
     )
     with progress("Drawing") as start:
         generate(config, out, advance=start(config.train + config.val))
@@ -74,7 +74,7 @@ def shapes(out: Path, as_json: bool, **given: int | None) -> None:
 @count_option("size", "Side length of the images in pixels (TopoMortar: 512)", 256)
 @shared("--seed", type=int, more=". [default: 0]")
 @json_option
-def bricks(out: Path, as_json: bool, **given: int | None) -> None:
+def bricks(out: Path, as_json: bool, **settings: int | None) -> None:
     """Generate brick walls in TopoMortar's layout in the folder OUT.
 
     OUT/dataset contains images, mortar masks of three label kinds, lists, groups, and Betti numbers known from the
@@ -84,7 +84,7 @@ def bricks(out: Path, as_json: bool, **given: int | None) -> None:
     from wsss.validation import validate
 
     config = validate(
-        Config, {key: value for key, value in given.items() if value is not None}, where="", locate=option_at
+        Config, {key: value for key, value in settings.items() if value is not None}, where="", locate=option_at
     )
     with progress("Drawing") as start:
         generate(config, out, advance=start(config.count))

@@ -80,7 +80,7 @@ def export(
     force: bool,
     workers: int | None,
     as_json: bool,
-    **given: Any,
+    **values: Any,
 ) -> None:
     """Export the masks of RUN to other tools: a run, a stage's folder, or any folder of masks (ID.png).
 
@@ -95,20 +95,20 @@ def export(
     from wsss.export.export_formats import check_options, export_masks, options_from
     from wsss.io.process.headroom import workers_that_fit
     from wsss.pipeline.run.progress import Reporter
-    from wsss.stages.common.mask_source import Request, find_masks
+    from wsss.stages.common.input_masks.mask_source import Request, find_masks
 
-    if given["ignored"] is not None:
-        given["keep_ignored"] = given["ignored"] == "keep"
-    options = options_from(given)
-    check_options(format_name, [name for name in vars(options) if given.get(name) is not None])
+    if values["ignored"] is not None:
+        values["keep_ignored"] = values["ignored"] == "keep"
+    options = options_from(values)
+    check_options(format_name, [name for name in vars(options) if values.get(name) is not None])
     request = Request(
         run=_run_or_masks(run),
-        stage=given["stage"],
+        stage=values["stage"],
         data=read_data_options(context.meta["data"]),
-        splits=_names(given["splits"], "--splits", "split"),
-        ids=_ids(given["ids"]),
-        classes=given["classes"],
-        images=given["images"],
+        splits=_names(values["splits"], "--splits", "split"),
+        ids=_ids(values["ids"]),
+        classes=values["classes"],
+        images=values["images"],
     )
     _check_apart(out, request.run)
     check_out(out, force=force)
@@ -207,15 +207,15 @@ def _names(text: str | None, option: str, what: str) -> tuple[str, ...]:
 
 
 def _required(names: Iterable[str], subject: str, what: str) -> tuple[str, ...]:
-    found = tuple(names)
-    if not found:
+    classes = tuple(names)
+    if not classes:
         raise InvalidInput(subject=subject, allowed=f"at least one {what}", hint="Omit the option to export all masks.")
-    return found
+    return classes
 
 
 def _run_or_masks(run: str) -> Path:
     """Return the run, stage's folder or folder of masks of the argument RUN."""
-    from wsss.stages.common.mask_folder import holds_masks, png_files
+    from wsss.stages.common.input_masks.mask_folder import holds_masks, png_files
 
     return named_run(
         run,

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from wsss.cli.command import Command
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option, shared
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import InvalidInput, listing
-from wsss.io.text.utf8 import require_utf8
+from wsss.io.utf8 import require_utf8
 
 if TYPE_CHECKING:
     from wsss.data.importers.gather import Gathered

@@ -6,8 +6,8 @@ from importlib import import_module
 
 import click
 
-from wsss.cli.command import Command
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
 from wsss.cli.stage_table import print_stages
@@ -51,8 +51,8 @@ def plugins(everything: bool, as_json: bool) -> None:
 def registry(group: str) -> Extensions:
     """Return the registry of an entry-point group."""
     module, _, attribute = REGISTRIES[group].partition(":")
-    found: Extensions = getattr(import_module(module), attribute)
-    return found
+    extensions: Extensions = getattr(import_module(module), attribute)
+    return extensions
 
 
 def _row(entry: Entry) -> dict[str, str]:

@@ -15,7 +15,7 @@ from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.shared_options import open_incomplete
 from wsss.cli.report_paths import comparison_folder, own_report, settings_of
 from wsss.cli.stage_command import StageCommand
-from wsss.io.text.utf8 import require_utf8
+from wsss.io.utf8 import require_utf8
 from wsss.stages import STAGES
 
 DEFAULT_OUT = "report"
@@ -29,8 +29,8 @@ class ReportCommand(StageCommand):
         """Set stages and output folder from a run directory."""
         rest = super().parse_args(ctx, args)
         runs = [named_run(run, fits=is_run, expected=EXPECTED) for run in ctx.params.pop("runs")]
-        given = ctx.params
-        stages, out = given["key_stages"], given["out"]
+        values = ctx.params
+        stages, out = values["key_stages"], values["out"]
         if not runs and not stages:
             raise click.UsageError("Missing argument 'RUN...': a run directory, or several to compare.")
         if runs and stages:
@@ -41,22 +41,22 @@ class ReportCommand(StageCommand):
         if len(runs) == 1:
             _take_from_run(ctx, runs[0])
         elif runs and out is None:
-            given["out"] = comparison_folder(runs)
+            values["out"] = comparison_folder(runs)
         return rest
 
 
 def _take_from_run(ctx: click.Context, run: Path) -> None:
     """Set stages, settings, seed and folder from the run's own report stage."""
-    given = ctx.params
-    given["key_stages"], out = (run,), run / DEFAULT_OUT
+    values = ctx.params
+    values["key_stages"], out = (run,), run / DEFAULT_OUT
     own = own_report(run)
     if own is not None:
         job, folders = own
-        given["key_stages"], out = folders or (run,), run / job.id
+        values["key_stages"], out = folders or (run,), run / job.id
         ctx.meta["settings"] = settings_of(job)
         if ctx.get_parameter_source("seed") is click.core.ParameterSource.DEFAULT:
-            given["seed"] = job.seed
-    given["out"] = given["out"] or out
+            values["seed"] = job.seed
+    values["out"] = values["out"] or out
 
 
 def command() -> click.Command:
@@ -81,12 +81,12 @@ def command() -> click.Command:
 
 
 @click.pass_context
-def _call(context: click.Context, **given: Any) -> None:
+def _call(context: click.Context, **values: Any) -> None:
     from wsss.cli.report_overwrite import require_dataset, requiring_images
 
     runs, options = context.meta["runs"], context.meta["data"]
     if len(runs) > 1:
-        _compare(runs, options, given)
+        _compare(runs, options, values)
         return
     data = [*(_data_of(runs[0], options) if runs else []), *options]
     generated = _generated(runs[0]) if runs else None
@@ -94,14 +94,14 @@ def _call(context: click.Context, **given: Any) -> None:
     if settings is not None and not data:
         settings = settings.without("splits")  # needs a dataset
     opener = open_incomplete
-    if runs and context.meta["default_out"] and not given["force"]:
+    if runs and context.meta["default_out"] and not values["force"]:
         if not data:
-            require_dataset(given["out"], runs[0])
-        opener = requiring_images(open_incomplete, given["out"])
-    run_single(STAGES["report"], data, given, generated=generated, opener=opener, base=settings)
+            require_dataset(values["out"], runs[0])
+        opener = requiring_images(open_incomplete, values["out"])
+    run_single(STAGES["report"], data, values, generated=generated, opener=opener, base=settings)
 
 
-def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return the dataset of a run as ``--data.…`` options; none if the dataset is missing.
 
     Individual images may be missing; the page lists them.
@@ -115,7 +115,7 @@ def _data_of(run: Path, given: list[tuple[str, str]]) -> list[tuple[str, str]]:
     from wsss.data.readers.registry import why_gone
     from wsss.pipeline.store.run_folder import data_of_run, read_run
 
-    data, own = data_of_run(read_run(run)), dict(given)
+    data, own = data_of_run(read_run(run)), dict(options)
     if own.get("data.layout", data.get("layout")) != data.get("layout"):
         return []
     reason = None if own.keys() & {"data.root", "data.layout"} else why_gone(data)
@@ -137,7 +137,7 @@ def _generated(run: Path) -> Path | None:
     return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
 
 
-def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[str, Any]) -> None:
+def _compare(runs: list[Path], options: list[tuple[str, str]], values: Mapping[str, Any]) -> None:
     """Write the page of a comparison of runs."""
     import tempfile
 
@@ -150,8 +150,8 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
     stage = STAGES["report"]
     for run in runs:
         require_utf8(run.resolve(), f"RUN {run}")  # a link may lead to a name that the page's record cannot hold
-    check_page_folder(given["out"])
-    source = config_source(stage, given)
+    check_page_folder(values["out"])
+    source = config_source(stage, values)
     config = validate(stage.config, source.value, where="", locate=source.locate)
     reporter = Reporter()
     data_source = read_data_options([*_data_of(runs[0], options), *options])
@@ -164,12 +164,12 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], given: Mapping[st
             runs,
             data,
             config,
-            out=given["out"],
-            seed=given["seed"],
-            workers=worker_count(given["workers"]),
+            out=values["out"],
+            seed=values["seed"],
+            workers=worker_count(values["workers"]),
             log=reporter.log,
         )
-    if given["as_json"]:
+    if values["as_json"]:
         print_json({"out": str(page)})
     else:
         echo(f"report: {page}")

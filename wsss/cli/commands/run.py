@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.cli.command import Command
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import shared
 from wsss.cli.options.shared_options import (
     machine_options,

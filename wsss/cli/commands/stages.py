@@ -34,8 +34,8 @@ def stage_command(stage: Stage[Any]) -> click.Command:
     """Return the command of a stage."""
 
     @click.pass_context
-    def call(context: click.Context, **given: Any) -> None:
-        run_single(stage, context.meta["data"], given)
+    def call(context: click.Context, **values: Any) -> None:
+        run_single(stage, context.meta["data"], values)
 
     summary = STAGES.help_of(stage.name) if stage.name in STAGES else stage.help
     named = [_input_option(name, declared) for name, declared in stage.inputs.items()]
@@ -46,15 +46,17 @@ def stage_command(stage: Stage[Any]) -> click.Command:
         help=f"{summary}\n\n{_usage(stage)}",
         short_help=summary,
         params=[*named, *_common_options(stage), *field_options(stage), *_options_of(machine_options)],
-        renamed={f"--{dashed(name)}": f"--{one.alias}" for name, one in stage.inputs.items() if one.alias},
-        positional="--images" if stage.name == "predict" else next((one.opts[0] for one in named), None),
+        renamed={
+            f"--{dashed(name)}": f"--{declared.alias}" for name, declared in stage.inputs.items() if declared.alias
+        },
+        positional="--images" if stage.name == "predict" else next((option.opts[0] for option in named), None),
     )
 
 
 def run_single(
     stage: Stage[Any],
     data_options: list[tuple[str, str]],
-    given: dict[str, Any],
+    values: dict[str, Any],
     *,
     generated: Path | None = None,
     opener: Callable[..., Any] | None = None,
@@ -80,66 +82,66 @@ def run_single(
     from wsss.pipeline.run.task import Session
     from wsss.validation import validate
 
-    source = config_source(stage, given, base)
+    source = config_source(stage, values, base)
     config = validate(stage.config, source.value, where="", locate=source.locate)
     _check_paths(config, source)
     data_source = read_data_options(data_options)
     _refuse_unread(stage, config, data_source)
-    with join_ranks(given["device"]) as ranks, _out_folder(stage, given["out"]) as out:
-        if ranks.rank == 0 and given["out"] is not None:
+    with join_ranks(values["device"]) as ranks, _out_folder(stage, values["out"]) as out:
+        if ranks.rank == 0 and values["out"] is not None:
             set_resume_message()
         reporter = Reporter(quiet=ranks.rank != 0)
-        session = Session(out.parent, given["device"], worker_count(given["workers"]), reporter, ranks)
+        session = Session(out.parent, values["device"], worker_count(values["workers"]), reporter, ranks)
         with locked_for(out, session) as work:
-            inputs = {name: _input(name, declared, given, reporter) for name, declared in stage.inputs.items()}
+            inputs = {name: _input(name, declared, values, reporter) for name, declared in stage.inputs.items()}
             data = None
             if data_source.value:
                 data = (opener or open_data)(
                     data_source.value, work=generated or work, log=reporter.log, locate=data_source.locate
                 )
-            with _failure_printed(given, out, quiet=ranks.rank != 0):
+            with _failure_printed(values, out, quiet=ranks.rank != 0):
                 outcome = run_stage(
                     stage,
                     config,
                     out=out,
                     inputs=inputs,
                     data=data,
-                    seed=given["seed"],
-                    force=given["force"],
+                    seed=values["seed"],
+                    force=values["force"],
                     session=session,
                 )
     if ranks.rank == 0:
-        _print(stage, outcome, given)
+        _print(stage, outcome, values)
 
 
 @contextmanager
-def _failure_printed(given: Mapping[str, Any], out: Path, *, quiet: bool) -> Iterator[None]:
+def _failure_printed(values: Mapping[str, Any], out: Path, *, quiet: bool) -> Iterator[None]:
     """With ``--json``, print a document if the stage fails; the error itself goes to stderr."""
     from wsss.data.masks.predicted_masks import read_predicted
 
     try:
         yield
     except RunFailed as error:
-        if given["as_json"] and not quiet:
+        if values["as_json"] and not quiet:
             predicted = read_predicted(out)
             failed = {} if predicted is None else {id: vars(reason) for id, reason in predicted.failed.items()}
-            shown = str(given["out"]) if given["out"] else None
+            shown = str(values["out"]) if values["out"] else None
             print_json({"out": shown, "status": "failed", "error": error.message, "failed": failed})
         raise
 
 
-def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | None = None) -> Source:
+def config_source(stage: Stage[Any], values: Mapping[str, Any], base: Source | None = None) -> Source:
     """Return the config: ``base``, ``--config``, options and ``--set``, each overriding the previous ones."""
     from wsss.pipeline.config.presets import with_presets
     from wsss.pipeline.config.source import merge, parse_yaml, read_yaml
 
     base = base or Source({})
-    if given["config_file"]:
-        base = merge(base, read_yaml(given["config_file"]))
+    if values["config_file"]:
+        base = merge(base, read_yaml(values["config_file"]))
     over = Source({})
-    for part in as_source(stage, given).values():
+    for part in as_source(stage, values).values():
         over = merge(over, part)
-    for text in given["sets"]:
+    for text in values["sets"]:
         key, equals, value = text.partition("=")
         location = f"--set {text}"
         if not equals or not all(key.split(".")):
@@ -149,23 +151,23 @@ def config_source(stage: Stage[Any], given: Mapping[str, Any], base: Source | No
     return with_presets(merge(base, over, tag_at), where=stage.name, tag_at=tag_at)
 
 
-def _input(name: str, declared: Input, given: Mapping[str, Any], reporter: Any) -> Any:
+def _input(name: str, declared: Input, values: Mapping[str, Any], reporter: Any) -> Any:
     """Return the artifact (or several) of an input option."""
     from wsss.pipeline.plan.external_inputs import artifact_at, artifacts_of_run
 
-    option, value = f"--{dashed(declared.alias or name)}", given[variable(name)]
+    option, value = f"--{dashed(declared.alias or name)}", values[variable(name)]
     if not declared.many:
         if value is None:
             return None
         folder = named_input(value, option=option, log=reporter.log)
         _refuse_incomplete(folder, option)
         return artifact_at(folder, declared.kinds, option, reporter.log)
-    found: list[Artifact] = []
+    artifacts: list[Artifact] = []
     for name in value:
         named = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
         of_run = artifacts_of_run(named, declared.kinds, option, reporter.log)
-        found += [artifact_at(named, declared.kinds, option, reporter.log)] if of_run is None else of_run
-    return tuple(found)
+        artifacts += [artifact_at(named, declared.kinds, option, reporter.log)] if of_run is None else of_run
+    return tuple(artifacts)
 
 
 def _refuse_incomplete(folder: Path, option: str) -> None:
@@ -206,7 +208,7 @@ def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
         for name, value in config
         if isinstance(value, Path) and list(stage.reads(config.model_copy(update={name: None})))
     ]
-    cause = " ".join([stage.name, *(f"with {one}" for one in instead)])
+    cause = " ".join([stage.name, *(f"with {option}" for option in instead)])
     hint = f"Omit {keys}" + (f", or {listing(instead)} to use the dataset." if instead else ".")
     raise InvalidInput(f"no effect, because {cause} reads no dataset", subject=keys, hint=hint)
 
@@ -220,11 +222,11 @@ def _out_folder(stage: Stage[Any], out: Path | None) -> Iterator[Path]:
         yield Path(folder) / stage.name
 
 
-def _print(stage: Stage[Any], outcome: Any, given: Mapping[str, Any]) -> None:
+def _print(stage: Stage[Any], outcome: Any, values: Mapping[str, Any]) -> None:
     from wsss.pipeline.run.estimate import duration
 
-    out = str(given["out"]) if given["out"] else None
-    if given["as_json"]:
+    out = str(values["out"]) if values["out"] else None
+    if values["as_json"]:
         report = {"out": out, "status": outcome.status, "seconds": outcome.seconds, "metrics": dict(outcome.metrics)}
         print_json(dict(outcome.metrics) if stage.provides in PRINTED else report)
         return

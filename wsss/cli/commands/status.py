@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from wsss.cli.command import Command
 from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, named_run
+from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import InvalidInput
@@ -78,12 +78,12 @@ def _repair(run: str, as_json: bool) -> int:
 def _verify(folder: Path, as_json: bool) -> int:
     from wsss.cli.verify_output import exit_code, print_verification, verify
 
-    found = verify(folder)
+    verification = verify(folder)
     if as_json:
-        print_json({"run_dir": str(folder), **found.to_json()})
+        print_json({"run_dir": str(folder), **verification.to_json()})
     else:
-        print_verification(found)
-    return exit_code(found)
+        print_verification(verification)
+    return exit_code(verification)
 
 
 def _print(summary: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.cli.command import Group
 from wsss.cli.echo import echo
+from wsss.cli.options.command import Group
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import InvalidInput, Verbatim
@@ -120,14 +120,14 @@ def match(
             allowed=f"{second.shape[1]}×{second.shape[0]}",
             found=Verbatim(f"{first.shape[1]}×{first.shape[0]}"),
         )
-    found = betti_matching(first, second, **options)
+    matching = betti_matching(first, second, **options)
     _note_empty([(pred, first), (gt, second)], options)
     if plot is not None:
-        draw_matching(first, second, found, plot)
+        draw_matching(first, second, matching, plot)
     if as_json:
-        print_json({"pred": str(pred), "gt": str(gt), "shape": list(first.shape), **options, **_to_json(found)})
+        print_json({"pred": str(pred), "gt": str(gt), "shape": list(first.shape), **options, **_to_json(matching)})
     else:
-        _print(found)
+        _print(matching)
 
 
 @topo.command("betti", short_help="Count components and holes of a mask.")
@@ -157,11 +157,11 @@ def betti(mask: Path, threshold: float | str, value: int | None, connectivity: s
     plane = read_plane(mask, value=value)
     _note_absent_class([(mask, plane)], value)
     foreground = _thresholded(plane, threshold)
-    found = betti_numbers(foreground, connectivity=int(connectivity))
+    betti = betti_numbers(foreground, connectivity=int(connectivity))
     if as_json:
-        print_json({"mask": str(mask), "betti0": found.b0, "betti1": found.b1, "connectivity": int(connectivity)})
+        print_json({"mask": str(mask), "betti0": betti.b0, "betti1": betti.b1, "connectivity": int(connectivity)})
     else:
-        echo(f"components {found.b0}, holes {found.b1}")
+        echo(f"components {betti.b0}, holes {betti.b1}")
 
 
 @topo.command("warmup", short_help="Compile the topology kernels.")
@@ -210,9 +210,9 @@ def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None
         )
 
 
-def _to_json(found: BettiMatching) -> dict[str, Any]:
-    dimensions = {"dim0": _part_to_json(found.dim0), "dim1": _part_to_json(found.dim1)}
-    return {**dimensions, "betti_matching_error": found.error, "loss": found.loss()}
+def _to_json(matching: BettiMatching) -> dict[str, Any]:
+    dimensions = {"dim0": _part_to_json(matching.dim0), "dim1": _part_to_json(matching.dim1)}
+    return {**dimensions, "betti_matching_error": matching.error, "loss": matching.loss()}
 
 
 def _part_to_json(part: DimensionMatching) -> dict[str, Any]:
@@ -235,11 +235,11 @@ def _part_to_json(part: DimensionMatching) -> dict[str, Any]:
     return {**document, "error": part.error, "loss": part.loss()}
 
 
-def _print(found: BettiMatching) -> None:
+def _print(matching: BettiMatching) -> None:
     rows: list[tuple[str, ...]] = [("", "matched", "only in PRED", "only in GT", "loss")]
-    for name, part in (("components", found.dim0), ("holes", found.dim1)):
+    for name, part in (("components", matching.dim0), ("holes", matching.dim1)):
         counts = (len(part.matched), len(part.unmatched_pred), len(part.unmatched_gt))
         rows.append((name, *map(str, counts), f"{part.loss():.6g}"))
     for name, *cells in rows:
         echo(f"{name:<10}" + "".join(f"{cell:>14}" for cell in cells))
-    echo(f"Betti matching error {found.error}, loss {found.loss():.6g}")
+    echo(f"Betti matching error {matching.error}, loss {matching.loss():.6g}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wsss.cli.command import Command
+from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import SHARED
 from wsss.errors import InvalidInput
 

@@ -38,11 +38,11 @@ def option_of(key: str, field: FieldInfo) -> str:
     return own or dashed(key)
 
 
-def as_source(stage: Stage[Any], given: Mapping[str, Any]) -> dict[str, Source]:
+def as_source(stage: Stage[Any], values: Mapping[str, Any]) -> dict[str, Source]:
     """Return key → config source, for the options that are set."""
     sources = {}
     for key, field in fields_with_option(stage).items():
-        value = given.get(variable(key))
+        value = values.get(variable(key))
         if value is None:
             continue
         option = option_of(key, field)

@@ -115,7 +115,7 @@ def _check_encodings(dataset: Dataset, inspections: Mapping[_Files, Inspection],
     """Report splits whose masks mix two encodings."""
     for name, split in dataset.splits.items():
         counts = ((sample, inspections[_files(sample)].pixels) for sample in split)
-        shown = [(one, Shown(any(n[1:-1]), n[-1] / max(1, sum(n)))) for one, n in counts if n is not None]
+        shown = [(name, Shown(any(n[1:-1]), n[-1] / max(1, sum(n)))) for name, n in counts if n is not None]
         try:
             check_encoding(shown, dataset.classes, where=f"split {name!r}")
         except InvalidInput as error:

@@ -120,5 +120,7 @@ class Collected:
 
 def extreme_sizes(inspections: Iterable[Inspection]) -> Sizes | None:
     """Return the smallest and the largest image size by area; ``None`` without readable images."""
-    sizes = sorted((one.size for one in inspections if one.size), key=lambda size: size[0] * size[1])
+    sizes = sorted(
+        (inspection.size for inspection in inspections if inspection.size), key=lambda size: size[0] * size[1]
+    )
     return (sizes[0], sizes[-1]) if sizes else None

@@ -43,13 +43,15 @@ def check_pixels(dataset: Dataset, splits: Mapping[str, SplitCounts], collected:
     ignored = ignored_name(dataset.classes.names)
     for name, counts in splits.items():
         pixels = counts.class_pixels
-        if pixels is None or any(pixels[one] for one in dataset.classes.foreground):
+        if pixels is None or any(pixels[index] for index in dataset.classes.foreground):
             continue
         if not pixels[ignored]:
             collected.notes.add(NO_CLASS_SHOWN, f"{name}: all pixels are background")
             continue
         try:
-            check_truth([one for one in dataset.splits[name] if one.mask], dataset.classes, where=f"split {name!r}")
+            check_truth(
+                [sample for sample in dataset.splits[name] if sample.mask], dataset.classes, where=f"split {name!r}"
+            )
         except InvalidInput as error:
             collected.problems.add(NO_CLASS_SHOWN, str(error))
 
@@ -72,17 +74,22 @@ def check_splits(dataset: Dataset, collected: Collected) -> None:
         notes.add("images with unknown labels of some classes", *unknown)
         if len(split) == 1:
             notes.add("splits of a single image", name)
-    for (first, one), (second, other) in combinations(dataset.splits.items(), 2):
+    for (first, samples), (second, other) in combinations(dataset.splits.items(), 2):
         if first.partition("-")[0] == second.partition("-")[0]:  # train-large-noisy and train-small-noisy
             continue
-        shared = sorted({sample.id for sample in one} & {sample.id for sample in other})
+        shared = sorted({sample.id for sample in samples} & {sample.id for sample in other})
         collector = collected.problems if is_leak(first, second) else notes
         collector.add(f"images in both {first} and {second}", *shared)
 
 
 def check_copies(dataset: Dataset, collected: Collected) -> None:
     """Report groups of identical files under different ids: duplicates within a split, leaks between splits."""
+    labels = {sample.id: sample.labels for split in dataset.splits.values() for sample in split}
     for group in groups_of_copies(dataset):
+        stated = {image: labels[image] for image in group if labels[image] is not None}
+        if len({tuple(sorted(classes or ())) for classes in stated.values()}) > 1:
+            members = [f"{image} ({_names(dataset, classes or ())})" for image, classes in stated.items()]
+            collected.notes.add("identical image files with different image-level labels", listing(members))
         if _leaks(group):
             members = [f"{image} ({', '.join(splits)})" for image, splits in group.items()]
             collected.problems.add("groups of identical image files in train and held-out splits", listing(members))
@@ -109,6 +116,10 @@ def groups_of_copies(dataset: Dataset) -> list[dict[str, list[str]]]:
     return [group for group in splits_of.values() if len(group) > 1]
 
 
+def _names(dataset: Dataset, classes: Sequence[int]) -> str:
+    return ", ".join(dataset.classes.names[index] for index in classes) or "no class"
+
+
 def _leaks(group: Mapping[str, Sequence[str]]) -> bool:
     """Return whether two different ids of a group are in splits that must not share images."""
     ids_in: dict[str, set[str]] = {}
@@ -116,7 +127,7 @@ def _leaks(group: Mapping[str, Sequence[str]]) -> bool:
         for name in splits:
             ids_in.setdefault(name, set()).add(image)
     pairs = combinations(ids_in.items(), 2)
-    return any(is_leak(first, second) and len(one | other) > 1 for (first, one), (second, other) in pairs)
+    return any(is_leak(first, second) and len(ids | other) > 1 for (first, ids), (second, other) in pairs)
 
 
 def check_classes(dataset: Dataset, splits: Mapping[str, SplitCounts], collected: Collected) -> None:

@@ -13,7 +13,7 @@ from wsss.data.sample_ids import without_suffix
 from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.image_kinds import unsupported_reason
-from wsss.io.text.utf8 import is_utf8
+from wsss.io.utf8 import is_utf8
 
 OURS = (("stage.json",), ("run.json",), ("pipeline.yaml", "image_labels.csv"))
 """Files in the folders of a stage, of a run and of `wsss init`, which are not input."""

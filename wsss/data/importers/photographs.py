@@ -111,9 +111,9 @@ def has_images(folder: Path) -> bool:
     folders = [folder, *(path for path in sorted(folder.glob("*")) if path.is_symlink() and path.is_dir())]
     return any(
         without_suffix(path.name) != path.name or unsupported_reason(path.name) is not None
-        for one in folders  # class folders may be links, which rglob does not follow
-        for path in one.rglob("*")
-        if not any(part.startswith(".") for part in path.relative_to(one).parts)
+        for child in folders  # class folders may be links, which rglob does not follow
+        for path in child.rglob("*")
+        if not any(part.startswith(".") for part in path.relative_to(child).parts)
     )
 
 
@@ -151,7 +151,7 @@ def _images_folder(folder: Path, files: Sequence[str]) -> Path:
 def _label_files(folder: Path, images: Path) -> tuple[Path, ...]:
     """Return the possible label files in a folder and in its image folder."""
     folders = dict.fromkeys((folder, images))
-    return tuple(path for one in folders for path in sorted(one.iterdir()) if _may_hold_labels(path))
+    return tuple(path for parent in folders for path in sorted(parent.iterdir()) if _may_hold_labels(path))
 
 
 def _may_hold_labels(path: Path) -> bool:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from wsss.data.classes import Classes
-from wsss.data.masks.mask_values import as_key
+from wsss.data.mask_values import as_key
 from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput, counted, listing
@@ -59,7 +59,7 @@ def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *,
     Raises:
         InvalidInput: see the module; names the first masks.
     """
-    masks = [(one.mask, one.labels, seen) for one, seen in samples if _unstated(one, classes)]
+    masks = [(sample.mask, sample.labels, seen) for sample, seen in samples if _unstated(sample, classes)]
     with_class = [seen for _, _, seen in masks if seen.a_class]
     doubtful = [path for path, labels, seen in masks if labels != () and not seen.a_class and SHARE < seen.ignored < 1]
     if with_class and doubtful and not any(seen.ignored for seen in with_class):

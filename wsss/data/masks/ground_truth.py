@@ -12,7 +12,7 @@ import numpy as np
 
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
-from wsss.data.masks.mask_values import as_key
+from wsss.data.mask_values import as_key
 from wsss.data.sample import Remark, Sample
 from wsss.data.truth import ONLY_IGNORED, read_truth, shows_class
 from wsss.errors import InvalidInput, counted, listing

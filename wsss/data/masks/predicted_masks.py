@@ -12,8 +12,8 @@ from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import write_json
 from wsss.io.files.contained import below
+from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
-from wsss.io.text.json_files import read_json
 
 PREDICTED = "images.json"
 PREDICT_AGAIN = "Predict the images again."

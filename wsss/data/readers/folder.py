@@ -98,7 +98,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     known = {*images, *(name for members in ids.values() for name in members)}
     required = complete and "masks" in config.model_fields_set
     masks = find_masks(config, root / config.masks, known, required=required)
-    names = _classes(config, root, rows.values(), has_masks=bool(masks.found))
+    names = _classes(config, root, rows.values(), has_masks=bool(masks.paths))
     if rows and config.negative is None:
         _note_yes_and_no(names, table, log)
     values = own_values(config, names, log)
@@ -106,7 +106,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
 
     def sample(name: str) -> Sample:
         present, unknown = labels.get(name, (None, ()))
-        return Sample(name, find(name, where=root), present, masks.found.get(name), values, unknown)
+        return Sample(name, find(name, where=root), present, masks.paths.get(name), values, unknown)
 
     tabled = config.files is not None and not complete
     missing = {name for name, paths in images.items() if tabled and not paths[0].is_file()}

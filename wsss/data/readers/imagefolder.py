@@ -16,7 +16,7 @@ from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, unsupported_reason
 from wsss.io.rasters.rgb_images import frames, image_errors, open_image
-from wsss.io.text.utf8 import is_utf8
+from wsss.io.utf8 import is_utf8
 
 PAGED = (".tif", ".tiff", ".webp")
 """Supported formats whose files may contain several images; animated GIFs are rejected."""
@@ -76,7 +76,7 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     several = several_pages(folder, recursive=recursive)
     if several:
         notes.append(f"only the first frame or page is used: {listing(several)}.")
-    hidden = [one.relative_to(folder).as_posix() for one in _below(folder, hidden=True, deep=recursive)]
+    hidden = [path.relative_to(folder).as_posix() for path in _below(folder, hidden=True, deep=recursive)]
     if hidden:
         notes.append(f"hidden images in {folder} skipped: {listing(hidden)}.")
     links = passed_over(folder) if recursive else []

@@ -200,14 +200,14 @@ def plain(name: str) -> str:
     return re.sub(r"[\s_.:-]+", "", name.casefold())
 
 
-def find_key(found: Iterable[str], wanted: Iterable[str]) -> str | None:
+def find_key(keys: Iterable[str], wanted: Iterable[str]) -> str | None:
     """Return the key in ``found`` that comes first in ``wanted``, compared by `plain`; ``None`` without a match."""
     by_plain: dict[str, str] = {}
-    for key in found:
+    for key in keys:
         by_plain.setdefault(plain(key), key)
     return next((by_plain[plain(key)] for key in wanted if plain(key) in by_plain), None)
 
 
 def is_one_of(key: str, wanted: Iterable[str]) -> bool:
     """Return whether a key is in ``wanted``, compared by `plain`."""
-    return plain(key) in {plain(one) for one in wanted}
+    return plain(key) in {plain(word) for word in wanted}

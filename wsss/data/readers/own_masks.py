@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from wsss.data.class_list import LabelNames
-from wsss.data.masks.mask_values import MaskNames, MaskValues, resolve
+from wsss.data.mask_values import MaskNames, MaskValues, resolve
 from wsss.data.readers.layout import LayoutConfig, Log
 from wsss.errors import InvalidInput, listing
 from wsss.io.rasters.mask_files import MaskFiles, masks_by_id
@@ -53,7 +53,7 @@ def own_values(config: OwnMasksConfig, names: LabelNames, log: Log) -> MaskValue
     """Return the meaning of the mask values; ``None`` if they are class ids.
 
     Raises:
-        InvalidInput: see `wsss.data.masks.mask_values.resolve`.
+        InvalidInput: see `wsss.data.mask_values.resolve`.
     """
     if config.mask_values is None:
         return None

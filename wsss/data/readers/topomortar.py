@@ -22,7 +22,7 @@ from pydantic import Field
 
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
-from wsss.data.masks.mask_values import MaskValues
+from wsss.data.mask_values import MaskValues
 from wsss.data.readers.find_images import images_by_id
 from wsss.data.readers.label_tables import choose_splits
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache, require_root

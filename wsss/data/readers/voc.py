@@ -85,7 +85,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     lists = {name: _read_split(path, config, known, log) for name, path in _split_files(config, root).items()}
     needed = {name: line for entries in lists.values() for name, line in entries}
     folders = _mask_folders(config, root, {*images, *needed}, complete)
-    masks = {name: path for folder in reversed(folders) for name, path in folder.found.items()}
+    masks = {name: path for folder in reversed(folders) for name, path in folder.paths.items()}
 
     find = partial(image_path, images=images, folder=root / IMAGES, complete=complete)
     require_images(needed.items(), find)
@@ -94,8 +94,10 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         return Sample(name, find(name, where=line), mask=masks.get(name), mask_values=values)
 
     unlabelled = {split: [sample(name, line) for name, line in entries] for split, entries in lists.items()}
-    labels = _labels(config, root, names, {one.id: one for split in unlabelled.values() for one in split}, log)
-    splits = {name: tuple(_labelled(one, labels.get(one.id)) for one in split) for name, split in unlabelled.items()}
+    labels = _labels(config, root, names, {sample.id: sample for split in unlabelled.values() for sample in split}, log)
+    splits = {
+        name: tuple(_labelled(sample, labels.get(sample.id)) for sample in split) for name, split in unlabelled.items()
+    }
     return Dataset(
         name=root.resolve().name,
         root=root,
@@ -162,8 +164,8 @@ def _id(text: str, known: Collection[str]) -> str:
     """Return the id of a path in a list: ``a__b`` for ``a/b.jpg`` if it is known, otherwise the name without suffix."""
     below = _below(IMAGES, text)
     name = without_suffix(below)
-    ids = [one.replace("/", SEPARATOR) for one in (below, name)]  # "a.png" may be an id too
-    return next((one for one in ids if one in known), name)
+    ids = [file.replace("/", SEPARATOR) for file in (below, name)]  # "a.png" may be an id too
+    return next((id for id in ids if id in known), name)
 
 
 def _below(folder: str, path: str) -> str:
@@ -191,10 +193,10 @@ def _folder_of_mask(path: str, image: str, line: Line) -> str:
 def _mask_folders(config: Config, root: Path, ids: Collection[str], complete: bool) -> list[MaskFiles]:
     """Return the masks of each folder, in the order of ``data.masks``."""
     required = (
-        complete and "masks" in config.model_fields_set and not any((root / one).is_dir() for one in config.masks)
+        complete and "masks" in config.model_fields_set and not any((root / folder).is_dir() for folder in config.masks)
     )
     folders = [find_masks(config, root / folder, ids, required=required) for folder in config.masks]
-    return [replace(masks, found={**_below_folder(masks.folder, ids), **masks.found}) for masks in folders]
+    return [replace(masks, paths={**_below_folder(masks.folder, ids), **masks.paths}) for masks in folders]
 
 
 def _below_folder(folder: Path, ids: Collection[str]) -> dict[str, Path]:

@@ -16,8 +16,8 @@ from wsss.data.readers import topomortar
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache
 from wsss.data.readers.topomortar import FOLDER, GROUP_FILE, KINDS, MASK_VALUES, SPLITS, SPLITS_SMALL
 from wsss.data.readers.topomortar_files import GROUPS, PARTS
-from wsss.data.synthetic.brickwork import draw_wall
 from wsss.data.synthetic.generated import Generated, drawn
+from wsss.data.synthetic.walls.brickwork import draw_wall
 from wsss.io.files.atomic import write_text
 from wsss.io.rasters.rgb_images import write_png
 

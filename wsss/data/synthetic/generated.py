@@ -16,8 +16,8 @@ from wsss.data.readers.layout import LayoutConfig, Log, hash_cache
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import TEMPORARY, convert_os_errors, discard, sweep, write_json
 from wsss.io.files.contained import check_regular, check_tree
+from wsss.io.files.json_files import read_json
 from wsss.io.files.locking import file_lock
-from wsss.io.text.json_files import read_json
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

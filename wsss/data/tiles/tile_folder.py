@@ -13,7 +13,7 @@ from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import TEMPORARY, convert_os_errors, sha256_file, write_json
 from wsss.io.files.contained import check_tree
-from wsss.io.text.json_files import read_json
+from wsss.io.files.json_files import read_json
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset

@@ -1,1 +1,1 @@
-"""Files and folders: atomic writes, containment, locks, checksums, records."""
+"""Files and folders: atomic writes, containment, locks, checksums, JSON, records."""

@@ -19,7 +19,7 @@ from wsss.errors import RunFailed
 from wsss.io.files.contained import check_contained, delete_file, open_to_read
 from wsss.io.files.obstacles import obstacle
 from wsss.io.process.shared_state import deleted_if_killed
-from wsss.io.text.utf8 import unwritable
+from wsss.io.utf8 import unwritable
 
 TEMPORARY = ".wsss-tmp-"
 """Prefix of temporary names; `sweep` deletes those left by killed processes."""

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from wsss.errors import InvalidInput, Verbatim
 from wsss.io.files.stage_files import RECORD, RUN
 from wsss.io.process.exhausted import raise_if_exhausted
-from wsss.io.text.utf8 import is_utf8
+from wsss.io.utf8 import is_utf8
 
 DEPTH = 12
 """Number of parent folders searched for the run directory or stage folder of a file."""

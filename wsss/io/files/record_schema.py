@@ -35,7 +35,7 @@ def _path_below(text: str) -> str:
     return text
 
 
-def _place(text: str) -> str:
+def _local_path(text: str) -> str:
     if "\0" in text or (problem := length_problem(text)):
         raise ValueError("the path has a null character" if "\0" in text else f"the path {problem}")
     try:
@@ -57,7 +57,7 @@ Name = Annotated[str, AfterValidator(_folder_name)]
 Id = Annotated[str, AfterValidator(_folder_below)]
 """Id of a stage in a run, also the name of its folder."""
 
-Place = Annotated[str, AfterValidator(_place)]
+LocalPath = Annotated[str, AfterValidator(_local_path)]
 """Path on the machine that wrote the record."""
 
 Below = Annotated[str, AfterValidator(_path_below)]
@@ -190,8 +190,8 @@ class StageOfRun(Record):
 class Data(Record):
     """The dataset's config; `wsss.data.readers.registry` validates the other keys."""
 
-    root: Place | None = None
-    images: Place | None = None
+    root: LocalPath | None = None
+    images: LocalPath | None = None
 
 
 class Pipeline(Record):
@@ -209,7 +209,7 @@ class RunRecord(Record):
     seed: int | None = None
     pipeline: Pipeline | None = None
     command: list[str] | None = None
-    directory: Place | None = None
+    directory: LocalPath | None = None
     stages: list[StageOfRun] | None = None
     host: str | None = None
     started: str | None = None

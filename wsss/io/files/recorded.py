@@ -118,10 +118,10 @@ def rerun_hint(folder: Path, stage: str) -> str:
 def _record_in(folder: Path) -> Mapping[str, Any] | None:
     path = folder / RECORD
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    state = (found.st_ino, found.st_size, found.st_mtime_ns)
+    state = (status.st_ino, status.st_size, status.st_mtime_ns)
     if folder not in _records or _records[folder][0] != state:
         try:
             record = read_sealed_json(path)

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 
 from wsss.io.files.atomic import atomic_open
 from wsss.io.files.contained import open_to_read
-from wsss.io.text.json_files import MAX_BYTES, parse_json
-from wsss.io.text.utf8 import unwritable
+from wsss.io.files.json_files import MAX_BYTES, parse_json
+from wsss.io.utf8 import unwritable
 
 SEAL = "seal"
 """Key of an object's checksum."""
@@ -87,7 +87,9 @@ def check_stored_zip(path: Path) -> None:
             members = archive.infolist()
     except zipfile.BadZipFile as error:
         raise ValueError(f"it is not a zip file ({error})") from error
-    if any(one.compress_type != zipfile.ZIP_STORED or one.file_size != one.compress_size for one in members):
+    if any(
+        member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size for member in members
+    ):
         raise ValueError("it is compressed; expected an uncompressed zip file")
 
 
@@ -118,7 +120,7 @@ def read_sealed_json(path: Path) -> Any:
 
     Raises:
         OSError: the file is missing or unreadable.
-        ValueError: invalid JSON (see `wsss.io.text.json_files`), or damaged: the content has changed while the
+        ValueError: invalid JSON (see `wsss.io.files.json_files`), or damaged: the content has changed while the
             modification time has not.
     """
     value, seal, changed = _read(path)

@@ -48,14 +48,14 @@ class MaskFiles:
 
     Args:
         folder: the folder.
-        found: image id → file.
+        paths: image id → file.
         guessed: ids matched by a part of the file name, in the order of the files.
         unmatched: names of masks without an image.
         lossy: names of JPEG and WebP files, which are not read as masks.
     """
 
     folder: Path
-    found: Mapping[str, Path]
+    paths: Mapping[str, Path]
     guessed: tuple[str, ...] = ()
     unmatched: tuple[str, ...] = ()
     lossy: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class MaskFiles:
     def remarks(self) -> Iterator[tuple[str, str]]:
         """Yield notes on the matching: a kind, and a message that names files."""
         if self.guessed:
-            pairs = [f"{self.found[one].name} of image {one}" for one in self.guessed]
+            pairs = [f"{self.paths[id].name} of image {id}" for id in self.guessed]
             count = counted(len(pairs), "mask")
             yield GUESSED, f"{self.folder}: {count} matched by a part of the name: {listing(pairs)}"
         if self.unmatched:
@@ -100,8 +100,8 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
             hint="Set data.mask_suffix to the end of the names without file extension: _mask for a_mask.png.",
         )
     lossy = tuple(name for name in names if name.lower().endswith(LOSSY_SUFFIXES))
-    without_words = _unique((_OF_IMAGE.sub("", one), one) for one in ids)
-    found: dict[str, Path] = {}
+    without_words = _unique((_OF_IMAGE.sub("", id), id) for id in ids)
+    paths: dict[str, Path] = {}
     guessed: dict[str, None] = {}
     unmatched: list[str] = []
     for name in names:
@@ -109,19 +109,19 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
         if stem == name or (suffix is not None and not stem.endswith(suffix)):
             continue
         base = stem if suffix is None else stem[: -len(suffix) or None]
-        image = next((one for one in (base, _stem(base, IMAGE_SUFFIXES)) if one in ids), None)
+        image = next((id for id in (base, _stem(base, IMAGE_SUFFIXES)) if id in ids), None)
         if image is None and suffix is None:
             base = _OF_MASK.sub("", stem)
-        image = next((one for one in (image, base, without_words.get(base)) if one is not None and one in ids), None)
+        image = next((id for id in (image, base, without_words.get(base)) if id is not None and id in ids), None)
         if image is None:
             unmatched.append(name)
             continue
-        if image in found:
-            raise _ambiguous(folder, image, found[image].name, name)
-        found[image] = folder / name
+        if image in paths:
+            raise _ambiguous(folder, image, paths[image].name, name)
+        paths[image] = folder / name
         if suffix is None and image not in (stem, _stem(stem, IMAGE_SUFFIXES)):
             guessed[image] = None
-    return MaskFiles(folder, found, tuple(guessed), tuple(unmatched), lossy)
+    return MaskFiles(folder, paths, tuple(guessed), tuple(unmatched), lossy)
 
 
 def masks_by_name(folder: Path) -> dict[str, Path]:
@@ -130,14 +130,14 @@ def masks_by_name(folder: Path) -> dict[str, Path]:
     Raises:
         InvalidInput: two files for one id, or the folder cannot be read.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for name in _names(folder):
         stem = _stem(name, MASK_SUFFIXES)
-        if stem in found:
-            raise _ambiguous(folder, stem, found[stem].name, name)
+        if stem in paths:
+            raise _ambiguous(folder, stem, paths[stem].name, name)
         if stem != name:
-            found[stem] = folder / name
-    return found
+            paths[stem] = folder / name
+    return paths
 
 
 def _names(folder: Path) -> list[str]:

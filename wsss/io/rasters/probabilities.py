@@ -47,28 +47,28 @@ def read_probabilities(
             probabilities.
     """
     arrays = read_arrays(path)
-    found = arrays.get("probabilities")
-    if found is None:
+    probabilities = arrays.get("probabilities")
+    if probabilities is None:
         raise InvalidInput("missing array 'probabilities'", subject=path, hint=HINT)
-    expected = (classes or found.shape[0] if found.ndim else 0, *(size or found.shape[1:]))
-    if found.ndim != 3 or found.dtype.kind != "f" or found.shape != expected:
+    expected = (classes or probabilities.shape[0] if probabilities.ndim else 0, *(size or probabilities.shape[1:]))
+    if probabilities.ndim != 3 or probabilities.dtype.kind != "f" or probabilities.shape != expected:
         raise InvalidInput(
             subject=f"{path}: probabilities",
             allowed=f"floats of shape (classes, height, width) = {expected}",
-            found=Verbatim(f"{found.dtype} {found.shape}"),
+            found=Verbatim(f"{probabilities.dtype} {probabilities.shape}"),
             hint=HINT,
         )
-    named = arrays.get("classes", np.arange(len(found)))
-    if not np.array_equal(named, np.arange(len(found))):
-        allowed = f"0 to {len(found) - 1} in ascending order"
+    named = arrays.get("classes", np.arange(len(probabilities)))
+    if not np.array_equal(named, np.arange(len(probabilities))):
+        allowed = f"0 to {len(probabilities) - 1} in ascending order"
         raise InvalidInput(subject=f"{path}: classes", allowed=allowed, found=named.tolist(), hint=HINT)
-    stated = arrays.get("size", np.asarray(found.shape[1:]))
-    if stated.tolist() != list(found.shape[1:]):
-        allowed = f"the size of the probabilities, {list(found.shape[1:])}"
+    stated = arrays.get("size", np.asarray(probabilities.shape[1:]))
+    if stated.tolist() != list(probabilities.shape[1:]):
+        allowed = f"the size of the probabilities, {list(probabilities.shape[1:])}"
         raise InvalidInput(subject=f"{path}: size", allowed=allowed, found=stated.tolist(), hint=HINT)
-    require_range(found, path, "probabilities", hint=HINT)
-    _require_sums(found, path)
-    return found.astype(np.float16, copy=False)
+    require_range(probabilities, path, "probabilities", hint=HINT)
+    _require_sums(probabilities, path)
+    return probabilities.astype(np.float16, copy=False)
 
 
 def _require_sums(probabilities: NDArray[np.floating], path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -78,6 +79,97 @@ def brush_rle(mask: NDArray[np.bool_]) -> list[int]:
     head = [mask.size * 4, 8 - 1, *(bits - 1 for bits in BRUSH_SIZES)]
     bits = _bits(np.concatenate([head, fields.ravel()]), np.concatenate([[32, 5, 4, 4, 4, 4], widths.ravel()]))
     return [int(byte) for byte in np.packbits(bits)]
+
+
+def from_runs(lengths: NDArray[np.int64], size: tuple[int, int], *, order: Literal["C", "F"]) -> NDArray[np.bool_]:
+    """Return the mask ``(H, W)`` of run lengths that begin with zeros; the inverse of `runs`.
+
+    Args:
+        lengths: ``(N,)`` numbers of pixels.
+        size: height and width.
+        order: ``C``: runs are row-major; ``F``: column-major.
+
+    Raises:
+        ValueError: a negative length, or their sum is not the number of pixels.
+    """
+    pixels = size[0] * size[1]
+    if (lengths < 0).any() or (lengths > pixels).any() or int(lengths.sum()) != pixels:
+        raise ValueError(f"expected run lengths of {size[1]}×{size[0]} = {pixels} pixels")
+    values = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
+    return values.reshape(size, order=order)
+
+
+def coco_counts(text: str) -> NDArray[np.int64]:
+    """Return the run lengths of COCO's compressed text; the inverse of the encoding in `coco_rle`.
+
+    Raises:
+        ValueError: not such a text.
+    """
+    codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if ((codes < 0) | (codes > 63)).any() or (len(codes) and codes[-1] & 32):
+        raise ValueError("invalid characters in a compressed run-length encoding")
+    numbers: list[int] = []
+    value, shift = 0, 0
+    for code in codes.tolist():
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            value -= 1 << shift if code & 16 else 0
+            numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))
+            value, shift = 0, 0
+    if max(map(abs, numbers), default=0) >= 1 << 62:
+        raise ValueError("run lengths are too large")
+    return np.asarray(numbers, np.int64)
+
+
+def brush_mask(stream: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask of Label Studio's brush encoding: pixels whose last channel is not 0; see `brush_rle`.
+
+    Args:
+        stream: the bytes.
+        size: height and width.
+
+    Raises:
+        ValueError: not such a stream, or of another number of pixels.
+    """
+    reader = _BitReader(bytes(stream))
+    total, word = reader.take(32), reader.take(5) + 1
+    if word != 8:
+        raise ValueError(f"expected a brush of 8 bits per value, got {word}")
+    if total != size[0] * size[1] * 4:
+        raise ValueError(f"a brush of {total // 4} pixels, not of {size[1]}×{size[0]} = {size[0] * size[1]}")
+    sizes = [reader.take(4) + 1 for _ in range(4)]
+    values = np.empty(total, np.uint8)
+    at = 0
+    while at < total:
+        repeated = reader.take(1)
+        length = reader.take(sizes[reader.take(2)]) + 1
+        if at + length > total:
+            raise ValueError("a brush with too many values")
+        if repeated:
+            values[at : at + length] = reader.take(word)
+        else:
+            values[at : at + length] = [reader.take(word) for _ in range(length)]
+        at += length
+    mask: NDArray[np.bool_] = values.reshape(*size, 4)[..., 3] > 0
+    return mask
+
+
+class _BitReader:
+    """Reads numbers from a stream of bits, highest bit first."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.at = content, 0
+
+    def take(self, count: int) -> int:
+        """Return the next ``count`` bits as a number; raise `ValueError` at the end."""
+        end = self.at + count
+        if end > 8 * len(self.content):
+            raise ValueError("a brush that ends too early")
+        first, last = self.at // 8, -(-end // 8)
+        number = int.from_bytes(self.content[first:last], "big") >> (8 * last - end)
+        self.at = end
+        return number & ((1 << count) - 1)
 
 
 def _bits(numbers: NDArray[np.int64], widths: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -1,1 +1,1 @@
-"""Text files: JSON, CSV, XML, and printable names."""
+"""Text files: CSV, XML, plain text, and printable names."""

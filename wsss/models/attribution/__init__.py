@@ -1,1 +1,1 @@
-"""Alternatives to plain class activation maps: Grad-CAM++, LayerCAM, AdvCAM, NormGrad."""
+"""Maps of classes: class activation maps, and the alternatives Grad-CAM++, LayerCAM, AdvCAM and NormGrad."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlainCam(MapMethod):
-    """Class activation maps, computed by `wsss.models.multiscale_cam.class_maps`."""
+    """Class activation maps, computed by `wsss.models.attribution.multiscale_cam.class_maps`."""
 
     name: Literal["cam"] = "cam"
 

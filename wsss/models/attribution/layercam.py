@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from wsss.models.attribution.gradients import LayerGradients, class_slots
+from wsss.models.attribution.multiscale_cam import normalise
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import Layer
-from wsss.models.multiscale_cam import normalise
 
 
 def layer_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, layers: Sequence[Layer]) -> list[Tensor]:

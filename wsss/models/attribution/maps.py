@@ -11,8 +11,8 @@ from torch import Tensor
 
 from wsss.models.attribution.gradients import frozen, layer_offset, layer_stride
 from wsss.models.attribution.map_method import MapMethod
+from wsss.models.attribution.multiscale_cam import Grid, Total, views
 from wsss.models.classifier import CAMClassifier
-from wsss.models.multiscale_cam import Grid, Total, views
 
 
 def attribution_maps(
@@ -26,7 +26,7 @@ def attribution_maps(
     stride: int,
     max_side: int | None = None,
 ) -> Tensor:
-    """Compute the maps of images of one size, like `wsss.models.multiscale_cam.class_maps` for plain CAMs.
+    """Compute the maps of images of one size, like `wsss.models.attribution.multiscale_cam.class_maps` for plain CAMs.
 
     Batches are as large as for plain maps; activations kept for the backward pass take two to four times the memory.
 
@@ -35,7 +35,7 @@ def attribution_maps(
         images: ``(B, H, W, 3)`` uint8 RGB.
         selected: ``(B, K)`` booleans: the classes of each image.
         method: kind of maps, with its settings.
-        scales, flip, stride, max_side: see `wsss.models.multiscale_cam.class_maps`.
+        scales, flip, stride, max_side: see `wsss.models.attribution.multiscale_cam.class_maps`.
 
     Returns:
         ``(B, K', h, w)`` ≥ 0, summed over scales and mirror images, of the classes selected in any image; zero for

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.text.utf8 import require_utf8
+from wsss.io.utf8 import require_utf8
 from wsss.pipeline.config.source import Source
 from wsss.validation import KeyPath
 

@@ -116,9 +116,9 @@ def read_instance_id(id: str) -> tuple[str, Point]:
     return (stage, point) if at and stage and instance_id(stage, point) == id else (id, {})
 
 
-def agree(one: Point, other: Point) -> bool:
+def agree(first: Point, other: Point) -> bool:
     """Return whether two points have the same values on the axes they share."""
-    return all(other.get(axis, name) == name for axis, name in one.items())
+    return all(other.get(axis, name) == name for axis, name in first.items())
 
 
 def _read_axis(source: Source, axis: str) -> dict[str, Any]:

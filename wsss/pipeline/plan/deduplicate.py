@@ -93,12 +93,12 @@ def copy_files(original: Mapping[str, Any], run_dir: Path, target: Path) -> None
     for name, digest in original["files"].items():
         with open_to_read(folder / name) as file:
             content = file.read()
-        found = hashlib.sha256(content).hexdigest()
-        if found != digest:
+        actual = hashlib.sha256(content).hexdigest()
+        if actual != digest:
             raise RunFailed(
                 "the file is damaged, or changed while it was copied",
                 subject=folder / name,
-                found=Verbatim(f"{found[:12]}…"),
+                found=Verbatim(f"{actual[:12]}…"),
                 allowed=f"the SHA-256 {digest[:12]}… recorded when stage {folder.name!r} finished",
                 hint=rerun_hint(folder, folder.name),
             )

@@ -110,15 +110,15 @@ def artifacts_of_run(
 def check_distinct(name: str, artifacts: Any) -> None:
     """Reject two stages of one name in an input: identities and reports distinguish them by name."""
     seen: dict[str, Path] = {}
-    for one in artifacts or ():
-        if one.id in seen:
+    for artifact in artifacts or ():
+        if artifact.id in seen:
             raise InvalidInput(
-                f"two stages have the id {one.id!r}: {seen[one.id]} and {one.path}",
+                f"two stages have the id {artifact.id!r}: {seen[artifact.id]} and {artifact.path}",
                 subject=name,
                 hint="Omit one of them: stages of two runs cannot be combined in one input.",
             )
-        if one.id is not None:
-            seen[one.id] = one.path
+        if artifact.id is not None:
+            seen[artifact.id] = artifact.path
 
 
 def artifacts_in(inputs: Mapping[str, Any]) -> list[Artifact]:

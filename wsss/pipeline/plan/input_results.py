@@ -59,7 +59,7 @@ def follow_inputs(decision: Decision, results: Results) -> Decision:
 
 def _result(artifact: Artifact | tuple[Artifact, ...]) -> str | dict[str, str | None] | None:
     if isinstance(artifact, tuple):
-        return {one.id or str(index): one.result for index, one in enumerate(artifact)}
+        return {part.id or str(index): part.result for index, part in enumerate(artifact)}
     return artifact.result
 
 

@@ -76,7 +76,7 @@ class _Pool(Generic[T, R]):
                 self._submit(workers, waiting)
                 set_current_items(self._names(workers.indices()))
                 finished, _ = wait(self.running, timeout=1.0, return_when=FIRST_COMPLETED)
-                for future in sorted(finished, key=lambda one: self.running[one]):
+                for future in sorted(finished, key=lambda future: self.running[future]):
                     index, _ = self.running[future]
                     try:
                         results[index] = future.result()

@@ -134,8 +134,8 @@ class _Supervisor:
         """
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
-        for one in signals:
-            signal.signal(one, lambda *_: None)  # the byte in the pipe counts
+        for which in signals:
+            signal.signal(which, lambda *_: None)  # the byte in the pipe counts
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         watched = [own, self.reports]
         while (status := self._status()) is None:

@@ -29,17 +29,8 @@ from wsss.pipeline.store.versions import versions
 def begin_record(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
     """Prepare the folder, write the first record and return it. Rank 0 only."""
     assert decision is not None
-    folder, old = task.folder, decision.record
-    check_contained(folder / RECORD)
-    with convert_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        sweep(folder)
-    if decision.keep:
-        for damage in decision.damages:
-            session.reporter.log(f"warning: {task.id}: {damage}; it is computed again.")
-        stage_folder.delete_damaged(folder, decision.damages)
-    elif old is not None:
-        stage_folder.empty(folder, old)
+    old = decision.record
+    _prepare_folder(task, decision, session)
     record = {
         "id": task.id,
         "uses": task.stage.name,
@@ -64,8 +55,23 @@ def begin_record(task: Task, decision: Decision | None, session: Session) -> dic
     }
     if old is not None and (decision.reasons == ("forced",) or (decision.keep and old.get("forced"))):
         record["forced"] = True  # until it is done: a forced stage that is interrupted copies no other result
-    stage_folder.write_record(folder, record)
+    stage_folder.write_record(task.folder, record)
     return record
+
+
+def _prepare_folder(task: Task, decision: Decision, session: Session) -> None:
+    """Create the folder, and delete what the stage cannot keep of an earlier result."""
+    folder = task.folder
+    check_contained(folder / RECORD)
+    with convert_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+    if decision.keep:
+        for damage in decision.damages:
+            session.reporter.log(f"warning: {task.id}: {damage}; it is computed again.")
+        stage_folder.delete_damaged(folder, decision.damages)
+    elif decision.record is not None:
+        stage_folder.empty(folder, decision.record)
 
 
 def publish(task: Task, record: Mapping[str, Any], result: Result, seconds: float, peak: int | None) -> dict[str, Any]:
@@ -138,5 +144,5 @@ def _input_name(artifact: Any) -> Any:
     if artifact is None:
         return None
     if isinstance(artifact, tuple):
-        return [_input_name(one) for one in artifact]
+        return [_input_name(part) for part in artifact]
     return artifact.id or os.fspath(artifact.path)

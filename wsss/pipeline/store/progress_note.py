@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.io.files.contained import open_regular
-from wsss.io.text.json_files import read_json
+from wsss.io.files.json_files import read_json
 
 NOTE = ".wsss-progress.json"
 

@@ -69,7 +69,7 @@ def repair_folder(folder: Path, log: Callable[[str], None]) -> list[Repair]:
 def can_hold_records(folder: Path) -> bool:
     """Return whether a folder, or a folder in it, holds a record or the copy of one."""
     inside = folder.iterdir() if folder.is_dir() else ()
-    return _holds(folder, RUN) or any(_holds(one, RECORD) for one in (folder, *inside))
+    return _holds(folder, RUN) or any(_holds(path, RECORD) for path in (folder, *inside))
 
 
 def _holds(folder: Path, record: str) -> bool:

@@ -15,7 +15,7 @@ from wsss.io.files.obstacles import obstructed
 from wsss.io.files.records import FORMAT, check_record, read_run_record
 from wsss.io.files.sealed import write_sealed_json
 from wsss.io.files.stage_files import COPIES, RECORD, RUN
-from wsss.io.text.utf8 import require_utf8
+from wsss.io.utf8 import require_utf8
 
 LOG = "run.log"
 DATA = "data"

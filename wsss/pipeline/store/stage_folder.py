@@ -17,11 +17,11 @@ from typing import Any
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import convert_os_errors, discard, sha256_file
 from wsss.io.files.contained import below, check_below, check_contained, delete_file
+from wsss.io.files.json_files import read_json
 from wsss.io.files.obstacles import obstructed
 from wsss.io.files.records import check_record, read_stage_record, repair_hint
 from wsss.io.files.sealed import write_sealed_json
 from wsss.io.files.stage_files import CHECKPOINT, COPIES, RECORD
-from wsss.io.text.json_files import read_json
 
 METRICS = "metrics.json"
 BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", CHECKPOINT})

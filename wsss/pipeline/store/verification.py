@@ -55,7 +55,7 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as a JSON object."""
-        return {**asdict(self), "damaged": [{**asdict(one), "path": str(one.path)} for one in self.damaged]}
+        return {**asdict(self), "damaged": [{**asdict(damage), "path": str(damage.path)} for damage in self.damaged]}
 
 
 def verify_folder(folder: Path, track: Track = lambda what, total: lambda steps: None) -> Verification | None:

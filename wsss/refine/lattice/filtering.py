@@ -56,15 +56,15 @@ def position_filter(image: NDArray[np.uint8], sigma: float, weight: float) -> Fi
     """Return the `Filter` of positions alone; it depends on the image's size only, and the last ones are kept."""
     height, width = image.shape[:2]
     key = (height, width, sigma, weight)
-    found = _kept.get(key)
-    if found is None:
-        found = Filter(image, sigma, None, weight)
+    kept = _kept.get(key)
+    if kept is None:
+        kept = Filter(image, sigma, None, weight)
         with _lock:
             if height * width <= KEPT_PIXELS:
-                _kept[key] = found
+                _kept[key] = kept
             for oldest in list(_kept)[:-KEPT]:
                 del _kept[oldest]
-    return found
+    return kept
 
 
 def forget_position_filters() -> None:

@@ -36,12 +36,12 @@ def infer(unary: NDArray[np.float32], filters: Sequence[Filter], iterations: int
         call(_update, f"{len(channels)}", unary, messages, constant, beliefs, marginals, channels)
 
     update()
-    for one in filters:
-        constant += one.constant
+    for gaussian in filters:
+        constant += gaussian.constant
     for _ in range(iterations):
-        for one in filters:
+        for gaussian in filters:
             for group in range(groups):
-                one.add(beliefs[group], messages[group])
+                gaussian.add(beliefs[group], messages[group])
         update()
     return marginals
 

@@ -116,9 +116,9 @@ def ascending(keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
             begins[digit + 1] += begins[digit]
         for k in range(count):
             digit = (values[k] >> low) & mask
-            place = begins[digit]
+            slot = begins[digit]
             begins[digit] += 1
-            next_values[place], next_order[place] = values[k], order[k]
+            next_values[slot], next_order[slot] = values[k], order[k]
         values, next_values = next_values, values
         order, next_order = next_order, order
         low += np.uint64(DIGIT)

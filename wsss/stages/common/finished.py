@@ -35,12 +35,12 @@ def check_mask(sample: Sample, *, out: Path, classes: Classes, allowed: Collecti
     path = mask_path(out, sample.id)
     indices = (*range(len(classes)), IGNORE) if allowed is None else sorted(allowed)
     values = set(classes.decode(np.asarray(indices, np.uint8)).tolist())
-    found = set(np.unique(read_mask(path, size=image_size(sample.image))).tolist())
-    invalid = sorted(found - values)
+    present = set(np.unique(read_mask(path, size=image_size(sample.image))).tolist())
+    invalid = sorted(present - values)
     if invalid:
         expected = listing(sorted(values), limit=30)
         raise InvalidInput("invalid mask value", subject=path, found=invalid, allowed=f"only {expected} for this image")
-    if found == {IGNORE}:
+    if present == {IGNORE}:
         raise InvalidInput("all pixels of the mask are ignored (255)", subject=path)
 
 

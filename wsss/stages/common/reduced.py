@@ -53,7 +53,7 @@ def note_predicted(ctx: Context[Any], samples: Sequence[Sample], classes: int) -
     Returns:
         ``{"reduced": …}`` as from `note_reduced`, and ``{"tiled": {"images": number}}``, if there are any.
     """
-    from wsss.models.blockwise_prediction import needs_tiles
+    from wsss.models.segmentation_networks.blockwise_prediction import needs_tiles
 
     config, sizes = ctx.config, _sizes_of_masks(ctx, samples)
     noted = note_reduced(ctx, sizes, config.max_side, how="probabilities were enlarged again (bilinear)")

@@ -77,10 +77,10 @@ def refine_maps(
     from wsss.pipeline.run.items import map_items, pending
 
     samples = ctx.data.samples(ctx.config.splits)
-    places: dict[str, Any] = {"cams": ctx.inputs["cams"].path, "out": ctx.out, "classes": ctx.data.classes}
-    check = partial(_check_finished, grid=grid, **places)
+    folders: dict[str, Any] = {"cams": ctx.inputs["cams"].path, "out": ctx.out, "classes": ctx.data.classes}
+    check = partial(_check_finished, grid=grid, **folders)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
-    map_items(ctx, todo, partial(_write, refine=refine, grid=grid, **places), description, memory=memory)
+    map_items(ctx, todo, partial(_write, refine=refine, grid=grid, **folders), description, memory=memory)
     ctx.ranks.barrier()
     written = map_items(ctx, samples, partial(_read_back, out=ctx.out, classes=ctx.data.classes), "reading back")
     means = [mean for of_image, _ in written for mean in of_image]
@@ -118,12 +118,12 @@ def _read_back(sample: Sample, *, out: Path, classes: Classes) -> tuple[list[flo
     from wsss.data.artifacts import read_maps
 
     cams = read_maps(out, sample, classes)
-    return [float(one.mean()) for one in cams.maps], cams.size
+    return [float(class_map.mean()) for class_map in cams.maps], cams.size
 
 
 def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:
     """Read an image, reduced to a longer side of ``max_side`` pixels: ``(H, W, 3)`` uint8."""
-    from wsss.data.resizing import scaled
+    from wsss.data.image_transforms.resizing import scaled
     from wsss.io.rasters.rgb_images import read_image
 
     image = read_image(sample.image)

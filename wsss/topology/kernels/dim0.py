@@ -29,7 +29,7 @@ def component_intervals(events, count, keys, columns, links, births, deaths):
     Returns:
         The number of intervals, and the number of remaining events.
     """
-    found = kept = 0
+    intervals = kept = 0
     for i in range(count):
         event = events[i]
         events[kept] = event
@@ -44,10 +44,10 @@ def component_intervals(events, count, keys, columns, links, births, deaths):
         elder = better_pixel(keys, a, b)
         younger = a ^ b ^ elder  # the other one
         links[younger] = elder
-        births[found] = younger
-        deaths[found] = event
-        found += keys[younger] != max(keys[p], keys[q])
-    return found, kept
+        births[intervals] = younger
+        deaths[intervals] = event
+        intervals += keys[younger] != max(keys[p], keys[q])
+    return intervals, kept
 
 
 @kernel
@@ -68,7 +68,7 @@ def component_matches(events, count, keys, columns, links, guests, best, numbers
         matches: ``(n, 2)`` written to: indices of the matched intervals.
     """
     guest0, guest1, best0, best1, numbers0, numbers1 = guests[0], guests[1], best[0], best[1], numbers[0], numbers[1]
-    found = 0
+    pairs = 0
     for i in range(count):
         event = events[i]
         if event & UPDATE:
@@ -86,10 +86,10 @@ def component_matches(events, count, keys, columns, links, guests, best, numbers
         killed0, best0[elder] = _contest(guest0, best0[a], best0[b])
         killed1, best1[elder] = _contest(guest1, best1[a], best1[b])
         first, second = numbers0[killed0], numbers1[killed1]
-        matches[found, 0] = first
-        matches[found, 1] = second
-        found += (keys[younger] != max(keys[p], keys[q])) & (first >= 0) & (second >= 0)
-    return found
+        matches[pairs, 0] = first
+        matches[pairs, 1] = second
+        pairs += (keys[younger] != max(keys[p], keys[q])) & (first >= 0) & (second >= 0)
+    return pairs
 
 
 @kernel

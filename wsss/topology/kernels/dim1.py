@@ -38,7 +38,7 @@ def hole_intervals(events, count, keys, values, columns, links, births, deaths):
     Returns:
         The number of intervals, and the index of the first remaining event.
     """
-    found, first = 0, count
+    intervals, first = 0, count
     for i in range(count - 1, -1, -1):
         event = events[i]
         events[first - 1] = event
@@ -53,10 +53,10 @@ def hole_intervals(events, count, keys, values, columns, links, births, deaths):
         elder = better_face(values, a, b)
         younger = a ^ b ^ elder  # the other one
         links[younger] = elder
-        births[found] = event
-        deaths[found] = younger
-        found += values[younger] != edge_key(event, keys, columns)
-    return found, first
+        births[intervals] = event
+        deaths[intervals] = younger
+        intervals += values[younger] != edge_key(event, keys, columns)
+    return intervals, first
 
 
 @kernel
@@ -69,7 +69,7 @@ def tracked_hole_intervals(events, count, keys, values, columns, links, host, be
         known_by: written to: the face of the host that identifies each interval.
         numbers: ``(cells,)`` int32, -1 everywhere: written to: index of the interval by face of the host.
     """
-    found = 0
+    intervals = 0
     for i in range(count - 1, -1, -1):
         event = events[i]
         if event & UPDATE:
@@ -87,12 +87,12 @@ def tracked_hole_intervals(events, count, keys, values, columns, links, host, be
         host_elder = better_face(host, first, second)
         best[elder] = host_elder
         if values[younger] != edge_key(event, keys, columns):
-            births[found] = event
-            deaths[found] = younger
-            known_by[found] = first ^ second ^ host_elder
-            numbers[known_by[found]] = found
-            found += 1
-    return found
+            births[intervals] = event
+            deaths[intervals] = younger
+            known_by[intervals] = first ^ second ^ host_elder
+            numbers[known_by[intervals]] = intervals
+            intervals += 1
+    return intervals
 
 
 @kernel
@@ -104,11 +104,11 @@ def hole_matches(host_deaths, numbers, matches):
         numbers: two arrays of `tracked_hole_intervals`.
         matches: ``(n, 2)`` written to: indices of the matched intervals.
     """
-    found = 0
+    pairs = 0
     for face in host_deaths:
         first, second = numbers[0][np.int64(face)], numbers[1][np.int64(face)]
         if first >= 0 and second >= 0:
-            matches[found, 0] = first
-            matches[found, 1] = second
-            found += 1
-    return found
+            matches[pairs, 0] = first
+            matches[pairs, 1] = second
+            pairs += 1
+    return pairs

@@ -38,5 +38,5 @@ def _drawable(letter: str) -> str:
 
 def _has(letter: str) -> bool:
     """Return whether the font has a letter: missing letters look like an unassigned code point."""
-    glyph, box = (font(12).getmask(one) for one in (letter, "\uffff"))
+    glyph, box = (font(12).getmask(character) for character in (letter, "\uffff"))
     return letter.isprintable() and (glyph.size, bytes(glyph)) != (box.size, bytes(box))

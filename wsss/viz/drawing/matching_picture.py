@@ -154,7 +154,7 @@ def _svg(panels: Sequence[Panel]) -> str:
     heights = [panel.canvas.shape[0] * panel.factor for panel in panels]
     widths = [panel.canvas.shape[1] * panel.factor for panel in panels]
     columns = [max(PANEL, wide) for wide in widths]
-    width, height = GAP + sum(one + GAP for one in columns), HEADING + max(heights) + GAP
+    width, height = GAP + sum(column + GAP for column in columns), HEADING + max(heights) + GAP
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img" aria-label="{escape("; ".join(panel.title for panel in panels))}">',

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from wsss.metrics.directions import verdict
 from wsss.viz.drawing.formatting import plain, words
 from wsss.viz.report.comparison_table import signed_text
-from wsss.viz.report.gallery import make_gallery
-from wsss.viz.report.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
 from wsss.viz.report.page import render
+from wsss.viz.report.pictures.gallery import make_gallery
+from wsss.viz.report.pictures.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
+from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.report_scores import Score, fraction, scores_of
 from wsss.viz.report.run_overview import StageRecord
-from wsss.viz.report.thumbnails import DETAILS
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -111,11 +111,11 @@ def _differing(stage: str, configs: Sequence[Mapping[str, Any] | None]) -> list[
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Flatten nested settings to ``{"optimiser.lr": 0.001, …}``; lists are values."""
     flat: dict[str, Any] = {}
-    for key, one in value.items():
-        if isinstance(one, Mapping) and one:
-            flat |= flatten(one, f"{prefix}{key}.")
+    for key, entry in value.items():
+        if isinstance(entry, Mapping) and entry:
+            flat |= flatten(entry, f"{prefix}{key}.")
         else:
-            flat[f"{prefix}{key}"] = one
+            flat[f"{prefix}{key}"] = entry
     return flat
 
 
@@ -125,7 +125,9 @@ def results(runs: Sequence[Run]) -> tuple[Result, ...]:
     records = [{record.id: record for record in run.records} for run in runs]
     rows = []
     for stage in dict.fromkeys(score for of_run in scores for score in of_run):
-        pairs = [(one[stage], other[stage]) for one, other in zip(scores, records, strict=True) if stage in one]
+        pairs = [
+            (of_run[stage], other[stage]) for of_run, other in zip(scores, records, strict=True) if stage in of_run
+        ]
         measured = [score for score, _ in pairs]
         fair = len({_measured_on(score, record.reads) for score, record in pairs}) == 1
         numbers = [_numbers(of_run[stage]) if stage in of_run else {} for of_run in records]
@@ -195,7 +197,7 @@ def masks_side_by_side(
 def _last_masks(run: Run) -> set[str]:
     """Return the stage whose masks were scored last, per scored split; without scores, the last masks."""
     scored = {score.split: score.masks for score in scores_of(run.records) if score.masks is not None}
-    return set(scored.values()) or {record.id for record in [one for one in run.records if one.has_masks][-1:]}
+    return set(scored.values()) or {record.id for record in [record for record in run.records if record.has_masks][-1:]}
 
 
 def build_runs_page(
@@ -234,7 +236,7 @@ def build_runs_page(
         "differences": differences(runs),
         "legend": legend(data),
         "scale": heat_scale(),
-        "oracles": {f"{run.name}: {one.id}" for run in runs for one in scores_of(run.records) if one.oracle},
+        "oracles": {f"{run.name}: {score.id}" for run in runs for score in scores_of(run.records) if score.oracle},
         "gallery": Gallery((), 0, DETAILS[0]),
         "reasons": (),
     }

@@ -78,12 +78,12 @@ class Comparison:
     @property
     def seeds(self) -> int:
         """Maximum number of values averaged in a cell."""
-        return max((len(cell.seeds) for one in self.columns for cell in one.cells.values() if cell), default=0)
+        return max((len(cell.seeds) for column in self.columns for cell in column.cells.values() if cell), default=0)
 
     @property
     def has_differences(self) -> bool:
         """Whether any cell has a difference from the reference."""
-        return any(cell is not None and cell.difference for one in self.columns for cell in one.cells.values())
+        return any(cell is not None and cell.difference for column in self.columns for cell in column.cells.values())
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
@@ -99,10 +99,10 @@ def from_json(value: Mapping[str, Any]) -> Comparison:
     """
     if value.get("format") != FORMAT:
         raise ValueError(f"expected format {FORMAT}, got {value.get('format')}")
-    fields = {key: one for key, one in value.items() if key != "format"}
+    fields = {key: entry for key, entry in value.items() if key != "format"}
     comparison = TypeAdapter(Comparison).validate_python(fields)
     curves = [curve for chart in comparison.curves for curve in chart.curves]
-    if any(len({len(one.levels), len(one.recall), len(one.precision)}) > 1 for one in curves):
+    if any(len({len(curve.levels), len(curve.recall), len(curve.precision)}) > 1 for curve in curves):
         raise ValueError("curves: levels, recall and precision have different lengths")
     return comparison
 
@@ -201,7 +201,7 @@ def interval_text(interval: tuple[float, float] | None, *, signed: bool = False)
     """Return ``[0.431, 0.498]``, or an empty string without an interval."""
     if interval is None:
         return ""
-    low, high = (signed_text(one) if signed else f"{one:.3f}" for one in interval)
+    low, high = (signed_text(bound) if signed else f"{bound:.3f}" for bound in interval)
     return f"[{low}, {high}]"
 
 
@@ -213,7 +213,9 @@ def signed_text(value: float) -> str:
 def _table(comparison: Comparison, *, differences: bool) -> list[str]:
     rows = [row for row in comparison.rows if not (differences and row == comparison.reference)]
     lines = [
-        "| " + " | ".join([markdown(comparison.axis), *(markdown(one.heading) for one in comparison.columns)]) + " |",
+        "| "
+        + " | ".join([markdown(comparison.axis), *(markdown(column.heading) for column in comparison.columns)])
+        + " |",
         "|---" * (len(comparison.columns) + 1) + "|",
     ]
     for row in rows:
@@ -230,13 +232,17 @@ def _mean(cell: Cell | None, seeds: int) -> str:
 def _difference(cell: Cell | None) -> str:
     if cell is None or cell.difference is None:
         return NOT_DEFINED
-    one = cell.difference
-    parts = [signed_text(one.mean), interval_text(one.interval, signed=True), f"{one.positive}/{one.seeds}"]
+    difference = cell.difference
+    parts = [
+        signed_text(difference.mean),
+        interval_text(difference.interval, signed=True),
+        f"{difference.positive}/{difference.seeds}",
+    ]
     return " ".join(part for part in parts if part)
 
 
 def _has_intervals(comparison: Comparison) -> bool:
-    return any(cell and cell.interval for one in comparison.columns for cell in one.cells.values())
+    return any(cell and cell.interval for column in comparison.columns for cell in column.cells.values())
 
 
 def _percent(confidence: float) -> str:

@@ -68,9 +68,9 @@ def draw(records: Sequence[StageRecord], direction: Direction) -> Markup:
 def describe(records: Sequence[StageRecord]) -> str:
     """Return the graph in words."""
     return "Pipeline. " + "; ".join(
-        f"{one.id} ({one.uses}, {one.status}, {duration(one.seconds)})"
-        + (f" needs {', '.join(one.needs)}" if one.needs else "")
-        for one in records
+        f"{record.id} ({record.uses}, {record.status}, {duration(record.seconds)})"
+        + (f" needs {', '.join(record.needs)}" if record.needs else "")
+        for record in records
     )
 
 
@@ -106,9 +106,9 @@ def _order(layers: list[list[Node]], chains: Sequence[Sequence[Node]]) -> None:
     before: dict[Node, list[Node]] = {}
     after: dict[Node, list[Node]] = {}
     for chain in chains:
-        for one, other in pairwise(chain):
-            after.setdefault(one, []).append(other)
-            before.setdefault(other, []).append(one)
+        for upper, other in pairwise(chain):
+            after.setdefault(upper, []).append(other)
+            before.setdefault(other, []).append(upper)
     for sweep in range(6):
         forward = sweep % 2 == 0
         for layer in layers if forward else reversed(layers):
@@ -118,7 +118,7 @@ def _order(layers: list[list[Node]], chains: Sequence[Sequence[Node]]) -> None:
 
 def _barycentre(neighbours: Mapping[Node, list[Node]], position: Mapping[Node, float], node: Node) -> float:
     beside = neighbours.get(node)
-    return sum(position[one] for one in beside) / len(beside) if beside else position[node]
+    return sum(position[neighbour] for neighbour in beside) / len(beside) if beside else position[node]
 
 
 def _real(layer: Sequence[Node]) -> list[str]:

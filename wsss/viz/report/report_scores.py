@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wsss.errors import counted
 from wsss.viz.drawing.formatting import number, plain, words
 from wsss.viz.report.run_overview import StageRecord, is_from_segmenter, maps_of, masks_of
 
@@ -82,9 +81,11 @@ def _mentions_oracle(value: Any) -> bool:
     if isinstance(value, str):
         return "oracle" in value.lower()
     if isinstance(value, Mapping):
-        return any(_mentions_oracle(one) or ("oracle" in str(key).lower() and bool(one)) for key, one in value.items())
+        return any(
+            _mentions_oracle(entry) or ("oracle" in str(key).lower() and bool(entry)) for key, entry in value.items()
+        )
     if isinstance(value, Sequence):
-        return any(_mentions_oracle(one) for one in value)
+        return any(_mentions_oracle(entry) for entry in value)
     return False
 
 
@@ -125,24 +126,6 @@ def class_table(scores: Sequence[Score]) -> tuple[ClassRow, ...]:
     )
 
 
-def flat(metrics: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return metrics as (name, value) pairs; nested objects are opened: ``AP › cat``."""
-    return list(_flat(metrics, ()))
-
-
-def _flat(value: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    for key, one in value.items():
-        # Keys of the first level are ours (snake case); below them are class names, shown unchanged.
-        here = (*path, words(str(key)) if not path else str(key))
-        if isinstance(one, Mapping):
-            yield from _flat(one, here)
-        elif isinstance(one, Sequence) and not isinstance(one, str):
-            records = any(isinstance(x, Mapping) for x in one)
-            yield " › ".join(here), counted(len(one), "entry", "entries") if records else plain(one)
-        else:
-            yield " › ".join(here), one
-
-
 def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
     metrics = record.metrics
     carried = metrics.get("provenance")
@@ -170,10 +153,10 @@ def _facts(known: Mapping[str, Any], provenance: Mapping[str, Any], full: bool) 
     """Yield the facts in `STATED`, then the rest of the provenance."""
     shown = set()
     for key in STATED:
-        matching = [one for one, value in known.items() if _states(one, value, key)]
+        matching = [name for name, value in known.items() if _states(name, value, key)]
         shown.update(matching)
-        for one in matching:
-            yield Fact(words(one), plain(known[one]))
+        for name in matching:
+            yield Fact(words(name), plain(known[name]))
         if not matching and key == "crf" and provenance:
             yield Fact("CRF", "none")
         elif not matching and key == "threshold_policy" and full:
@@ -214,5 +197,5 @@ def _images(score: Score) -> str:
 def _differences(weak: Score, full: Score) -> tuple[str, ...]:
     """Return the facts in which both scores differ, apart from supervision and its consequences."""
     expected = {"supervision", "threshold policy", "CRF", "unsure"}
-    ours, theirs = ({fact.name: fact.value for fact in one.facts if fact.stated} for one in (weak, full))
+    ours, theirs = ({fact.name: fact.value for fact in score.facts if fact.stated} for score in (weak, full))
     return tuple(name for name in ours if name not in expected and theirs.get(name, ours[name]) != ours[name])

@@ -139,7 +139,11 @@ def in_order(records: Iterable[StageRecord]) -> tuple[StageRecord, ...]:
     waiting = {record.id: record for record in records}
     ordered: dict[str, StageRecord] = {}
     while waiting:
-        ready = [one for one in waiting.values() if not any(need in waiting for need in one.needs if need != one.id)]
+        ready = [
+            record
+            for record in waiting.values()
+            if not any(need in waiting for need in record.needs if need != record.id)
+        ]
         for record in ready or list(waiting.values()):  # a cycle in damaged records
             ordered[record.id] = waiting.pop(record.id)
             if ready:
@@ -164,14 +168,14 @@ def fold(records: Sequence[StageRecord]) -> Sequence[StageRecord]:
         return records
     folded = []
     for entry, several in by_entry(records):
-        times = [one.seconds for one in several if one.seconds is not None]
-        needs = dict.fromkeys(need.partition("@")[0] for one in several for need in one.needs)
+        times = [record.seconds for record in several if record.seconds is not None]
+        needs = dict.fromkeys(need.partition("@")[0] for record in several for need in record.needs)
         folded.append(
             StageRecord(
                 id=entry,
                 uses=several[0].uses + (f" ×{len(several)}" if len(several) > 1 else ""),
                 path=several[0].path,
-                status=next((one.status for one in several if one.status != "done"), "done"),
+                status=next((record.status for record in several if record.status != "done"), "done"),
                 seconds=sum(times) if times else None,
                 needs=tuple(needs),
             )

@@ -12,14 +12,14 @@ from wsss.viz.drawing.charts import Chart, read_history
 from wsss.viz.drawing.formatting import number, plain, words
 from wsss.viz.report.comparison_table import read_comparison
 from wsss.viz.report.dag import draw
-from wsss.viz.report.gallery import make_gallery
-from wsss.viz.report.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
 from wsss.viz.report.page import render
-from wsss.viz.report.report_scores import class_table, ratios, scores_of
+from wsss.viz.report.pictures.gallery import make_gallery
+from wsss.viz.report.pictures.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
+from wsss.viz.report.pictures.sampling_view import sampling_sections
+from wsss.viz.report.pictures.thumbnails import DETAILS
+from wsss.viz.report.pictures.topology_view import TopologyView, topology_view
+from wsss.viz.report.report_scores import Score, class_table, ratios, scores_of
 from wsss.viz.report.run_overview import StageRecord, by_entry, fold, in_order
-from wsss.viz.report.sampling_view import sampling_sections
-from wsss.viz.report.thumbnails import DETAILS
-from wsss.viz.report.topology_view import TopologyView, topology_view
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -105,28 +105,15 @@ def build_report(
     """
     records = in_order(records)
     scores = scores_of(records)
-    comparisons = [(record, read_comparison(record.path)) for record in records if record.has_comparison]
-    compared = {need for record in records if record.has_comparison or record.has_benchmark for need in record.needs}
-    alone = [score for score in scores if score.id not in compared]
     pictured = [record for record in records if _matches(record.id, options.columns)]
     sampling = sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else ()
-    pipeline = in_order(fold(in_order([*records, *others])))
-    values: dict[str, Any] = {
+    values = {
+        **_score_values(records, scores),
+        **_stage_values(records, others),
         "title": options.title,
         "data": data,
-        "records": records,
-        "comparisons": comparisons,
         "benchmarks": benchmarks,
-        "stage_numbers": stage_numbers,
-        "scores": alone,
-        "compared": [score for score in scores if score.id in compared],
-        "oracles": {score.id for score in scores if score.oracle},
-        "ratios": ratios(scores),
-        "classes": class_table(alone),
         "legend": legend(data),
-        "dag": [draw(pipeline, "right"), draw(pipeline, "down")] if pipeline else [],
-        "stages": by_entry(records),
-        "curves": _curves(records),
         "scale": heat_scale(),
         "asked": options.images,
         "topology": topology_view(
@@ -160,10 +147,36 @@ def build_report(
         workers=workers,
         track=partial(track, "thumbnails"),
     )
-    several = (*gallery.unread, *(one for section in sampling for one in section.unread))
-    unread = tuple({one.id: one for one in several}.values())
+    several = (*gallery.unread, *(picture for section in sampling for picture in section.unread))
+    unread = tuple({picture.id: picture for picture in several}.values())
     html = render(PAGE, {**values, "gallery": gallery, "reasons": reasons(gallery), "unread": unread})
     return Page(html, gallery.shown, gallery.left_out, unread)
+
+
+def _score_values(records: Sequence[StageRecord], scores: Sequence[Score]) -> dict[str, Any]:
+    """Return the template values of scores; those in a table of their own are not listed again."""
+    compared = {need for record in records if record.has_comparison or record.has_benchmark for need in record.needs}
+    alone = [score for score in scores if score.id not in compared]
+    return {
+        "comparisons": [(record, read_comparison(record.path)) for record in records if record.has_comparison],
+        "scores": alone,
+        "compared": [score for score in scores if score.id in compared],
+        "oracles": {score.id for score in scores if score.oracle},
+        "ratios": ratios(scores),
+        "classes": class_table(alone),
+    }
+
+
+def _stage_values(records: Sequence[StageRecord], others: Sequence[StageRecord]) -> dict[str, Any]:
+    """Return the template values of stages and of the pipeline graph."""
+    pipeline = in_order(fold(in_order([*records, *others])))
+    return {
+        "records": records,
+        "stage_numbers": stage_numbers,
+        "dag": [draw(pipeline, "right"), draw(pipeline, "down")] if pipeline else [],
+        "stages": by_entry(records),
+        "curves": _curves(records),
+    }
 
 
 def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[Group]]:
@@ -174,7 +187,7 @@ def stage_numbers(metrics: Mapping[str, Any]) -> tuple[list[tuple[str, str]], li
         if key == "provenance":
             continue
         if isinstance(value, Mapping):
-            pairs = tuple((str(name), _cell(one)) for name, one in value.items())
+            pairs = tuple((str(name), _cell(entry)) for name, entry in value.items())
             groups.append(Group(words(key), ("", words(key)), pairs))
         elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
             head = tuple(dict.fromkeys(str(name) for row in value for name in row))

@@ -13,7 +13,7 @@ from wsss.data.importers.rules.presence import yes_and_no
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, listing
-from wsss.io.text.utf8 import is_utf8
+from wsss.io.utf8 import is_utf8
 
 OUTSIDE = "images outside the class folders"
 NESTED = "folders inside class folders: their images have the upper folder's class (--images UPPER: the inner ones)"
@@ -51,22 +51,22 @@ def read(folder: Path, files: Sequence[str], context: ReadContext | None = None)
     if _train_shows_no_class(entries, context):
         context.note(RESPLIT, *dict.fromkeys(filter(None, (entry.split for entry in entries))))
         entries = [replace(entry, split=None) for entry in entries]
-    left_out = frozenset(file for file in files if shape.place(file) is None)
+    left_out = frozenset(file for file in files if shape.locate(file) is None)
     return replace(collect("a folder per class", entries, context), left_out=left_out)
 
 
 def _entries(folder: Path, files: Sequence[str], shape: Shape, context: ReadContext) -> Iterator[Entry]:
     for file in files:
-        place = shape.place(file)
-        if place is None:
+        location = shape.locate(file)
+        if location is None:
             continue  # its folder is noted by `shape_of`
-        if place.name is None:
+        if location.name is None:
             context.note(OUTSIDE, file)
             continue
         where = f"{folder / file}"
-        yield Entry(file, (class_name(place.name, where),), where, place.split)
-        if place.below:
-            context.note(NESTED, place.below)
+        yield Entry(file, (class_name(location.name, where),), where, location.split)
+        if location.below:
+            context.note(NESTED, location.below)
 
 
 def _note_empty(folder: Path, files: Sequence[str], shape: Shape, context: ReadContext) -> None:
@@ -85,9 +85,9 @@ def _note_same_folders(entries: Sequence[Entry], shape: Shape, context: ReadCont
     """Note class folders that all have the same subfolders, which may be the classes (``fold1/cat``)."""
     inner: dict[str, set[str]] = {}
     for entry in entries:
-        place = shape.place(entry.image)
-        if place is not None and place.name is not None:
-            inner.setdefault(place.name, set()).add(place.below.partition("/")[2])
+        location = shape.locate(entry.image)
+        if location is not None and location.name is not None:
+            inner.setdefault(location.name, set()).add(location.below.partition("/")[2])
     subfolders = list(inner.values())
     if len(subfolders) < 2 or any(names != subfolders[0] for names in subfolders):
         return

@@ -57,17 +57,17 @@ def read(path: Path, context: ReadContext) -> Labels:
     files = _files(content, path)
     presence: dict[int, dict[int, bool | None]] = {image: {} for image in files}
     with_objects: set[int] = set()
-    for one in _objects(content, path, files, names, context):
-        of_image = presence[one.image]
-        of_image[one.category] = any_present(of_image.get(one.category, False), one.present)
-        if not one.crowd:
-            with_objects.add(one.category)
+    for item in _objects(content, path, files, names, context):
+        of_image = presence[item.image]
+        of_image[item.category] = any_present(of_image.get(item.category, False), item.present)
+        if not item.crowd:
+            with_objects.add(item.category)
     own = _own_names(content)
     if own.get(IGNORE) in IGNORED_NAMES and IGNORE not in with_objects:
         context.note("categories of ignored pixels, left out", f"{own[IGNORE]} (id {IGNORE}, crowds only)")
         del names[IGNORE]
     if label_key is not None:
-        for category in [one for one in names if _is_background(own.get(one), context)]:
+        for category in [id for id in names if _is_background(own.get(id), context)]:
             kind = "background categories, left out: every image has a background"
             context.note(kind, f"{own[category]} ({label_key}: {names.pop(category)})")
     if len(set(names.values())) < len(names):
@@ -96,8 +96,8 @@ def _names(content: dict[str, Any], path: Path, label_key: str | None) -> dict[i
 
 def _own_names(content: dict[str, Any]) -> dict[int, str]:
     """Return category id → ``name``, whichever key holds the class names."""
-    named = [one for one in content["categories"] if isinstance(one.get("name"), str)]
-    return {one["id"]: one["name"].strip() for one in named}
+    named = [category for category in content["categories"] if isinstance(category.get("name"), str)]
+    return {category["id"]: category["name"].strip() for category in named}
 
 
 def _is_background(name: str | None, context: ReadContext) -> bool:
@@ -142,14 +142,17 @@ def _objects(
 
 def _parts(annotations: list[Any]) -> list[Any]:
     """Return the annotations, or the segments of panoptic ones; invalid ones are skipped."""
-    lists = (one.get("segments_info", [one]) if isinstance(one, dict) else [] for one in annotations)
+    lists = (
+        annotation.get("segments_info", [annotation]) if isinstance(annotation, dict) else []
+        for annotation in annotations
+    )
     return [part for parts in lists if isinstance(parts, list) for part in parts]
 
 
 def _dangling(where: str, what: str, identity: int, parts: list[Any], known: Collection[int]) -> InvalidInput:
     """Return the error for annotations of an image or a category (``what``) that the file does not list."""
     ids = [part.get(f"{what}_id") for part in parts if isinstance(part, dict)]
-    count = sum(isinstance(one, int) and one not in known for one in ids)
+    count = sum(isinstance(id, int) and id not in known for id in ids)
     plural = {"image": "images", "category": "categories"}[what]
     return InvalidInput(
         f"unknown {what} id {identity}; {count} of {counted(len(ids), 'annotation')} refer to unlisted {plural}",

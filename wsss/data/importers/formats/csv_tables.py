@@ -128,7 +128,11 @@ def _read_table(path: Path) -> _Table:
         first = _first_line(text)
     if not first:
         raise InvalidInput("the file is empty", subject=path)
-    delimiter = declared[1] if declared else max(DELIMITERS, key=lambda one: (_fits(first, one), first.count(one)))
+    delimiter = (
+        declared[1]
+        if declared
+        else max(DELIMITERS, key=lambda character: (_fits(first, character), first.count(character)))
+    )
     if delimiter not in first:
         raise InvalidInput(
             subject=f"{path}:1",

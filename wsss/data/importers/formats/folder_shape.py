@@ -27,8 +27,8 @@ _IN_A_FILE = "pass a label file: --labels FILE"
 
 
 @dataclass(frozen=True)
-class Place:
-    """The place of an image.
+class Location:
+    """The location of an image.
 
     Args:
         name: name of its class folder; ``None`` if it is in none.
@@ -61,29 +61,29 @@ class Shape:
     unlabelled: frozenset[str] = frozenset()
     left_out: frozenset[str] = frozenset()
 
-    def place(self, file: str) -> Place | None:
-        """Return the place of an image; ``None`` in a folder that is left out."""
+    def locate(self, file: str) -> Location | None:
+        """Return the location of an image; ``None`` in a folder that is left out."""
         folders = tuple(file.split("/")[:-1])
         if any("/".join(folders[:depth]) in self.left_out for depth in range(1, len(folders) + 1)):
             return None
         inside = _below(folders, self.wrapper)
         if not inside:
-            return Place(None)
+            return Location(None)
         top, *rest = inside
         if top in self.unlabelled:
-            return Place(top)
+            return Location(top)
         if self.split_last:
-            return Place(top, split_of(rest[0]) if rest else None)
+            return Location(top, split_of(rest[0]) if rest else None)
         if not self.splits:
-            return _class_place(inside, None)
-        return _class_place(_below(tuple(rest), self.inner.get(top, ())), split_of(top))
+            return _class_location(inside, None)
+        return _class_location(_below(tuple(rest), self.inner.get(top, ())), split_of(top))
 
     @property
     def parents(self) -> tuple[str, ...]:
         """Paths of the folders that contain class folders."""
         if not self.splits or self.split_last:
             return ("/".join(self.wrapper),)
-        return tuple("/".join((*self.wrapper, one, *self.inner.get(one, ()))) for one in sorted(self.splits))
+        return tuple("/".join((*self.wrapper, split, *self.inner.get(split, ()))) for split in sorted(self.splits))
 
 
 def split_of(name: str) -> str | None:
@@ -222,10 +222,10 @@ def _refuse_datasets(folder: Path, tops: Collection[str]) -> None:
         )
 
 
-def _class_place(folders: Folders, split: str | None) -> Place:
+def _class_location(folders: Folders, split: str | None) -> Location:
     if not folders:
-        return Place(None, split)
-    return Place(folders[0], split, "/".join(folders[:2]) if len(folders) > 1 else "")
+        return Location(None, split)
+    return Location(folders[0], split, "/".join(folders[:2]) if len(folders) > 1 else "")
 
 
 def _below(folders: Folders, front: Folders) -> Folders:

@@ -90,7 +90,7 @@ def yes_and_no(entries: list[Entry], context: ReadContext, *, digits: bool = Tru
     if any(len(set(entry.labels or ())) > 1 for entry in entries):
         return entries
     context.note(f"{what} read as no class (--no-negatives: kept as classes)", *map(repr, sorted(no)))
-    return [replace(one, labels=(), explicit=True) if no & set(one.labels or ()) else one for one in entries]
+    return [replace(entry, labels=(), explicit=True) if no & set(entry.labels or ()) else entry for entry in entries]
 
 
 def without_no(entries: list[Entry], classes: list[str], context: ReadContext) -> tuple[list[Entry], list[str]]:

@@ -1,0 +1,70 @@
+"""Masks aligned with superpixels and with segments of another program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from learning import CLASSES, coloured_dataset, contents, run_stage
+from PIL import Image
+
+from wsss.data.dataset import Dataset
+from wsss.data.truth import read_truth
+from wsss.errors import InvalidInput
+from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.stages.snap import STAGE as SNAP
+from wsss.validation import validate
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    return coloured_dataset(tmp_path / "data", train=3, val=1)
+
+
+@pytest.fixture
+def shifted(tmp_path: Path, data: Dataset) -> Path:
+    """The true masks, moved by two pixels."""
+    for sample in data.samples(["train"]):
+        truth = read_truth(sample, data.classes)
+        write_mask(mask_path(tmp_path / "shifted", sample.id), CLASSES.decode(np.roll(truth, 2, 1)))
+    return tmp_path / "shifted"
+
+
+def wrong_pixels(folder: Path, data: Dataset) -> int:
+    truths = {sample.id: CLASSES.decode(read_truth(sample, data.classes)) for sample in data.samples(["train"])}
+    return sum(int((read_mask(mask_path(folder, id)) != truth).sum()) for id, truth in truths.items())
+
+
+def test_superpixels_correct_shifted_masks(tmp_path: Path, data: Dataset, shifted: Path) -> None:
+    result = run_stage(SNAP, {"superpixel_size": 20}, tmp_path / "out", data, masks=shifted)
+    assert wrong_pixels(tmp_path / "out", data) < wrong_pixels(shifted, data) / 2
+    assert result.metrics["images"] == 3 and result.metrics["segments"] == "felzenszwalb"
+    assert 0 < result.metrics["changed_fraction"] < 1
+    assert result.provenance["snap"]["segments"] == "felzenszwalb"
+    run_stage(SNAP, {"superpixel_size": 20}, tmp_path / "again", data, masks=shifted)
+    assert contents(tmp_path / "again") == contents(tmp_path / "out")
+
+
+def test_true_segments_give_true_masks(tmp_path: Path, data: Dataset, shifted: Path) -> None:
+    for sample in data.samples(["train"]):
+        numbers = read_truth(sample, data.classes) + 1
+        (tmp_path / "segments").mkdir(exist_ok=True)
+        Image.fromarray(numbers.astype(np.uint8)).save(tmp_path / "segments" / f"{sample.id}.png")
+    run_stage(SNAP, {"segments": tmp_path / "segments"}, tmp_path / "out", data, masks=shifted)
+    assert wrong_pixels(tmp_path / "out", data) == 0
+
+
+def test_segments_are_required_of_every_image(tmp_path: Path, data: Dataset) -> None:
+    config = SNAP.config.model_validate({"segments": tmp_path})
+    assert SNAP.check is not None
+    with pytest.raises(InvalidInput) as error:
+        SNAP.check(config, data)
+    assert error.value.subject == str(tmp_path)
+
+
+def test_superpixel_settings_beside_segments_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        validate(SNAP.config, {"segments": tmp_path, "superpixel_size": 99}, where="snap")
+    assert "superpixels" in str(error.value)

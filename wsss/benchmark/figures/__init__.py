@@ -1,0 +1,1 @@
+"""Figures of a benchmark: box plots and rank diagrams."""

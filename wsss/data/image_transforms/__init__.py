@@ -1,0 +1,1 @@
+"""Augmentation and evaluation transforms of images: settings, and the functions that apply them."""

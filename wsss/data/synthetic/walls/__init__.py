@@ -1,0 +1,1 @@
+"""Synthetic brick walls: geometry, appearance, nuisances and labels."""

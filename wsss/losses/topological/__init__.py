@@ -1,0 +1,1 @@
+"""Losses that add a topological term to a region loss."""

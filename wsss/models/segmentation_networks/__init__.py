@@ -1,0 +1,1 @@
+"""Segmentation networks, and the class probabilities that they predict for whole images."""

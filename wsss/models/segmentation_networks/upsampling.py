@@ -1,0 +1,27 @@
+"""Upsampling of maps to pixels by the positions of their elements."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from wsss.models.attribution.multiscale_cam import resampling
+
+
+def to_pixels(maps: Tensor, size: tuple[int, int], *, stride: int, offset: float) -> Tensor:
+    """Interpolate maps bilinearly, at every pixel.
+
+    Args:
+        maps: ``(B, C, h, w)``; element i is centred on pixel ``offset + stride·i``.
+        size: height H and width W of the image.
+        stride, offset: see `wsss.models.trunk.Level`.
+
+    Returns:
+        ``(B, C, H, W)``; pixels beyond the outermost elements get their values.
+    """
+    rows, columns = (
+        resampling(count, pixels, stride, pixels, offset).to(maps.device)
+        for count, pixels in zip(maps.shape[2:], size, strict=True)
+    )
+    with torch.autocast(maps.device.type, enabled=False):
+        return rows @ maps.float() @ columns.T

@@ -1,0 +1,1 @@
+"""Networks of timm as backbones: their names, trunks, weights, and the positions of their features."""

@@ -1,0 +1,116 @@
+"""``model.json``: everything needed to rebuild a network, independent of the files of its initial weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, model_validator
+from torch import Tensor, nn
+
+from wsss.data.classes import Classes
+from wsss.errors import InvalidInput
+from wsss.io.weights import DESCRIPTION, WEIGHTS
+from wsss.models.config import Deviation, Mean
+from wsss.models.trunk import Trunk
+from wsss.models.weights.initial import Origin
+from wsss.models.weights.state_dicts import mismatches, type_mismatches
+from wsss.validation import Settings, validate
+
+C = TypeVar("C", bound=BaseModel)
+
+
+class Described(Protocol):
+    """A network that `describe` accepts; one with a trunk also has a ``backbone``."""
+
+    config: Any
+    origin: Origin
+
+
+def describe(kind: str, model: type[BaseModel], network: Described, classes: Classes) -> dict[str, Any]:
+    """Return the content of ``model.json``.
+
+    Args:
+        kind: ``"classifier"`` or ``"segmenter"``.
+        model: type of the config to store; the network's own config may be a subclass (a stage's).
+        network: its config (without ``weights``), normalisation, and origin of initial weights are stored.
+        classes: names and mask values.
+    """
+    config = network.config.model_dump(mode="json", include=set(model.model_fields), exclude={"backbone": {"weights"}})
+    backbone: Trunk | None = getattr(network, "backbone", None)
+    return {
+        "kind": kind,
+        "config": config,
+        **({"channels": backbone.channels} if backbone is not None else {}),
+        "classes": classes.to_json(),
+        "mean": list(network.origin.mean),
+        "std": list(network.origin.std),
+        "initial_weights": dict(network.origin.description),
+    }
+
+
+class _Description(Settings):
+    """Schema of ``model.json``; config and classes are parsed separately."""
+
+    kind: str
+    config: dict[str, Any]
+    channels: int | None = None
+    classes: dict[str, Any]
+    mean: Mean
+    std: Deviation
+    initial_weights: dict[str, str]
+
+    @model_validator(mode="after")
+    def _named(self) -> _Description:
+        if "name" not in self.initial_weights and not {"file", "sha256"} <= self.initial_weights.keys():
+            raise ValueError("initial_weights: expected the key name, or file and sha256")
+        return self
+
+
+def read_description(
+    kind: str, model: type[C], description: Mapping[str, Any], folder: Path
+) -> tuple[C, Origin, Classes]:
+    """Return the config, the origin of initial weights (with the normalisation) and the classes.
+
+    Raises:
+        InvalidInput: another kind of model; or keys that are missing, unknown or out of range.
+    """
+    if description.get("kind") != kind:
+        raise InvalidInput(
+            subject=folder,
+            allowed=f"a {kind}",
+            found=description.get("kind"),
+            hint=f"Use the folder of a stage that writes a {kind}.",
+        )
+    try:
+        parsed = validate(_Description, description, where="")
+        config = validate(model, parsed.config, where="config")
+        return config, Origin(parsed.initial_weights, parsed.mean, parsed.std), _read_classes(parsed.classes)
+    except InvalidInput as error:
+        hint = "Train again, or restore the file as its stage wrote it."
+        raise error.within(folder / DESCRIPTION).with_hint(hint) from error
+
+
+def _read_classes(value: Mapping[str, Any]) -> Classes:
+    try:
+        return Classes.from_json(value)
+    except ValueError as error:
+        raise InvalidInput(f"classes.{error}") from error
+
+
+def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> None:
+    """Load all weights of a network, in place.
+
+    Raises:
+        InvalidInput: a weight is missing, unknown, of another shape, or not of the same kind of number.
+    """
+    expected = network.state_dict()
+    problems = filter(None, (mismatches(expected, weights), type_mismatches(expected, weights)))
+    if problem := "; ".join(problems):
+        raise InvalidInput(
+            f"not the weights of the network in {DESCRIPTION} ({len(expected)} tensors): {problem}",
+            subject=folder / WEIGHTS,
+            hint="The two files belong to different networks, or one was edited: take both from one training run.",
+        )
+    network.load_state_dict(dict(weights))

@@ -1,0 +1,123 @@
+"""Masks that follow class-agnostic segments (SEPL: Chen et al., 2023, arXiv 2305.05803).
+
+A segment, such as one of SAM or a superpixel, becomes an object of a class if the mask shows that class on most of the
+segment, or if the segment covers nearly all pixels of the class. A class of which some segment was taken loses its
+pixels outside its segments; another keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from wsss.validation import Settings
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+IGNORE = 255
+
+
+class SegmentVoteConfig(Settings):
+    """When a segment is taken."""
+
+    min_share: float = Field(
+        default=0.5, ge=0, le=1, description="a segment is taken if more than this share of it shows the class"
+    )
+    min_cover: float = Field(
+        default=0.85,
+        gt=0,
+        le=1,
+        description="a segment is also taken if it covers this share of the pixels of the class",
+    )
+
+
+Superpixels = Literal["slic", "felzenszwalb"]
+
+
+def snap(
+    mask: NDArray[np.uint8], segments: Sequence[NDArray[np.bool_]], config: SegmentVoteConfig
+) -> NDArray[np.uint8]:
+    """Return the mask whose objects are segments.
+
+    Of overlapping segments, the smaller one determines the class of a pixel.
+
+    Args:
+        mask: ``(H, W)`` class indices, 0 = background, 255 = uncertain.
+        segments: each ``(H, W)``; each item is accessed twice, so it may be decoded on access.
+        config: when a segment is taken.
+
+    Returns:
+        ``(H, W)`` uint8; uncertain pixels outside the segments remain so.
+    """
+    counts = np.bincount(mask.ravel(), minlength=256)
+    taken: list[tuple[int, int, int]] = []
+    for index, segment in enumerate(segments):
+        area = int(np.count_nonzero(segment))
+        label = _label(np.bincount(mask[segment], minlength=256), area, counts, config)
+        if label:
+            taken.append((-area, index, label))
+    snapped = mask.copy()
+    snapped[np.isin(mask, [label for *_, label in taken])] = 0
+    for _, index, label in sorted(taken):
+        snapped[segments[index]] = label
+    return snapped
+
+
+def _label(inside: NDArray[np.int64], area: int, counts: NDArray[np.int64], config: SegmentVoteConfig) -> int:
+    """Return the class of a segment, the one with most pixels in it, or 0 if it is not taken.
+
+    Args:
+        inside: ``(256,)`` pixels of each class in the segment.
+        area: pixels of the segment.
+        counts: ``(256,)`` pixels of each class in the image.
+        config: when a segment is taken.
+    """
+    label = 1 + int(inside[1:IGNORE].argmax())
+    shared = int(inside[label])
+    if shared and (shared > config.min_share * area or shared >= config.min_cover * int(counts[label])):
+        return label
+    return 0
+
+
+def snap_to_regions(
+    mask: NDArray[np.uint8], numbers: NDArray[np.integer], config: SegmentVoteConfig
+) -> NDArray[np.uint8]:
+    """Return `snap` of the segments of a map of segment numbers, in time independent of their number.
+
+    Args:
+        mask: see `snap`.
+        numbers: ``(H, W)`` integers ≥ 0; 0 belongs to no segment.
+        config: when a segment is taken.
+    """
+    present, positions = np.unique(numbers, return_inverse=True)
+    inside = np.bincount(positions.ravel() * 256 + mask.ravel(), minlength=len(present) * 256).reshape(-1, 256)
+    counts, areas = inside.sum(0), inside.sum(1)
+    labels = np.array(
+        [_label(inside[row], int(areas[row]), counts, config) if present[row] else 0 for row in range(len(present))],
+        np.uint8,
+    )
+    snapped = mask.copy()
+    snapped[np.isin(mask, labels[labels > 0])] = 0
+    painted = labels[positions.reshape(mask.shape)]
+    return np.where(painted > 0, painted, snapped)
+
+
+def superpixels(image: NDArray[np.uint8], method: Superpixels, size: int) -> NDArray[np.int64]:
+    """Return numbers ≥ 1 of the superpixels of an image; see ``skimage.segmentation``.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        method: ``slic`` (Achanta et al., 2012): compact, of about equal size; ``felzenszwalb`` (Felzenszwalb &
+            Huttenlocher, 2004): along strong edges, of any size.
+        size: pixels per superpixel: of ``slic`` the mean, of ``felzenszwalb`` the minimum.
+    """
+    from skimage.segmentation import felzenszwalb, slic
+
+    if method == "slic":
+        count = max(1, round(image.shape[0] * image.shape[1] / size))
+        return np.asarray(slic(image, n_segments=count, start_label=1), np.int64)
+    return np.asarray(felzenszwalb(image, scale=size, min_size=size), np.int64) + 1

@@ -1,0 +1,128 @@
+"""Work on batches of equally sized images in this process, shared among ranks.
+
+The composition of batches depends on the list of images alone, and an interrupted run repeats whole batches: each image
+is always processed together with the same others. (On a GPU another batch size may select another algorithm and change
+the result; on a CPU it does not.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsss.errors import DamagedFile, InvalidInput, together
+from wsss.io.process.shared_state import set_current_items
+from wsss.pipeline.run.items import REPAIR, log_resume
+from wsss.pipeline.stage import Context
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Sample
+
+Batch = tuple["Sample", ...]
+
+
+def work_in_batches(
+    ctx: Context[Any],
+    samples: Sequence[Sample],
+    work: Callable[[Batch], None],
+    *,
+    batch_size: int,
+    outputs: Callable[[Sample], Sequence[Path]],
+    check: Callable[[Sample], Any],
+    description: str,
+) -> dict[str, InvalidInput]:
+    """Call ``work`` for every batch with unfinished images; does not wait for other ranks.
+
+    Args:
+        ctx: provides ranks, progress and log.
+        samples: all images.
+        work: writes the files of a batch.
+        batch_size: maximum number of images in a batch; all have the same size.
+        outputs: returns the files of an image.
+        check: reads the files of an image and raises `InvalidInput` if they are invalid; the batch is then repeated
+            with a warning.
+        description: label of the progress bar.
+
+    Returns:
+        Image id → error, for the images of this rank that failed; all others are finished.
+    """
+    mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
+    left = [batch for batch in mine if not _complete(ctx, batch, outputs, check)]
+    total = sum(map(len, mine))
+    done = finished = total - sum(map(len, left))
+    if total < len(samples):  # other ranks work on the rest
+        finished = sum(all(path.is_file() for path in outputs(sample)) for sample in samples)
+    log_resume(ctx, finished, len(samples))
+    advance = ctx.progress.track(description, total, done)
+    failed: dict[str, InvalidInput] = {}
+    for batch in left:
+        set_current_items(sample.id for sample in batch)
+        failed |= _failures(work, batch, ctx.log)
+        advance(len(batch))
+    set_current_items([])
+    return failed
+
+
+def require_all(failed: Mapping[str, InvalidInput], samples: Sequence[Sample]) -> None:
+    """Raise one error for all failures that `work_in_batches` returned.
+
+    Raises:
+        InvalidInput: at least one image failed.
+    """
+    if failed:
+        raise together(list(failed.values()), len(samples), "images failed", hint=REPAIR)
+
+
+def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], None]) -> dict[str, InvalidInput]:
+    """Process a batch, image by image if it fails as a whole; return the errors."""
+    try:
+        work(batch)
+    except DamagedFile:
+        raise
+    except InvalidInput as error:
+        if len(batch) > 1:
+            return {id: failure for item in batch for id, failure in _failures(work, (item,), log).items()}
+        sample = batch[0]
+        named = error if sample.id in error.message else error.within(sample.image)
+        log(f"warning: {named.message} The other images are processed first.")
+        return {sample.id: named}
+    return {}
+
+
+def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]:
+    """Return batches of equally sized images, ordered by their first images."""
+    if batch_size == 1:
+        return [(sample,) for sample in samples]
+    from wsss.io.rasters.rgb_images import image_size
+
+    open_batches: dict[tuple[int, int], list[Sample]] = {}
+    batches: list[list[Sample]] = []
+    for sample in samples:
+        try:
+            size = image_size(sample.image)
+        except InvalidInput:  # reported when the image is processed
+            batches.append([sample])
+            continue
+        batch = open_batches.get(size)
+        if batch is None or len(batch) == batch_size:
+            batch = open_batches[size] = []
+            batches.append(batch)
+        batch.append(sample)
+    return [tuple(batch) for batch in batches]
+
+
+def _complete(
+    ctx: Context[Any], batch: Batch, outputs: Callable[[Sample], Sequence[Path]], check: Callable[[Sample], Any]
+) -> bool:
+    complete = True
+    for sample in batch:
+        if not all(path.is_file() for path in outputs(sample)):
+            complete = False
+            continue
+        try:
+            check(sample)
+        except InvalidInput as error:
+            ctx.log(f"warning: {error.message} It is computed again.")
+            complete = False
+    return complete

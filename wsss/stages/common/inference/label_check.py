@@ -1,0 +1,43 @@
+"""Comparison of predicted masks with the image-level labels: absent classes that are shown, present ones missed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wsss.data.sample import Sample
+
+WORST = 10
+"""Maximum number of contradictions listed."""
+
+
+def label_check(samples: Sequence[Sample], shares: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return metrics of how masks agree with the image-level labels; empty if no image has labels.
+
+    Args:
+        samples: the images.
+        shares: share of each class in the pixels of each image, ``(C,)``.
+        names: names of the C classes.
+
+    Returns:
+        ``label_check``: counts of images; ``contradictions``: the most severe ones first.
+    """
+    from wsss.metrics.contradictions import MIN_SHARE, contradiction, in_words
+
+    labelled = [(sample, share) for sample, share in zip(samples, shares, strict=True) if sample.labels is not None]
+    if not labelled:
+        return {}
+    pairs = [(sample, contradiction(share, sample)) for sample, share in labelled]
+    wrong = [(sample, problem) for sample, problem in pairs if problem is not None]
+    worst = sorted(wrong, key=lambda pair: (-pair[1].severity, pair[0].id))[:WORST]
+    counts = {
+        "labelled_images": len(labelled),
+        "images_without_labels": len(samples) - len(labelled),
+        "contradicting": len(wrong),
+        "show_an_absent_class": sum(bool(problem.shows) for _, problem in wrong),
+        "miss_a_labelled_class": sum(bool(problem.misses) for _, problem in wrong),
+        "least_share_of_pixels": MIN_SHARE,
+    }
+    rows = [{"image": sample.id, "contradiction": in_words(problem, names)} for sample, problem in worst]
+    return {"label_check": counts, **({"contradictions": rows} if rows else {})}

@@ -1,0 +1,201 @@
+"""Training of a sampler in a trained classifier, shared by `expand` and `shrink`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput, RunFailed, listing
+from wsss.io.files.stage_files import offsets_path
+from wsss.pipeline.stage import Context, Input
+from wsss.stages.common.training.classifier_training import TILES, LabelledConfig, train_on_labels
+from wsss.train.config import AdamWConfig, OptimiserConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from wsss.data.sample import Sample
+    from wsss.models.classifier import CAMClassifier
+    from wsss.models.sampler_config import SamplerConfig, SamplingConfig
+    from wsss.models.samplers import DeformableSampler
+
+Merge = Literal["expansion", "shrinkage", "mean", "max"]
+Placement = Literal["bottleneck", "features"]
+Scope = Literal["offsets", "kernel", "sampler", "head", "trunk"]
+
+SCOPES = "offsets (branch), kernel, sampler (both), head (all layers after the sampler), trunk"
+AREA = (
+    "weight μ of the area term in the loss (mean area of the maps of present classes): positive values shrink the "
+    "maps, negative values enlarge them; reversed for offsets with gradient reversal"
+)
+
+
+def classifier_input(origin: str) -> dict[str, Input]:
+    """Return the inputs of the stage: a classifier, and tiles to train on."""
+    return {"classifier": Input(("classifier",), f"folder of {origin}"), "tiles": TILES}
+
+
+LARGEST = 1024
+"""Longer side in pixels to which images are reduced before offsets are measured, unless ``max_side`` is set."""
+
+WATCHED = 32
+"""Number of images whose offsets are measured after every epoch: the first of val, or of split without val."""
+
+
+class SamplingTraining(LabelledConfig):
+    """Training of a sampler and the classifier around it.
+
+    The defaults are those of the presets for photographs; docs/esol.md lists the ablations.
+    """
+
+    optimiser: OptimiserConfig = Field(
+        default_factory=lambda: AdamWConfig(lr=1e-3, head_lr_factor=1, weight_decay=1e-4),
+        description="optimiser: sgd or adamw, with its settings",
+    )
+    update: tuple[Scope, ...] = Field(
+        default=("offsets", "kernel", "head"), min_length=1, description=f"trainable parts: {SCOPES}"
+    )
+    offset_lr_factor: float = Field(
+        default=1.0, gt=0, description="learning rate of the offset branch, as a multiple of optimiser.lr"
+    )
+    kernel_lr_factor: float = Field(
+        default=0.1, gt=0, description="learning rate of the sampler's kernel, as a multiple of optimiser.lr"
+    )
+    area: float = Field(default=0.0, description=AREA)
+    show: int = Field(
+        default=6,
+        ge=0,
+        description="number of images of val (of split, if val is not set) whose offsets are saved for the report",
+    )
+
+
+def check_update(config: SamplingTraining, sampler: SamplerConfig | None) -> None:
+    """Validate an explicit ``update``; the default skips parts that do not exist.
+
+    Raises:
+        ValueError: a part does not exist, or learned offsets are not trained.
+    """
+    if "update" not in config.model_fields_set:
+        return
+    trainable = {"head", "trunk"}
+    if sampler is not None:
+        trainable |= {"kernel", "sampler"} | ({"offsets"} if sampler.offsets == "learned" else set())
+    missing = [scope for scope in config.update if scope not in trainable]
+    if missing:
+        why = "there is no sampler" if sampler is None else f"sampler.offsets is {sampler.offsets!r}"
+        raise ValueError(
+            f"update: cannot train {listing(missing)}, because {why}; expected {listing(sorted(trainable))}"
+        )
+    if "offsets" in trainable and not {"offsets", "sampler"}.intersection(config.update):
+        raise ValueError(
+            f"update: {listing(config.update)} leaves the offsets at their initial values near 0; add offsets, or set "
+            "sampler.offsets to none"
+        )
+
+
+def insert_samplers(classifier: CAMClassifier, sampling: SamplingConfig) -> None:
+    """Insert samplers into a classifier.
+
+    Raises:
+        InvalidInput: they do not fit the features of the classifier.
+    """
+    try:
+        classifier.resample(sampling)
+    except ValueError as error:
+        raise InvalidInput(str(error), subject="sampler") from error
+
+
+def train_sampler(
+    ctx: Context[Any],
+    name: str,
+    classifier: CAMClassifier,
+    sampler: DeformableSampler | None,
+) -> dict[str, Any]:
+    """Train a sampler and the classifier around it; write the classifier, and the offsets on some images.
+
+    Args:
+        ctx: its config is a `SamplingTraining`.
+        name: name of the stage.
+        classifier: the loaded classifier, with the new sampler inserted.
+        sampler: the new sampler, if any.
+
+    Returns:
+        Metrics, including statistics of the offsets.
+
+    Raises:
+        RunFailed: the offsets are not finite.
+    """
+    from wsss.models.classifier import save_classifier
+    from wsss.train.tasks.classification import multilabel_loss
+    from wsss.train.tasks.sampler_training import LogitsAndArea, area_loss, offset_summary, sampler_groups
+
+    config: SamplingTraining = ctx.config
+    groups = sampler_groups(
+        classifier,
+        sampler,
+        config.optimiser,
+        update=config.update,
+        offset_factor=config.offset_lr_factor,
+        kernel_factor=config.kernel_lr_factor,
+    )
+    shown = config.val or config.split
+    samples = ctx.data.split(shown) if sampler and shown is not None else ()
+
+    def watch() -> dict[str, float]:
+        offsets = [_offsets(classifier, sample, config.max_side)[0] for sample in samples[:WATCHED]]
+        return offset_summary(offsets) if offsets else {}
+
+    metrics = train_on_labels(
+        ctx,
+        name,
+        classifier,
+        groups,
+        network=LogitsAndArea(classifier) if config.area else None,
+        loss=partial(area_loss, config.area) if config.area else multilabel_loss,
+        watch=watch,
+    )
+    if ctx.ranks.rank == 0:
+        classifier.eval()
+        metrics |= watch()
+        for sample in samples[: config.show]:
+            _save_offsets(ctx.out, classifier, sample, config.max_side)
+        save_classifier(ctx.out, classifier, ctx.data.classes)
+    return metrics
+
+
+def _save_offsets(out: Path, classifier: CAMClassifier, sample: Sample, max_side: int | None) -> None:
+    from wsss.io.rasters.offsets import Offsets, write_offsets
+
+    offsets, size, stride = _offsets(classifier, sample, max_side)
+    taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
+    trunk = classifier.backbone
+    origin = trunk.output_offset * stride / trunk.output_stride
+    try:
+        write_offsets(offsets_path(out, sample.id), Offsets(taps, stride, size, origin))
+    except ValueError as error:
+        raise RunFailed(
+            f"the offsets diverged: {error}",
+            subject=f"sampler: {sample.id}",
+            hint="Set sampler.max_offset to a number of feature pixels, or lower offset_lr_factor.",
+        ) from error
+
+
+def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) -> tuple[Tensor, tuple[int, int], int]:
+    """Return the offsets ``(1, 2·T, h, w)`` of the last sampler, the image size, and image pixels per feature pixel."""
+    import torch
+
+    from wsss.io.rasters.rgb_images import read_image
+    from wsss.train.image_cache import reduced
+
+    original = read_image(sample.image)
+    image = reduced(original, max_side or LARGEST)
+    pixels = torch.from_numpy(image).permute(2, 0, 1)[None].to(classifier.head.weight.device)
+    with torch.no_grad():
+        offsets = classifier.samplers.offsets(classifier.features(pixels))
+    assert offsets is not None, "the classifier has a sampler"
+    stride = round(classifier.backbone.output_stride * max(original.shape[:2]) / max(image.shape[:2]))
+    return offsets, (original.shape[0], original.shape[1]), stride
