@@ -65,6 +65,13 @@ def test_the_statistics_of_the_image_remove_a_change_of_contrast() -> None:
     assert (plain(0.5 * images) - plain(images)).abs().max() > 0.1
 
 
+def test_batchnorm_without_parameters() -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3, affine=False)).eval()
+    images = torch.rand(1, 3, 8, 8)
+    calibrate_batchnorm(network, 0.0)
+    assert network(images).mean((0, 2, 3)).abs().max() < 1e-5
+
+
 def test_features_of_one_pixel_use_the_statistics_of_the_training() -> None:
     network, pixel = small_network(), torch.rand(2, 3, 1, 1)
     expected = network(pixel)

@@ -9,6 +9,7 @@ import pytest
 from learning import CLASSES, coloured_dataset, contents, run_stage
 from PIL import Image
 
+from wsss.data.corrections.correction_folder import write_corrections
 from wsss.data.dataset import Dataset
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
@@ -54,6 +55,20 @@ def test_true_segments_give_true_masks(tmp_path: Path, data: Dataset, shifted: P
         Image.fromarray(numbers.astype(np.uint8)).save(tmp_path / "segments" / f"{sample.id}.png")
     run_stage(SNAP, {"segments": tmp_path / "segments"}, tmp_path / "out", data, masks=shifted)
     assert wrong_pixels(tmp_path / "out", data) == 0
+
+
+def test_corrected_pixels_stay(tmp_path: Path, data: Dataset, shifted: Path) -> None:
+    (first, *_) = data.samples(["train"])
+    corrected = np.full(read_truth(first, data.classes).shape, 255, np.uint8)
+    corrected[:5, :6] = 2
+    masks = {first.id: corrected}
+    write_corrections(tmp_path / "corrections", CLASSES, masks, {first.id: ("folder", "x")})
+    config = {"corrections": tmp_path / "corrections", "superpixel_size": 20}
+    result = run_stage(SNAP, config, tmp_path / "out", data, masks=shifted)
+    mask = CLASSES.encode(read_mask(mask_path(tmp_path / "out", first.id)), where=first.id)
+    assert (mask[:5, :6] == 2).all()
+    assert result.metrics["corrected_masks"]["images"] == 1
+    assert "1 of 3 training images" in result.provenance["corrected_masks"]
 
 
 def test_segments_are_required_of_every_image(tmp_path: Path, data: Dataset) -> None:

@@ -1,7 +1,8 @@
 """Losses that tolerate wrong labels, such as those of pseudo masks.
 
-Cross-entropy grows without bound at a confidently contradicted label, so a network ends up fitting wrong ones. These
-losses bound that growth, or trust the network's own prediction in part.
+The gradient of cross-entropy is largest where a label contradicts a confident prediction, so a network ends up fitting
+wrong labels. These losses weigh the label less there: against a reverse term that is bounded, against the network's own
+prediction, or by a temperature.
 """
 
 from __future__ import annotations

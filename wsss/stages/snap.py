@@ -12,6 +12,15 @@ from wsss.errors import listing
 from wsss.io.files.stage_files import mask_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.segments import SegmentVoteConfig, Superpixels
+from wsss.stages.common.corrected_masks import (
+    CorrectionsFolder,
+    check_corrections,
+    corrections_of,
+    images_of,
+    inspect_corrections,
+    stated_corrections,
+    stated_network,
+)
 from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import (
@@ -19,6 +28,7 @@ from wsss.stages.common.input_masks.mask_inputs import (
     count_empty,
     renumber,
     require_class,
+    supervision_of,
     survey,
     with_masks,
 )
@@ -30,6 +40,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wsss.data.classes import Classes
+    from wsss.data.corrections.correction_folder import Corrections
     from wsss.data.sample import Sample
 
 BYTES_PER_PIXEL = 120
@@ -53,6 +64,7 @@ class SnapConfig(SegmentVoteConfig, StageConfig):
     superpixel_size: int = Field(
         default=400, ge=16, description="pixels per superpixel: of slic the mean, of felzenszwalb the minimum"
     )
+    corrections: CorrectionsFolder = None
 
     @model_validator(mode="after")
     def _superpixels_without_segments(self) -> SnapConfig:
@@ -72,29 +84,42 @@ def run(ctx: Context[SnapConfig]) -> Result:
     check = partial(check_mask, out=ctx.out, classes=classes)
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
-    map_items(ctx, todo, partial(_write, out=ctx.out, config=config, classes=classes), "segments", memory=memory)
+    map_items(
+        ctx,
+        todo,
+        partial(_write, out=ctx.out, config=config, classes=classes, corrections=corrections_of(ctx)),
+        "segments",
+        memory=memory,
+    )
     ctx.ranks.barrier()
     parts = map_items(ctx, samples, partial(_compare, out=ctx.out), "reading back")
     source = config.superpixels if config.segments is None else "external segments"
+    masks = ctx.inputs["masks"]
+    stating = (images_of(config.splits), supervision_of(masks), stated_network(masks))
+    counted, stated = stated_corrections(ctx, samples, *stating)
     return Result(
         {
             "images": len(samples),
             "empty_masks": count_empty(ctx, samples, [shows for _, shows in parts]),
             "changed_fraction": sum(changed for changed, _ in parts) / len(parts),
             "segments": source,
+            **counted,
         },
-        {"snap": {"segments": source, "min_share": config.min_share, "min_cover": config.min_cover}},
+        {"snap": {"segments": source, "min_share": config.min_share, "min_cover": config.min_cover}, **stated},
     )
 
 
-def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes) -> None:
+def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes, corrections: Corrections | None) -> None:
+    from wsss.data.corrections.spoken_masks import overridden
     from wsss.data.truth import read_truth
     from wsss.io.rasters.label_masks import write_mask
     from wsss.io.rasters.rgb_images import read_image
 
     image = read_image(sample.image)
     mask = read_truth(sample, classes, size=image.shape[:2])
-    write_mask(mask_path(out, sample.id), classes.decode(_snapped(sample, image, mask, config)))
+    corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
+    snapped = overridden(_snapped(sample, image, overridden(mask, corrected), config), corrected)
+    write_mask(mask_path(out, sample.id), classes.decode(snapped))
 
 
 def _snapped(sample: Sample, image: NDArray[np.uint8], mask: NDArray[np.uint8], config: SnapConfig) -> Any:
@@ -132,10 +157,11 @@ def _reads(config: SnapConfig) -> list[Read]:
 
 
 def _check(config: SnapConfig, data: Any) -> None:
-    """Require segments of every image."""
+    """Require segments of every image, and corrections of this dataset."""
     from wsss.io.rasters.segment_files import segments_path
 
-    if config.segments is None:
+    check_corrections(config.corrections, data)
+    if config.segments is None or data is None:
         return
     for sample in data.samples(config.splits):
         segments_path(config.segments, sample.id)
@@ -145,6 +171,7 @@ def _ready(ctx: Context[SnapConfig]) -> None:
     classes, samples = ctx.data.classes, _masked(ctx)
     hint = f"If 255 means a class, {renumber(classes)}."
     require_class(ctx.inputs["masks"], samples, classes, purpose="to align", hint=hint)
+    inspect_corrections(ctx, samples)
 
 
 STAGE = Stage(

@@ -45,8 +45,9 @@ class CalibratedNorm(nn.Module):
             mean = torch.lerp(own_mean, mean, self.alpha)
             variance = torch.lerp(own_variance, variance, self.alpha)
         normalised = (x - mean) * torch.rsqrt(variance + norm.eps)
-        weight, bias = (each[None, :, None, None] for each in (norm.weight, norm.bias))
-        activated: Tensor = self.activation(normalised * weight + bias)
+        if norm.weight is not None:
+            normalised = normalised * norm.weight[:, None, None] + norm.bias[:, None, None]
+        activated: Tensor = self.activation(normalised)
         return activated
 
 
