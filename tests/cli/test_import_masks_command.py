@@ -51,7 +51,10 @@ def test_the_dataset_may_be_given_instead_of_a_run(work: Path) -> None:
     succeed("export", "small", "--format", "coco", "--out", "coco")
     options = ["--data.layout", "shapes", "--data.size", "32", "--data.train", "6", "--data.val", "2"]
     printed = document("import-masks", "coco", "--out", "c", *options)
-    assert printed["format"] == "coco" and len(printed["imported"]) == 8
+    assert printed["format"] == "coco" and len(printed["imported"]) + len(printed["skipped"]) == 8
+    assert printed["skipped"]  # masks of background alone have no region
+    printed = document("import-masks", "coco", "--out", "c", "--empty", "background", "--force", *options)
+    assert printed["skipped"] == [] and len(printed["imported"]) == 8
     assert "--out" in refused("import-masks", "coco", *options)
     assert "--run" in refused("import-masks", "coco", "--out", "d")
     assert "runs/none" in refused("import-masks", "coco", "--run", "none")

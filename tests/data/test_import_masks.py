@@ -212,7 +212,7 @@ def test_other_sizes_are_refused(data: Dataset, tmp_path: Path) -> None:
     larger = {"original_width": 30, "original_height": 20}
     for source in (
         tmp_path / "m",
-        coco(tmp_path, height=20, width=30),
+        coco(tmp_path, {"bbox": [2, 1, 4, 3]}, height=20, width=30),
         cvat(tmp_path, CVAT_POLYGON).rename(tmp_path / "b.xml"),
         studio(tmp_path, {**result, **larger}),
         labelme(tmp_path, LABELME_POLYGON, imageHeight=20, imageWidth=30),
@@ -241,7 +241,9 @@ def test_unknown_classes_suggest_the_closest(data: Dataset, tmp_path: Path) -> N
 
 def test_unknown_images_are_refused(data: Dataset, tmp_path: Path) -> None:
     assert "'zebra.png'" in error_of(cvat(tmp_path, CVAT_POLYGON, name="zebra.png"), data, tmp_path).problem
-    assert "'zebra.png'" in error_of(coco(tmp_path, file_name="zebra.png"), data, tmp_path).problem
+    assert (
+        "'zebra.png'" in error_of(coco(tmp_path, {"bbox": [2, 1, 4, 3]}, file_name="zebra.png"), data, tmp_path).problem
+    )
     write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 8, np.uint8))
     write_mask(tmp_path / "m" / "a.tif.png", np.full(SIZE, 8, np.uint8))
     assert "two masks" in error_of(tmp_path / "m", data, tmp_path).problem
@@ -325,3 +327,37 @@ def test_folders_of_other_files_are_never_replaced(data: Dataset, tmp_path: Path
     (tmp_path / "c" / "mine.txt").write_text("mine")
     error = error_of(cvat(tmp_path, CVAT_POLYGON), data, tmp_path, force=True)
     assert str(tmp_path / "c") in str(error.subject)
+
+
+def test_images_without_regions_are_skipped(data: Dataset, tmp_path: Path) -> None:
+    """COCO and CVAT list all images of a task, also those that nobody annotated."""
+    listed = coco(tmp_path, {"segmentation": [[2, 1, 6, 1, 6, 4, 2, 4]]})
+    content = json.loads(listed.read_text())
+    content["images"].append({"id": 2, "file_name": "b.png", "height": HEIGHT, "width": WIDTH})
+    listed.write_text(json.dumps(content))
+    other = cvat(tmp_path, CVAT_POLYGON)
+    image = f'<image name="b.png" width="{WIDTH}" height="{HEIGHT}"><tag label="done" /></image>'
+    other.write_text(other.read_text().replace("</annotations>", f"{image}</annotations>"))
+    for number, source in enumerate((listed, other)):
+        out = tmp_path / str(number)
+        result = import_masks(source, data, out)
+        assert (result.ids, result.skipped) == (("a",), ("b.png",)), source
+        options = ImportOptions(rules=DrawingRules(empty="background"), force=True)
+        result = import_masks(source, data, out, options)
+        mask = result.corrections.read("b", SIZE)
+        assert result.skipped == () and mask is not None and not mask.any()
+
+
+def test_a_source_without_any_region_is_refused(data: Dataset, tmp_path: Path) -> None:
+    for source in (coco(tmp_path), cvat(tmp_path), studio(tmp_path), labelme(tmp_path)):
+        error = error_of(source, data, tmp_path)
+        assert "--empty background" in str(error.hint) and source.name in str(error.subject)
+
+
+def test_classes_in_another_order_keep_their_pixels(
+    data: Dataset, voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
+    swapped = open_at(voc, classes=["dog", "cat"])
+    mask = open_corrections(tmp_path / "c", swapped.classes).read("a", SIZE)
+    assert mask is not None and np.array_equal(mask, rectangle(swapped.classes.index("cat")))

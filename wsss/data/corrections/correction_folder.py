@@ -111,7 +111,7 @@ def open_corrections(folder: Path, classes: Classes | None = None) -> Correction
 
     Args:
         folder: the folder.
-        classes: the classes that the masks must have, by names and values.
+        classes: the classes of the dataset, which the masks must have by names and values; the order may differ.
 
     Raises:
         InvalidInput: no such folder or record, an invalid record, or other classes.
@@ -127,7 +127,7 @@ def open_corrections(folder: Path, classes: Classes | None = None) -> Correction
         raise InvalidInput(f"unreadable ({error})", subject=path, hint=AGAIN) from error
     if classes is not None:
         _require_same(found, classes, path)
-    return Corrections(folder, found, record.images)
+    return Corrections(folder, found if classes is None else classes, record.images)
 
 
 def write_corrections(

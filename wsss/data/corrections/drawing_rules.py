@@ -27,6 +27,7 @@ Size = tuple[int, int]
 Kind = Literal["area", "mark", "box"]
 Unmarked = Literal["background", "unlabelled"]
 Boxes = Literal["bound", "fill"]
+Empty = Literal["skip", "background"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,14 @@ class DrawingRules:
         boxes: a box either bounds its object (pixels outside all boxes are background, those inside unlabelled), or all
             its pixels are of its class (``fill``).
         brush: width of lines and points, in pixels.
+        empty: images without any region are either left out, since tools also list images that nobody annotated, or
+            all background.
     """
 
     unmarked: Unmarked | None = None
     boxes: Boxes = "bound"
     brush: float = 5.0
+    empty: Empty = "skip"
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class AnnotatedImage:
         size: its height and width according to the source, if stated.
         id: its image id, if the source states it.
         mask: size of the image → mask of class indices ``(H, W)``, for a source of masks; may raise `InvalidInput`.
+        complete: whether the image is known to be annotated, even if it has no region.
     """
 
     name: str
@@ -82,6 +87,14 @@ class AnnotatedImage:
     size: Size | None = None
     id: str | None = None
     mask: Callable[[Size], Mask] | None = None
+    complete: bool = False
+
+
+def is_skipped(image: AnnotatedImage, rules: DrawingRules) -> bool:
+    """Return whether an image is left out because it has no region."""
+    if image.shapes or image.mask is not None:
+        return False
+    return rules.empty == "skip" and (not image.complete or rules.unmarked == "unlabelled")
 
 
 def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: DrawingRules) -> Mask:
@@ -110,6 +123,8 @@ def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: Drawi
 
 def _unmarked_value(shapes: Sequence[Shape], rules: DrawingRules) -> int:
     """Return the class index of pixels outside all regions."""
+    if not shapes:
+        return 0
     kinds = {shape.kind for shape in shapes}
     bounded = "box" in kinds and rules.boxes == "bound"
     unmarked = rules.unmarked or ("unlabelled" if "mark" in kinds and not bounded else "background")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.data.corrections.correction_folder import Corrections, is_corrections, open_corrections, write_corrections
-from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask
+from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask, is_skipped
 from wsss.data.corrections.match_samples import match_samples
 from wsss.data.corrections.source_formats import opened_source, read_source
 from wsss.errors import InvalidInput, listing, together
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
+
+
+AS_BACKGROUND = "--empty background"
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,19 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Imported:
-    """The result of an import: the format of the source, the ids that it added or replaced, and all corrections."""
+    """The result of an import.
+
+    Args:
+        format: format of the source.
+        ids: the images that it added or replaced.
+        corrections: all corrections.
+        skipped: names of the images without regions, which were left out.
+    """
 
     format: str
     ids: tuple[str, ...]
     corrections: Corrections
+    skipped: tuple[str, ...] = ()
 
 
 def import_masks(
@@ -75,10 +86,11 @@ def import_masks(
     kept = _earlier(out, data)
     with opened_source(source) as path:
         try:
-            name, images = read_source(path, data.classes, options.format)
+            name, listed = read_source(path, data.classes, options.format)
+            images = [image for image in listed if not is_skipped(image, options.rules)]
+            if not images:
+                raise _nothing(path, listed)
             chosen = match_samples(images, data, options.ids)
-            if not chosen:
-                raise InvalidInput("no annotated image in this source", subject=path)
             _refuse_corrected([sample.id for _, sample in chosen], kept, out, force=options.force)
             masks = _drawn(chosen, data, options.rules, start(len(chosen)))
         except InvalidInput as error:
@@ -87,7 +99,17 @@ def import_masks(
             raise _within(error, path, source) from error
         origins = {sample.id: (name, _shown(image.where, path, source)) for image, sample in chosen}
         corrections = write_corrections(out, data.classes, masks, origins, kept)
-    return Imported(name, tuple(masks), corrections)
+    skipped = tuple(image.name for image in listed if is_skipped(image, options.rules))
+    return Imported(name, tuple(masks), corrections, skipped)
+
+
+def _nothing(path: Path, listed: list[AnnotatedImage]) -> InvalidInput:
+    """Return the error for a source without any annotated image."""
+    names = listing(image.name for image in listed)
+    problem = f"no image has a region: {names}" if listed else "no annotated image in this source"
+    return InvalidInput(
+        problem, subject=path, hint=f"To import them as background: {AS_BACKGROUND}" if listed else None
+    )
 
 
 def _earlier(out: Path, data: Dataset) -> Corrections | None:
