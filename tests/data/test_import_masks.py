@@ -361,3 +361,65 @@ def test_classes_in_another_order_keep_their_pixels(
     swapped = open_at(voc, classes=["dog", "cat"])
     mask = open_corrections(tmp_path / "c", swapped.classes).read("a", SIZE)
     assert mask is not None and np.array_equal(mask, rectangle(swapped.classes.index("cat")))
+
+
+def test_masks_of_0_and_255_are_refused(data: Dataset, tmp_path: Path) -> None:
+    """255 would mean unlabelled, and the objects would be lost."""
+    for name in ("a", "b"):
+        write_mask(tmp_path / "m" / f"{name}.png", rectangle(255))
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "cat 8" in str(error.hint) and "255" in error.problem and error.subject == str(tmp_path / "m")
+    write_mask(tmp_path / "m" / "b.png", rectangle(8, outside=255))
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("a", "b")
+
+
+def test_the_class_list_of_a_folder_names_its_values(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "classes.txt").write_text("12 cat\n8 dog\n9 cow\n")
+    write_mask(tmp_path / "m" / "SegmentationClass" / "a.png", rectangle(12, outside=255))
+    assert np.array_equal(imported(tmp_path / "m", data, tmp_path), rectangle(CAT, outside=UNLABELLED))
+    for value, found in ((9, "cow"), (7, [7])):
+        write_mask(tmp_path / "m" / "SegmentationClass" / "a.png", rectangle(value))
+        error = error_of(tmp_path / "m", data, tmp_path, force=True)
+        assert error.found == found and "a.png" in str(error.subject)
+
+
+@pytest.mark.parametrize(("label", "value"), [("background", 0), ("ignore", UNLABELLED)])
+def test_boxes_of_no_class_do_not_bound(label: str, value: int, data: Dataset, tmp_path: Path) -> None:
+    line = '<polyline label="cat" points="8.5,9.5;12.5,9.5" />'
+    box = f'<box label="{label}" xtl="2" ytl="1" xbr="6" ybr="4" />'
+    expected = rectangle(value, outside=UNLABELLED)
+    expected[9, 8:13] = CAT
+    assert np.array_equal(imported(cvat(tmp_path, line, box), data, tmp_path, brush=1), expected)
+    above = [CVAT_POLYGON, box.replace('xbr="6"', 'xbr="4"')]
+    expected = rectangle(CAT)
+    expected[1:4, 2:4] = value
+    (tmp_path / "2").mkdir()
+    assert np.array_equal(imported(cvat(tmp_path, *above), data, tmp_path / "2"), expected)
+
+
+def test_bitmasks_are_not_lost(data: Dataset, tmp_path: Path) -> None:
+    bitmask = {"imageDataURL": "data:image/png;base64,", "bitmasklabels": ["cat"]}
+    for kind, value in (("bitmasklabels", bitmask), ("bitmask", bitmask), ("videolabels", {"videolabels": ["cat"]})):
+        assert error_of(studio(tmp_path, {"type": kind, "value": value}), data, tmp_path).found == kind
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '<polygon label="dog" points="20,1;26,1;26,4;20,4" />',
+        '<polyline label="dog" points="-9,-9;-4,-4" />',
+        '<points label="dog" points="12,30" />',
+        '<ellipse label="dog" cx="40" cy="5" rx="3" ry="3" />',
+        '<box label="dog" xtl="2" ytl="-9" xbr="6" ybr="-4" />',
+    ],
+)
+def test_regions_outside_the_image_are_errors(shape: str, data: Dataset, tmp_path: Path) -> None:
+    error = error_of(cvat(tmp_path, CVAT_POLYGON, shape), data, tmp_path)
+    assert "outside" in error.problem and "a.png" in str(error.subject)
+
+
+def test_regions_that_cover_no_pixel_are_listed(data: Dataset, tmp_path: Path) -> None:
+    tiny = '<polygon label="dog" points="9.1,9.1;9.2,9.1;9.2,9.2" />'
+    result = import_masks(cvat(tmp_path, CVAT_POLYGON, tiny), data, tmp_path / "c")
+    assert len(result.invisible) == 1 and "polygon" in result.invisible[0]

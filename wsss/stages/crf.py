@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from wsss.data.classes import renumber
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
@@ -36,7 +37,6 @@ from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import (
     ANY_FOLDER,
     count_empty,
-    renumber,
     require_class,
     supervision_of,
     survey,

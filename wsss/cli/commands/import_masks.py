@@ -112,6 +112,7 @@ def _print(result: Imported, out: Path, *, as_json: bool) -> None:
                 "imported": images,
                 "corrected_images": total,
                 "skipped": result.skipped,
+                "invisible": result.invisible,
             }
         )
         return
@@ -121,4 +122,7 @@ def _print(result: Imported, out: Path, *, as_json: bool) -> None:
     if result.skipped:
         skipped = f"skipped {counted(len(result.skipped), 'image')} without regions: {listing(result.skipped)}"
         echo(f"{skipped}. To import them as background: {AS_BACKGROUND}", err=True)
+    if result.invisible:
+        regions = f"{counted(len(result.invisible), 'region')} without any pixel: {listing(result.invisible)}"
+        echo(f"warning: ignored {regions}", err=True)
     echo(f"Use them in a pipeline: wsss run PIPELINE --set supervision.corrections={out}", err=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsss.data.classes import Classes, renumber
 from wsss.data.corrections.correction_folder import Corrections, is_corrections, open_corrections, write_corrections
 from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask, is_skipped
 from wsss.data.corrections.match_samples import match_samples
@@ -52,12 +53,14 @@ class Imported:
         ids: the images that it added or replaced.
         corrections: all corrections.
         skipped: names of the images without regions, which were left out.
+        invisible: locations of the regions that cover no pixel.
     """
 
     format: str
     ids: tuple[str, ...]
     corrections: Corrections
     skipped: tuple[str, ...] = ()
+    invisible: tuple[str, ...] = ()
 
 
 def import_masks(
@@ -92,7 +95,9 @@ def import_masks(
                 raise _nothing(path, listed)
             chosen = match_samples(images, data, options.ids)
             _refuse_corrected([sample.id for _, sample in chosen], kept, out, force=options.force)
-            masks = _drawn(chosen, data, options.rules, start(len(chosen)))
+            masks, invisible = _drawn(chosen, data, options.rules, start(len(chosen)))
+            if all(image.by_value for image, _ in chosen):
+                _refuse_binary(masks, data.classes, path)
         except InvalidInput as error:
             if path == source:
                 raise
@@ -100,7 +105,8 @@ def import_masks(
         origins = {sample.id: (name, _shown(image.where, path, source)) for image, sample in chosen}
         corrections = write_corrections(out, data.classes, masks, origins, kept)
     skipped = tuple(image.name for image in listed if is_skipped(image, options.rules))
-    return Imported(name, tuple(masks), corrections, skipped)
+    unseen = tuple(_shown(where, path, source) for where in invisible)
+    return Imported(name, tuple(masks), corrections, skipped, unseen)
 
 
 def _nothing(path: Path, listed: list[AnnotatedImage]) -> InvalidInput:
@@ -140,17 +146,18 @@ def _refuse_corrected(ids: list[str], kept: Corrections | None, out: Path, *, fo
 
 def _drawn(
     chosen: list[tuple[AnnotatedImage, Sample]], data: Dataset, rules: DrawingRules, advance: Callable[[int], None]
-) -> dict[str, NDArray[np.uint8]]:
-    """Return id → mask.
+) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
+    """Return id → mask, and the locations of regions that cover no pixel.
 
     Raises:
         InvalidInput: some masks are invalid; lists all of them.
     """
     masks: dict[str, NDArray[np.uint8]] = {}
+    invisible: list[str] = []
     errors: list[InvalidInput] = []
     for image, sample in chosen:
         try:
-            mask = drawn_mask(image, image_size(sample.image), data.classes, rules)
+            mask, unseen = drawn_mask(image, image_size(sample.image), data.classes, rules)
             if (mask == IGNORE).all():
                 raise InvalidInput(
                     "no labelled pixel: all are 255, which means unlabelled",
@@ -158,12 +165,30 @@ def _drawn(
                     hint="Draw at least one region, or leave the image out (--ids).",
                 )
             masks[sample.id] = mask
+            invisible += unseen
         except InvalidInput as error:
             errors.append(error if sample.id in str(error.subject) else error.within(f"image {sample.id}"))
         advance(1)
     if errors:
         raise together(errors, len(chosen), "masks cannot be imported", hint="Nothing was imported.")
-    return masks
+    return masks, invisible
+
+
+def _refuse_binary(masks: Mapping[str, NDArray[np.uint8]], classes: Classes, path: Path) -> None:
+    """Refuse masks whose values are 0 and 255: their objects would be unlabelled.
+
+    Raises:
+        InvalidInput: no mask shows a class, and 255 occurs.
+    """
+    ignored = sum(bool((mask == IGNORE).any()) for mask in masks.values())
+    shown = any(bool(((mask > 0) & (mask < IGNORE)).any()) for mask in masks.values())
+    if ignored and not shown:
+        raise InvalidInput(
+            f"no pixel of any mask has a foreground class, and {ignored} of {len(masks)} masks contain 255, which "
+            "means unlabelled",
+            subject=path,
+            hint=f"If 255 means a class, {renumber(classes)}.",
+        )
 
 
 def _within(error: InvalidInput, path: Path, source: Path) -> InvalidInput:

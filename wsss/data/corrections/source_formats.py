@@ -135,7 +135,7 @@ def _recognise_folder(folder: Path) -> tuple[Path, str]:
     if archives:
         raise InvalidInput("a folder with an archive", subject=folder, hint=f"Pass the archive: {archives[0]}")
     if (folder / mask_pictures.CLASS_MASKS).is_dir():
-        return folder, "voc" if (folder / "classes.txt").is_file() else "cvat"
+        return folder, "voc" if (folder / mask_pictures.CLASS_LIST).is_file() else "cvat"
     if (folder / "annotations.xml").is_file():
         return folder / "annotations.xml", "cvat-images"
     files = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 Region = Callable[[Size, float], "NDArray[np.bool_]"]
 Value = Mapping[str, Any]
-DRAWN = frozenset({"x", "points", "rle", "vertices"})
+DRAWN = frozenset({"x", "points", "rle", "vertices", "imageDataURL"})
 """Keys of regions."""
 
 EXPORT = "Submit the tasks in Label Studio, and export them as JSON."
@@ -80,7 +80,7 @@ def _is_region(result: Value, where: str) -> bool:
     value, kind = result.get("value"), str(result.get("type"))
     if not isinstance(value, dict):
         return False
-    if kind not in REGIONS and DRAWN.intersection(value):
+    if kind not in REGIONS and (kind.endswith("labels") or DRAWN.intersection(value)):
         raise InvalidInput("unsupported type of region", subject=where, found=kind, allowed=REGIONS)
     return kind in REGIONS
 
