@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -310,6 +312,53 @@ def test_changed_corrections_are_refused(data: Dataset, tmp_path: Path) -> None:
         (damaged / "corrections.json").write_text(json.dumps({**content, key: value}))
         with pytest.raises(InvalidInput):
             open_corrections(damaged)
+
+
+def three_masks(folder: Path, data: Dataset) -> dict[str, Path]:
+    """Import masks of a, b and c; return id → file."""
+    for id in "abc":
+        write_mask(folder / "m" / f"{id}.png", rectangle(8))
+    import_masks(folder / "m", data, folder / "c")
+    return {id: folder / "c" / "masks" / f"{id}.png" for id in "abc"}
+
+
+def test_earlier_masks_keep_their_bytes(data: Dataset, tmp_path: Path) -> None:
+    """Another version of the library may compress pixels differently; the checksum is that of the bytes."""
+    masks = three_masks(tmp_path, data)
+    content = masks["a"].read_bytes()
+    end = len(content) - 12  # before the chunk IEND
+    comment = (4).to_bytes(4, "big") + b"tEXt" + b"a\0bc"
+    content = content[:end] + comment + zlib.crc32(comment[4:]).to_bytes(4, "big") + content[end:]
+    masks["a"].write_bytes(content)
+    record = tmp_path / "c" / "corrections.json"
+    stated = json.loads(record.read_text())
+    stated["images"]["a"]["sha256"] = hashlib.sha256(content).hexdigest()
+    record.write_text(json.dumps(stated))
+    import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["b"], force=True))
+    assert masks["a"].read_bytes() == content
+    assert open_corrections(tmp_path / "c", data.classes).read("a", SIZE) is not None
+
+
+def test_damaged_masks_are_replaced_one_after_the_other(data: Dataset, tmp_path: Path) -> None:
+    masks = three_masks(tmp_path, data)
+    masks["a"].unlink()
+    masks["b"].write_bytes(b"damaged")
+    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["c"], force=True))
+    assert result.damaged == ("a", "b") and masks["b"].read_bytes() == b"damaged"
+    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["a"], force=True))
+    assert result.damaged == ("b",)
+    corrections = open_corrections(tmp_path / "c", data.classes)
+    assert corrections.read("a") is not None
+    with pytest.raises(InvalidInput):
+        corrections.read("b")
+    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(force=True))
+    assert result.damaged == () and result.corrections.read("b") is not None
+
+
+def test_other_files_among_corrections_are_never_deleted(data: Dataset, tmp_path: Path) -> None:
+    three_masks(tmp_path, data)
+    (tmp_path / "c" / "notes.txt").write_text("mine")
+    assert "notes.txt" in error_of(tmp_path / "m", data, tmp_path, force=True).problem
 
 
 def test_corrections_of_other_classes_are_refused(

@@ -113,6 +113,7 @@ def _print(result: Imported, out: Path, *, as_json: bool) -> None:
                 "corrected_images": total,
                 "skipped": result.skipped,
                 "invisible": result.invisible,
+                "damaged": result.damaged,
             }
         )
         return
@@ -125,4 +126,7 @@ def _print(result: Imported, out: Path, *, as_json: bool) -> None:
     if result.invisible:
         regions = f"{counted(len(result.invisible), 'region')} without any pixel: {listing(result.invisible)}"
         echo(f"warning: ignored {regions}", err=True)
+    if result.damaged:
+        masks = f"{counted(len(result.damaged), 'earlier mask')} missing or changed: {listing(result.damaged)}"
+        echo(f"warning: {masks}. Import them again with --force.", err=True)
     echo(f"Use them in a pipeline: wsss run PIPELINE --set supervision.corrections={out}", err=True)

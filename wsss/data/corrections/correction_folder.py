@@ -15,8 +15,8 @@ from pydantic import AfterValidator, Field
 
 from wsss.data.classes import Classes
 from wsss.data.sample_ids import check_id
-from wsss.errors import InvalidInput, closest
-from wsss.io.files.atomic import sha256_file, write_json
+from wsss.errors import InvalidInput, closest, unreadable
+from wsss.io.files.atomic import sha256_file, write_bytes, write_json
 from wsss.io.files.json_files import read_json
 from wsss.io.files.replaced_folder import replaced_folder
 from wsss.io.files.stage_files import mask_path
@@ -95,10 +95,15 @@ class Corrections:
         if record is None:
             return None
         path = mask_path(self.folder, id)
-        if not path.is_file() or sha256_file(path) != record.sha256:
+        if self.is_damaged(id):
             problem = "changed after the import" if path.is_file() else "missing"
             raise InvalidInput(f"{problem} (see {RECORD})", subject=path, hint=AGAIN)
         return self.classes.encode(read_mask(path, size=size), where=str(path))
+
+    def is_damaged(self, id: str) -> bool:
+        """Return whether the mask of a corrected image is missing, or was changed after the import."""
+        path = mask_path(self.folder, id)
+        return not path.is_file() or sha256_file(path) != self.images[id].sha256
 
 
 def is_corrections(folder: Path) -> bool:
@@ -144,10 +149,10 @@ def write_corrections(
         classes: the classes.
         masks: image id → class indices ``(H, W)``, 255 = unlabelled.
         sources: image id → format and location of the source.
-        kept: earlier corrections of this folder; those of other images remain.
+        kept: earlier corrections of this folder; those of other images remain, also damaged ones.
 
     Raises:
-        InvalidInput: a kept mask is missing or was changed.
+        InvalidInput: a kept mask is unreadable.
         RunFailed: the folder cannot be written.
     """
     records: dict[str, Correction] = {}
@@ -163,15 +168,25 @@ def write_corrections(
         write_json(making / RECORD, value)
 
     with replaced_folder(out, finish) as making:
-        for id in sorted({*masks, *(kept.images if kept else ())}):
-            mask = masks.get(id)
-            if mask is None and kept is not None:
-                mask, records[id] = kept.read(id), kept.images[id]
-            assert mask is not None
+        for id, record in kept.images.items() if kept else ():
+            if id not in masks:
+                records[id] = record
+                _copy(mask_path(out, id), mask_path(making, id))
+        for id, mask in masks.items():
             write_mask(mask_path(making, id), classes.decode(mask))
-            if id in masks:
-                records[id] = _record(mask, *sources[id], path=mask_path(making, id))
-    return Corrections(out, classes, records)
+            records[id] = _record(mask, *sources[id], path=mask_path(making, id))
+    return Corrections(out, classes, {id: records[id] for id in sorted(records)})
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy the bytes of a mask, whose checksum is in the record; it may be missing."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unreadable(path, error) from error
+    write_bytes(target, content)
 
 
 def _record(mask: NDArray[np.uint8], format: str, source: str, *, path: Path) -> Correction:

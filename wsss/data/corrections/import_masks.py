@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.data.classes import Classes, renumber
-from wsss.data.corrections.correction_folder import Corrections, is_corrections, open_corrections, write_corrections
+from wsss.data.corrections.correction_folder import (
+    RECORD,
+    Corrections,
+    is_corrections,
+    open_corrections,
+    write_corrections,
+)
 from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask, is_skipped
 from wsss.data.corrections.match_samples import match_samples
 from wsss.data.corrections.source_formats import opened_source, read_source
 from wsss.errors import InvalidInput, listing, together
+from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import image_size
 
@@ -54,6 +61,7 @@ class Imported:
         corrections: all corrections.
         skipped: names of the images without regions, which were left out.
         invisible: locations of the regions that cover no pixel.
+        damaged: earlier corrections whose masks are missing or were changed, and which stay so.
     """
 
     format: str
@@ -61,6 +69,7 @@ class Imported:
     corrections: Corrections
     skipped: tuple[str, ...] = ()
     invisible: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 def import_masks(
@@ -106,7 +115,8 @@ def import_masks(
         corrections = write_corrections(out, data.classes, masks, origins, kept)
     skipped = tuple(image.name for image in listed if is_skipped(image, options.rules))
     unseen = tuple(_shown(where, path, source) for where in invisible)
-    return Imported(name, tuple(masks), corrections, skipped, unseen)
+    damaged = tuple(id for id in corrections.images if id not in masks and corrections.is_damaged(id))
+    return Imported(name, tuple(masks), corrections, skipped, unseen, damaged)
 
 
 def _nothing(path: Path, listed: list[AnnotatedImage]) -> InvalidInput:
@@ -128,10 +138,23 @@ def _earlier(out: Path, data: Dataset) -> Corrections | None:
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InvalidInput("not a folder", subject=subject, hint=hint)
     if is_corrections(out):
-        return open_corrections(out, data.classes)
+        corrections = open_corrections(out, data.classes)
+        _refuse_foreign(corrections)
+        return corrections
     if out.is_dir() and any(out.iterdir()):
         raise InvalidInput("the folder is not empty, and holds no corrected masks", subject=subject, hint=hint)
     return None
+
+
+def _refuse_foreign(corrections: Corrections) -> None:
+    """Refuse a folder with other files, which would be deleted with the folder that an import replaces."""
+    folder = corrections.folder
+    own = {folder / RECORD, *(mask_path(folder, id) for id in corrections.images)}
+    found = (path for path in sorted(folder.rglob("*")) if not path.is_dir() and path not in own)
+    foreign = [name for path in found if not (name := path.relative_to(folder).as_posix()).startswith(".")]
+    if foreign:
+        problem = f"the folder holds other files, which an import would delete: {listing(foreign)}"
+        raise InvalidInput(problem, subject=folder, hint="Move them elsewhere.")
 
 
 def _refuse_corrected(ids: list[str], kept: Corrections | None, out: Path, *, force: bool) -> None:
