@@ -191,6 +191,27 @@ def test_the_last_submitted_annotation_counts(data: Dataset, tmp_path: Path) -> 
     assert np.array_equal(imported(studio(tmp_path, annotations=answers), data, tmp_path), rectangle(CAT))
 
 
+def test_the_newest_annotation_counts(data: Dataset, tmp_path: Path) -> None:
+    """Exports do not list annotations in the order of their submission."""
+
+    def answer(label: str, **more: Any) -> dict[str, Any]:
+        value = {"points": percent(RECTANGLE), "polygonlabels": [label]}
+        return {"result": [{"type": "polygonlabels", "value": value}], **more}
+
+    for number, (cat, dog) in enumerate(
+        [
+            ({"updated_at": "2026-03-02T10:00:00.5Z"}, {"updated_at": "2026-03-02T10:00:00Z"}),
+            ({"updated_at": "2026-03-02T12:00:00+01:00"}, {"updated_at": "2026-03-02T10:30:00Z"}),
+            ({"created_at": "2026-03-03T00:00:00Z"}, {"created_at": "2026-03-02T00:00:00Z"}),
+            ({"created_at": "2026-03-01", "updated_at": "2026-03-04"}, {"created_at": "2026-03-02"}),
+        ]
+    ):
+        (tmp_path / str(number)).mkdir()
+        answers = [answer("cat", **cat), answer("dog", **dog)]
+        mask = imported(studio(tmp_path, annotations=answers), data, tmp_path / str(number))
+        assert np.array_equal(mask, rectangle(CAT)), (cat, dog)
+
+
 def test_damaged_sources_name_the_file(data: Dataset, tmp_path: Path) -> None:
     half = tmp_path / "half.json"
     half.write_text(coco(tmp_path, {"bbox": [2, 1, 4, 3]}).read_text()[:-40])
@@ -204,6 +225,15 @@ def test_damaged_sources_name_the_file(data: Dataset, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("../evil.png", "x")
     assert "evil.png" in error_of(archive, data, tmp_path).problem
+    with zipfile.ZipFile(archive, "w") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("masks/a.png", "x")
+        file.writestr("masks/a.png", "y")
+    error = error_of(archive, data, tmp_path)
+    assert "masks/a.png" in error.problem and error.subject == str(archive)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a.json", "{}")
+        file.writestr("a.json/b.json", "{}")
+    assert error_of(archive, data, tmp_path).subject == str(archive)
     assert error_of(tmp_path / "none", data, tmp_path).subject == str(tmp_path / "none")
 
 
