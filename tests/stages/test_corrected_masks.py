@@ -24,8 +24,11 @@ from wsss.io.rasters.probabilities import write_probabilities
 from wsss.losses.base import build_loss
 from wsss.losses.config import CrossEntropyConfig
 from wsss.pipeline.config.resources import names, shipped
-from wsss.pipeline.config.source import read_yaml
+from wsss.pipeline.config.source import parse_yaml, read_yaml
+from wsss.pipeline.config.spec import spec_from
+from wsss.pipeline.plan.graph import build_jobs
 from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.stages import STAGES
 from wsss.stages.affinity import STAGE as AFFINITY
 from wsss.stages.crf import STAGE as CRF
 from wsss.stages.pseudo import STAGE as PSEUDO
@@ -136,6 +139,28 @@ def test_refined_predictions_keep_the_statement_of_their_network(tmp_path, data,
     stated = stated_corrections(context, data.split("train"), "images of train", "labels", network)[1]
     assert network in stated["corrected_masks"] and "2 of 3 images of train" in stated["corrected_masks"]
     assert stated_network(Artifact(tmp_path, provenance={"corrected_masks": "x"})) is None
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_the_crf_of_predictions_takes_no_corrections_from_the_block(own, corrections):
+    """Its scores would measure the corrections; its own setting decides otherwise."""
+    setting = f", with: {{corrections: '{corrections}'}}" if own else ""
+    text = f"""
+name: two
+supervision: {{corrections: '{corrections}'}}
+stages:
+  classify: {{uses: classify}}
+  cam: {{uses: cam, needs: [classify]}}
+  pseudo: {{uses: pseudo, needs: [cam]}}
+  crf: {{uses: crf, needs: [pseudo]}}
+  segment: {{uses: segment, needs: [crf], with: {{head: dynunet}}}}
+  predict: {{uses: predict, needs: [segment]}}
+  refined: {{uses: crf, needs: [predict]{setting}}}
+"""
+    jobs = build_jobs(spec_from(parse_yaml(text, "p.yaml")), STAGES)
+    used = {id: job.config.corrections for id, job in jobs.items() if hasattr(job.config, "corrections")}
+    others = dict.fromkeys(("pseudo", "crf", "segment"), corrections)
+    assert used == {**others, "refined": corrections if own else None}
 
 
 def test_results_do_not_depend_on_workers(tmp_path, data, corrections):

@@ -235,4 +235,5 @@ STAGE = Stage(
     check=lambda config, data: check_corrections(config.corrections, data),
     ready=_ready,
     inspect=_inspect,
+    supervised=lambda values, upstream: "predict" not in upstream,  # scores of networks would measure the corrections
 )

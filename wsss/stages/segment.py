@@ -245,6 +245,6 @@ STAGE = Stage(
     prepare=prepare_backbone,
     ready=_ready,
     inspect=_inspect,
-    supervised=lambda values: values.get("labels") != "ground-truth",
+    supervised=lambda values, upstream: values.get("labels") != "ground-truth",
     trains=lambda config: config.images_per_step,
 )
