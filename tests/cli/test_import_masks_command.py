@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,3 +130,12 @@ def test_a_stage_without_corrections_takes_no_weight(work: Path) -> None:
     )
     plan = document("run", "control.yaml", "--dry-run", *block)["stages"]
     assert "control" in {stage["id"] for stage in plan}
+
+
+def test_damaged_corrections_are_found_before_anything_runs(work: Path) -> None:
+    shutil.copytree("corrected", "damaged")
+    changed = min(Path("damaged", "masks").glob("train*"))
+    changed.write_bytes(b"damaged")
+    (work / "early.yaml").write_text(QUICK.read_text().replace("name: quick", "name: early"))
+    assert changed.name in refused("run", "early.yaml", "--set", "supervision.corrections=damaged", "--workers", "1")
+    assert not Path("runs", "early", "classify", "stage.json").exists()

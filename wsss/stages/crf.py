@@ -204,7 +204,7 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
     if cams is not None:
         read_policy(masks)
         require_maps(cams.path, samples)
-    inspect_corrections(ctx, samples)
+    inspect_corrections(ctx.config.corrections, ctx.data, ctx.config.splits)
 
 
 def _inspect(ctx: Context[CrfStageConfig]) -> None:
@@ -233,6 +233,7 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     check=lambda config, data: check_corrections(config.corrections, data),
+    prepare=lambda config, data: inspect_corrections(config.corrections, data, config.splits),
     ready=_ready,
     inspect=_inspect,
     supervised=lambda values, upstream: "predict" not in upstream,  # scores of networks would measure the corrections
