@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from wsss.data.corrections import outline_drawing
-from wsss.data.corrections.correction_folder import open_corrections
+from wsss.data.corrections.correction_folder import open_corrections, sole_import
 from wsss.data.corrections.drawing_rules import DrawingRules
 from wsss.data.corrections.import_masks import ImportOptions, import_masks
 from wsss.data.dataset import Dataset
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, RunFailed
 from wsss.io.rasters.label_masks import write_mask
 
 HEIGHT, WIDTH = SIZE = (12, 16)
@@ -502,3 +502,14 @@ def test_regions_that_cover_no_pixel_are_listed(data: Dataset, tmp_path: Path) -
     tiny = '<polygon label="dog" points="9.1,9.1;9.2,9.1;9.2,9.2" />'
     result = import_masks(cvat(tmp_path, CVAT_POLYGON, tiny), data, tmp_path / "c")
     assert len(result.invisible) == 1 and "polygon" in result.invisible[0]
+
+
+def test_two_imports_at_once_exclude_each_other(data: Dataset, tmp_path: Path) -> None:
+    source = cvat(tmp_path, CVAT_POLYGON)
+    with sole_import(tmp_path / "c"):
+        with pytest.raises(RunFailed) as caught:
+            import_masks(source, data, tmp_path / "c")
+        assert caught.value.subject == str(tmp_path / "c")
+        import_masks(source, data, tmp_path / "d")
+    import_masks(source, data, tmp_path / "c")
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()

@@ -6,7 +6,9 @@ of labelled pixels and the SHA-256 of the PNG, whose values are those of the cla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,9 +17,10 @@ from pydantic import AfterValidator, Field
 
 from wsss.data.classes import Classes
 from wsss.data.sample_ids import check_id
-from wsss.errors import InvalidInput, closest, unreadable
-from wsss.io.files.atomic import sha256_file, write_bytes, write_json
+from wsss.errors import InvalidInput, RunFailed, closest, unreadable
+from wsss.io.files.atomic import convert_os_errors, sha256_file, write_bytes, write_json
 from wsss.io.files.json_files import read_json
+from wsss.io.files.locking import acquire, release
 from wsss.io.files.replaced_folder import replaced_folder
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 RECORD = "corrections.json"
 MADE_BY = "wsss import-masks"
+WAIT = 0.3
+"""Seconds to wait for another import."""
+
 AGAIN = "Import the masks again: wsss import-masks SOURCE --run RUN --force"
 
 
@@ -133,6 +139,28 @@ def open_corrections(folder: Path, classes: Classes | None = None) -> Correction
     if classes is not None:
         _require_same(found, classes, path)
     return Corrections(folder, found if classes is None else classes, record.images)
+
+
+@contextmanager
+def sole_import(out: Path) -> Iterator[None]:
+    """Exclude other imports into a folder inside the block: each would lose the masks of the other one.
+
+    Raises:
+        RunFailed: another process is importing masks into the folder, or it cannot be locked.
+    """
+    lock = Path(os.path.realpath(out))
+    lock = lock.with_name(f".wsss-lock-{lock.name}")
+    with convert_os_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = acquire(lock, timeout=WAIT)
+    if descriptor is None:
+        raise RunFailed("another process is importing masks into this folder", subject=out, hint="Wait for it to end.")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()
+        release(descriptor)
 
 
 def write_corrections(

@@ -13,6 +13,7 @@ from wsss.data.corrections.correction_folder import (
     Corrections,
     is_corrections,
     open_corrections,
+    sole_import,
     write_corrections,
 )
 from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask, is_skipped
@@ -92,17 +93,14 @@ def import_masks(
     Raises:
         InvalidInput: an invalid source, an unknown image or class, a mask of another size or without a labelled pixel,
             or an image that has a correction already; names file and image.
-        RunFailed: the folder cannot be written.
+        RunFailed: the folder cannot be written, or another process imports masks into it.
     """
     options = options or ImportOptions()
-    kept = _earlier(out, data)
-    with opened_source(source) as path:
+    with sole_import(out), opened_source(source) as path:
+        kept = _earlier(out, data)
         try:
             name, listed = read_source(path, data.classes, options.format)
-            images = [image for image in listed if not is_skipped(image, options.rules)]
-            if not images:
-                raise _nothing(path, listed)
-            chosen = match_samples(images, data, options.ids)
+            chosen = _chosen(path, listed, data, options)
             _refuse_corrected([sample.id for _, sample in chosen], kept, out, force=options.force)
             masks, invisible = _drawn(chosen, data, options.rules, start(len(chosen)))
             if all(image.by_value for image, _ in chosen):
@@ -113,10 +111,28 @@ def import_masks(
             raise _within(error, path, source) from error
         origins = {sample.id: (name, _shown(image.where, path, source)) for image, sample in chosen}
         corrections = write_corrections(out, data.classes, masks, origins, kept)
-    skipped = tuple(image.name for image in listed if is_skipped(image, options.rules))
-    unseen = tuple(_shown(where, path, source) for where in invisible)
-    damaged = tuple(id for id in corrections.images if id not in masks and corrections.is_damaged(id))
-    return Imported(name, tuple(masks), corrections, skipped, unseen, damaged)
+    return Imported(
+        name,
+        tuple(masks),
+        corrections,
+        skipped=tuple(image.name for image in listed if is_skipped(image, options.rules)),
+        invisible=tuple(_shown(where, path, source) for where in invisible),
+        damaged=tuple(id for id in corrections.images if id not in masks and corrections.is_damaged(id)),
+    )
+
+
+def _chosen(
+    path: Path, listed: list[AnnotatedImage], data: Dataset, options: ImportOptions
+) -> list[tuple[AnnotatedImage, Sample]]:
+    """Return the images to import, with their samples.
+
+    Raises:
+        InvalidInput: there is none, or see `match_samples`.
+    """
+    images = [image for image in listed if not is_skipped(image, options.rules)]
+    if not images:
+        raise _nothing(path, listed)
+    return match_samples(images, data, options.ids)
 
 
 def _nothing(path: Path, listed: list[AnnotatedImage]) -> InvalidInput:
