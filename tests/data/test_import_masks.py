@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -383,6 +384,22 @@ def test_damaged_masks_are_replaced_one_after_the_other(data: Dataset, tmp_path:
         corrections.read("b")
     result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(force=True))
     assert result.damaged == () and result.corrections.read("b") is not None
+
+
+def test_corrections_survive_a_process_that_is_killed_while_it_replaces_them(data: Dataset, tmp_path: Path) -> None:
+    """Between two renames, neither the earlier nor the new folder has its name."""
+    masks = three_masks(tmp_path, data)
+    before = masks["a"].read_bytes()
+    child = os.fork()
+    if child == 0:
+        with pytest.MonkeyPatch.context() as patch:
+            rename = Path.rename
+            patch.setattr(Path, "rename", lambda self, to: os._exit(7) if to.name == "c" else rename(self, to))
+            import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(force=True))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and not (tmp_path / "c").exists()
+    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["b"], force=True))
+    assert list(result.corrections.images) == ["a", "b", "c"] and masks["a"].read_bytes() == before
 
 
 def test_other_files_among_corrections_are_never_deleted(data: Dataset, tmp_path: Path) -> None:

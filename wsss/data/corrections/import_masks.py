@@ -20,6 +20,7 @@ from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, dr
 from wsss.data.corrections.match_samples import match_samples
 from wsss.data.corrections.source_formats import opened_source, read_source
 from wsss.errors import InvalidInput, listing, together
+from wsss.io.files.replaced_folder import restore_killed
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import image_size
@@ -151,6 +152,7 @@ def _earlier(out: Path, data: Dataset) -> Corrections | None:
         InvalidInput: the folder holds something else, or corrections of other classes.
     """
     subject, hint = f"--out {out}", "Choose another folder with --out."
+    restore_killed(out)
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InvalidInput("not a folder", subject=subject, hint=hint)
     if is_corrections(out):
