@@ -530,3 +530,26 @@ def test_two_imports_at_once_exclude_each_other(data: Dataset, tmp_path: Path) -
         import_masks(source, data, tmp_path / "d")
     import_masks(source, data, tmp_path / "c")
     assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_folders_of_stages_and_corrections_are_masks(data: Dataset, tmp_path: Path) -> None:
+    three_masks(tmp_path, data)
+    (tmp_path / "stage" / "masks").mkdir(parents=True)
+    write_mask(tmp_path / "stage" / "masks" / "a.png", rectangle(8))
+    for name in ("stage.json", "policy.json", "reduced.json"):
+        (tmp_path / "stage" / name).write_text("{}")
+    for number, source in enumerate(("stage", "c")):
+        assert import_masks(tmp_path / source, data, tmp_path / str(number)).format == "folder"
+
+
+def test_labelme_files_beside_the_images_of_an_archive(data: Dataset, tmp_path: Path) -> None:
+    document = labelme(tmp_path, LABELME_POLYGON)
+    archive = tmp_path / "x.zip"
+    for more in ((), ("readme.txt",)):
+        with zipfile.ZipFile(archive, "w") as file:
+            file.write(document, "images/a.json")
+            file.writestr("images/a.png", b"not read")
+            for name in more:
+                file.writestr(name, "text")
+        out = tmp_path / str(len(more))
+        assert import_masks(archive, data, out).format == "labelme"

@@ -182,6 +182,22 @@ def test_training_masks_are_overridden(tmp_path, data, corrections):
         assert np.array_equal(load(index)[..., 3], expected), id
 
 
+@pytest.mark.parametrize("max_side", [44, 29, 11])
+def test_thin_lines_remain_in_reduced_training_images(max_side, tmp_path, data):
+    """Every reduced pixel that stands for a pixel of the line is labelled."""
+    line = np.full((36, 44), NONE, np.uint8)
+    line[np.arange(36), np.arange(36)] = GREEN
+    write_corrections(tmp_path / "c", CLASSES, {"train0": line}, {"train0": ("folder", "x")})
+    known = SpokenMasks(["train0"], open_corrections(tmp_path / "c"))
+    load = PairLoader(data.split("train")[:1], CLASSES, max_side, spoken=known, marked=True)
+    marked = load(0)[..., 4]
+    height, width = marked.shape
+    assert max(height, width) == max_side
+    for at in range(36):
+        assert marked[at * height // 36, at * width // 44] == GREEN
+    assert (load(0)[..., 3] == GREEN)[marked == GREEN].all()
+
+
 def test_soft_targets_are_overridden(tmp_path, data, corrections):
     samples = data.split("train")
     for sample in samples:

@@ -12,11 +12,14 @@ from wsss.errors import InvalidInput, listing, unreadable
 from wsss.io.files.atomic import convert_os_errors
 from wsss.io.files.contained import name_problem
 
-READ = (".png", ".bmp", ".tif", ".tiff", ".gif", ".txt", ".xml", ".json", ".geojson")
+PICTURES = (".png", ".bmp", ".tif", ".tiff", ".gif")
+TEXTS = (".txt", ".xml", ".json", ".geojson")
 """Suffixes of the files that readers of masks use."""
 
-NOT_READ = frozenset({"JPEGImages", "SegmentationObject", "images", "__MACOSX"})
-"""Folders of images and object masks in archives."""
+NOT_MASKS = frozenset({"JPEGImages", "SegmentationObject", "images"})
+"""Folders of images and object masks in archives; labelme's JSON files may be beside its images."""
+
+NOT_READ = "__MACOSX"
 
 MAX_BYTES = 8 << 30
 """Maximum size of the unpacked files."""
@@ -51,7 +54,10 @@ def unpack(archive: Path, folder: Path) -> None:
 
 def _is_read(member: zipfile.ZipInfo) -> bool:
     path = PurePosixPath(member.filename)
-    return not member.is_dir() and path.suffix.lower() in READ and not NOT_READ.intersection(path.parts[:-1])
+    if member.is_dir() or NOT_READ in path.parts:
+        return False
+    suffix = path.suffix.lower()
+    return suffix in TEXTS or (suffix in PICTURES and not NOT_MASKS.intersection(path.parts[:-1]))
 
 
 def _extract(source: zipfile.ZipFile, member: zipfile.ZipInfo, folder: Path, archive: Path) -> None:
