@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,7 +52,10 @@ def test_the_dataset_may_be_given_instead_of_a_run(work: Path) -> None:
     succeed("export", "small", "--format", "coco", "--out", "coco")
     options = ["--data.layout", "shapes", "--data.size", "32", "--data.train", "6", "--data.val", "2"]
     printed = document("import-masks", "coco", "--out", "c", *options)
-    assert printed["format"] == "coco" and len(printed["imported"]) == 8
+    assert printed["format"] == "coco" and len(printed["imported"]) + len(printed["skipped"]) == 8
+    assert printed["skipped"]  # masks of background alone have no region
+    printed = document("import-masks", "coco", "--out", "c", "--empty", "background", "--force", *options)
+    assert printed["skipped"] == [] and len(printed["imported"]) == 8
     assert "--out" in refused("import-masks", "coco", *options)
     assert "--run" in refused("import-masks", "coco", "--out", "d")
     assert "runs/none" in refused("import-masks", "coco", "--run", "none")
@@ -98,3 +102,40 @@ def test_a_pipeline_without_a_stage_for_the_block_is_refused(work: Path) -> None
     )
     message = refused("run", "cams.yaml", "--dry-run")
     assert "cams.yaml:2" in message and "supervision.corrections" in message
+
+
+def test_a_block_that_no_stage_takes_in_the_end_is_refused(work: Path) -> None:
+    """Only `segment` could take the block, but its masks are complete, or it sets the keys itself."""
+    text = (
+        "data: {layout: shapes, size: 32, train: 6, val: 2}\n"
+        "supervision: {corrections: corrected, weight: 2}\n"
+        "stages: {segment: {uses: segment, with: {head: dynunet, LABELS}}}\n"
+    )
+    for own, key in (
+        ("labels: ground-truth", "supervision.corrections"),
+        ("labels: ground-truth, corrections: null", "supervision.corrections"),
+        ("labels: pseudo, corrections: null", "supervision.corrections"),
+        ("labels: pseudo, correction_weight: 3", "supervision.weight"),
+    ):
+        (work / "none.yaml").write_text(text.replace("LABELS", own))
+        message = refused("run", "none.yaml", "--dry-run")
+        assert "none.yaml:2" in message and key in message, own
+
+
+def test_a_stage_without_corrections_takes_no_weight(work: Path) -> None:
+    block = ["--set", "supervision.corrections=corrected", "--set", "supervision.weight=2"]
+    (work / "control.yaml").write_text(
+        QUICK.read_text().replace("name: quick", "name: control")
+        + "  control: {uses: segment, needs: [crf], with: {head: dynunet, steps: 8, corrections: null}}\n"
+    )
+    plan = document("run", "control.yaml", "--dry-run", *block)["stages"]
+    assert "control" in {stage["id"] for stage in plan}
+
+
+def test_damaged_corrections_are_found_before_anything_runs(work: Path) -> None:
+    shutil.copytree("corrected", "damaged")
+    changed = min(Path("damaged", "masks").glob("train*"))
+    changed.write_bytes(b"damaged")
+    (work / "early.yaml").write_text(QUICK.read_text().replace("name: quick", "name: early"))
+    assert changed.name in refused("run", "early.yaml", "--set", "supervision.corrections=damaged", "--workers", "1")
+    assert not Path("runs", "early", "classify", "stage.json").exists()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +15,11 @@ import numpy as np
 import pytest
 
 from wsss.data.corrections import outline_drawing
-from wsss.data.corrections.correction_folder import open_corrections
+from wsss.data.corrections.correction_folder import open_corrections, sole_import
 from wsss.data.corrections.drawing_rules import DrawingRules
 from wsss.data.corrections.import_masks import ImportOptions, import_masks
 from wsss.data.dataset import Dataset
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, RunFailed
 from wsss.io.rasters.label_masks import write_mask
 
 HEIGHT, WIDTH = SIZE = (12, 16)
@@ -189,6 +192,27 @@ def test_the_last_submitted_annotation_counts(data: Dataset, tmp_path: Path) -> 
     assert np.array_equal(imported(studio(tmp_path, annotations=answers), data, tmp_path), rectangle(CAT))
 
 
+def test_the_newest_annotation_counts(data: Dataset, tmp_path: Path) -> None:
+    """Exports do not list annotations in the order of their submission."""
+
+    def answer(label: str, **more: Any) -> dict[str, Any]:
+        value = {"points": percent(RECTANGLE), "polygonlabels": [label]}
+        return {"result": [{"type": "polygonlabels", "value": value}], **more}
+
+    for number, (cat, dog) in enumerate(
+        [
+            ({"updated_at": "2026-03-02T10:00:00.5Z"}, {"updated_at": "2026-03-02T10:00:00Z"}),
+            ({"updated_at": "2026-03-02T12:00:00+01:00"}, {"updated_at": "2026-03-02T10:30:00Z"}),
+            ({"created_at": "2026-03-03T00:00:00Z"}, {"created_at": "2026-03-02T00:00:00Z"}),
+            ({"created_at": "2026-03-01", "updated_at": "2026-03-04"}, {"created_at": "2026-03-02"}),
+        ]
+    ):
+        (tmp_path / str(number)).mkdir()
+        answers = [answer("cat", **cat), answer("dog", **dog)]
+        mask = imported(studio(tmp_path, annotations=answers), data, tmp_path / str(number))
+        assert np.array_equal(mask, rectangle(CAT)), (cat, dog)
+
+
 def test_damaged_sources_name_the_file(data: Dataset, tmp_path: Path) -> None:
     half = tmp_path / "half.json"
     half.write_text(coco(tmp_path, {"bbox": [2, 1, 4, 3]}).read_text()[:-40])
@@ -202,6 +226,15 @@ def test_damaged_sources_name_the_file(data: Dataset, tmp_path: Path) -> None:
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("../evil.png", "x")
     assert "evil.png" in error_of(archive, data, tmp_path).problem
+    with zipfile.ZipFile(archive, "w") as file, pytest.warns(UserWarning, match="Duplicate name"):
+        file.writestr("masks/a.png", "x")
+        file.writestr("masks/a.png", "y")
+    error = error_of(archive, data, tmp_path)
+    assert "masks/a.png" in error.problem and error.subject == str(archive)
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a.json", "{}")
+        file.writestr("a.json/b.json", "{}")
+    assert error_of(archive, data, tmp_path).subject == str(archive)
     assert error_of(tmp_path / "none", data, tmp_path).subject == str(tmp_path / "none")
 
 
@@ -212,7 +245,7 @@ def test_other_sizes_are_refused(data: Dataset, tmp_path: Path) -> None:
     larger = {"original_width": 30, "original_height": 20}
     for source in (
         tmp_path / "m",
-        coco(tmp_path, height=20, width=30),
+        coco(tmp_path, {"bbox": [2, 1, 4, 3]}, height=20, width=30),
         cvat(tmp_path, CVAT_POLYGON).rename(tmp_path / "b.xml"),
         studio(tmp_path, {**result, **larger}),
         labelme(tmp_path, LABELME_POLYGON, imageHeight=20, imageWidth=30),
@@ -241,7 +274,9 @@ def test_unknown_classes_suggest_the_closest(data: Dataset, tmp_path: Path) -> N
 
 def test_unknown_images_are_refused(data: Dataset, tmp_path: Path) -> None:
     assert "'zebra.png'" in error_of(cvat(tmp_path, CVAT_POLYGON, name="zebra.png"), data, tmp_path).problem
-    assert "'zebra.png'" in error_of(coco(tmp_path, file_name="zebra.png"), data, tmp_path).problem
+    assert (
+        "'zebra.png'" in error_of(coco(tmp_path, {"bbox": [2, 1, 4, 3]}, file_name="zebra.png"), data, tmp_path).problem
+    )
     write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 8, np.uint8))
     write_mask(tmp_path / "m" / "a.tif.png", np.full(SIZE, 8, np.uint8))
     assert "two masks" in error_of(tmp_path / "m", data, tmp_path).problem
@@ -310,6 +345,69 @@ def test_changed_corrections_are_refused(data: Dataset, tmp_path: Path) -> None:
             open_corrections(damaged)
 
 
+def three_masks(folder: Path, data: Dataset) -> dict[str, Path]:
+    """Import masks of a, b and c; return id → file."""
+    for id in "abc":
+        write_mask(folder / "m" / f"{id}.png", rectangle(8))
+    import_masks(folder / "m", data, folder / "c")
+    return {id: folder / "c" / "masks" / f"{id}.png" for id in "abc"}
+
+
+def test_earlier_masks_keep_their_bytes(data: Dataset, tmp_path: Path) -> None:
+    """Another version of the library may compress pixels differently; the checksum is that of the bytes."""
+    masks = three_masks(tmp_path, data)
+    content = masks["a"].read_bytes()
+    end = len(content) - 12  # before the chunk IEND
+    comment = (4).to_bytes(4, "big") + b"tEXt" + b"a\0bc"
+    content = content[:end] + comment + zlib.crc32(comment[4:]).to_bytes(4, "big") + content[end:]
+    masks["a"].write_bytes(content)
+    record = tmp_path / "c" / "corrections.json"
+    stated = json.loads(record.read_text())
+    stated["images"]["a"]["sha256"] = hashlib.sha256(content).hexdigest()
+    record.write_text(json.dumps(stated))
+    import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["b"], force=True))
+    assert masks["a"].read_bytes() == content
+    assert open_corrections(tmp_path / "c", data.classes).read("a", SIZE) is not None
+
+
+def test_damaged_masks_are_replaced_one_after_the_other(data: Dataset, tmp_path: Path) -> None:
+    masks = three_masks(tmp_path, data)
+    masks["a"].unlink()
+    masks["b"].write_bytes(b"damaged")
+    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["c"], force=True))
+    assert result.damaged == ("a", "b") and masks["b"].read_bytes() == b"damaged"
+    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["a"], force=True))
+    assert result.damaged == ("b",)
+    corrections = open_corrections(tmp_path / "c", data.classes)
+    assert corrections.read("a") is not None
+    with pytest.raises(InvalidInput):
+        corrections.read("b")
+    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(force=True))
+    assert result.damaged == () and result.corrections.read("b") is not None
+
+
+def test_corrections_survive_a_process_that_is_killed_while_it_replaces_them(data: Dataset, tmp_path: Path) -> None:
+    """Between two renames, neither the earlier nor the new folder has its name."""
+    masks = three_masks(tmp_path, data)
+    before = masks["a"].read_bytes()
+    child = os.fork()
+    if child == 0:
+        with pytest.MonkeyPatch.context() as patch:
+            rename = Path.rename
+            patch.setattr(Path, "rename", lambda self, to: os._exit(7) if to.name == "c" else rename(self, to))
+            import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(force=True))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and not (tmp_path / "c").exists()
+    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["b"], force=True))
+    assert list(result.corrections.images) == ["a", "b", "c"] and masks["a"].read_bytes() == before
+
+
+def test_other_files_among_corrections_are_never_deleted(data: Dataset, tmp_path: Path) -> None:
+    three_masks(tmp_path, data)
+    (tmp_path / "c" / "notes.txt").write_text("mine")
+    assert "notes.txt" in error_of(tmp_path / "m", data, tmp_path, force=True).problem
+
+
 def test_corrections_of_other_classes_are_refused(
     data: Dataset, voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
 ) -> None:
@@ -325,3 +423,133 @@ def test_folders_of_other_files_are_never_replaced(data: Dataset, tmp_path: Path
     (tmp_path / "c" / "mine.txt").write_text("mine")
     error = error_of(cvat(tmp_path, CVAT_POLYGON), data, tmp_path, force=True)
     assert str(tmp_path / "c") in str(error.subject)
+
+
+def test_images_without_regions_are_skipped(data: Dataset, tmp_path: Path) -> None:
+    """COCO and CVAT list all images of a task, also those that nobody annotated."""
+    listed = coco(tmp_path, {"segmentation": [[2, 1, 6, 1, 6, 4, 2, 4]]})
+    content = json.loads(listed.read_text())
+    content["images"].append({"id": 2, "file_name": "b.png", "height": HEIGHT, "width": WIDTH})
+    listed.write_text(json.dumps(content))
+    other = cvat(tmp_path, CVAT_POLYGON)
+    image = f'<image name="b.png" width="{WIDTH}" height="{HEIGHT}"><tag label="done" /></image>'
+    other.write_text(other.read_text().replace("</annotations>", f"{image}</annotations>"))
+    for number, source in enumerate((listed, other)):
+        out = tmp_path / str(number)
+        result = import_masks(source, data, out)
+        assert (result.ids, result.skipped) == (("a",), ("b.png",)), source
+        options = ImportOptions(rules=DrawingRules(empty="background"), force=True)
+        result = import_masks(source, data, out, options)
+        mask = result.corrections.read("b", SIZE)
+        assert result.skipped == () and mask is not None and not mask.any()
+
+
+def test_a_source_without_any_region_is_refused(data: Dataset, tmp_path: Path) -> None:
+    for source in (coco(tmp_path), cvat(tmp_path), studio(tmp_path), labelme(tmp_path)):
+        error = error_of(source, data, tmp_path)
+        assert "--empty background" in str(error.hint) and source.name in str(error.subject)
+
+
+def test_classes_in_another_order_keep_their_pixels(
+    data: Dataset, voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
+    swapped = open_at(voc, classes=["dog", "cat"])
+    mask = open_corrections(tmp_path / "c", swapped.classes).read("a", SIZE)
+    assert mask is not None and np.array_equal(mask, rectangle(swapped.classes.index("cat")))
+
+
+def test_masks_of_0_and_255_are_refused(data: Dataset, tmp_path: Path) -> None:
+    """255 would mean unlabelled, and the objects would be lost."""
+    for name in ("a", "b"):
+        write_mask(tmp_path / "m" / f"{name}.png", rectangle(255))
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "cat 8" in str(error.hint) and "255" in error.problem and error.subject == str(tmp_path / "m")
+    write_mask(tmp_path / "m" / "b.png", rectangle(8, outside=255))
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("a", "b")
+
+
+def test_the_class_list_of_a_folder_names_its_values(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "classes.txt").write_text("12 cat\n8 dog\n9 cow\n")
+    write_mask(tmp_path / "m" / "SegmentationClass" / "a.png", rectangle(12, outside=255))
+    assert np.array_equal(imported(tmp_path / "m", data, tmp_path), rectangle(CAT, outside=UNLABELLED))
+    for value, found in ((9, "cow"), (7, [7])):
+        write_mask(tmp_path / "m" / "SegmentationClass" / "a.png", rectangle(value))
+        error = error_of(tmp_path / "m", data, tmp_path, force=True)
+        assert error.found == found and "a.png" in str(error.subject)
+
+
+@pytest.mark.parametrize(("label", "value"), [("background", 0), ("ignore", UNLABELLED)])
+def test_boxes_of_no_class_do_not_bound(label: str, value: int, data: Dataset, tmp_path: Path) -> None:
+    line = '<polyline label="cat" points="8.5,9.5;12.5,9.5" />'
+    box = f'<box label="{label}" xtl="2" ytl="1" xbr="6" ybr="4" />'
+    expected = rectangle(value, outside=UNLABELLED)
+    expected[9, 8:13] = CAT
+    assert np.array_equal(imported(cvat(tmp_path, line, box), data, tmp_path, brush=1), expected)
+    above = [CVAT_POLYGON, box.replace('xbr="6"', 'xbr="4"')]
+    expected = rectangle(CAT)
+    expected[1:4, 2:4] = value
+    (tmp_path / "2").mkdir()
+    assert np.array_equal(imported(cvat(tmp_path, *above), data, tmp_path / "2"), expected)
+
+
+def test_bitmasks_are_not_lost(data: Dataset, tmp_path: Path) -> None:
+    bitmask = {"imageDataURL": "data:image/png;base64,", "bitmasklabels": ["cat"]}
+    for kind, value in (("bitmasklabels", bitmask), ("bitmask", bitmask), ("videolabels", {"videolabels": ["cat"]})):
+        assert error_of(studio(tmp_path, {"type": kind, "value": value}), data, tmp_path).found == kind
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        '<polygon label="dog" points="20,1;26,1;26,4;20,4" />',
+        '<polyline label="dog" points="-9,-9;-4,-4" />',
+        '<points label="dog" points="12,30" />',
+        '<ellipse label="dog" cx="40" cy="5" rx="3" ry="3" />',
+        '<box label="dog" xtl="2" ytl="-9" xbr="6" ybr="-4" />',
+    ],
+)
+def test_regions_outside_the_image_are_errors(shape: str, data: Dataset, tmp_path: Path) -> None:
+    error = error_of(cvat(tmp_path, CVAT_POLYGON, shape), data, tmp_path)
+    assert "outside" in error.problem and "a.png" in str(error.subject)
+
+
+def test_regions_that_cover_no_pixel_are_listed(data: Dataset, tmp_path: Path) -> None:
+    tiny = '<polygon label="dog" points="9.1,9.1;9.2,9.1;9.2,9.2" />'
+    result = import_masks(cvat(tmp_path, CVAT_POLYGON, tiny), data, tmp_path / "c")
+    assert len(result.invisible) == 1 and "polygon" in result.invisible[0]
+
+
+def test_two_imports_at_once_exclude_each_other(data: Dataset, tmp_path: Path) -> None:
+    source = cvat(tmp_path, CVAT_POLYGON)
+    with sole_import(tmp_path / "c"):
+        with pytest.raises(RunFailed) as caught:
+            import_masks(source, data, tmp_path / "c")
+        assert caught.value.subject == str(tmp_path / "c")
+        import_masks(source, data, tmp_path / "d")
+    import_masks(source, data, tmp_path / "c")
+    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
+
+
+def test_folders_of_stages_and_corrections_are_masks(data: Dataset, tmp_path: Path) -> None:
+    three_masks(tmp_path, data)
+    (tmp_path / "stage" / "masks").mkdir(parents=True)
+    write_mask(tmp_path / "stage" / "masks" / "a.png", rectangle(8))
+    for name in ("stage.json", "policy.json", "reduced.json"):
+        (tmp_path / "stage" / name).write_text("{}")
+    for number, source in enumerate(("stage", "c")):
+        assert import_masks(tmp_path / source, data, tmp_path / str(number)).format == "folder"
+
+
+def test_labelme_files_beside_the_images_of_an_archive(data: Dataset, tmp_path: Path) -> None:
+    document = labelme(tmp_path, LABELME_POLYGON)
+    archive = tmp_path / "x.zip"
+    for more in ((), ("readme.txt",)):
+        with zipfile.ZipFile(archive, "w") as file:
+            file.write(document, "images/a.json")
+            file.writestr("images/a.png", b"not read")
+            for name in more:
+                file.writestr(name, "text")
+        out = tmp_path / str(len(more))
+        assert import_masks(archive, data, out).format == "labelme"

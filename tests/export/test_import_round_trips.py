@@ -18,6 +18,7 @@ from PIL import Image
 from readers import brush_layer
 
 from wsss.data.corrections.correction_folder import open_corrections
+from wsss.data.corrections.drawing_rules import DrawingRules
 from wsss.data.corrections.import_masks import ImportOptions, import_masks
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
@@ -38,8 +39,9 @@ def dataset(masks: Masks, folder: Path) -> Dataset:
 
 
 def imported(masks: Masks, source: Path, tmp_path: Path, **options: Any) -> dict[str, NDArray[np.uint8]]:
-    """Return id → imported mask with values on disk."""
-    result = import_masks(source, dataset(masks, tmp_path), tmp_path / "c", ImportOptions(**options))
+    """Return id → imported mask with values on disk; one of the masks shows only background."""
+    rules = DrawingRules(empty="background")
+    result = import_masks(source, dataset(masks, tmp_path), tmp_path / "c", ImportOptions(rules=rules, **options))
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".wsss-tmp-")]
     read = open_corrections(tmp_path / "c", masks.classes)
     assert read.images == result.corrections.images

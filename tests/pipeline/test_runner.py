@@ -85,6 +85,17 @@ def test_an_error_of_prepare_leaves_the_folder_unchanged(tmp_path: Path) -> None
     assert snapshot(tmp_path) == before
 
 
+def test_files_that_change_after_the_plan_are_errors(tmp_path: Path) -> None:
+    """Other stages may run for hours between the plan and the stage."""
+    weights = tmp_path / "weights"
+    weights.write_text("planned")
+    late = replace(MAKE, prepare=lambda config, data: weights.write_text("changed"))
+    with pytest.raises(InvalidInput) as caught:
+        run(late, tmp_path / "out", {"weights": weights})
+    assert "weights" in caught.value.problem and "out" in str(caught.value.subject)
+    assert run(late, tmp_path / "out", {"weights": weights}).status == "done"
+
+
 def test_an_error_of_ready_leaves_the_folder_unchanged(tmp_path: Path) -> None:
     """`ready` is called with the finished inputs, `prepare` is not."""
 

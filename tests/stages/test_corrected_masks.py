@@ -24,8 +24,11 @@ from wsss.io.rasters.probabilities import write_probabilities
 from wsss.losses.base import build_loss
 from wsss.losses.config import CrossEntropyConfig
 from wsss.pipeline.config.resources import names, shipped
-from wsss.pipeline.config.source import read_yaml
+from wsss.pipeline.config.source import parse_yaml, read_yaml
+from wsss.pipeline.config.spec import spec_from
+from wsss.pipeline.plan.graph import build_jobs
 from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.stages import STAGES
 from wsss.stages.affinity import STAGE as AFFINITY
 from wsss.stages.crf import STAGE as CRF
 from wsss.stages.pseudo import STAGE as PSEUDO
@@ -138,6 +141,28 @@ def test_refined_predictions_keep_the_statement_of_their_network(tmp_path, data,
     assert stated_network(Artifact(tmp_path, provenance={"corrected_masks": "x"})) is None
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_the_crf_of_predictions_takes_no_corrections_from_the_block(own, corrections):
+    """Its scores would measure the corrections; its own setting decides otherwise."""
+    setting = f", with: {{corrections: '{corrections}'}}" if own else ""
+    text = f"""
+name: two
+supervision: {{corrections: '{corrections}'}}
+stages:
+  classify: {{uses: classify}}
+  cam: {{uses: cam, needs: [classify]}}
+  pseudo: {{uses: pseudo, needs: [cam]}}
+  crf: {{uses: crf, needs: [pseudo]}}
+  segment: {{uses: segment, needs: [crf], with: {{head: dynunet}}}}
+  predict: {{uses: predict, needs: [segment]}}
+  refined: {{uses: crf, needs: [predict]{setting}}}
+"""
+    jobs = build_jobs(spec_from(parse_yaml(text, "p.yaml")), STAGES)
+    used = {id: job.config.corrections for id, job in jobs.items() if hasattr(job.config, "corrections")}
+    others = dict.fromkeys(("pseudo", "crf", "segment"), corrections)
+    assert used == {**others, "refined": corrections if own else None}
+
+
 def test_results_do_not_depend_on_workers(tmp_path, data, corrections):
     cams = write_maps(tmp_path / "cams", data)
     for workers in (0, 2):
@@ -155,6 +180,22 @@ def test_training_masks_are_overridden(tmp_path, data, corrections):
         known = SpokenMasks(ids, open_corrections(corrections))(index, (36, 44))
         expected = plain(index)[..., 3] if known is None else np.where(known == NONE, plain(index)[..., 3], known)
         assert np.array_equal(load(index)[..., 3], expected), id
+
+
+@pytest.mark.parametrize("max_side", [44, 29, 11])
+def test_thin_lines_remain_in_reduced_training_images(max_side, tmp_path, data):
+    """Every reduced pixel that stands for a pixel of the line is labelled."""
+    line = np.full((36, 44), NONE, np.uint8)
+    line[np.arange(36), np.arange(36)] = GREEN
+    write_corrections(tmp_path / "c", CLASSES, {"train0": line}, {"train0": ("folder", "x")})
+    known = SpokenMasks(["train0"], open_corrections(tmp_path / "c"))
+    load = PairLoader(data.split("train")[:1], CLASSES, max_side, spoken=known, marked=True)
+    marked = load(0)[..., 4]
+    height, width = marked.shape
+    assert max(height, width) == max_side
+    for at in range(36):
+        assert marked[at * height // 36, at * width // 44] == GREEN
+    assert (load(0)[..., 3] == GREEN)[marked == GREEN].all()
 
 
 def test_soft_targets_are_overridden(tmp_path, data, corrections):

@@ -112,6 +112,12 @@ class Classes:
         return cls(names, values, frozenset(other), int(value["other_as"]))
 
 
+def renumber(classes: Classes) -> str:
+    """Return the hint for masks in which 255 means a class: ``renumber it: cat 1, dog 2``."""
+    pairs = [f"{name} {values[0]}" for name, values in zip(classes.foreground, classes.values[1:], strict=True)]
+    return f"renumber it: {listing(pairs, limit=10)}"
+
+
 def lookup_tables(
     values: Sequence[Sequence[int]], further: Mapping[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:

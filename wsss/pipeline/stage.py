@@ -192,8 +192,9 @@ class Stage(Generic[C]):
         keeps: folder, its identity before and now → whether to keep the files of an unfinished run although the
             identity changed; ``run`` then deletes the outdated ones.
         help: one line for ``wsss --help``; those of the package's own stages are in `wsss.stages.HELP`.
-        supervised: config as written → whether it takes keys of the ``supervision:`` block; those it takes are marked
-            in its config (`wsss.pipeline.config.supervision_block.FromSupervision`).
+        supervised: config as written, names of all stages that it depends on → whether it takes keys of the
+            ``supervision:`` block; those it takes are marked in its config
+            (`wsss.pipeline.config.supervision_block.FromSupervision`).
         trains: config → images per optimiser step and process, for a stage that trains one network in all processes
             together: their number is part of its identity. ``None`` for all other stages.
     """
@@ -216,7 +217,7 @@ class Stage(Generic[C]):
     ready: Callable[[Context[C]], None] = lambda ctx: None
     inspect: Callable[[Context[C]], None] = lambda ctx: None
     keeps: Callable[[Path, Mapping[str, Json], Mapping[str, Json]], bool] = lambda folder, before, now: False
-    supervised: Callable[[Mapping[str, Any]], bool] = lambda values: True
+    supervised: Callable[[Mapping[str, Any], frozenset[str]], bool] = lambda values, upstream: True
     trains: Callable[[C], int] | None = None
 
 

@@ -124,13 +124,12 @@ def _with_certain(energies: NDArray[np.float32], certain: NDArray[np.uint8] | No
     """Return unary energies ``(C, h, w)`` that leave certain pixels only their label, whatever their neighbours."""
     if certain is None:
         return energies
-    import cv2
+    from wsss.data.corrections.spoken_masks import reduced_corrections
 
-    size = energies.shape[1:]
-    at = cv2.resize(certain, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT) if certain.shape != size else certain
-    known = np.asarray(at) < len(energies)
+    at = reduced_corrections(certain, energies.shape[1:])
+    known = at < len(energies)
     energies[:, known] = CERTAIN
-    energies[np.asarray(at)[known], *np.nonzero(known)] = 0
+    energies[at[known], *np.nonzero(known)] = 0
     return energies
 
 

@@ -91,7 +91,7 @@ def _check(config: AffinityConfig, data: Dataset) -> None:
 def _ready(ctx: Context[AffinityConfig]) -> None:
     load_input_classifier(ctx)
     check_training_masks(ctx)
-    inspect_corrections(ctx, ctx.data.split(ctx.config.split))
+    inspect_corrections(ctx.config.corrections, ctx.data, (ctx.config.split,))
 
 
 STAGE = Stage(
@@ -110,6 +110,7 @@ STAGE = Stage(
     reads=lambda config: [Read(config.split, "images")],
     needs_splits=lambda config: (config.split,),
     check=_check,
+    prepare=lambda config, data: inspect_corrections(config.corrections, data, (config.split,)),
     ready=_ready,
     inspect=lambda ctx: inspect_masks(ctx, image_mask_pairs(ctx)),
     trains=lambda config: config.images_per_step,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from wsss.data.classes import renumber
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
@@ -36,7 +37,6 @@ from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import (
     ANY_FOLDER,
     count_empty,
-    renumber,
     require_class,
     supervision_of,
     survey,
@@ -204,7 +204,7 @@ def _ready(ctx: Context[CrfStageConfig]) -> None:
     if cams is not None:
         read_policy(masks)
         require_maps(cams.path, samples)
-    inspect_corrections(ctx, samples)
+    inspect_corrections(ctx.config.corrections, ctx.data, ctx.config.splits)
 
 
 def _inspect(ctx: Context[CrfStageConfig]) -> None:
@@ -233,6 +233,8 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     check=lambda config, data: check_corrections(config.corrections, data),
+    prepare=lambda config, data: inspect_corrections(config.corrections, data, config.splits),
     ready=_ready,
     inspect=_inspect,
+    supervised=lambda values, upstream: "predict" not in upstream,  # scores of networks would measure the corrections
 )

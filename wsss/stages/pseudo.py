@@ -206,7 +206,7 @@ def _check(config: PseudoConfig, data: Any) -> None:
 def _ready(ctx: Context[PseudoConfig]) -> None:
     samples = ctx.data.samples(ctx.config.splits)
     require_maps(ctx.inputs["cams"].path, samples)
-    inspect_corrections(ctx, samples)
+    inspect_corrections(ctx.config.corrections, ctx.data, ctx.config.splits)
 
 
 STAGE = Stage(
@@ -221,6 +221,7 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     check=_check,
+    prepare=lambda config, data: inspect_corrections(config.corrections, data, config.splits),
     ready=_ready,
     inspect=lambda ctx: inspect_maps(ctx, ctx.data.samples(ctx.config.splits), ctx.inputs["cams"].path),
 )

@@ -203,6 +203,11 @@ def _check_inputs(config: SegmentConfig, ids: Mapping[str, Sequence[str]]) -> No
         )
 
 
+def _prepare(config: SegmentConfig, data: Dataset) -> None:
+    prepare_backbone(config, data)
+    inspect_corrections(config.corrections, data, (config.split,))
+
+
 def _ready(ctx: Context[SegmentConfig]) -> None:
     from wsss.models.classifier import load_classifier
 
@@ -210,7 +215,7 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
         probability_files(ctx)
     else:
         check_training_masks(ctx)
-    inspect_corrections(ctx, ctx.data.split(ctx.config.split))
+    inspect_corrections(ctx.config.corrections, ctx.data, (ctx.config.split,))
     if ctx.inputs["classifier"] is not None:
         load_classifier(ctx.inputs["classifier"].path)
 
@@ -242,9 +247,9 @@ STAGE = Stage(
     needs_settings=lambda config: {"masks": {"save_probabilities": True}} if config.labels == "soft" else {},
     check=_check,
     check_inputs=_check_inputs,
-    prepare=prepare_backbone,
+    prepare=_prepare,
     ready=_ready,
     inspect=_inspect,
-    supervised=lambda values: values.get("labels") != "ground-truth",
+    supervised=lambda values, upstream: values.get("labels") != "ground-truth",
     trains=lambda config: config.images_per_step,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
+from wsss.data.classes import renumber
 from wsss.errors import listing
 from wsss.io.files.stage_files import mask_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
@@ -26,7 +27,6 @@ from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import (
     ANY_FOLDER,
     count_empty,
-    renumber,
     require_class,
     supervision_of,
     survey,

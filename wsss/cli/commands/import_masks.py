@@ -14,7 +14,7 @@ from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.name_lists import ids_in
 from wsss.cli.options.option_table import json_option, shared
 from wsss.cli.options.shared_options import print_json
-from wsss.errors import InvalidInput, counted
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import CORRECTIONS
 
 if TYPE_CHECKING:
@@ -42,6 +42,13 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
 )
 @click.option(
     "--brush", type=click.FloatRange(1, 1000), default=5, show_default=True, help="Width of lines and points in pixels."
+)
+@click.option(
+    "--empty",
+    type=click.Choice(["skip", "background"]),
+    default="skip",
+    show_default=True,
+    help="Images without any region: left out, or all background.",
 )
 @shared("--ids", help="Import only these images; @FILE lists one id per line.")
 @shared("--force", is_flag=True, more=": corrected masks of the same images")
@@ -76,7 +83,7 @@ def import_masks(
     folder = out or (None if run_dir is None else run_dir / CORRECTIONS)
     if folder is None:
         raise InvalidInput("unknown output folder", subject="--out", hint="Pass --run RUN or --out DIR.")
-    rules = DrawingRules(given["unmarked"], given["boxes"], given["brush"])
+    rules = DrawingRules(given["unmarked"], given["boxes"], given["brush"], given["empty"])
     options = ImportOptions(given["format_name"], rules, ids_in(given["ids"]), given["force"])
     reporter = Reporter()
     with tempfile.TemporaryDirectory(prefix="wsss-import-") as work:
@@ -92,13 +99,34 @@ def import_masks(
 
 def _print(result: Imported, out: Path, *, as_json: bool) -> None:
     records = {id: result.corrections.images[id] for id in result.ids}
+    from wsss.data.corrections.import_masks import AS_BACKGROUND
+
     partial = sum(record.kind == "partial" for record in records.values())
     total = len(result.corrections.images)
     if as_json:
         images = {id: record.model_dump() for id, record in records.items()}
-        print_json({"out": str(out), "format": result.format, "imported": images, "corrected_images": total})
+        print_json(
+            {
+                "out": str(out),
+                "format": result.format,
+                "imported": images,
+                "corrected_images": total,
+                "skipped": result.skipped,
+                "invisible": result.invisible,
+                "damaged": result.damaged,
+            }
+        )
         return
     also = f" ({partial} of them partial)" if partial else ""
     all_corrected = f"{counted(total, 'image')} with corrected masks"
     echo(f"{out}: {counted(len(records), 'mask')} imported from {result.format}{also}; {all_corrected}")
+    if result.skipped:
+        skipped = f"skipped {counted(len(result.skipped), 'image')} without regions: {listing(result.skipped)}"
+        echo(f"{skipped}. To import them as background: {AS_BACKGROUND}", err=True)
+    if result.invisible:
+        regions = f"{counted(len(result.invisible), 'region')} without any pixel: {listing(result.invisible)}"
+        echo(f"warning: ignored {regions}", err=True)
+    if result.damaged:
+        masks = f"{counted(len(result.damaged), 'earlier mask')} missing or changed: {listing(result.damaged)}"
+        echo(f"warning: {masks}. Import them again with --force.", err=True)
     echo(f"Use them in a pipeline: wsss run PIPELINE --set supervision.corrections={out}", err=True)

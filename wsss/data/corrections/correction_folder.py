@@ -6,7 +6,9 @@ of labelled pixels and the SHA-256 of the PNG, whose values are those of the cla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,9 +17,10 @@ from pydantic import AfterValidator, Field
 
 from wsss.data.classes import Classes
 from wsss.data.sample_ids import check_id
-from wsss.errors import InvalidInput, closest
-from wsss.io.files.atomic import sha256_file, write_json
+from wsss.errors import InvalidInput, RunFailed, closest, unreadable
+from wsss.io.files.atomic import convert_os_errors, sha256_file, write_bytes, write_json
 from wsss.io.files.json_files import read_json
+from wsss.io.files.locking import acquire, release
 from wsss.io.files.replaced_folder import replaced_folder
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 RECORD = "corrections.json"
 MADE_BY = "wsss import-masks"
+WAIT = 0.3
+"""Seconds to wait for another import."""
+
 AGAIN = "Import the masks again: wsss import-masks SOURCE --run RUN --force"
 
 
@@ -95,10 +101,15 @@ class Corrections:
         if record is None:
             return None
         path = mask_path(self.folder, id)
-        if not path.is_file() or sha256_file(path) != record.sha256:
+        if self.is_damaged(id):
             problem = "changed after the import" if path.is_file() else "missing"
             raise InvalidInput(f"{problem} (see {RECORD})", subject=path, hint=AGAIN)
         return self.classes.encode(read_mask(path, size=size), where=str(path))
+
+    def is_damaged(self, id: str) -> bool:
+        """Return whether the mask of a corrected image is missing, or was changed after the import."""
+        path = mask_path(self.folder, id)
+        return not path.is_file() or sha256_file(path) != self.images[id].sha256
 
 
 def is_corrections(folder: Path) -> bool:
@@ -111,7 +122,7 @@ def open_corrections(folder: Path, classes: Classes | None = None) -> Correction
 
     Args:
         folder: the folder.
-        classes: the classes that the masks must have, by names and values.
+        classes: the classes of the dataset, which the masks must have by names and values; the order may differ.
 
     Raises:
         InvalidInput: no such folder or record, an invalid record, or other classes.
@@ -127,7 +138,29 @@ def open_corrections(folder: Path, classes: Classes | None = None) -> Correction
         raise InvalidInput(f"unreadable ({error})", subject=path, hint=AGAIN) from error
     if classes is not None:
         _require_same(found, classes, path)
-    return Corrections(folder, found, record.images)
+    return Corrections(folder, found if classes is None else classes, record.images)
+
+
+@contextmanager
+def sole_import(out: Path) -> Iterator[None]:
+    """Exclude other imports into a folder inside the block: each would lose the masks of the other one.
+
+    Raises:
+        RunFailed: another process is importing masks into the folder, or it cannot be locked.
+    """
+    lock = Path(os.path.realpath(out))
+    lock = lock.with_name(f".wsss-lock-{lock.name}")
+    with convert_os_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = acquire(lock, timeout=WAIT)
+    if descriptor is None:
+        raise RunFailed("another process is importing masks into this folder", subject=out, hint="Wait for it to end.")
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            lock.unlink()
+        release(descriptor)
 
 
 def write_corrections(
@@ -144,10 +177,10 @@ def write_corrections(
         classes: the classes.
         masks: image id → class indices ``(H, W)``, 255 = unlabelled.
         sources: image id → format and location of the source.
-        kept: earlier corrections of this folder; those of other images remain.
+        kept: earlier corrections of this folder; those of other images remain, also damaged ones.
 
     Raises:
-        InvalidInput: a kept mask is missing or was changed.
+        InvalidInput: a kept mask is unreadable.
         RunFailed: the folder cannot be written.
     """
     records: dict[str, Correction] = {}
@@ -163,15 +196,25 @@ def write_corrections(
         write_json(making / RECORD, value)
 
     with replaced_folder(out, finish) as making:
-        for id in sorted({*masks, *(kept.images if kept else ())}):
-            mask = masks.get(id)
-            if mask is None and kept is not None:
-                mask, records[id] = kept.read(id), kept.images[id]
-            assert mask is not None
+        for id, record in kept.images.items() if kept else ():
+            if id not in masks:
+                records[id] = record
+                _copy(mask_path(out, id), mask_path(making, id))
+        for id, mask in masks.items():
             write_mask(mask_path(making, id), classes.decode(mask))
-            if id in masks:
-                records[id] = _record(mask, *sources[id], path=mask_path(making, id))
-    return Corrections(out, classes, records)
+            records[id] = _record(mask, *sources[id], path=mask_path(making, id))
+    return Corrections(out, classes, {id: records[id] for id in sorted(records)})
+
+
+def _copy(path: Path, target: Path) -> None:
+    """Copy the bytes of a mask, whose checksum is in the record; it may be missing."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise unreadable(path, error) from error
+    write_bytes(target, content)
 
 
 def _record(mask: NDArray[np.uint8], format: str, source: str, *, path: Path) -> Correction:

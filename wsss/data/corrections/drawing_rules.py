@@ -27,6 +27,7 @@ Size = tuple[int, int]
 Kind = Literal["area", "mark", "box"]
 Unmarked = Literal["background", "unlabelled"]
 Boxes = Literal["bound", "fill"]
+Empty = Literal["skip", "background"]
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,14 @@ class DrawingRules:
         boxes: a box either bounds its object (pixels outside all boxes are background, those inside unlabelled), or all
             its pixels are of its class (``fill``).
         brush: width of lines and points, in pixels.
+        empty: images without any region are either left out, since tools also list images that nobody annotated, or
+            all background.
     """
 
     unmarked: Unmarked | None = None
     boxes: Boxes = "bound"
     brush: float = 5.0
+    empty: Empty = "skip"
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ class AnnotatedImage:
         size: its height and width according to the source, if stated.
         id: its image id, if the source states it.
         mask: size of the image → mask of class indices ``(H, W)``, for a source of masks; may raise `InvalidInput`.
+        by_value: whether only the values of the mask identify its classes, not colours or a class list.
+        complete: whether the image is known to be annotated, even if it has no region.
     """
 
     name: str
@@ -82,10 +88,19 @@ class AnnotatedImage:
     size: Size | None = None
     id: str | None = None
     mask: Callable[[Size], Mask] | None = None
+    by_value: bool = False
+    complete: bool = False
 
 
-def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: DrawingRules) -> Mask:
-    """Return the mask ``(H, W)`` of class indices of an image; 255 = unlabelled.
+def is_skipped(image: AnnotatedImage, rules: DrawingRules) -> bool:
+    """Return whether an image is left out because it has no region."""
+    if image.shapes or image.mask is not None:
+        return False
+    return rules.empty == "skip" and (not image.complete or rules.unmarked == "unlabelled")
+
+
+def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: DrawingRules) -> tuple[Mask, list[str]]:
+    """Return the mask ``(H, W)`` of class indices of an image, 255 = unlabelled, and the regions that cover no pixel.
 
     Args:
         image: the image and its regions.
@@ -94,31 +109,38 @@ def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: Drawi
         rules: see `DrawingRules`.
 
     Raises:
-        InvalidInput: the source states another size, a label is no class, or a region is invalid.
+        InvalidInput: the source states another size, a label is no class, or a region is invalid or lies outside the
+            image.
     """
     if image.size is not None and image.size != size:
         raise other_size(image.where, found=image.size, size=size)
     if image.mask is not None:
-        return image.mask(size)
-    mask = np.full(size, _unmarked_value(image.shapes, rules), np.uint8)
-    for shape in _from_below(image.shapes, rules):
-        bounds = shape.kind == "box" and rules.boxes == "bound"
-        value = class_value(shape.label, classes, shape.where)
-        mask[_pixels(shape, size, rules)] = IGNORE if bounds else value
-    return mask
+        return image.mask(size), []
+    shapes = image.shapes
+    values = [class_value(shape.label, classes, shape.where) for shape in shapes]
+    bounds = [_bounds(shape, value, rules) for shape, value in zip(shapes, values, strict=True)]
+    mask, invisible = np.full(size, _unmarked_value(shapes, rules, bounded=any(bounds)), np.uint8), []
+    # Bounding boxes are painted first: what is drawn inside them is known.
+    for index in sorted(range(len(shapes)), key=lambda index: not bounds[index]):
+        region = _pixels(shapes[index], size, rules)
+        mask[region] = IGNORE if bounds[index] else values[index]
+        if not region.any():
+            invisible.append(shapes[index].where)
+    return mask, invisible
 
 
-def _unmarked_value(shapes: Sequence[Shape], rules: DrawingRules) -> int:
+def _bounds(shape: Shape, value: int, rules: DrawingRules) -> bool:
+    """Return whether a region bounds an object: a box of a class."""
+    return shape.kind == "box" and rules.boxes == "bound" and value not in (0, IGNORE)
+
+
+def _unmarked_value(shapes: Sequence[Shape], rules: DrawingRules, *, bounded: bool) -> int:
     """Return the class index of pixels outside all regions."""
-    kinds = {shape.kind for shape in shapes}
-    bounded = "box" in kinds and rules.boxes == "bound"
-    unmarked = rules.unmarked or ("unlabelled" if "mark" in kinds and not bounded else "background")
+    if not shapes:
+        return 0
+    marked = any(shape.kind == "mark" for shape in shapes)
+    unmarked = rules.unmarked or ("unlabelled" if marked and not bounded else "background")
     return IGNORE if unmarked == "unlabelled" else 0
-
-
-def _from_below(shapes: Sequence[Shape], rules: DrawingRules) -> list[Shape]:
-    """Return the regions in the order of painting: what is drawn inside a bounding box is known."""
-    return sorted(shapes, key=lambda shape: shape.kind != "box") if rules.boxes == "bound" else list(shapes)
 
 
 def _pixels(shape: Shape, size: Size, rules: DrawingRules) -> Region:

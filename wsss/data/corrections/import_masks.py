@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsss.data.corrections.correction_folder import Corrections, is_corrections, open_corrections, write_corrections
-from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask
+from wsss.data.classes import Classes, renumber
+from wsss.data.corrections.correction_folder import (
+    RECORD,
+    Corrections,
+    is_corrections,
+    open_corrections,
+    sole_import,
+    write_corrections,
+)
+from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask, is_skipped
 from wsss.data.corrections.match_samples import match_samples
 from wsss.data.corrections.source_formats import opened_source, read_source
 from wsss.errors import InvalidInput, listing, together
+from wsss.io.files.replaced_folder import restore_killed
+from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import image_size
 
@@ -21,6 +31,9 @@ if TYPE_CHECKING:
 
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
+
+
+AS_BACKGROUND = "--empty background"
 
 
 @dataclass(frozen=True)
@@ -42,11 +55,23 @@ class ImportOptions:
 
 @dataclass(frozen=True)
 class Imported:
-    """The result of an import: the format of the source, the ids that it added or replaced, and all corrections."""
+    """The result of an import.
+
+    Args:
+        format: format of the source.
+        ids: the images that it added or replaced.
+        corrections: all corrections.
+        skipped: names of the images without regions, which were left out.
+        invisible: locations of the regions that cover no pixel.
+        damaged: earlier corrections whose masks are missing or were changed, and which stay so.
+    """
 
     format: str
     ids: tuple[str, ...]
     corrections: Corrections
+    skipped: tuple[str, ...] = ()
+    invisible: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 def import_masks(
@@ -69,25 +94,55 @@ def import_masks(
     Raises:
         InvalidInput: an invalid source, an unknown image or class, a mask of another size or without a labelled pixel,
             or an image that has a correction already; names file and image.
-        RunFailed: the folder cannot be written.
+        RunFailed: the folder cannot be written, or another process imports masks into it.
     """
     options = options or ImportOptions()
-    kept = _earlier(out, data)
-    with opened_source(source) as path:
+    with sole_import(out), opened_source(source) as path:
+        kept = _earlier(out, data)
         try:
-            name, images = read_source(path, data.classes, options.format)
-            chosen = match_samples(images, data, options.ids)
-            if not chosen:
-                raise InvalidInput("no annotated image in this source", subject=path)
+            name, listed = read_source(path, data.classes, options.format)
+            chosen = _chosen(path, listed, data, options)
             _refuse_corrected([sample.id for _, sample in chosen], kept, out, force=options.force)
-            masks = _drawn(chosen, data, options.rules, start(len(chosen)))
+            masks, invisible = _drawn(chosen, data, options.rules, start(len(chosen)))
+            if all(image.by_value for image, _ in chosen):
+                _refuse_binary(masks, data.classes, path)
         except InvalidInput as error:
             if path == source:
                 raise
             raise _within(error, path, source) from error
         origins = {sample.id: (name, _shown(image.where, path, source)) for image, sample in chosen}
         corrections = write_corrections(out, data.classes, masks, origins, kept)
-    return Imported(name, tuple(masks), corrections)
+    return Imported(
+        name,
+        tuple(masks),
+        corrections,
+        skipped=tuple(image.name for image in listed if is_skipped(image, options.rules)),
+        invisible=tuple(_shown(where, path, source) for where in invisible),
+        damaged=tuple(id for id in corrections.images if id not in masks and corrections.is_damaged(id)),
+    )
+
+
+def _chosen(
+    path: Path, listed: list[AnnotatedImage], data: Dataset, options: ImportOptions
+) -> list[tuple[AnnotatedImage, Sample]]:
+    """Return the images to import, with their samples.
+
+    Raises:
+        InvalidInput: there is none, or see `match_samples`.
+    """
+    images = [image for image in listed if not is_skipped(image, options.rules)]
+    if not images:
+        raise _nothing(path, listed)
+    return match_samples(images, data, options.ids)
+
+
+def _nothing(path: Path, listed: list[AnnotatedImage]) -> InvalidInput:
+    """Return the error for a source without any annotated image."""
+    names = listing(image.name for image in listed)
+    problem = f"no image has a region: {names}" if listed else "no annotated image in this source"
+    return InvalidInput(
+        problem, subject=path, hint=f"To import them as background: {AS_BACKGROUND}" if listed else None
+    )
 
 
 def _earlier(out: Path, data: Dataset) -> Corrections | None:
@@ -97,13 +152,27 @@ def _earlier(out: Path, data: Dataset) -> Corrections | None:
         InvalidInput: the folder holds something else, or corrections of other classes.
     """
     subject, hint = f"--out {out}", "Choose another folder with --out."
+    restore_killed(out)
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise InvalidInput("not a folder", subject=subject, hint=hint)
     if is_corrections(out):
-        return open_corrections(out, data.classes)
+        corrections = open_corrections(out, data.classes)
+        _refuse_foreign(corrections)
+        return corrections
     if out.is_dir() and any(out.iterdir()):
         raise InvalidInput("the folder is not empty, and holds no corrected masks", subject=subject, hint=hint)
     return None
+
+
+def _refuse_foreign(corrections: Corrections) -> None:
+    """Refuse a folder with other files, which would be deleted with the folder that an import replaces."""
+    folder = corrections.folder
+    own = {folder / RECORD, *(mask_path(folder, id) for id in corrections.images)}
+    found = (path for path in sorted(folder.rglob("*")) if not path.is_dir() and path not in own)
+    foreign = [name for path in found if not (name := path.relative_to(folder).as_posix()).startswith(".")]
+    if foreign:
+        problem = f"the folder holds other files, which an import would delete: {listing(foreign)}"
+        raise InvalidInput(problem, subject=folder, hint="Move them elsewhere.")
 
 
 def _refuse_corrected(ids: list[str], kept: Corrections | None, out: Path, *, force: bool) -> None:
@@ -118,17 +187,18 @@ def _refuse_corrected(ids: list[str], kept: Corrections | None, out: Path, *, fo
 
 def _drawn(
     chosen: list[tuple[AnnotatedImage, Sample]], data: Dataset, rules: DrawingRules, advance: Callable[[int], None]
-) -> dict[str, NDArray[np.uint8]]:
-    """Return id → mask.
+) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
+    """Return id → mask, and the locations of regions that cover no pixel.
 
     Raises:
         InvalidInput: some masks are invalid; lists all of them.
     """
     masks: dict[str, NDArray[np.uint8]] = {}
+    invisible: list[str] = []
     errors: list[InvalidInput] = []
     for image, sample in chosen:
         try:
-            mask = drawn_mask(image, image_size(sample.image), data.classes, rules)
+            mask, unseen = drawn_mask(image, image_size(sample.image), data.classes, rules)
             if (mask == IGNORE).all():
                 raise InvalidInput(
                     "no labelled pixel: all are 255, which means unlabelled",
@@ -136,12 +206,30 @@ def _drawn(
                     hint="Draw at least one region, or leave the image out (--ids).",
                 )
             masks[sample.id] = mask
+            invisible += unseen
         except InvalidInput as error:
             errors.append(error if sample.id in str(error.subject) else error.within(f"image {sample.id}"))
         advance(1)
     if errors:
         raise together(errors, len(chosen), "masks cannot be imported", hint="Nothing was imported.")
-    return masks
+    return masks, invisible
+
+
+def _refuse_binary(masks: Mapping[str, NDArray[np.uint8]], classes: Classes, path: Path) -> None:
+    """Refuse masks whose values are 0 and 255: their objects would be unlabelled.
+
+    Raises:
+        InvalidInput: no mask shows a class, and 255 occurs.
+    """
+    ignored = sum(bool((mask == IGNORE).any()) for mask in masks.values())
+    shown = any(bool(((mask > 0) & (mask < IGNORE)).any()) for mask in masks.values())
+    if ignored and not shown:
+        raise InvalidInput(
+            f"no pixel of any mask has a foreground class, and {ignored} of {len(masks)} masks contain 255, which "
+            "means unlabelled",
+            subject=path,
+            hint=f"If 255 means a class, {renumber(classes)}.",
+        )
 
 
 def _within(error: InvalidInput, path: Path, source: Path) -> InvalidInput:

@@ -25,12 +25,14 @@ def polygon(size: Size, rings: Sequence[Points]) -> Region:
     A ring inside another one is therefore a hole.
 
     Raises:
-        ValueError: a ring has fewer than three corners, or a coordinate is out of range.
+        ValueError: a ring has fewer than three corners, a coordinate is out of range, or all are outside the image.
     """
     height, width = size
     crossings = np.zeros((height, width + 1), np.int32)
-    for ring in rings:
-        corners = _checked(ring, least=3)
+    checked = [_checked(ring, least=3) for ring in rings]
+    if checked:
+        _require_inside(size, np.concatenate(checked))
+    for corners in checked:
         for (x, y), (next_x, next_y) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
             if y == next_y:
                 continue
@@ -48,9 +50,10 @@ def line(size: Size, points: Points, width: float) -> Region:
     """Return the pixels whose centres are within half a width of a line through points, or of a single point.
 
     Raises:
-        ValueError: no point, or a coordinate is out of range.
+        ValueError: no point, a coordinate is out of range, or the line is outside the image.
     """
     corners = _checked(points, least=1)
+    _require_inside(size, corners, width / 2)
     region = np.zeros(size, bool)
     for first, last in zip(corners, corners[1:] if len(corners) > 1 else corners, strict=False):
         _add_segment(region, first, last, width / 2)
@@ -60,7 +63,9 @@ def line(size: Size, points: Points, width: float) -> Region:
 def dots(size: Size, points: Points, width: float) -> Region:
     """Return the pixels whose centres are within half a width of one of the points; see `line`."""
     region = np.zeros(size, bool)
-    for point in _checked(points, least=1):
+    checked = _checked(points, least=1)
+    _require_inside(size, checked, width / 2)
+    for point in checked:
         _add_segment(region, point, point, width / 2)
     return region
 
@@ -69,11 +74,12 @@ def ellipse(size: Size, centre: tuple[float, float], radii: tuple[float, float],
     """Return the pixels whose centres lie inside an ellipse, rotated clockwise about its centre.
 
     Raises:
-        ValueError: a radius is not above 0, or a number is out of range.
+        ValueError: a radius is not above 0, a number is out of range, or the ellipse is outside the image.
     """
-    _checked([centre, radii], least=2)
+    checked = _checked([centre, radii], least=2)
     if min(radii) <= 0:
         raise ValueError("an ellipse without an area")
+    _require_inside(size, checked[:1], max(radii))
     rows, columns = np.mgrid[: size[0], : size[1]]
     x, y = columns + 0.5 - centre[0], rows + 0.5 - centre[1]
     turn = np.deg2rad(degrees)
@@ -105,6 +111,13 @@ def _add_segment(region: Region, first: NDArray[np.float64], last: NDArray[np.fl
     share = np.clip((x * step[0] + y * step[1]) / length, 0, 1) if length else np.zeros(x.shape)
     near = (x - share * step[0]) ** 2 + (y - share * step[1]) ** 2 <= radius**2
     region[low[1] : high[1], low[0] : high[0]] |= near
+
+
+def _require_inside(size: Size, points: NDArray[np.float64], radius: float = 0.0) -> None:
+    """Require that a box around points (x, y) touches the image."""
+    (left, top), (right, bottom) = points.min(axis=0) - radius, points.max(axis=0) + radius
+    if right < 0 or bottom < 0 or left > size[1] or top > size[0]:
+        raise ValueError(f"the region lies outside the image of {size[1]}×{size[0]}")
 
 
 def _checked(points: Points, *, least: int) -> NDArray[np.float64]:

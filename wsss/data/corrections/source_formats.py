@@ -115,11 +115,10 @@ def _recognise_file(path: Path) -> tuple[Path, str]:
     if suffix == ".geojson":
         return path, "polygons"
     if suffix == ".json":
-        content = read_json(path)
-        for name, looks_like in _JSON.items():
-            if looks_like(content):
-                return path, name
-        raise InvalidInput("unknown kind of JSON", subject=path, allowed=f"an export as {listing(_JSON)}")
+        name = _kind_of_json(path)
+        if name is None:
+            raise InvalidInput("unknown kind of JSON", subject=path, allowed=f"an export as {listing(_JSON)}")
+        return path, name
     raise InvalidInput("unknown suffix", subject=path, found=suffix, allowed=(".json", ".xml", ".geojson", ".zip"))
 
 
@@ -130,24 +129,32 @@ _JSON = {
 }
 
 
+def _kind_of_json(path: Path) -> str | None:
+    content = read_json(path)
+    return next((name for name, looks_like in _JSON.items() if looks_like(content)), None)
+
+
 def _recognise_folder(folder: Path) -> tuple[Path, str]:
     archives = sorted(folder.glob("*.zip"))
     if archives:
         raise InvalidInput("a folder with an archive", subject=folder, hint=f"Pass the archive: {archives[0]}")
     if (folder / mask_pictures.CLASS_MASKS).is_dir():
-        return folder, "voc" if (folder / "classes.txt").is_file() else "cvat"
+        return folder, "voc" if (folder / mask_pictures.CLASS_LIST).is_file() else "cvat"
     if (folder / "annotations.xml").is_file():
         return folder / "annotations.xml", "cvat-images"
-    files = [*sorted(folder.glob("*.json")), *sorted(folder.glob("annotations/*.json"))]
-    files = [file for file in files if file.name not in ("export.json", "images.json", "stage.json", "metrics.json")]
     if any(folder.glob("*.geojson")):
         return folder, "polygons"
-    if mask_pictures.mask_paths(folder) and not files:
-        return folder, "folder"
-    if not files:
+    files = [
+        file for pattern in ("*.json", "annotations/*.json", "images/*.json") for file in sorted(folder.glob(pattern))
+    ]
+    has_masks = bool(mask_pictures.mask_paths(folder))
+    # Stages and corrections have records beside their masks: JSON of another kind does not matter then.
+    name = next((kind for file in files if (kind := _kind_of_json(file)) is not None), "folder" if has_masks else None)
+    if name is None and files:
+        return _recognise_file(files[0])
+    if name is None:
         raise InvalidInput("no masks and no annotations in this folder", subject=folder)
-    _, name = _recognise_file(files[0])
-    return (folder if name == "labelme" else _member(folder, name)), name
+    return (_member(folder, name) if name in _MEMBERS else folder), name
 
 
 def _files(path: Path, pattern: str) -> list[Path]:

@@ -44,6 +44,22 @@ def overridden(mask: NDArray[np.uint8], spoken: NDArray[np.uint8] | None) -> NDA
     return mask if spoken is None else np.where(spoken == IGNORE, mask, spoken)
 
 
+def reduced_corrections(spoken: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """Return a corrected mask ``(H, W)`` at a smaller size ``(h, w)``, in which thin lines and points remain.
+
+    A pixel has the label of the nearest pixel; if that is not labelled, of a labelled one of those that it stands for.
+    """
+    import cv2
+
+    if spoken.shape == tuple(size):
+        return spoken
+    nearest = np.asarray(cv2.resize(spoken, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    rows, columns = np.nonzero(spoken != IGNORE)
+    marked = np.full(size, IGNORE, np.uint8)
+    marked[rows * size[0] // spoken.shape[0], columns * size[1] // spoken.shape[1]] = spoken[rows, columns]
+    return np.where(nearest == IGNORE, marked, nearest)
+
+
 def overridden_probabilities(
     probabilities: NDArray[np.float16], spoken: NDArray[np.uint8] | None
 ) -> NDArray[np.float16]:

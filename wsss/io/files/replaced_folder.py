@@ -8,8 +8,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from wsss.io.files.atomic import convert_os_errors, temporary_beside
+from wsss.io.files.atomic import TEMPORARY, convert_os_errors, temporary_beside
 from wsss.io.process.shared_state import deleted_if_killed
+
+OLD = "-old"
+"""End of the temporary name of a folder that is being replaced."""
+
+
+def restore_killed(out: Path) -> None:
+    """Restore a folder that a killed process moved away and did not replace; no other process may be replacing it.
+
+    Raises:
+        RunFailed: the folder cannot be renamed.
+    """
+    out = Path(os.path.realpath(out))
+    name = temporary_beside(out).name.removeprefix(f"{TEMPORARY}{os.getpid()}-")
+    left = [path for path in out.parent.glob(f"{TEMPORARY}*") if path.name.endswith(f"-{name}{OLD}") and path.is_dir()]
+    if left and not out.exists():
+        with convert_os_errors(out):
+            max(left, key=lambda path: path.stat().st_mtime).rename(out)
 
 
 @contextmanager
@@ -25,7 +42,7 @@ def replaced_folder(out: Path, finish: Callable[[Path], None] = lambda folder: N
     """
     out = Path(os.path.realpath(out))  # resolves "a/.."; `Path.resolve` fails for circular links
     making = temporary_beside(out)
-    leaving = making.with_name(f"{making.name}-old")
+    leaving = making.with_name(f"{making.name}{OLD}")
     try:
         with convert_os_errors(out):
             shutil.rmtree(making, ignore_errors=True)

@@ -1,12 +1,12 @@
 """The ``supervision:`` block of a pipeline: settings of several stages, written once.
 
 A stage takes a key of the block as one of its own settings, which its config marks with `FromSupervision`. A stage that
-sets the key itself, also to ``null``, keeps its own value.
+sets the key itself, also to ``null``, keeps its own value; one whose ``corrections`` are ``null`` takes no key at all.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Collection
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
@@ -45,31 +45,47 @@ def taken_by(config: type[BaseModel]) -> dict[str, str]:
     return {name: key for name, field in config.model_fields.items() if (key := key_of(field)) is not None}
 
 
-def with_supervision(source: Source, block: Source, config: type[BaseModel]) -> Source:
-    """Return the config of a stage with the keys of the block that it takes and does not set itself.
+def with_supervision(source: Source, block: Source, config: type[BaseModel]) -> tuple[Source, frozenset[str]]:
+    """Return the config of a stage with the keys of the block that it takes and does not set itself, and these keys.
 
     Args:
         source: the config as written, presets included.
         block: the ``supervision:`` block.
         config: the config model of the stage.
     """
-    for field, key in taken_by(config).items():
-        if block.value.get(key) is not None and field not in source.value:
-            source = merge(block.at((key,)).under((field,)), source)
-    return source
+    fields = taken_by(config)
+    if any(key == "corrections" and source.value.get(field, "") is None for field, key in fields.items()):
+        return source, frozenset()
+    taken = [(field, key) for field, key in fields.items() if block.value.get(key) is not None]
+    taken = [(field, key) for field, key in taken if field not in source.value]
+    for field, key in taken:
+        source = merge(block.at((key,)).under((field,)), source)
+    return source, frozenset(key for _, key in taken)
 
 
-def require_taken(block: Source, configs: list[type[BaseModel]]) -> None:
+def require_taken(block: Source, taken: Collection[str]) -> None:
     """Require that a stage of the pipeline takes each key of the block.
 
+    Args:
+        block: the ``supervision:`` block.
+        taken: the keys that stages take.
+
     Raises:
-        InvalidInput: no stage does.
+        InvalidInput: no stage takes a key.
     """
-    taken: set[Any] = {key for config in configs for key in taken_by(config).values()}
     for key, value in block.value.items():
         if value is not None and key not in taken:
             subject = block.subject((key,), KEY)
-            raise InvalidInput("no stage of this pipeline takes this setting", subject=subject, hint="Omit it.")
+            hint = "Omit it, or omit the settings of the stages that replace it."
+            raise InvalidInput("no stage of this pipeline takes this setting", subject=subject, hint=hint)
+
+
+def check_weight(block: Source) -> None:
+    """Require corrected masks for a weight.
+
+    Raises:
+        InvalidInput: there is a weight alone.
+    """
     if block.value.get("weight") is not None and block.value.get("corrections") is None:
         hint = "Name the folder of corrected masks: supervision.corrections."
         raise InvalidInput("no effect without corrections", subject=block.subject(("weight",), KEY), hint=hint)

@@ -9,7 +9,7 @@ from wsss.errors import MAX_SHOWN, InvalidInput
 from wsss.pipeline.config.interpolate import references
 from wsss.pipeline.config.matrix import MAX_INSTANCES, Point, agree, count_points, instance_id, points
 from wsss.pipeline.config.spec import Entry, Spec
-from wsss.pipeline.config.supervision_block import require_taken
+from wsss.pipeline.config.supervision_block import check_weight, require_taken
 from wsss.pipeline.plan.bind import bind
 from wsss.pipeline.plan.instance import is_enabled, make_job
 from wsss.pipeline.plan.job import Job
@@ -24,8 +24,10 @@ def build_jobs(spec: Spec, registry: Registry) -> dict[str, Job]:
         InvalidInput: unknown stages, cycles, unbound inputs, invalid configs; one line per problem.
     """
     raise_all(_unknown_names(spec, registry), limit=MAX_SHOWN)
-    require_taken(spec.supervision, [registry[entry.uses].config for entry in spec.entries.values()])
-    return _Builder(spec, registry, _topological_order(spec)).build()
+    check_weight(spec.supervision)
+    jobs = _Builder(spec, registry, _topological_order(spec)).build()
+    require_taken(spec.supervision, {key for job in jobs.values() for key in job.supervision})
+    return jobs
 
 
 def job_alone(spec: Spec, registry: Registry, entry: str, id: str) -> Job:

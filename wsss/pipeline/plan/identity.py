@@ -116,11 +116,16 @@ def identity_parts(
         "stage": stage.name,
         "version": stage.version,
         "seed": seed,
-        "config": plain(_identity_config(config), lambda path: {"sha256": contents.of(path)}),
+        "config": config_parts(config, contents),
         "inputs": {name: inputs.get(name) for name in stage.inputs},
         "reads": fingerprints.of_all(stage.reads(config)),
         **({RANKS: ranks} if stage.trains is not None and ranks > 1 else {}),
     }
+
+
+def config_parts(config: StageConfig, contents: Contents) -> Any:
+    """Return the part of an identity that is the config; files and folders count by their content."""
+    return plain(_identity_config(config), lambda path: {"sha256": contents.of(path)})
 
 
 def ranks_of(parts: Parts) -> int:

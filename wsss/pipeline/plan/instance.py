@@ -40,8 +40,9 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
 
     tag_at = partial(discriminator_at, stage.config)
     source = with_presets(fill(entry.part("with", {})), where=where, fill=fill, tag_at=tag_at)
-    if stage.supervised(source.value):
-        source = with_supervision(source, spec.supervision, stage.config)
+    taken: frozenset[str] = frozenset()
+    if stage.supervised(source.value, _upstream(spec, entry)):
+        source, taken = with_supervision(source, spec.supervision, stage.config)
     config = validate(stage.config, source.value, where=where, locate=source.locate)
     missing = [(path, value) for path, value in paths_in(config) if not value.exists()]
     raise_all(
@@ -56,7 +57,20 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
     )
     seed_where = f"stages.{entry.id}.seed"
     seed = read_seed(interpolate(entry.part("seed", spec.seed), scope, seed_where), seed_where)
-    return Job(id, entry.id, stage, point, config, seed, {}, source, where)
+    return Job(id, entry.id, stage, point, config, seed, {}, source, where, taken)
+
+
+def _upstream(spec: Spec, entry: Entry) -> frozenset[str]:
+    """Return the names of all stages that an entry depends on."""
+    reached: dict[str, str] = {}
+    left = list(entry.needs)
+    while left:
+        id = left.pop()
+        needed = spec.entries.get(id)
+        if needed is not None and id not in reached:
+            reached[id] = needed.uses
+            left += needed.needs
+    return frozenset(reached.values())
 
 
 def _setting(spec: Spec, stage: Stage[Any], entry: Entry, path: KeyPath) -> str:

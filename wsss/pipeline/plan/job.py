@@ -25,6 +25,7 @@ class Job:
         inputs: declared input → ids of its jobs (several for ``many``, none for a missing optional one).
         source: the config as written, with locations, merged into its presets.
         where: key path of the config, for messages.
+        supervision: the keys of the ``supervision:`` block that its config takes.
     """
 
     id: str
@@ -36,6 +37,7 @@ class Job:
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     source: Source = field(default_factory=lambda: Source({}))
     where: str = ""
+    supervision: frozenset[str] = frozenset()
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wsss.errors import InvalidInput, RunFailed, WsssError
+from wsss.errors import InvalidInput, RunFailed, WsssError, listing
 from wsss.io.files.contained import check_tree
 from wsss.io.process.shared_state import batches_of
 from wsss.pipeline.plan.decide import Decision, decide
 from wsss.pipeline.plan.deduplicate import copy_files, read_original
 from wsss.pipeline.plan.external_inputs import artifacts_in, check_distinct, identity_of_input, ids_of
-from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.pipeline.plan.identity import Contents, Fingerprints, config_parts, identity_of, identity_parts
 from wsss.pipeline.plan.input_results import INPUT_RESULTS, follow_inputs, result_of, results_of
 from wsss.pipeline.processes.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.processes.memory import peak_bytes, reset_peak
@@ -151,8 +151,22 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
     return _outcome(task, record, "done", decision.reasons if decision else ())
 
 
+def _require_unchanged(task: Task) -> None:
+    """Require the files of the config as they were planned: earlier stages may take hours.
+
+    Raises:
+        InvalidInput: the content of a file or folder has changed since.
+    """
+    planned, now = task.parts["config"], config_parts(task.config, Contents())
+    changed = [key for key in planned if planned[key] != now.get(key)]
+    if changed:
+        problem = f"the content of {listing(changed)} changed after the run began"
+        raise InvalidInput(problem, subject=task.id, hint="Run the same command again.")
+
+
 def _check_inputs(task: Task, decision: Decision | None, session: Session) -> None:
     """Run the stage's checks of finished inputs, before an earlier result is deleted."""
+    _require_unchanged(task)
     ctx = _context(task, session)
     task.stage.ready(ctx)
     if decision is not None and decision.deletes:

@@ -65,17 +65,21 @@ def check_corrections(folder: Path | None, data: Dataset | None) -> None:
         )
 
 
-def inspect_corrections(ctx: Context[Any], samples: Sequence[Sample]) -> None:
-    """Read the corrected masks of all samples.
+def inspect_corrections(folder: Path | None, data: Dataset | None, splits: Sequence[str]) -> None:
+    """Read the corrected masks of all samples of some splits; there may be no folder.
+
+    Stages call this before the first one of a pipeline starts, which may take hours, and again before they start.
 
     Raises:
         InvalidInput: a mask is missing, was changed, or differs in size from its image.
     """
+    from wsss.data.corrections.correction_folder import open_corrections
     from wsss.io.rasters.rgb_images import image_size
 
-    corrections = corrections_of(ctx)
-    for sample in samples if corrections is not None else ():
-        assert corrections is not None
+    if folder is None or data is None:
+        return
+    corrections = open_corrections(folder, data.classes)
+    for sample in data.samples(splits):
         if sample.id in corrections.images:
             corrections.read(sample.id, image_size(sample.image))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsss.data.classes import Classes
-from wsss.data.corrections.spoken_masks import SpokenMasks, overridden
+from wsss.data.corrections.spoken_masks import SpokenMasks, overridden, reduced_corrections
 from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.data.image_transforms.transforms import Transform
 from wsss.data.sample import Sample
@@ -58,10 +58,12 @@ class PairLoader:
         image = read_image(sample.image)
         mask = read_truth(sample, self.classes, size=image.shape[:2])
         spoken = None if self.spoken is None else self.spoken(index, image.shape[:2])
+        mask = reduced_mask(mask, self.max_side)
+        spoken = None if spoken is None else reduced_corrections(spoken, mask.shape)
         masks = [overridden(mask, spoken)]
         if self.marked:
             masks.append(np.full(mask.shape, IGNORE, np.uint8) if spoken is None else spoken)
-        return np.dstack([reduced(image, self.max_side), *(reduced_mask(one, self.max_side) for one in masks)])
+        return np.dstack([reduced(image, self.max_side), *masks])
 
 
 class PairExamples:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Size = tuple[int, int]
 Region = Callable[[Size, float], "NDArray[np.bool_]"]
 Value = Mapping[str, Any]
-DRAWN = frozenset({"x", "points", "rle", "vertices"})
+DRAWN = frozenset({"x", "points", "rle", "vertices", "imageDataURL"})
 """Keys of regions."""
 
 EXPORT = "Submit the tasks in Label Studio, and export them as JSON."
@@ -34,7 +35,7 @@ def looks_like(content: Any) -> bool:
 
 
 def read(path: Path) -> Iterator[AnnotatedImage]:
-    """Yield the annotated tasks: of several annotations the last one; tasks without one are skipped.
+    """Yield the annotated tasks: of several annotations the newest; tasks without one are skipped.
 
     Raises:
         InvalidInput: not such an export, or no task is annotated; names file and key.
@@ -49,9 +50,21 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
         answers = [answer for answer in answers if not answer.get("was_cancelled")]
         if answers:
             annotated += 1
-            yield _image(task["data"], answers[-1], where)
+            newest = max(range(len(answers)), key=lambda at: (_time(answers[at]), at))
+            yield _image(task["data"], answers[newest], where)
     if not annotated:
         raise InvalidInput("no task has an annotation", subject=path, hint=EXPORT)
+
+
+def _time(answer: Value) -> float:
+    """Return when an annotation was changed or made, in seconds; 0 if it is not stated."""
+    for key in ("updated_at", "created_at"):
+        try:
+            time = datetime.fromisoformat(str(answer.get(key)))
+            return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            continue
+    return 0.0
 
 
 def _image(data: Value, answer: Value, where: str) -> AnnotatedImage:
@@ -80,7 +93,7 @@ def _is_region(result: Value, where: str) -> bool:
     value, kind = result.get("value"), str(result.get("type"))
     if not isinstance(value, dict):
         return False
-    if kind not in REGIONS and DRAWN.intersection(value):
+    if kind not in REGIONS and (kind.endswith("labels") or DRAWN.intersection(value)):
         raise InvalidInput("unsupported type of region", subject=where, found=kind, allowed=REGIONS)
     return kind in REGIONS
 

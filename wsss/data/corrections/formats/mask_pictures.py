@@ -1,17 +1,23 @@
-"""Masks as pictures: a folder of index PNGs, VOC's layout, and CVAT's "Segmentation mask" with its label map."""
+"""Masks as pictures: a folder of index PNGs, VOC's layout, and CVAT's "Segmentation mask" with its label map.
+
+The classes are identified by the colours of a label map, else by the values of a class list, else by the values of the
+dataset.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.corrections.drawing_rules import AnnotatedImage, class_value, other_size
+from wsss.data.class_list import read_class_list
+from wsss.data.classes import require_known
+from wsss.data.corrections.drawing_rules import AnnotatedImage, Size, class_value, other_size
 from wsss.errors import InvalidInput, listing
-from wsss.io.rasters.label_masks import SMOOTHED, read_mask
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask
 from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.text.text_files import read_lines
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
     from wsss.data.classes import Classes
 
 LABELMAP = "labelmap.txt"
+CLASS_LIST = "classes.txt"
 CLASS_MASKS = "SegmentationClass"
 Colours = Mapping[int, tuple[str, str]]
 """Colour ``0xRRGGBB`` → class name, and its line in the label map."""
@@ -39,24 +46,31 @@ def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
 
     Args:
         folder: the folder of the masks, or one with ``masks/`` or ``SegmentationClass/``; with ``labelmap.txt``, the
-            colours of the masks are those of the label map.
+            colours of the masks are those of the label map, and with ``classes.txt`` their values those of this list.
         classes: the classes.
 
     Raises:
-        InvalidInput: there is no mask, or the label map is invalid.
+        InvalidInput: there is no mask, or the label map or class list is invalid.
     """
     inside = next((folder / name for name in (CLASS_MASKS, "masks") if (folder / name).is_dir()), folder)
     paths = mask_paths(inside)
     if not paths:
         raise InvalidInput("no masks in this folder", subject=folder, allowed="PNG files named after their images")
-    by_colour = folder / LABELMAP
-    colours = read_labelmap(by_colour) if by_colour.is_file() else None
+    decode, by_value = _decoder(folder, classes)
     for path in paths:
-        if colours is None:
-            mask = partial(_from_values, path, classes)
-        else:  # a tool may number its palette differently, so only colours identify the classes
-            mask = partial(_from_colours, path, colours, classes)
-        yield AnnotatedImage(path.relative_to(inside).as_posix(), str(path), mask=mask)
+        name = path.relative_to(inside).as_posix()
+        yield AnnotatedImage(name, str(path), mask=partial(decode, path), by_value=by_value)
+
+
+def _decoder(folder: Path, classes: Classes) -> tuple[Callable[[Path, Size], NDArray[np.uint8]], bool]:
+    """Return the function that reads a mask of a size, and whether only its values identify the classes."""
+    by_colour, by_list = folder / LABELMAP, folder / CLASS_LIST
+    if by_colour.is_file():  # a tool may number its palette differently, so only colours identify the classes
+        return partial(_from_colours, read_labelmap(by_colour), classes), False
+    if by_list.is_file():
+        names = {number: name for name, number in read_class_list(by_list).items()}
+        return partial(_from_list, {0: BACKGROUND, **names}, classes), False
+    return partial(_from_values, classes), True
 
 
 def read_labelmap(path: Path) -> Colours:
@@ -80,14 +94,29 @@ def read_labelmap(path: Path) -> Colours:
     return colours
 
 
-def _from_values(path: Path, classes: Classes, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _from_values(classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:
+    return classes.encode(_values(path, size), where=str(path))
+
+
+def _from_list(names: Mapping[int, str], classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:
+    mask = _values(path, size)
+    valid = np.zeros(256, bool)
+    valid[[*names, IGNORE]] = True
+    require_known(mask, valid, where=str(path), ignore=True)
+    table = np.full(256, IGNORE, np.uint8)
+    for value in np.unique(mask[mask != IGNORE]).tolist():
+        table[value] = class_value(names[value], classes, f"{path}: value {value}")
+    return table[mask]
+
+
+def _values(path: Path, size: Size) -> NDArray[np.uint8]:
     mask = read_mask(path)
     if mask.shape != size:
         raise other_size(str(path), found=(mask.shape[0], mask.shape[1]), size=size)
-    return classes.encode(mask, where=str(path))
+    return mask
 
 
-def _from_colours(path: Path, colours: Colours, classes: Classes, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:
     pixels = read_image(path).astype(np.uint32)
     if pixels.shape[:2] != size:
         raise other_size(str(path), found=(pixels.shape[0], pixels.shape[1]), size=size)

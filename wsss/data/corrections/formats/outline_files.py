@@ -36,7 +36,9 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
         id = content.get("image_id")
         size = size_in(content, str(path), height="height", width="width")
         name = content.get("image") or id or path.stem
-        yield AnnotatedImage(text(name, f"{path}: image"), str(path), shapes, size, id if isinstance(id, str) else None)
+        known = id if isinstance(id, str) else None
+        # An export has a file for every image: one without features shows only background.
+        yield AnnotatedImage(text(name, f"{path}: image"), str(path), shapes, size, known, complete=True)
 
 
 def _shape(feature: dict[str, Any], where: str) -> Shape:

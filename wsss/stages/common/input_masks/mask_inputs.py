@@ -148,12 +148,6 @@ def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, 
         )
 
 
-def renumber(classes: Classes) -> str:
-    """Return the hint for masks in which 255 means a class: ``renumber it: cat 1, dog 2``."""
-    pairs = [f"{name} {values[0]}" for name, values in zip(classes.foreground, classes.values[1:], strict=True)]
-    return f"renumber it: {listing(pairs, limit=10)}"
-
-
 def count_empty(ctx: Context[Any], samples: Sequence[Sample], shows_class: Sequence[bool]) -> int:
     """Return the number of masks without a foreground class, and log a warning if there are any.
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsss.data.classes import renumber
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import probability_path
 from wsss.pipeline.stage import Context
 from wsss.stages.common.corrected_masks import corrections_of
-from wsss.stages.common.input_masks.mask_inputs import count_empty, renumber, require_class, survey, with_masks
+from wsss.stages.common.input_masks.mask_inputs import count_empty, require_class, survey, with_masks
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
