@@ -108,7 +108,7 @@ def test_keyboard_alone(chromium: Any, servers: Any) -> None:
     server = servers("--about", "mortar", "--count", 5)
     visitor = Visitor(chromium, server.url)
     visitor.page.keyboard.press("Control+A")  # the field of the name has the focus
-    visitor.page.keyboard.type("anna")
+    visitor.page.keyboard.type("annotator-1")
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_selector("#shown:visible")
     first = visitor.page.locator("#picture").get_attribute("src")
@@ -124,7 +124,7 @@ def test_keyboard_alone(chromium: Any, servers: Any) -> None:
     visitor.page.keyboard.press("n")
     visitor.page.wait_for_selector("#finished:visible")
     assert visitor.page.locator("#picture").get_attribute("src") != first
-    assert server.answers("anna") == ["yes", "no", "skip", "skip", "no", "yes", "no", "no", "no"]
+    assert server.answers("annotator-1") == ["yes", "no", "skip", "skip", "no", "yes", "no", "no", "no"]
     assert [row.undone for row in server.rows()] == [False] * 3 + [True] * 2 + [False] * 4
     visitor.page.keyboard.press("u")
     visitor.wait(4, "Undone")
@@ -138,7 +138,7 @@ def test_touch_and_accessibility(chromium: Any, servers: Any, width: int, scheme
     server = servers("--about", "mortar", "--count", 3)
     visitor = Visitor(chromium, server.url, width=width, touch=True, scheme=scheme)
     assert visitor.violations() == []
-    visitor.page.locator("#name").fill("ben")
+    visitor.page.locator("#name").fill("annotator-2")
     visitor.page.get_by_role("button", name="Start").tap()
     visitor.page.wait_for_selector("#shown:visible")
     assert visitor.violations() == []
@@ -160,36 +160,36 @@ def test_touch_and_accessibility(chromium: Any, servers: Any, width: int, scheme
     assert visitor.violations() == []
     visitor.page.keyboard.press("n")  # not an answer while the summary is open
     visitor.page.keyboard.press("Escape")
-    assert server.answers("ben") == ["yes", "no", "no", "skip"] and visitor.messages == []
+    assert server.answers("annotator-2") == ["yes", "no", "no", "skip"] and visitor.messages == []
 
 
 def test_two_browsers_at_once(chromium: Any, servers: Any) -> None:
     server = servers("--about", "mortar", "--count", 4)
-    anna, ben = Visitor(chromium, server.url), Visitor(chromium, server.url)
-    anna.begin("anna")
-    ben.begin("ben")
+    first, second = Visitor(chromium, server.url), Visitor(chromium, server.url)
+    first.begin("annotator-1")
+    second.begin("annotator-2")
     for done in range(1, 4):
-        anna.press("y", done)
-        ben.press("n" if done == 2 else "y", done)
-    assert server.answers("anna") == ["yes"] * 3 and server.answers("ben") == ["yes", "no", "yes"]
-    ben.page.get_by_role("button", name="Summary").click()
-    text = ben.page.locator("#summary-body").inner_text()
+        first.press("y", done)
+        second.press("n" if done == 2 else "y", done)
+    assert server.answers("annotator-1") == ["yes"] * 3 and server.answers("annotator-2") == ["yes", "no", "yes"]
+    second.page.get_by_role("button", name="Summary").click()
+    text = second.page.locator("#summary-body").inner_text()
     assert server.rows()[2].item.id in text and text.count("disagreement") == 1
-    again = Visitor(chromium, server.url)  # continues where anna is
-    again.begin("anna")
+    again = Visitor(chromium, server.url)  # continues where annotator-1 is
+    again.begin("annotator-1")
     again.wait(3)
     again.press("y", 4)
-    again.page.get_by_role("button", name="anna").click()  # another person continues at the same browser
-    again.begin("ben")
+    again.page.get_by_role("button", name="annotator-1").click()  # another person continues at the same browser
+    again.begin("annotator-2")
     again.wait(3)
     again.press("n", 4)
-    assert server.answers("anna")[-1] == "yes" and server.answers("ben")[-1] == "no"
+    assert server.answers("annotator-1")[-1] == "yes" and server.answers("annotator-2")[-1] == "no"
 
 
 def test_a_killed_server_loses_no_answer(chromium: Any, servers: Any) -> None:
     first = servers("--about", "mortar", "--count", 30, "--port", 0)
     visitor = Visitor(chromium, first.url)
-    visitor.begin("anna")
+    visitor.begin("annotator-1")
     for done in range(1, 6):
         visitor.press("y", done)
     first.kill()
@@ -197,19 +197,19 @@ def test_a_killed_server_loses_no_answer(chromium: Any, servers: Any) -> None:
     visitor.page.wait_for_selector("#problem:visible")
     assert "not saved" in visitor.page.locator("#problem").inner_text()
     assert visitor.page.locator("#done").inner_text() == "5"
-    assert first.answers("anna") == ["yes"] * 5
+    assert first.answers("annotator-1") == ["yes"] * 5
     with first.table.open("ab") as file:
         file.write(b"w0_00010_00010,w0,10,1")
     second = servers("--about", "mortar", "--count", 30)
     again = Visitor(chromium, second.url)
-    again.begin("anna")
+    again.begin("annotator-1")
     again.wait(5)
     again.press("n", 6)
-    assert second.answers("anna") == ["yes"] * 5 + ["no"]
+    assert second.answers("annotator-1") == ["yes"] * 5 + ["no"]
 
 
 def test_several_classes(chromium: Any, servers: Any) -> None:
-    server = servers("--about", "mortar", "--about", "moss", "--count", 3, "--annotator", "anna")
+    server = servers("--about", "mortar", "--about", "moss", "--count", 3, "--annotator", "annotator-1")
     visitor = Visitor(chromium, server.url, width=390)
     visitor.page.wait_for_selector("#shown:visible")  # without asking for a name
     visitor.page.keyboard.press("2")

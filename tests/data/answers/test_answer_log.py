@@ -18,8 +18,8 @@ from wsss.errors import InvalidInput, RunFailed
 
 TIME = "2026-11-29T10:00:00.125Z"
 ROWS = [
-    Answer(Item("wall 1", 40, 12, 18), "mortar", "yes", "anna", TIME),
-    Answer(Item("wall 1", 40, 12, 18), "mortar", "yes", "anna", TIME, undone=True),
+    Answer(Item("wall 1", 40, 12, 18), "mortar", "yes", "annotator-1", TIME),
+    Answer(Item("wall 1", 40, 12, 18), "mortar", "yes", "annotator-1", TIME, undone=True),
     Answer(Item("-5"), "=SUM(A1)", "skip", '+"b", c', TIME),
 ]
 
@@ -42,7 +42,7 @@ def test_rows_read_back(tmp_path: Path) -> None:
     assert read_answers(tmp_path / "deep" / "a.csv") == ROWS
     lines = content.splitlines()
     assert lines[0] == "item,image,x,y,size,class,answer,annotator,time,undone"
-    assert lines[1] == f"wall 1_00012_00040,wall 1,40,12,18,mortar,yes,anna,{TIME},no"
+    assert lines[1] == f"wall 1_00012_00040,wall 1,40,12,18,mortar,yes,annotator-1,{TIME},no"
     assert lines[3] == f"""-5,-5,,,,'=SUM(A1),skip,"'+""b"", c",{TIME},no"""  # a number, and text for spreadsheets
 
 
@@ -80,7 +80,7 @@ def test_any_bytes_of_a_last_line_are_repaired(tmp_path: Path, tail: bytes) -> N
 
 def test_other_encodings_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    content = written(path).replace(b"anna", b"Ann\xe4")
+    content = written(path).replace(b"annotator-1", b"Ann\xe4")
     path.write_bytes(content)
     for read in (opened, read_answers):
         with pytest.raises(InvalidInput) as error:
@@ -101,20 +101,20 @@ def test_a_table_cut_off_in_its_header_starts_again(tmp_path: Path, content: str
 
 INVALID = {
     "another table": ("image_id,labels\nw0,mortar\n", "a.csv"),
-    "half a line": (HEADER + f"w0,w0,,,,mortar,yes,anna,{TIME},no\nw0,w0,,,\n", "line 3"),
-    "two lines in one": (HEADER + f"w0,w0,,,,mor w0,w0,,,,mortar,yes,anna,{TIME},no\n", "line 2"),
-    "an unknown answer": (HEADER + f"w0,w0,,,,mortar,maybe,anna,{TIME},no\n", "answer"),
-    "an unknown mark": (HEADER + f"w0,w0,,,,mortar,yes,anna,{TIME},\n", "undone"),
-    "a path as an image": (HEADER + f"../w0,../w0,,,,mortar,yes,anna,{TIME},no\n", "line 2"),
-    "half a position": (HEADER + f"w0,w0,3,,,mortar,yes,anna,{TIME},no\n", "x, y, size"),
-    "a negative position": (HEADER + f"w0,w0,-3,1,9,mortar,yes,anna,{TIME},no\n", "x, y, size"),
-    "a fraction": (HEADER + f"w0,w0,1.5,1,9,mortar,yes,anna,{TIME},no\n", "x, y, size"),
-    "a size of 0": (HEADER + f"w0,w0,1,1,0,mortar,yes,anna,{TIME},no\n", "x, y, size"),
-    "another item": (HEADER + f"w1,w0,,,,mortar,yes,anna,{TIME},no\n", "item"),
-    "no class": (HEADER + f"w0,w0,,,,,yes,anna,{TIME},no\n", "line 2"),
+    "half a line": (HEADER + f"w0,w0,,,,mortar,yes,annotator-1,{TIME},no\nw0,w0,,,\n", "line 3"),
+    "two lines in one": (HEADER + f"w0,w0,,,,mor w0,w0,,,,mortar,yes,annotator-1,{TIME},no\n", "line 2"),
+    "an unknown answer": (HEADER + f"w0,w0,,,,mortar,maybe,annotator-1,{TIME},no\n", "answer"),
+    "an unknown mark": (HEADER + f"w0,w0,,,,mortar,yes,annotator-1,{TIME},\n", "undone"),
+    "a path as an image": (HEADER + f"../w0,../w0,,,,mortar,yes,annotator-1,{TIME},no\n", "line 2"),
+    "half a position": (HEADER + f"w0,w0,3,,,mortar,yes,annotator-1,{TIME},no\n", "x, y, size"),
+    "a negative position": (HEADER + f"w0,w0,-3,1,9,mortar,yes,annotator-1,{TIME},no\n", "x, y, size"),
+    "a fraction": (HEADER + f"w0,w0,1.5,1,9,mortar,yes,annotator-1,{TIME},no\n", "x, y, size"),
+    "a size of 0": (HEADER + f"w0,w0,1,1,0,mortar,yes,annotator-1,{TIME},no\n", "x, y, size"),
+    "another item": (HEADER + f"w1,w0,,,,mortar,yes,annotator-1,{TIME},no\n", "item"),
+    "no class": (HEADER + f"w0,w0,,,,,yes,annotator-1,{TIME},no\n", "line 2"),
     "no name": (HEADER + f"w0,w0,,,,mortar,yes,,{TIME},no\n", "line 2"),
-    "no time": (HEADER + "w0,w0,,,,mortar,yes,anna,yesterday,no\n", "time"),
-    "an open quote": (HEADER + f'w0,w0,,,,"mortar,yes,anna,{TIME},no\n', "line"),
+    "no time": (HEADER + "w0,w0,,,,mortar,yes,annotator-1,yesterday,no\n", "time"),
+    "an open quote": (HEADER + f'w0,w0,,,,"mortar,yes,annotator-1,{TIME},no\n', "line"),
 }
 
 
@@ -209,7 +209,7 @@ def test_a_killed_process_loses_no_confirmed_row(tmp_path: Path) -> None:
         "from wsss.data.answers.answer_rows import Answer, Item\n"
         "log = AnswerLog(Path(sys.argv[1]), print)\n"
         "for number in range(10**6):\n"
-        "    log.append([Answer(Item('w', number, 0, 9), 'mortar', 'yes', 'anna', '2026-11-29T10:00:00Z')])\n"
+        "    log.append([Answer(Item('w', number, 0, 9), 'mortar', 'yes', 'annotator-1', '2026-11-29T10:00:00Z')])\n"
         "    print(number, flush=True)\n"
     )
     for _ in range(2):
@@ -226,8 +226,8 @@ def test_a_killed_process_loses_no_confirmed_row(tmp_path: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("name", ["", " ", " anna", "a\tb", "a\u202eb", "a" * 65, "a\nb"])
+@pytest.mark.parametrize("name", ["", " ", " annotator-1", "a\tb", "a\u202eb", "a" * 65, "a\nb"])
 def test_invalid_names_of_people(name: str) -> None:
     with pytest.raises(InvalidInput):
         check_annotator(name)
-    assert check_annotator("Anna Müller-Lüdenscheidt 2") == "Anna Müller-Lüdenscheidt 2"
+    assert check_annotator("Ein Name mit Übergröße 2") == "Ein Name mit Übergröße 2"

@@ -213,9 +213,10 @@ function flash(word) {
 function undo() {
   if (!view.last) return;
   exclusively(async () => {
-    const next = await request("api/undo", { annotator: view.annotator });
+    const { index, time } = view.last;
+    const next = await request("api/undo", { annotator: view.annotator, index, time });
     await advance(next);
-    say(next.undone ? `Undone: ${next.undone}` : "Nothing to undo");
+    say(`Undone: ${next.undone}`);
   });
 }
 
