@@ -80,8 +80,9 @@ class Visitor:
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(url)
-        self.page.wait_for_selector("#question:has-text('?')")
+        if url != "about:blank":
+            self.page.goto(url)
+            self.page.wait_for_selector("#question:has-text('?')")
 
     def begin(self, name: str) -> None:
         self.page.locator("#name").fill(name)
@@ -208,6 +209,58 @@ def test_a_killed_server_loses_no_answer(chromium: Any, servers: Any) -> None:
     assert second.answers("annotator-1") == ["yes"] * 5 + ["no"]
 
 
+def test_a_held_key_answers_once(chromium: Any, servers: Any) -> None:
+    server = servers("--about", "mortar", "--count", 9, "--annotator", "annotator-1")
+    visitor = Visitor(chromium, server.url)
+    visitor.page.wait_for_selector("#shown:visible")
+    visitor.page.get_by_role("button", name="Yes").focus()
+    for number in range(5):  # repeated keydown events without keyup
+        visitor.page.keyboard.down("Enter")
+        visitor.page.wait_for_timeout(50)
+        if number == 0:
+            visitor.wait(1, "Saved")
+    visitor.page.keyboard.up("Enter")
+    visitor.press("n", 2)
+    assert server.answers("annotator-1") == ["yes", "no"] and visitor.messages == []
+
+
+def test_a_lost_reply_of_undo_withdraws_one_answer(chromium: Any, servers: Any) -> None:
+    server = servers("--about", "mortar", "--count", 9, "--annotator", "annotator-1")
+    visitor = Visitor(chromium, server.url)
+    visitor.page.wait_for_selector("#shown:visible")
+    for done in (1, 2, 3):
+        visitor.press("y", done)
+    lost: list[str] = []
+
+    def lose(route: Any) -> None:
+        if len(lost) < 2:
+            lost.append(route.fetch().text())  # the server has replied, the page does not receive it
+            route.abort()
+        else:
+            route.continue_()
+
+    visitor.page.route("**/api/undo", lose)
+    visitor.press("u", 2, "Undone")
+    assert len(lost) == 2 and [row.undone for row in server.rows()] == [False] * 3 + [True]
+
+
+def test_a_picture_that_is_not_shown_cannot_be_answered(chromium: Any, servers: Any) -> None:
+    server = servers("--about", "mortar", "--count", 3, "--annotator", "annotator-1")
+    visitor = Visitor(chromium, "about:blank")
+    broken = [True]
+    visitor.page.route("**/picture/0", lambda route: route.abort() if broken[0] else route.continue_())
+    visitor.page.goto(server.url)
+    visitor.page.wait_for_selector("#problem:visible")
+    visitor.page.keyboard.press("y")
+    assert visitor.page.get_by_role("button", name="Yes").is_disabled()
+    assert visitor.page.get_by_role("button", name="Cannot tell").is_enabled() and server.rows() == []
+    broken[0] = False
+    visitor.page.wait_for_selector("#shown:visible")
+    assert visitor.page.locator("#problem").is_hidden()
+    visitor.press("y", 1)
+    assert server.answers("annotator-1") == ["yes"]
+
+
 def test_several_classes(chromium: Any, servers: Any) -> None:
     server = servers("--about", "mortar", "--about", "moss", "--count", 3, "--annotator", "annotator-1")
     visitor = Visitor(chromium, server.url, width=390)
@@ -221,8 +274,8 @@ def test_several_classes(chromium: Any, servers: Any) -> None:
     assert moss.get_attribute("aria-pressed") == "false"
     visitor.press("n", 2)
     visitor.page.keyboard.press("Enter")  # nothing is chosen
-    moss.click()
-    visitor.page.get_by_role("button", name="Done").click()
+    moss.click()  # has the focus now
+    visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_selector("#finished:visible")
     assert visitor.violations() == []
     answers = [(row.name, row.answer) for row in server.rows()]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,6 +153,39 @@ def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
             opened(tmp_path / name)
     first.close()
     opened(tmp_path / "link.csv").close()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_processes_that_start_together_do_not_replace_the_table(tmp_path: Path, number: int) -> None:
+    """One of them creates and locks it; none of its rows is lost."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from wsss.data.answers.answer_log import AnswerLog\n"
+        "from wsss.data.answers.answer_rows import Answer, Item\n"
+        "from wsss.errors import InvalidInput\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "try:\n"
+        "    log = AnswerLog(Path(sys.argv[1]), print)\n"
+        "    log.append([Answer(Item(sys.argv[2]), 'mortar', 'yes', 'annotator-1', '2026-11-29T10:00:00Z')])\n"
+        "    print('saved', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "except InvalidInput:\n"
+        "    print('in use', flush=True)\n"
+    )
+    path = tmp_path / "new" / "a.csv"
+    command = [sys.executable, "-c", program, str(path)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes: list[Any] = [subprocess.Popen([*command, f"w{image}"], **pipes) for image in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    replies = [process.stdout.readline().strip() for process in processes]
+    for process in processes:
+        process.communicate("\n", timeout=20)
+    assert sorted(replies) == ["in use"] * 3 + ["saved"]
+    assert [row.item.image for row in read_answers(path)] == [f"w{replies.index('saved')}"]
 
 
 @pytest.mark.parametrize("change", ["append", "shorten", "replace", "delete"])

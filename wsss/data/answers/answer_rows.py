@@ -97,8 +97,8 @@ def check_class(name: str, where: object) -> str:
     """Return the name of a class, which tables of answers and of labels have to be able to hold.
 
     Raises:
-        InvalidInput: the name is empty, contains control characters, ``;`` or ``|``, begins with ``?``, or has spaces at
-            an end.
+        InvalidInput: the name is empty, contains control characters, ``;`` or ``|``, begins with ``?``, or has spaces
+            at an end.
     """
     if not name or name != name.strip() or one_line(name) != name or set(name) & {";", "|"} or name.startswith("?"):
         allowed = "a name in one line, without ; and |, and without ? at its beginning"

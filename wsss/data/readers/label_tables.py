@@ -128,8 +128,8 @@ def split_labels(cell: str, known: Sequence[str]) -> list[str]:
 def join_labels(labels: Iterable[str], known: Iterable[str]) -> str:
     """Return a cell that `split_labels` splits into the same names.
 
-    They are separated by spaces; if a known name contains a space or ``|``, each name, including the last one, is followed
-    by ``;``, so that "brick wall" is never read as two classes.
+    They are separated by spaces; if a known name contains a space or ``|``, each name, including the last one, is
+    followed by ``;``, so that "brick wall" is never read as two classes.
 
     Args:
         labels: names, without ``;``.
