@@ -76,12 +76,12 @@ def test_the_page_on_walls_without_masks(bricks: Dataset, annotate: Any, tmp_pat
         if starts_page(words):
             asked = {name: index for name, index in CLASSES.items() if name in words}
             with contextlib.chdir(here), annotate.asking(words[1:]) as url:
-                numbers.append(annotate.answer_questions(url, "anna", asked, truth.__getitem__, count=1000))
+                numbers.append(annotate.answer_questions(url, "annotator-1", asked, truth.__getitem__, count=1000))
         else:
             printed += session.run(block)
     assert numbers == [60, 30, len(samples)]
     assert len(read_answers(here / "answers.csv")) == 90
-    assert "60 tiles or images; answered by anna 60" in printed
+    assert "60 tiles or images; answered by annotator-1 60" in printed
     labels = (here / "labels.csv").read_text().splitlines()
     assert labels == ["image_id,labels", *(f"{sample.id},mortar" for sample in samples)]
     scores = [dice(read_mask(mask_path(here / "runs" / "photos" / "crf", id)), mask) for id, mask in truth.items()]

@@ -66,12 +66,24 @@ def call(url: str, body: Any = None) -> Any:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_server_until_a_signal(photos: Path, tmp_path: Path, number: signal.Signals) -> None:
     table = tmp_path / "a.csv"
-    arguments = (photos, "--about", "mortar", "--answers", table, "--count", 6, "--size", 9, "--annotator", "anna")
+    arguments = (
+        photos,
+        "--about",
+        "mortar",
+        "--answers",
+        table,
+        "--count",
+        6,
+        "--size",
+        9,
+        "--annotator",
+        "annotator-1",
+    )
     with server(*arguments) as (process, printed):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]{22}/", printed["url"])
         assert (printed["items"], printed["classes"], printed["done"]) == (6, ["mortar"], {})
         view = call(printed["url"] + "api/view")
-        assert view["annotator"] == "anna" and len(view["next"]) == 4
+        assert view["annotator"] == "annotator-1" and len(view["next"]) == 4
         body = {"index": view["next"][0]["index"], "answers": {"mortar": "yes"}}
         assert call(printed["url"] + "api/answer", body)["done"] == 1
         with pytest.raises(urllib.error.HTTPError) as error:
@@ -81,9 +93,9 @@ def test_server_until_a_signal(photos: Path, tmp_path: Path, number: signal.Sign
         _, errors = process.communicate(timeout=20)
         assert process.returncode == 128 + number and "Traceback" not in errors
         assert "wsss ask" in errors  # the command that continues
-    assert [(row.answer, row.annotator) for row in read_answers(table)] == [("yes", "anna")]
+    assert [(row.answer, row.annotator) for row in read_answers(table)] == [("yes", "annotator-1")]
     with server(*arguments) as (process, printed):
-        assert printed["done"] == {"anna": 1}
+        assert printed["done"] == {"annotator-1": 1}
         message = refused("ask", *arguments)
         assert str(table) in message
 
@@ -92,7 +104,7 @@ def test_server_until_a_signal(photos: Path, tmp_path: Path, number: signal.Sign
 @pytest.mark.slow
 def test_a_killed_server_loses_no_answer(photos: Path, tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
-    arguments = (photos, "--about", "mortar", "--answers", table, "--count", 40, "--annotator", "anna")
+    arguments = (photos, "--about", "mortar", "--answers", table, "--count", 40, "--annotator", "annotator-1")
     confirmed: list[int] = []
     while len(confirmed) < 40:
         with server(*arguments) as (process, printed):
@@ -119,6 +131,7 @@ def read_complete(table: Path) -> list[Answer]:
     ("arguments", "message"),
     [
         (("--about", "moss", "--data.classes", "[mortar]"), "moss"),
+        *((("--about", name), "--about") for name in ("", " x ", "mor\ntar", "?mortar", "a;b", "a|b", "x\u202ey")),
         (("--about", "mortar", "--order", "uncertain"), "--run"),
         (("--about", "mortar", "--run", "."), "uncertain"),
         (("--about", "mortar", "--whole", "--count", 3), "--count"),
@@ -163,28 +176,41 @@ def answered(path: Path, *rows: tuple[str, str, str], size: int = 0) -> Path:
 
 
 def test_summary_and_export(photos: Path, tmp_path: Path) -> None:
-    table = answered(tmp_path / "a.csv", ("w0", "yes", "anna"), ("w1", "no", "anna"), ("w1", "yes", "[red]ben"))
+    table = answered(
+        tmp_path / "a.csv", ("w0", "yes", "annotator-1"), ("w1", "no", "annotator-1"), ("w1", "yes", "[red]annotator-2")
+    )
     given = ("ask", photos, "--about", "mortar", "--answers", table)
     found = document(*given, "--summary")
     assert found["classes"]["mortar"] == {"yes": 1, "no": 0, "ties": 1, "skipped": 0, "disagreements": 1}
     text = succeed(*given, "--summary").stdout
-    assert "w1, mortar: yes [red]ben; no anna" in text
+    assert "w1, mortar: yes [red]annotator-2; no annotator-1" in text
     written = document(*given, "--export", tmp_path / "labels.csv")
     assert (written["images"], written["without_answers"], written["labels_without_majority"]) == (2, 1, 1)
     assert (tmp_path / "labels.csv").read_text() == "image_id,labels\nw0,mortar\nw1,?mortar\n"
-    tiles = answered(tmp_path / "b.csv", ("w0", "yes", "anna"), size=9)
+    tiles = answered(tmp_path / "b.csv", ("w0", "yes", "annotator-1"), size=9)
     assert "whole image" in refused(*given[:-1], tiles, "--export", tmp_path / "labels.csv")
+    before = table.read_bytes()
+    (tmp_path / "link.csv").symlink_to(table)
+    for same in (table, tmp_path / "link.csv"):
+        assert str(same) in refused(*given, "--export", same)
+    assert table.read_bytes() == before
 
 
 def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
-    table = answered(tmp_path / "a.csv", ("w0", "yes", "anna"), ("w1", "no", "anna"), ("w1", "yes", "ben"), size=9)
+    table = answered(
+        tmp_path / "a.csv",
+        ("w0", "yes", "annotator-1"),
+        ("w1", "no", "annotator-1"),
+        ("w1", "yes", "annotator-2"),
+        size=9,
+    )
     drawn = document("data", "tiles", photos, tmp_path / "t", "--answers", table)
     assert (drawn["tiles"], drawn["left_out_ties"], drawn["tile_size"]) == (1, 1, 9)
     text = succeed("data", "tiles", photos, tmp_path / "t", "--answers", table).stdout
     assert "ties 1" in text and "2 people" in text
     assert "count" in refused("data", "tiles", photos, tmp_path / "u", "--answers", table, "--count", 5)
     assert "w9" in refused("data", "tiles", photos, tmp_path / "u", "--answers",
-                           answered(tmp_path / "c.csv", ("w9", "no", "anna"), size=9))  # fmt: skip
+                           answered(tmp_path / "c.csv", ("w9", "no", "annotator-1"), size=9))  # fmt: skip
 
 
 def test_without_the_extra(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

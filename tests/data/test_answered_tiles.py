@@ -42,12 +42,12 @@ def into(out: Path, data: Dataset, **config: Any) -> tuple[dict[str, Any], list[
 
 
 VOTES = [
-    (0, "yes", "anna"), (0, "yes", "ben"), (0, "no", "carl"),  # a majority of two
-    (1, "no", "anna"),
-    (2, "yes", "anna"), (2, "no", "ben"),  # a tie
-    (3, "skip", "anna"),
-    (6, "skip", "anna"), (6, "no", "ben"),
-    (11, "yes", "carl"),
+    (0, "yes", "annotator-1"), (0, "yes", "annotator-2"), (0, "no", "annotator-3"),  # a majority of two
+    (1, "no", "annotator-1"),
+    (2, "yes", "annotator-1"), (2, "no", "annotator-2"),  # a tie
+    (3, "skip", "annotator-1"),
+    (6, "skip", "annotator-1"), (6, "no", "annotator-2"),
+    (11, "yes", "annotator-3"),
 ]  # fmt: skip
 
 
@@ -92,7 +92,7 @@ def test_equal_answers_give_equal_bytes_and_other_ones_are_refused(data: Dataset
 
 def test_noise_inverts_a_share_of_the_answers(data: Dataset, tmp_path: Path) -> None:
     rows = [
-        Answer(Item("w1", x, y, 5), "mortar", "yes", "anna", "2026-11-29T10:00:00Z")
+        Answer(Item("w1", x, y, 5), "mortar", "yes", "annotator-1", "2026-11-29T10:00:00Z")
         for x in range(10)
         for y in range(10)
     ]
@@ -119,22 +119,22 @@ def test_unusable_answers_are_one_error_and_nothing_is_lost(data: Dataset, tmp_p
     assert refused(data, out, table(path, VOTES, name="moss")).found == "moss"
     assert refused(data, out, table(path, VOTES), size=12).found == [9]
     mixed = table(path, VOTES).read_text() + answer_line(
-        Answer(Item("w0", 1, 1, 7), "mortar", "no", "anna", "2026-11-29")
+        Answer(Item("w0", 1, 1, 7), "mortar", "no", "annotator-1", "2026-11-29")
     )
     path.write_text(mixed)
     assert refused(data, out, path).found == [7, 9]
     table(path, VOTES)
     path.write_text(path.read_text()[:-9])
     assert refused(data, out, path).subject == str(path)
-    path.write_text(HEADER + answer_line(Answer(Item("w0"), "mortar", "no", "anna", "2026-11-29")))
+    path.write_text(HEADER + answer_line(Answer(Item("w0"), "mortar", "no", "annotator-1", "2026-11-29")))
     assert "--export" in str(refused(data, out, path).hint)
-    assert refused(data, out, table(path, [(0, "skip", "anna")])).found == {"unanswered": 1}
+    assert refused(data, out, table(path, [(0, "skip", "annotator-1")])).found == {"unanswered": 1}
     path.write_text(HEADER)
     assert refused(data, out, path).found == "no answers"
 
 
 def test_a_tile_outside_its_image_is_an_error(data: Dataset, tmp_path: Path) -> None:
-    row = Answer(Item("w0", 90, 1, 9), "mortar", "no", "anna", "2026-11-29")
+    row = Answer(Item("w0", 90, 1, 9), "mortar", "no", "annotator-1", "2026-11-29")
     (tmp_path / "a.csv").write_text(HEADER + answer_line(row))
     with pytest.raises(InvalidInput) as error:
         into(tmp_path / "t", data, answers=tmp_path / "a.csv")

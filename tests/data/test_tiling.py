@@ -10,16 +10,17 @@ import pytest
 from learning import coloured_dataset, contents
 from walls import WALL_CLASSES, walls
 
+from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Sample
 from wsss.data.tiles.tile_folder import draw_into
-from wsss.data.tiles.tile_table import Tile, read_tiles
+from wsss.data.tiles.tile_table import Tile, read_tiles, write_tables
 from wsss.data.tiles.tiling import Counts, TilesConfig, allot, colour_statistics, draw_tiles
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
-from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.rgb_images import read_image, write_png
 
 
 def draw(data: Dataset, out: Path, seed: int = 0, **config: Any) -> tuple[dict[str, Any], list[Tile]]:
@@ -123,6 +124,48 @@ def test_a_folder_of_tiles_is_a_dataset_without_masks(tmp_path: Path) -> None:
     read = open_dataset({"root": tmp_path / "tiles"}, work=tmp_path / "work")
     assert {sample.id: sample.labels for sample in read.split("train")} == {tile.id: tile.labels for tile in tiles}
     assert read.classes.names == WALL_CLASSES.names and all(sample.mask is None for sample in read.split("train"))
+
+
+SPACED = Classes(("background", "brick", "brick wall", "wall", "old|new"), tuple((value,) for value in range(5)))
+
+
+@pytest.mark.parametrize("labels", [(), (1,), (2,), (3,), (1, 3), (1, 2), (2, 3), (1, 2, 3), (4,), (2, 4)])
+def test_class_names_with_spaces_are_read_back(tmp_path: Path, labels: tuple[int, ...]) -> None:
+    written = Tile("w0", 3, 4, 6, labels, (0.5, 0.5, 0.5), (0.1, 0.1, 0.1))
+    write_png(written.path(tmp_path), np.zeros((6, 6, 3), np.uint8))
+    write_tables(tmp_path, [written], classes=SPACED, drawn={})
+    assert read_tiles(tmp_path, SPACED) == [written]
+    read = open_dataset({"root": tmp_path}, work=tmp_path / "work")
+    assert [sample.labels for sample in read.split("train")] == [labels] and read.classes.names == SPACED.names
+
+
+@pytest.mark.parametrize(
+    ("cell", "labels"),
+    [("wall", (3,)), ("wall brick", (1, 3)), ("brick wall", None), ("old|new wall", (3, 4)), ("brick wall moss", None)],
+)
+def test_tables_of_earlier_versions(tmp_path: Path, cell: str, labels: tuple[int, ...] | None) -> None:
+    """All names were separated by spaces."""
+    written = Tile("w0", 3, 4, 6, (3,), (0.5, 0.5, 0.5), (0.1, 0.1, 0.1))
+    write_png(written.path(tmp_path), np.zeros((6, 6, 3), np.uint8))
+    write_tables(tmp_path, [written], classes=SPACED, drawn={})
+    table = tmp_path / "tiles.csv"
+    table.write_text(table.read_text().replace("wall;", cell))
+    if labels is None:
+        with pytest.raises(InvalidInput):
+            read_tiles(tmp_path, SPACED)
+    else:
+        assert read_tiles(tmp_path, SPACED)[0].labels == labels
+    two = Classes(("background", "brick wall", "moss"), ((0,), (1,), (2,)))
+    if cell == "brick wall moss":  # the only reading without a class "brick"
+        assert read_tiles(tmp_path, two)[0].labels == (1, 2)
+
+
+def test_names_without_spaces_are_separated_by_spaces(tmp_path: Path) -> None:
+    classes = Classes(("background", "mortar", "moss"), ((0,), (1,), (2,)))
+    tiles = [Tile("w0", row, 0, 6, labels, (0.5,) * 3, (0.1,) * 3) for row, labels in enumerate([(1,), (1, 2), ()])]
+    write_tables(tmp_path, tiles, classes=classes, drawn={})
+    lines = (tmp_path / "labels.csv").read_text().splitlines()
+    assert [line.split(",")[1] for line in lines] == ["labels", "mortar", "mortar moss", ""]
 
 
 def test_invalid_tables(tmp_path: Path) -> None:

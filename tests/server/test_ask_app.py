@@ -36,8 +36,13 @@ class Asked:
     def post(self, path: str, body: Any, **options: Any) -> Any:
         return self.http.post(f"/{TOKEN}/api/{path}", json=body, **options)
 
-    def answer(self, index: int, answers: dict[str, str], annotator: str = "anna") -> Any:
+    def answer(self, index: int, answers: dict[str, str], annotator: str = "annotator-1") -> Any:
         reply = self.post("answer", {"annotator": annotator, "index": index, "answers": answers})
+        assert reply.status_code == 200, reply.text
+        return reply.json()
+
+    def undo(self, last: dict[str, Any], annotator: str = "annotator-1") -> Any:
+        reply = self.post("undo", {"annotator": annotator, "index": last["index"], "time": last["time"]})
         assert reply.status_code == 200, reply.text
         return reply.json()
 
@@ -81,14 +86,24 @@ def test_names_of_other_hosts_are_refused(asked: Asked, host: str) -> None:
 
 
 def test_pages_of_other_origins_cannot_answer(asked: Asked) -> None:
-    body = {"annotator": "anna", "index": 0, "answers": YES}
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:9000"):
-        assert asked.post("answer", body, headers={"Origin": origin}).status_code == 403
+    body = {"annotator": "annotator-1", "index": 0, "answers": YES}
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:9000", "https://127.0.0.1:8000"):
+        reply = asked.post("answer", body, headers={"Origin": origin})
+        assert reply.status_code == 403 and origin in reply.json()["error"]
     plain = {"Content-Type": "text/plain"}  # what a form or a script can send without asking first
     assert asked.http.post(f"/{TOKEN}/api/answer", content=b"{}", headers=plain).status_code == 415
     assert asked.http.options(f"/{TOKEN}/api/answer").status_code == 405
     assert read_answers(asked.table) == []
     assert asked.post("answer", body, headers={"Origin": "http://127.0.0.1:8000"}).status_code == 200
+
+
+def test_answers_through_a_forwarded_port(asked: Asked) -> None:
+    """``ssh -L 9000:127.0.0.1:8000``: the browser names its own port."""
+    body = {"annotator": "annotator-1", "index": 0, "answers": YES}
+    headers = {"Host": "localhost:9000", "Origin": "http://localhost:9000"}
+    assert asked.post("answer", body, headers=headers).status_code == 200
+    evil = {"Host": "evil.example:9000", "Origin": "http://evil.example:9000"}
+    assert asked.post("answer", body, headers=evil).status_code == 400
 
 
 def test_headers_of_all_responses(asked: Asked) -> None:
@@ -134,7 +149,11 @@ def test_answers_are_on_the_disk_when_confirmed(asked: Asked) -> None:
     for number, answers in enumerate((YES, NO, SKIP)):
         view = asked.answer(number, answers)
         row = read_answers(asked.table)[-1]
-        assert (row.item, row.answer, row.annotator) == (asked.interview.items[number], answers["mortar"], "anna")
+        assert (row.item, row.answer, row.annotator) == (
+            asked.interview.items[number],
+            answers["mortar"],
+            "annotator-1",
+        )
         assert view["done"] == number + 1 and view["next"][0]["index"] == number + 1
     assert len({row.time for row in read_answers(asked.table)}) == 3
 
@@ -149,34 +168,72 @@ def test_a_repeated_request_is_saved_once(asked: Asked) -> None:
 
 def test_undo_shows_the_same_item_again(asked: Asked) -> None:
     asked.answer(0, YES)
-    asked.answer(1, NO)
-    reply = asked.post("undo", {"annotator": "anna"}).json()
+    last = asked.answer(1, NO)["last"]
+    assert last["index"] == 1
+    reply = asked.undo(last)
     assert reply["undone"] == asked.interview.items[1].id and reply["next"][0]["index"] == 1 and reply["done"] == 1
-    assert asked.post("undo", {"annotator": "anna"}).json()["next"][0]["index"] == 0
-    nothing = asked.post("undo", {"annotator": "anna"}).json()
-    assert nothing["undone"] is None and nothing["last"] is None
+    reply = asked.undo(reply["last"])
+    assert reply["next"][0]["index"] == 0 and reply["last"] is None
     assert [(row.answer, row.undone) for row in read_answers(asked.table)] == [
         ("yes", False), ("no", False), ("no", True), ("yes", True),
     ]  # fmt: skip
 
 
+def test_a_repeated_undo_withdraws_one_answer(asked: Asked) -> None:
+    """A page repeats a request whose reply is lost."""
+    for index in range(3):
+        last = asked.answer(index, YES)["last"]
+    first = asked.undo(last)
+    content = asked.table.read_bytes()
+    assert asked.undo(last) == first and first["done"] == 2 and asked.table.read_bytes() == content
+    again = asked.answer(2, NO)
+    assert asked.undo(last)["done"] == 3 and asked.undo(last)["next"][0]["index"] == 3  # answered again since then
+    assert again["last"]["time"] != last["time"] and asked.undo(again["last"])["done"] == 2
+
+
+def test_undo_leaves_what_the_page_does_not_ask_about(tmp_path: Path, data: Dataset) -> None:
+    both = interview_at(tmp_path / "a.csv", data, classes=("mortar", "moss"))
+    both.answer("annotator-1", 0, {"mortar": "yes", "moss": "no"})
+    both.answer("annotator-1", 11, {"mortar": "no", "moss": "no"})
+    both._log.close()
+    moss = interview_at(tmp_path / "a.csv", data, classes=("moss",), count=11)
+    last = moss.last("annotator-1")
+    assert last is not None and (last.index, last.item) == (0, both.items[0])  # the other item is not asked about
+    assert moss.undo("annotator-1", last.index, last.time) and moss.last("annotator-1") is None
+    assert moss.ballot.of("annotator-1")[both.items[0]] == {"mortar": "yes"}
+    moss._log.close()
+    plants = interview_at(tmp_path / "a.csv", data, classes=("plants",))
+    assert plants.last("annotator-1") is None
+
+
+def test_equal_answers_are_saved_once_beside_other_classes(tmp_path: Path, data: Dataset) -> None:
+    first = interview_at(tmp_path / "a.csv", data)
+    first.answer("annotator-1", 0, YES)
+    first._log.close()
+    moss = interview_at(tmp_path / "a.csv", data, classes=("moss",))
+    for _ in range(2):
+        moss.answer("annotator-1", 0, {"moss": "no"})
+    assert [row.name for row in read_answers(tmp_path / "a.csv")] == ["mortar", "moss"]
+
+
 def test_people_answer_independently(asked: Asked) -> None:
-    asked.answer(0, YES, "anna")
-    view = asked.answer(0, NO, "ben")
-    assert view["done"] == 1 and view["last"] == asked.interview.items[0].id
-    assert asked.post("undo", {"annotator": "carl"}).json()["undone"] is None
+    asked.answer(0, YES, "annotator-1")
+    view = asked.answer(0, NO, "annotator-2")
+    assert view["done"] == 1 and view["last"]["id"] == asked.interview.items[0].id
+    asked.undo(view["last"], "annotator-3")
+    assert len(read_answers(asked.table)) == 2
     summary = asked.get("api/summary").json()
     assert summary["disagreements"] == [
-        {"item": asked.interview.items[0].id, "class": "mortar", "yes": ["anna"], "no": ["ben"]}
+        {"item": asked.interview.items[0].id, "class": "mortar", "yes": ["annotator-1"], "no": ["annotator-2"]}
     ]
-    assert summary["annotators"] == {"anna": 1, "ben": 1} and summary["asked"] == 12
+    assert summary["annotators"] == {"annotator-1": 1, "annotator-2": 1} and summary["asked"] == 12
 
 
 def test_a_fixed_name_cannot_be_changed_by_a_request(tmp_path: Path, data: Dataset) -> None:
-    asked = Asked(tmp_path, data, annotator="anna")
-    asked.answer(0, YES, "mallory")
-    assert {row.annotator for row in read_answers(asked.table)} == {"anna"}
-    assert asked.get("api/view").json()["fixed"] == "anna"
+    asked = Asked(tmp_path, data, annotator="annotator-1")
+    asked.answer(0, YES, "annotator-2")
+    assert {row.annotator for row in read_answers(asked.table)} == {"annotator-1"}
+    assert asked.get("api/view").json()["fixed"] == "annotator-1"
 
 
 @pytest.mark.parametrize(
@@ -184,14 +241,14 @@ def test_a_fixed_name_cannot_be_changed_by_a_request(tmp_path: Path, data: Datas
     [
         [],
         {},
-        {"annotator": "anna", "index": 0},
-        {"annotator": "anna", "index": True, "answers": YES},
-        {"annotator": "anna", "index": 12, "answers": YES},
-        {"annotator": "anna", "index": -1, "answers": YES},
-        {"annotator": "anna", "index": 0, "answers": {}},
-        {"annotator": "anna", "index": 0, "answers": {"plaster": "yes"}},
-        {"annotator": "anna", "index": 0, "answers": {"mortar": "perhaps"}},
-        {"annotator": "anna", "index": 0, "answers": {"mortar": 1}},
+        {"annotator": "annotator-1", "index": 0},
+        {"annotator": "annotator-1", "index": True, "answers": YES},
+        {"annotator": "annotator-1", "index": 12, "answers": YES},
+        {"annotator": "annotator-1", "index": -1, "answers": YES},
+        {"annotator": "annotator-1", "index": 0, "answers": {}},
+        {"annotator": "annotator-1", "index": 0, "answers": {"plaster": "yes"}},
+        {"annotator": "annotator-1", "index": 0, "answers": {"mortar": "perhaps"}},
+        {"annotator": "annotator-1", "index": 0, "answers": {"mortar": 1}},
         {"annotator": "", "index": 0, "answers": YES},
         {"annotator": "a\nb", "index": 0, "answers": YES},
         {"annotator": "a" * 65, "index": 0, "answers": YES},
@@ -220,9 +277,9 @@ def test_an_answer_that_cannot_be_saved_is_not_confirmed(asked: Asked) -> None:
     asked.answer(0, YES)
     with asked.table.open("a") as file:  # another program writes to the table
         file.write("\n")
-    reply = asked.post("answer", {"annotator": "anna", "index": 1, "answers": NO})
+    reply = asked.post("answer", {"annotator": "annotator-1", "index": 1, "answers": NO})
     assert reply.status_code == 500 and "answers.csv" in reply.json()["error"]
-    assert asked.get("api/view", params={"annotator": "anna"}).json()["next"][0]["index"] == 1
+    assert asked.get("api/view", params={"annotator": "annotator-1"}).json()["next"][0]["index"] == 1
     assert len(read_answers(asked.table)) == 1
 
 
@@ -256,10 +313,12 @@ def test_several_classes_are_answered_together(tmp_path: Path, data: Dataset) ->
     http = client(interview, data, single=True)
     view = http.get(f"/{TOKEN}/api/view").json()
     assert view["classes"] == ["mortar", "moss"] and view["single"]
-    body = {"annotator": "anna", "index": 0, "answers": {"mortar": "no", "moss": "yes"}}
+    body = {"annotator": "annotator-1", "index": 0, "answers": {"mortar": "no", "moss": "yes"}}
     assert http.post(f"/{TOKEN}/api/answer", json=body).json()["done"] == 1
     rows = read_answers(tmp_path / "a.csv")
     assert [(row.name, row.answer) for row in rows] == [("mortar", "no"), ("moss", "yes")]
     assert rows[0].time == rows[1].time
-    assert http.post(f"/{TOKEN}/api/undo", json={"annotator": "anna"}).json()["done"] == 0
+    last = interview.last("annotator-1")
+    assert last is not None and interview.undo("annotator-1", last.index, last.time)
+    assert interview.progress("annotator-1").done == 0
     assert [row.undone for row in read_answers(tmp_path / "a.csv")] == [False, False, True, True]

@@ -80,8 +80,9 @@ class Visitor:
         self.page.on("console", lambda message: self.messages.append(message.text))
         self.page.on("pageerror", lambda error: self.messages.append(str(error)))
         self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(url)
-        self.page.wait_for_selector("#question:has-text('?')")
+        if url != "about:blank":
+            self.page.goto(url)
+            self.page.wait_for_selector("#question:has-text('?')")
 
     def begin(self, name: str) -> None:
         self.page.locator("#name").fill(name)
@@ -108,7 +109,7 @@ def test_keyboard_alone(chromium: Any, servers: Any) -> None:
     server = servers("--about", "mortar", "--count", 5)
     visitor = Visitor(chromium, server.url)
     visitor.page.keyboard.press("Control+A")  # the field of the name has the focus
-    visitor.page.keyboard.type("anna")
+    visitor.page.keyboard.type("annotator-1")
     visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_selector("#shown:visible")
     first = visitor.page.locator("#picture").get_attribute("src")
@@ -124,7 +125,7 @@ def test_keyboard_alone(chromium: Any, servers: Any) -> None:
     visitor.page.keyboard.press("n")
     visitor.page.wait_for_selector("#finished:visible")
     assert visitor.page.locator("#picture").get_attribute("src") != first
-    assert server.answers("anna") == ["yes", "no", "skip", "skip", "no", "yes", "no", "no", "no"]
+    assert server.answers("annotator-1") == ["yes", "no", "skip", "skip", "no", "yes", "no", "no", "no"]
     assert [row.undone for row in server.rows()] == [False] * 3 + [True] * 2 + [False] * 4
     visitor.page.keyboard.press("u")
     visitor.wait(4, "Undone")
@@ -138,7 +139,7 @@ def test_touch_and_accessibility(chromium: Any, servers: Any, width: int, scheme
     server = servers("--about", "mortar", "--count", 3)
     visitor = Visitor(chromium, server.url, width=width, touch=True, scheme=scheme)
     assert visitor.violations() == []
-    visitor.page.locator("#name").fill("ben")
+    visitor.page.locator("#name").fill("annotator-2")
     visitor.page.get_by_role("button", name="Start").tap()
     visitor.page.wait_for_selector("#shown:visible")
     assert visitor.violations() == []
@@ -160,36 +161,36 @@ def test_touch_and_accessibility(chromium: Any, servers: Any, width: int, scheme
     assert visitor.violations() == []
     visitor.page.keyboard.press("n")  # not an answer while the summary is open
     visitor.page.keyboard.press("Escape")
-    assert server.answers("ben") == ["yes", "no", "no", "skip"] and visitor.messages == []
+    assert server.answers("annotator-2") == ["yes", "no", "no", "skip"] and visitor.messages == []
 
 
 def test_two_browsers_at_once(chromium: Any, servers: Any) -> None:
     server = servers("--about", "mortar", "--count", 4)
-    anna, ben = Visitor(chromium, server.url), Visitor(chromium, server.url)
-    anna.begin("anna")
-    ben.begin("ben")
+    first, second = Visitor(chromium, server.url), Visitor(chromium, server.url)
+    first.begin("annotator-1")
+    second.begin("annotator-2")
     for done in range(1, 4):
-        anna.press("y", done)
-        ben.press("n" if done == 2 else "y", done)
-    assert server.answers("anna") == ["yes"] * 3 and server.answers("ben") == ["yes", "no", "yes"]
-    ben.page.get_by_role("button", name="Summary").click()
-    text = ben.page.locator("#summary-body").inner_text()
+        first.press("y", done)
+        second.press("n" if done == 2 else "y", done)
+    assert server.answers("annotator-1") == ["yes"] * 3 and server.answers("annotator-2") == ["yes", "no", "yes"]
+    second.page.get_by_role("button", name="Summary").click()
+    text = second.page.locator("#summary-body").inner_text()
     assert server.rows()[2].item.id in text and text.count("disagreement") == 1
-    again = Visitor(chromium, server.url)  # continues where anna is
-    again.begin("anna")
+    again = Visitor(chromium, server.url)  # continues where annotator-1 is
+    again.begin("annotator-1")
     again.wait(3)
     again.press("y", 4)
-    again.page.get_by_role("button", name="anna").click()  # another person continues at the same browser
-    again.begin("ben")
+    again.page.get_by_role("button", name="annotator-1").click()  # another person continues at the same browser
+    again.begin("annotator-2")
     again.wait(3)
     again.press("n", 4)
-    assert server.answers("anna")[-1] == "yes" and server.answers("ben")[-1] == "no"
+    assert server.answers("annotator-1")[-1] == "yes" and server.answers("annotator-2")[-1] == "no"
 
 
 def test_a_killed_server_loses_no_answer(chromium: Any, servers: Any) -> None:
     first = servers("--about", "mortar", "--count", 30, "--port", 0)
     visitor = Visitor(chromium, first.url)
-    visitor.begin("anna")
+    visitor.begin("annotator-1")
     for done in range(1, 6):
         visitor.press("y", done)
     first.kill()
@@ -197,19 +198,71 @@ def test_a_killed_server_loses_no_answer(chromium: Any, servers: Any) -> None:
     visitor.page.wait_for_selector("#problem:visible")
     assert "not saved" in visitor.page.locator("#problem").inner_text()
     assert visitor.page.locator("#done").inner_text() == "5"
-    assert first.answers("anna") == ["yes"] * 5
+    assert first.answers("annotator-1") == ["yes"] * 5
     with first.table.open("ab") as file:
         file.write(b"w0_00010_00010,w0,10,1")
     second = servers("--about", "mortar", "--count", 30)
     again = Visitor(chromium, second.url)
-    again.begin("anna")
+    again.begin("annotator-1")
     again.wait(5)
     again.press("n", 6)
-    assert second.answers("anna") == ["yes"] * 5 + ["no"]
+    assert second.answers("annotator-1") == ["yes"] * 5 + ["no"]
+
+
+def test_a_held_key_answers_once(chromium: Any, servers: Any) -> None:
+    server = servers("--about", "mortar", "--count", 9, "--annotator", "annotator-1")
+    visitor = Visitor(chromium, server.url)
+    visitor.page.wait_for_selector("#shown:visible")
+    visitor.page.get_by_role("button", name="Yes").focus()
+    for number in range(5):  # repeated keydown events without keyup
+        visitor.page.keyboard.down("Enter")
+        visitor.page.wait_for_timeout(50)
+        if number == 0:
+            visitor.wait(1, "Saved")
+    visitor.page.keyboard.up("Enter")
+    visitor.press("n", 2)
+    assert server.answers("annotator-1") == ["yes", "no"] and visitor.messages == []
+
+
+def test_a_lost_reply_of_undo_withdraws_one_answer(chromium: Any, servers: Any) -> None:
+    server = servers("--about", "mortar", "--count", 9, "--annotator", "annotator-1")
+    visitor = Visitor(chromium, server.url)
+    visitor.page.wait_for_selector("#shown:visible")
+    for done in (1, 2, 3):
+        visitor.press("y", done)
+    lost: list[str] = []
+
+    def lose(route: Any) -> None:
+        if len(lost) < 2:
+            lost.append(route.fetch().text())  # the server has replied, the page does not receive it
+            route.abort()
+        else:
+            route.continue_()
+
+    visitor.page.route("**/api/undo", lose)
+    visitor.press("u", 2, "Undone")
+    assert len(lost) == 2 and [row.undone for row in server.rows()] == [False] * 3 + [True]
+
+
+def test_a_picture_that_is_not_shown_cannot_be_answered(chromium: Any, servers: Any) -> None:
+    server = servers("--about", "mortar", "--count", 3, "--annotator", "annotator-1")
+    visitor = Visitor(chromium, "about:blank")
+    broken = [True]
+    visitor.page.route("**/picture/0", lambda route: route.abort() if broken[0] else route.continue_())
+    visitor.page.goto(server.url)
+    visitor.page.wait_for_selector("#problem:visible")
+    visitor.page.keyboard.press("y")
+    assert visitor.page.get_by_role("button", name="Yes").is_disabled()
+    assert visitor.page.get_by_role("button", name="Cannot tell").is_enabled() and server.rows() == []
+    broken[0] = False
+    visitor.page.wait_for_selector("#shown:visible")
+    assert visitor.page.locator("#problem").is_hidden()
+    visitor.press("y", 1)
+    assert server.answers("annotator-1") == ["yes"]
 
 
 def test_several_classes(chromium: Any, servers: Any) -> None:
-    server = servers("--about", "mortar", "--about", "moss", "--count", 3, "--annotator", "anna")
+    server = servers("--about", "mortar", "--about", "moss", "--count", 3, "--annotator", "annotator-1")
     visitor = Visitor(chromium, server.url, width=390)
     visitor.page.wait_for_selector("#shown:visible")  # without asking for a name
     visitor.page.keyboard.press("2")
@@ -221,8 +274,8 @@ def test_several_classes(chromium: Any, servers: Any) -> None:
     assert moss.get_attribute("aria-pressed") == "false"
     visitor.press("n", 2)
     visitor.page.keyboard.press("Enter")  # nothing is chosen
-    moss.click()
-    visitor.page.get_by_role("button", name="Done").click()
+    moss.click()  # has the focus now
+    visitor.page.keyboard.press("Enter")
     visitor.page.wait_for_selector("#finished:visible")
     assert visitor.violations() == []
     answers = [(row.name, row.answer) for row in server.rows()]

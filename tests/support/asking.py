@@ -58,6 +58,5 @@ def client(interview: Interview, data: Dataset, **settings: Any) -> Any:
         Questions(interview, images, **settings),
         token=TOKEN,
         hosts=["127.0.0.1", "localhost"],
-        origins=["http://127.0.0.1:8000"],
     )
     return TestClient(app, base_url="http://127.0.0.1:8000", follow_redirects=False)

@@ -46,7 +46,8 @@ def _is_plain(root: Path) -> bool:
 
 
 def asked_classes(path: Path) -> list[str]:
-    """Return the names of the classes in a table of answers, sorted."""
+    """Return the names of the classes with current answers in a table, sorted."""
     from wsss.data.answers.answer_rows import read_answers
+    from wsss.data.answers.votes import Ballot
 
-    return sorted({answer.name for answer in read_answers(path)})
+    return sorted({name for _, name in Ballot(read_answers(path), path).questions()})

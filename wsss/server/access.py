@@ -8,11 +8,12 @@ the host is not among the allowed ones (DNS rebinding), and it cannot send JSON 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
+
+from wsss.io.text.printable import one_line
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -36,23 +37,27 @@ def new_token() -> str:
 class RequireToken:
     """Middleware below a route with the path parameter ``token``: 404 without the right token, as for any other path.
 
+    The header Origin, if there is one, has to name the host and port of the header Host, whose name is checked before.
+    The port is that of the browser, which differs from the server's behind a forwarded port (``ssh -L``).
+
     Args:
         app: the application.
         token: the token.
-        origins: values of the header Origin that are accepted besides its absence.
     """
 
-    def __init__(self, app: ASGIApp, token: str, origins: Sequence[str]) -> None:
-        self.app, self.token, self.origins = app, token.encode(), frozenset(origins)
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self.app, self.token = app, token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
         given = scope.get("path_params", {}).get("token", "")
-        origin = Headers(scope=scope).get("origin")
+        headers = Headers(scope=scope)
+        origin, expected = headers.get("origin"), f"http://{headers.get('host', '')}"
         if not secrets.compare_digest(given.encode(errors="replace"), self.token):
             await PlainTextResponse("Not Found", status_code=404)(scope, receive, send)
-        elif origin is not None and origin not in self.origins:
-            await PlainTextResponse("Another origin", status_code=403)(scope, receive, send)
+        elif origin is not None and origin.lower() != expected.lower():
+            reason = f"Invalid Origin header: {one_line(origin)}; expected {one_line(expected)}."
+            await JSONResponse({"error": reason}, status_code=403)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 

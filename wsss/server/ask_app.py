@@ -5,7 +5,7 @@ All paths are below ``/TOKEN/``::
     GET  ""                            the page, with page.css and page.js
     GET  api/view?annotator=NAME       the next items, and the progress
     POST api/answer                    {"annotator", "index", "answers": {class: "yes", "no" or "skip"}}
-    POST api/undo                      {"annotator"}
+    POST api/undo                      {"annotator", "index", "time"}: the item and the time in "last" of a view
     GET  api/summary                   counts, and disagreements
     GET  picture/INDEX                 the picture of an item
 
@@ -74,14 +74,13 @@ class Questions:
     single: bool = False
 
 
-def ask_app(questions: Questions, *, token: str, hosts: Sequence[str], origins: Sequence[str]) -> Starlette:
+def ask_app(questions: Questions, *, token: str, hosts: Sequence[str]) -> Starlette:
     """Return the application.
 
     Args:
         questions: what the page asks.
         token: first part of all paths.
         hosts: accepted names in the header Host.
-        origins: accepted values of the header Origin.
     """
     pages = _Pages(questions)
     routes = [
@@ -92,7 +91,7 @@ def ask_app(questions: Questions, *, token: str, hosts: Sequence[str], origins: 
         Route("/api/undo", _posted(pages.undo), methods=["POST"]),
         Route("/picture/{index:int}", pages.picture),
     ]
-    guard = Middleware(RequireToken, token=token, origins=origins)
+    guard = Middleware(RequireToken, token=token)
     return Starlette(
         routes=[Mount("/{token}", routes=routes, middleware=[guard])],
         middleware=[
@@ -125,17 +124,20 @@ class _Pages:
         return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=86400"})
 
     def answer(self, body: Mapping[str, Any]) -> Response:
-        annotator, index, answers = self._annotator(body), body.get("index"), body.get("answers")
-        if not isinstance(index, int) or isinstance(index, bool) or not isinstance(answers, dict):
-            raise InvalidInput("expected an index and answers")
+        annotator, index, answers = self._annotator(body), _index(body), body.get("answers")
+        if not isinstance(answers, dict):
+            raise InvalidInput("expected answers")
         self.interview.answer(annotator, index, answers)
         return JSONResponse(self._view(annotator))
 
     def undo(self, body: Mapping[str, Any]) -> Response:
-        annotator = self._annotator(body)
-        item = self.interview.undo(annotator)
-        index = None if item is None else self.interview.index_of(item)
-        return JSONResponse({**self._view(annotator, first=index), "undone": None if item is None else item.id})
+        annotator, time = self._annotator(body), body.get("time")
+        index = _index(body)
+        if not isinstance(time, str):
+            raise InvalidInput("expected the time of an answer")
+        self.interview.undo(annotator, index, time)
+        # A repeated request has the reply of the first one, which may have been lost.
+        return JSONResponse({**self._view(annotator, first=index), "undone": self.interview.items[index].id})
 
     def _annotator(self, body: Mapping[str, Any]) -> str:
         name = self.questions.annotator or body.get("annotator")
@@ -160,15 +162,22 @@ class _Pages:
             return view
         check_annotator(name)
         ahead = interview.upcoming(name, AHEAD)
-        if first is not None:
+        if first is not None and not interview.is_answered(name, first):
             ahead = [first, *(index for index in ahead if index != first)][:AHEAD]
         last = interview.last(name)
         return view | {
             "annotator": name,
             "done": interview.progress(name).done,
             "next": [{"index": index, "label": _label(interview.items[index])} for index in ahead],
-            "last": None if last is None else last.id,
+            "last": None if last is None else {"index": last.index, "id": last.item.id, "time": last.time},
         }
+
+
+def _index(body: Mapping[str, Any]) -> int:
+    index = body.get("index")
+    if not isinstance(index, int) or isinstance(index, bool):
+        raise InvalidInput("expected an index")
+    return index
 
 
 def _label(item: Any) -> str:

@@ -53,13 +53,12 @@ def is_local(host: str) -> bool:
     return ipaddress.ip_address(host).is_loopback
 
 
-def addresses(bound: socket.socket) -> tuple[str, list[str], list[str]]:
-    """Return the origin of a bound socket for a browser, the accepted hosts, and the accepted origins."""
+def addresses(bound: socket.socket) -> tuple[str, list[str]]:
+    """Return the origin of a bound socket for a browser, and the accepted hosts."""
     host, port = bound.getsockname()[:2]
     literal = f"[{host}]" if ":" in host else host
     hosts = [literal, host, *(["localhost"] if is_local(host) else [])]
-    origins = [f"http://{name}:{port}" for name in dict.fromkeys((literal, *hosts[2:]))]
-    return origins[0], list(dict.fromkeys(hosts)), origins
+    return f"http://{literal}:{port}", list(dict.fromkeys(hosts))
 
 
 def serve(app: ASGIApp, bound: socket.socket) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,8 @@ from wsss.errors import InvalidInput, RunFailed
 
 TIME = "2026-11-29T10:00:00.125Z"
 ROWS = [
-    Answer(Item("wall 1", 40, 12, 18), "mortar", "yes", "anna", TIME),
-    Answer(Item("wall 1", 40, 12, 18), "mortar", "yes", "anna", TIME, undone=True),
+    Answer(Item("wall 1", 40, 12, 18), "mortar", "yes", "annotator-1", TIME),
+    Answer(Item("wall 1", 40, 12, 18), "mortar", "yes", "annotator-1", TIME, undone=True),
     Answer(Item("-5"), "=SUM(A1)", "skip", '+"b", c', TIME),
 ]
 
@@ -42,7 +43,7 @@ def test_rows_read_back(tmp_path: Path) -> None:
     assert read_answers(tmp_path / "deep" / "a.csv") == ROWS
     lines = content.splitlines()
     assert lines[0] == "item,image,x,y,size,class,answer,annotator,time,undone"
-    assert lines[1] == f"wall 1_00012_00040,wall 1,40,12,18,mortar,yes,anna,{TIME},no"
+    assert lines[1] == f"wall 1_00012_00040,wall 1,40,12,18,mortar,yes,annotator-1,{TIME},no"
     assert lines[3] == f"""-5,-5,,,,'=SUM(A1),skip,"'+""b"", c",{TIME},no"""  # a number, and text for spreadsheets
 
 
@@ -80,7 +81,7 @@ def test_any_bytes_of_a_last_line_are_repaired(tmp_path: Path, tail: bytes) -> N
 
 def test_other_encodings_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
-    content = written(path).replace(b"anna", b"Ann\xe4")
+    content = written(path).replace(b"annotator-1", b"Ann\xe4")
     path.write_bytes(content)
     for read in (opened, read_answers):
         with pytest.raises(InvalidInput) as error:
@@ -101,20 +102,20 @@ def test_a_table_cut_off_in_its_header_starts_again(tmp_path: Path, content: str
 
 INVALID = {
     "another table": ("image_id,labels\nw0,mortar\n", "a.csv"),
-    "half a line": (HEADER + f"w0,w0,,,,mortar,yes,anna,{TIME},no\nw0,w0,,,\n", "line 3"),
-    "two lines in one": (HEADER + f"w0,w0,,,,mor w0,w0,,,,mortar,yes,anna,{TIME},no\n", "line 2"),
-    "an unknown answer": (HEADER + f"w0,w0,,,,mortar,maybe,anna,{TIME},no\n", "answer"),
-    "an unknown mark": (HEADER + f"w0,w0,,,,mortar,yes,anna,{TIME},\n", "undone"),
-    "a path as an image": (HEADER + f"../w0,../w0,,,,mortar,yes,anna,{TIME},no\n", "line 2"),
-    "half a position": (HEADER + f"w0,w0,3,,,mortar,yes,anna,{TIME},no\n", "x, y, size"),
-    "a negative position": (HEADER + f"w0,w0,-3,1,9,mortar,yes,anna,{TIME},no\n", "x, y, size"),
-    "a fraction": (HEADER + f"w0,w0,1.5,1,9,mortar,yes,anna,{TIME},no\n", "x, y, size"),
-    "a size of 0": (HEADER + f"w0,w0,1,1,0,mortar,yes,anna,{TIME},no\n", "x, y, size"),
-    "another item": (HEADER + f"w1,w0,,,,mortar,yes,anna,{TIME},no\n", "item"),
-    "no class": (HEADER + f"w0,w0,,,,,yes,anna,{TIME},no\n", "line 2"),
+    "half a line": (HEADER + f"w0,w0,,,,mortar,yes,annotator-1,{TIME},no\nw0,w0,,,\n", "line 3"),
+    "two lines in one": (HEADER + f"w0,w0,,,,mor w0,w0,,,,mortar,yes,annotator-1,{TIME},no\n", "line 2"),
+    "an unknown answer": (HEADER + f"w0,w0,,,,mortar,maybe,annotator-1,{TIME},no\n", "answer"),
+    "an unknown mark": (HEADER + f"w0,w0,,,,mortar,yes,annotator-1,{TIME},\n", "undone"),
+    "a path as an image": (HEADER + f"../w0,../w0,,,,mortar,yes,annotator-1,{TIME},no\n", "line 2"),
+    "half a position": (HEADER + f"w0,w0,3,,,mortar,yes,annotator-1,{TIME},no\n", "x, y, size"),
+    "a negative position": (HEADER + f"w0,w0,-3,1,9,mortar,yes,annotator-1,{TIME},no\n", "x, y, size"),
+    "a fraction": (HEADER + f"w0,w0,1.5,1,9,mortar,yes,annotator-1,{TIME},no\n", "x, y, size"),
+    "a size of 0": (HEADER + f"w0,w0,1,1,0,mortar,yes,annotator-1,{TIME},no\n", "x, y, size"),
+    "another item": (HEADER + f"w1,w0,,,,mortar,yes,annotator-1,{TIME},no\n", "item"),
+    "no class": (HEADER + f"w0,w0,,,,,yes,annotator-1,{TIME},no\n", "line 2"),
     "no name": (HEADER + f"w0,w0,,,,mortar,yes,,{TIME},no\n", "line 2"),
-    "no time": (HEADER + "w0,w0,,,,mortar,yes,anna,yesterday,no\n", "time"),
-    "an open quote": (HEADER + f'w0,w0,,,,"mortar,yes,anna,{TIME},no\n', "line"),
+    "no time": (HEADER + "w0,w0,,,,mortar,yes,annotator-1,yesterday,no\n", "time"),
+    "an open quote": (HEADER + f'w0,w0,,,,"mortar,yes,annotator-1,{TIME},no\n', "line"),
 }
 
 
@@ -152,6 +153,39 @@ def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
             opened(tmp_path / name)
     first.close()
     opened(tmp_path / "link.csv").close()
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_processes_that_start_together_do_not_replace_the_table(tmp_path: Path, number: int) -> None:
+    """One of them creates and locks it; none of its rows is lost."""
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from wsss.data.answers.answer_log import AnswerLog\n"
+        "from wsss.data.answers.answer_rows import Answer, Item\n"
+        "from wsss.errors import InvalidInput\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "try:\n"
+        "    log = AnswerLog(Path(sys.argv[1]), print)\n"
+        "    log.append([Answer(Item(sys.argv[2]), 'mortar', 'yes', 'annotator-1', '2026-11-29T10:00:00Z')])\n"
+        "    print('saved', flush=True)\n"
+        "    sys.stdin.readline()\n"
+        "except InvalidInput:\n"
+        "    print('in use', flush=True)\n"
+    )
+    path = tmp_path / "new" / "a.csv"
+    command = [sys.executable, "-c", program, str(path)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    processes: list[Any] = [subprocess.Popen([*command, f"w{image}"], **pipes) for image in range(4)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    replies = [process.stdout.readline().strip() for process in processes]
+    for process in processes:
+        process.communicate("\n", timeout=20)
+    assert sorted(replies) == ["in use"] * 3 + ["saved"]
+    assert [row.item.image for row in read_answers(path)] == [f"w{replies.index('saved')}"]
 
 
 @pytest.mark.parametrize("change", ["append", "shorten", "replace", "delete"])
@@ -209,7 +243,7 @@ def test_a_killed_process_loses_no_confirmed_row(tmp_path: Path) -> None:
         "from wsss.data.answers.answer_rows import Answer, Item\n"
         "log = AnswerLog(Path(sys.argv[1]), print)\n"
         "for number in range(10**6):\n"
-        "    log.append([Answer(Item('w', number, 0, 9), 'mortar', 'yes', 'anna', '2026-11-29T10:00:00Z')])\n"
+        "    log.append([Answer(Item('w', number, 0, 9), 'mortar', 'yes', 'annotator-1', '2026-11-29T10:00:00Z')])\n"
         "    print(number, flush=True)\n"
     )
     for _ in range(2):
@@ -226,8 +260,8 @@ def test_a_killed_process_loses_no_confirmed_row(tmp_path: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("name", ["", " ", " anna", "a\tb", "a\u202eb", "a" * 65, "a\nb"])
+@pytest.mark.parametrize("name", ["", " ", " annotator-1", "a\tb", "a\u202eb", "a" * 65, "a\nb"])
 def test_invalid_names_of_people(name: str) -> None:
     with pytest.raises(InvalidInput):
         check_annotator(name)
-    assert check_annotator("Anna Müller-Lüdenscheidt 2") == "Anna Müller-Lüdenscheidt 2"
+    assert check_annotator("Ein Name mit Übergröße 2") == "Ein Name mit Übergröße 2"

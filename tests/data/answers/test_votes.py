@@ -6,17 +6,20 @@ import random
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from wsss.data.answers.answer_rows import Answer, Item
+from wsss.data.answers.answer_rows import HEADER, Answer, Item
 from wsss.data.answers.image_labels import write_labels
 from wsss.data.answers.interview import check_known
 from wsss.data.answers.votes import Ballot, Votes, summarise_votes
+from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
+from wsss.io.rasters.rgb_images import write_png
 
 
-def row(image: str, answer: str, annotator: str = "anna", name: str = "cat", time: int = 0, *, undone: bool = False,
-        size: int = 0) -> Answer:  # fmt: skip
+def row(image: str, answer: str, annotator: str = "annotator-1", name: str = "cat", time: int = 0, *,
+        undone: bool = False, size: int = 0) -> Answer:  # fmt: skip
     return Answer(Item(image, size=size), name, answer, annotator, f"2026-11-29T10:00:{time:02d}Z", undone)
 
 
@@ -27,7 +30,7 @@ def test_replaying_random_answers_and_undos(seed: int) -> None:
     stacks: dict[tuple[str, str], list[str]] = defaultdict(list)
     order: dict[str, list[str]] = defaultdict(list)
     for time in range(60):
-        person = rng.choice(["anna", "ben"])
+        person = rng.choice(["annotator-1", "annotator-2"])
         if rng.random() < 0.3 and order[person]:
             image = order[person].pop()
             ballot.apply(row(image, stacks[person, image].pop(), person, time=time, undone=True))
@@ -36,9 +39,8 @@ def test_replaying_random_answers_and_undos(seed: int) -> None:
             stacks[person, image].append(answer)
             order[person].append(image)
             ballot.apply(row(image, answer, person, time=time))
-        last = ballot.last(person)
-        assert (last and last.item.image) == (order[person][-1] if order[person] else None)
-    for person in ("anna", "ben"):
+        assert [one.item.image for one in ballot.given(person)][-1:] == order[person][-1:]
+    for person in ("annotator-1", "annotator-2"):
         expected = {Item(image): {"cat": stacks[person, image][-1]} for image in "abc" if stacks[person, image]}
         assert ballot.of(person) == expected
 
@@ -50,26 +52,32 @@ def test_undoing_what_was_not_answered() -> None:
 
 
 def test_majorities() -> None:
-    people = ("anna", "ben", "carl")
+    people = ("annotator-1", "annotator-2", "annotator-3")
     assert Votes(people[:2], people[2:]).majority() is True and Votes((), people[:1], people[1:]).majority() is False
     assert Votes(people[:1], people[1:2]).majority() is None and Votes((), (), people).majority() is None
     assert Votes(people[:2], people[2:]).disagree and not Votes(people[:2]).disagree
 
 
 def test_summary_keeps_every_disagreement() -> None:
-    rows = [row("a", "yes"), row("a", "no", "ben"), row("a", "no", "carl"), row("b", "yes"), row("b", "no", "ben")]
+    rows = [
+        row("a", "yes"),
+        row("a", "no", "annotator-2"),
+        row("a", "no", "annotator-3"),
+        row("b", "yes"),
+        row("b", "no", "annotator-2"),
+    ]
     summary = summarise_votes(Ballot([*rows, row("c", "skip"), row("d", "no")]))
     assert summary["classes"] == {"cat": {"yes": 0, "no": 2, "ties": 1, "skipped": 1, "disagreements": 2}}
     assert summary["disagreements"] == [
-        {"item": "a", "class": "cat", "yes": ["anna"], "no": ["ben", "carl"]},
-        {"item": "b", "class": "cat", "yes": ["anna"], "no": ["ben"]},
+        {"item": "a", "class": "cat", "yes": ["annotator-1"], "no": ["annotator-2", "annotator-3"]},
+        {"item": "b", "class": "cat", "yes": ["annotator-1"], "no": ["annotator-2"]},
     ]
-    assert summary["annotators"] == {"anna": 4, "ben": 2, "carl": 1} and summary["items"] == 4
+    assert summary["annotators"] == {"annotator-1": 4, "annotator-2": 2, "annotator-3": 1} and summary["items"] == 4
 
 
 def test_labels_of_whole_images(tmp_path: Path) -> None:
     rows = [row("a", "yes"), row("a", "yes", name="dog"), row("b", "no"), row("b", "no", name="dog"), row("c", "yes")]
-    rows += [row("c", "no", name="dog"), row("c", "yes", "ben", name="dog"), row("d", "skip")]
+    rows += [row("c", "no", name="dog"), row("c", "yes", "annotator-2", name="dog"), row("d", "skip")]
     counts = write_labels(tmp_path / "labels.csv", Ballot(rows), ["b", "a", "c", "d", "e"])
     text = (tmp_path / "labels.csv").read_text()
     assert text.splitlines() == ["image_id,labels", "b,", "a,cat;dog", "c,cat;?dog", "d,?cat;?dog"]
@@ -80,9 +88,35 @@ def test_labels_of_whole_images(tmp_path: Path) -> None:
     assert (tmp_path / "labels.csv").read_text() == text
 
 
+@pytest.mark.parametrize("present", [("brick wall",), ("brick",), ("brick", "wall"), ("brick wall", "wall"), ()])
+def test_labels_of_several_words_are_read_back(tmp_path: Path, present: tuple[str, ...]) -> None:
+    """Without a list of classes: their names are those in the table."""
+    names = ("brick", "brick wall", "wall")
+    rows = [row("a", "yes" if name in present else "no", name=name) for name in names]
+    rows += [row("b", "yes", name=name) for name in names] + [row("c", "skip", name=name) for name in names]
+    write_labels(tmp_path / "labels.csv", Ballot(rows), ["a", "b", "c"])
+    (tmp_path / "images").mkdir()
+    for image in "abc":
+        write_png(tmp_path / "images" / f"{image}.png", np.zeros((4, 4, 3), np.uint8))
+    data = open_dataset({"root": tmp_path, "val_fraction": 0}, work=tmp_path / "work")
+    read = {sample.id: sample for sample in data.split("train")}
+    assert data.classes.foreground == names
+    assert read["a"].labels == tuple(names.index(name) + 1 for name in present) and read["b"].labels == (1, 2, 3)
+    assert read["c"].unknown == (1, 2, 3)
+
+
+@pytest.mark.parametrize("content", [HEADER, "image_id,labels,split\na,cat,train\n", "# notes\n", "\0\xff"])
+def test_other_files_are_not_overwritten_by_labels(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text(content)
+    with pytest.raises(InvalidInput) as error:
+        write_labels(path, Ballot([row("a", "yes")]), ["a"])
+    assert error.value.subject == str(path) and path.read_text() == content
+
+
 def test_answers_about_something_else_are_one_error() -> None:
     known = {"images": {"a", "b"}, "classes": ("cat", "dog")}
-    check_known([row("a", "yes", size=9), row("b", "no", size=9)], "t", **known, size=None)
+    check_known(Ballot([row("a", "yes", size=9), row("b", "no", size=9)]), "t", **known, size=None)
     for rows, size, found in (
         ([row("x", "yes"), row("a", "no"), row("y", "no")], None, None),
         ([row("a", "yes", name="moss")], None, "moss"),
@@ -91,5 +125,12 @@ def test_answers_about_something_else_are_one_error() -> None:
         ([row("a", "yes")], 18, ["whole image"]),
     ):
         with pytest.raises(InvalidInput) as error:
-            check_known(rows, "t", **known, size=size)
+            check_known(Ballot(rows), "t", **known, size=size)
         assert (error.value.subject, error.value.found) == ("t", found)
+
+
+def test_answers_that_are_undone_are_not_checked() -> None:
+    withdrawn = [row("x", "yes", name="moss", size=size, undone=undone) for size in (9, 18) for undone in (False, True)]
+    ballot = Ballot([*withdrawn, row("a", "no", size=7)])
+    assert ballot.questions() == [(Item("a", size=7), "cat")]
+    check_known(ballot, "t", images={"a"}, classes=("cat",), size=7)

@@ -94,6 +94,7 @@ def ask(
     keys = {key: given[key] for key in ("whole", "count", "size", "order") if given[key] is not None}
     config = validate(QuestionsConfig, keys, where="", locate=option_at)
     _check_usage(config, given)
+    _check_names(names)
     with _dataset(context, path, names) as dataset:
         asked = _asked(dataset, names)
         if summary or export is not None:
@@ -107,6 +108,13 @@ def _check_usage(config: QuestionsConfig, given: dict[str, Any]) -> None:
         raise click.UsageError("--order uncertain and --run RUN must be used together.")
     if config.whole and (given["count"] is not None or given["size"] is not None):
         raise click.UsageError("--whole asks about all images of the split; omit --count and --size.")
+
+
+def _check_names(names: Sequence[str]) -> None:
+    from wsss.data.answers.answer_rows import check_class
+
+    for name in names:
+        check_class(name, "--about")
 
 
 @contextmanager
@@ -151,12 +159,12 @@ def _serve(
     images = {sample.id: sample.image for sample in samples}
     known, size = dataset.classes.foreground, 0 if config.whole else config.size
     with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
-        check_known(log.answers, answers, images=images, classes=known, size=size)
         interview = Interview(items, asked, log)
-        origin, hosts, origins = server.addresses(bound)
+        check_known(interview.ballot, answers, images=images, classes=known, size=size)
+        origin, hosts = server.addresses(bound)
         token = access.new_token()
         questions = ask_app.Questions(interview, images, given["annotator"], _proposed(), given["single"])
-        app = ask_app.ask_app(questions, token=token, hosts=hosts, origins=origins)
+        app = ask_app.ask_app(questions, token=token, hosts=hosts)
         _announce(f"{origin}/{token}/", interview, answers, as_json, given)
         set_resume_message()
         server.serve(app, bound)
@@ -216,11 +224,10 @@ def _print_answers(dataset: Dataset, path: Path, split: str, export: Path | None
     from wsss.data.answers.interview import check_known
     from wsss.data.answers.votes import Ballot, summarise_votes
 
-    answers = read_answers(path)
+    ballot = Ballot(read_answers(path), path)
     images = [sample.id for sample in dataset.split(split)]
     size = None if export is None else 0
-    check_known(answers, path, images=set(images), classes=dataset.classes.foreground, size=size)
-    ballot = Ballot(answers, path)
+    check_known(ballot, path, images=set(images), classes=dataset.classes.foreground, size=size)
     if export is not None:
         written = write_labels(export, ballot, images)
         shown = {"out": str(export), **written}

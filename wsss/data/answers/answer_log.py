@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wsss.data.answers.answer_rows import HEADER, Answer, answer_line, parse_answers, read_content
 from wsss.errors import InvalidInput, RunFailed
-from wsss.io.files.atomic import convert_os_errors, write_text
+from wsss.io.files.atomic import convert_os_errors, sync_folder
 from wsss.io.files.locking import acquire, release
 from wsss.io.text.text_files import read_text
 
@@ -36,8 +36,7 @@ class AnswerLog:
     def __init__(self, path: Path, log: Log) -> None:
         self.path = path.resolve()
         with convert_os_errors(self.path):
-            if not self.path.exists():
-                write_text(self.path, HEADER)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = acquire(self.path, timeout=1.0)
         if descriptor is None:
             raise InvalidInput(
@@ -96,10 +95,9 @@ class AnswerLog:
         content = read_content(self.path)
         complete, tail = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
         if not complete and HEADER.encode().startswith(tail):  # empty, or cut off within the header
-            complete, tail = b"", b""
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, HEADER.encode(), 0)
-            complete = HEADER.encode()
+            tail = b""
+            with convert_os_errors(self.path):
+                complete = self._start()
         try:
             text = complete.decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -107,6 +105,14 @@ class AnswerLog:
         answers = parse_answers(text, self.path)
         self._size = len(complete)
         return [*answers, *self._repair(complete, tail, log)]
+
+    def _start(self) -> bytes:
+        """Write the header; after the file is locked, so that no other process can have begun it."""
+        os.ftruncate(self._descriptor, 0)
+        self._size = 0
+        self._write(HEADER.encode())
+        sync_folder(self.path.parent)
+        return HEADER.encode()
 
     def _repair(self, complete: bytes, tail: bytes, log: Log) -> list[Answer]:
         """Complete the last line if only its end is missing, or remove it."""

@@ -3,7 +3,7 @@
 ::
 
     item,image,x,y,size,class,answer,annotator,time,undone
-    w0_00012_00040,w0,40,12,18,mortar,yes,anna,2026-11-29T10:00:00.125Z,no
+    w0_00012_00040,w0,40,12,18,mortar,yes,annotator-1,2026-11-29T10:00:00.125Z,no
 
 ``x``, ``y`` and ``size`` are empty for a whole image. Rows are only appended: a row with ``undone`` = yes withdraws an
 earlier one. The last column is never empty, so that a row is complete exactly if its last cell is.
@@ -90,6 +90,19 @@ def check_annotator(name: str, where: object = "annotator") -> str:
     if not name.strip() or len(name) > MAX_NAME or one_line(name) != name or name != name.strip():
         allowed = f"a name of 1 to {MAX_NAME} characters in one line"
         raise InvalidInput("invalid name of an annotator", subject=where, found=name, allowed=allowed)
+    return name
+
+
+def check_class(name: str, where: object) -> str:
+    """Return the name of a class, which tables of answers and of labels have to be able to hold.
+
+    Raises:
+        InvalidInput: the name is empty, contains control characters, ``;`` or ``|``, begins with ``?``, or has spaces
+            at an end.
+    """
+    if not name or name != name.strip() or one_line(name) != name or set(name) & {";", "|"} or name.startswith("?"):
+        allowed = "a name in one line, without ; and |, and without ? at its beginning"
+        raise InvalidInput("invalid class name", subject=where, found=name, allowed=allowed)
     return name
 
 

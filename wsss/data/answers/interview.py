@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from wsss.data.answers.answer_log import AnswerLog
 from wsss.data.answers.answer_rows import ANSWERS, Answer, Item, check_annotator
-from wsss.data.answers.votes import Ballot, summarise_votes
+from wsss.data.answers.votes import Ballot, Given, summarise_votes
 from wsss.errors import InvalidInput, Verbatim, listing
 
 
@@ -24,6 +24,21 @@ class Progress:
 
     done: int
     total: int
+
+
+@dataclass(frozen=True)
+class Last:
+    """The answers that a person can withdraw.
+
+    Args:
+        index: index of the item in the interview.
+        item: the item.
+        time: time of the answers, which distinguishes them from earlier and later ones.
+    """
+
+    index: int
+    item: Item
+    time: str
 
 
 class Interview:
@@ -63,6 +78,11 @@ class Interview:
         with self._lock:
             return Progress(len(self.items) - sum(1 for _ in self._pending(annotator)), len(self.items))
 
+    def is_answered(self, annotator: str, index: int) -> bool:
+        """Return whether a person has answered about all classes of an item, or skipped it."""
+        with self._lock:
+            return set(self.classes) <= self.ballot.of(annotator).get(self._item(index), {}).keys()
+
     def answer(self, annotator: str, index: int, answers: Mapping[str, str]) -> None:
         """Save a person's answers about an item; they are on the disk when this returns.
 
@@ -85,40 +105,52 @@ class Interview:
             if answer not in ANSWERS:
                 raise InvalidInput("unknown answer", subject=name, found=answer, allowed=ANSWERS)
         with self._lock:
-            if self.ballot.of(annotator).get(item) == dict(answers):
+            current = self.ballot.of(annotator).get(item, {})
+            if {name: current.get(name) for name in self.classes} == dict(answers):
                 return
             time = self._now()
             self._save([Answer(item, name, answers[name], annotator, time) for name in self.classes])
 
-    def undo(self, annotator: str) -> Item | None:
-        """Withdraw a person's last answers, and return their item; ``None`` if there are none.
+    def undo(self, annotator: str, index: int, time: str) -> bool:
+        """Withdraw a person's answers about an item that `last` has named; equal requests withdraw them once.
+
+        Args:
+            annotator: name of the person.
+            index: index of the item.
+            time: time of the answers. Nothing is withdrawn if there are newer ones about the item.
+
+        Returns:
+            Whether they were withdrawn by this call.
 
         Raises:
+            InvalidInput: an invalid index.
             RunFailed: it could not be saved.
         """
+        item = self._item(index)
         with self._lock:
-            last = self.ballot.last(annotator)
-            if last is None:
-                return None
-            given = [Answer(last.item, name, answer, annotator, "") for name, answer in last.answers.items()]
-            time = self._now()
-            self._save([replace(answer, time=time, undone=True) for answer in given])
-            return last.item
+            last = next((one for one in self._own(annotator) if one.item == item), None)
+            if last is None or last.time != time:
+                return False
+            now, names = self._now(), [name for name in self.classes if name in last.answers]
+            self._save([Answer(item, name, last.answers[name], annotator, now, undone=True) for name in names])
+            return True
 
-    def last(self, annotator: str) -> Item | None:
-        """Return the item that `undo` would withdraw a person's answers about."""
+    def last(self, annotator: str) -> Last | None:
+        """Return a person's last answers about the items and classes of this interview."""
         with self._lock:
-            last = self.ballot.last(annotator)
-            return None if last is None else last.item
+            last = next(self._own(annotator), None)
+            return None if last is None else Last(self._index[last.item], last.item, last.time)
 
     def summary(self, limit: int | None = None) -> dict[str, Any]:
         """Return `summarise_votes` of all answers in the table, and the number of items of this interview."""
         with self._lock:
             return {"asked": len(self.items), **summarise_votes(self.ballot, limit=limit)}
 
-    def index_of(self, item: Item) -> int | None:
-        """Return the index of an item; ``None`` if it is not in the list."""
-        return self._index.get(item)
+    def _own(self, annotator: str) -> Iterator[Given]:
+        """Yield a person's answers about the items and classes of this interview, the last first."""
+        for given in reversed(self.ballot.given(annotator)):
+            if given.item in self._index and not given.answers.keys().isdisjoint(self.classes):
+                yield given
 
     def _item(self, index: int) -> Item:
         if not 0 <= index < len(self.items):
@@ -137,12 +169,12 @@ class Interview:
 
 
 def check_known(
-    answers: Sequence[Answer], where: object, *, images: Collection[str], classes: Collection[str], size: int | None
+    ballot: Ballot, where: object, *, images: Collection[str], classes: Collection[str], size: int | None
 ) -> None:
-    """Require that answers are about known images and classes, and tiles of one size.
+    """Require that all current answers are about known images and classes, and tiles of one size.
 
     Args:
-        answers: rows of a table.
+        ballot: the answers; those that are undone are not checked.
         where: the table, for errors.
         images: ids of the images.
         classes: names of the classes.
@@ -151,17 +183,18 @@ def check_known(
     Raises:
         InvalidInput: one error that names the unknown images, the unknown classes, or the sizes.
     """
-    unknown = dict.fromkeys(answer.item.image for answer in answers if answer.item.image not in images)
+    asked = ballot.questions()
+    unknown = dict.fromkeys(item.image for item, _ in asked if item.image not in images)
     if unknown:
         raise InvalidInput(
             f"answers about {len(unknown)} unknown images: {listing(unknown)}",
             subject=where,
             hint="Use the dataset and the split that the questions were about.",
         )
-    names = dict.fromkeys(answer.name for answer in answers if answer.name not in classes)
+    names = dict.fromkeys(name for _, name in asked if name not in classes)
     if names:
         raise InvalidInput("unknown class", subject=where, found=next(iter(names)), allowed=classes)
-    sizes = sorted({answer.item.size for answer in answers})
+    sizes = sorted({item.size for item, _ in asked})
     if size is None:
         size = sizes[0] if sizes else 0
     if any(one != size for one in sizes):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -95,10 +95,14 @@ class Ballot:
         if not remaining:
             del current[answer.item]
 
-    def last(self, annotator: str) -> Given | None:
-        """Return the last answers of a person that are not undone."""
-        given = self._given.get(annotator)
-        return given[-1] if given else None
+    def given(self, annotator: str) -> Sequence[Given]:
+        """Return the answers of a person that are not undone, in order."""
+        return self._given.get(annotator, [])
+
+    def questions(self) -> list[tuple[Item, str]]:
+        """Return the items and classes about which there are current answers, each pair once."""
+        pairs = ((item, name) for of_one in self._current.values() for item, given in of_one.items() for name in given)
+        return list(dict.fromkeys(pairs))
 
     def of(self, annotator: str) -> Mapping[Item, Mapping[str, str]]:
         """Return a person's current answers: item → class → answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -123,6 +123,21 @@ def split_labels(cell: str, known: Sequence[str]) -> list[str]:
         if separator in cell:
             return [name.strip() for name in cell.split(separator) if name.strip()]
     return [cell] if cell.removeprefix(UNKNOWN_MARK) in known else cell.split()
+
+
+def join_labels(labels: Iterable[str], known: Iterable[str]) -> str:
+    """Return a cell that `split_labels` splits into the same names.
+
+    They are separated by spaces; if a known name contains a space or ``|``, each name, including the last one, is
+    followed by ``;``, so that "brick wall" is never read as two classes.
+
+    Args:
+        labels: names, without ``;``.
+        known: all names that the table can have.
+    """
+    if any("|" in name or name.split() != [name] for name in known):
+        return "".join(f"{name};" for name in labels)
+    return " ".join(labels)
 
 
 def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:

@@ -76,17 +76,16 @@ def read_answered(path: Path, samples: Sequence[Sample], classes: Classes, confi
         InvalidInput: the table is damaged, is about unknown images or classes, whole images or tiles of another size,
             or no tile has a label.
     """
-    answers = read_answers(path)
+    ballot = Ballot(read_answers(path), path)
     images = {sample.id for sample in samples}
-    check_known(answers, path, images=images, classes=classes.foreground, size=config.answered_size)
-    if answers and not answers[0].item.size:
+    check_known(ballot, path, images=images, classes=classes.foreground, size=config.answered_size)
+    votes = ballot.votes()
+    if votes and not next(iter(votes)).size:
         raise InvalidInput(
             "answers about whole images, not tiles",
             subject=path,
             hint="Use them as image-level labels: wsss ask PATH --answers FILE --export labels.csv",
         )
-    ballot = Ballot(answers, path)
-    votes = ballot.votes()
     decided = {item: _decide(of_item, classes, config) for item, of_item in sorted(votes.items())}
     labels = {item: label for item, label in decided.items() if isinstance(label, tuple)}
     left_out = Counter(reason for reason in decided.values() if isinstance(reason, str))

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.data.readers.folder import CLASSES
+from wsss.data.readers.label_tables import join_labels
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import write_json, write_text
@@ -76,7 +77,7 @@ def write_tables(out: Path, tiles: Sequence[Tile], *, classes: Classes, drawn: M
         classes: classes of the dataset.
         drawn: content of ``tiles.json``.
     """
-    names = [" ".join(classes.names[index] for index in tile.labels) for tile in tiles]
+    names = [join_labels((classes.names[index] for index in tile.labels), classes.foreground) for tile in tiles]
     labels = [(tile.id, tile_labels, SPLIT) for tile, tile_labels in zip(tiles, names, strict=True)]
     write_text(out / LABELS, csv_text([("image_id", "labels", "split"), *labels]))
     rows = [
@@ -122,12 +123,49 @@ def _read_row(row: Mapping[str, str], where: str, classes: Classes) -> Tile:
     try:
         statistics = [float(row[name]) for name in _STATISTICS]
         top, left, size = (int(row[name]) for name in ("row", "column", "size"))
-        image, names = row["image_id"], row["labels"].split()
+        image, cell = row["image_id"], row["labels"].strip()
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         columns = f"a row of {listing(_COLUMNS, limit=20)}"
         raise InvalidInput(f"invalid row ({error})", subject=where, allowed=columns) from error
     if min(top, left) < 0 or size < 1 or not np.isfinite(statistics).all() or min(statistics[3:]) < 0:
         raise InvalidInput("position or colour statistics out of range", subject=where)
     mean, std = (statistics[0], statistics[1], statistics[2]), (statistics[3], statistics[4], statistics[5])
-    labels = tuple(sorted(classes.index(name) for name in names))
+    labels = tuple(sorted({classes.index(name) for name in _names(cell, where, classes)}))
     return Tile(check_id(image, where), top, left, size, labels, mean, std)
+
+
+def _names(cell: str, where: str, classes: Classes) -> list[str]:
+    """Return the names of the classes in a cell; earlier versions separated all names by spaces.
+
+    Raises:
+        InvalidInput: the names are separated by spaces, and names that contain spaces allow several readings.
+    """
+    separated = [name.strip() for name in cell.split(";") if name.strip()]
+    if ";" in cell and set(separated) <= set(classes.foreground):
+        return separated
+    words = cell.split()
+    readings = _readings(words, classes.foreground)
+    if len(readings) > 1:
+        raise InvalidInput(
+            "ambiguous labels",
+            subject=where,
+            found=cell,
+            allowed=[join_labels(sorted(names), classes.foreground) for names in readings],
+            hint="Draw the tiles again, or separate the names by semicolons.",
+        )
+    return sorted(readings[0]) if readings else words
+
+
+def _readings(words: Sequence[str], known: Sequence[str]) -> list[frozenset[str]]:
+    """Return how words can be divided into known names; at most two of all ways."""
+    names = {tuple(name.split()): name for name in known}
+    of_rest: list[list[frozenset[str]]] = [[] for _ in words] + [[frozenset()]]
+    for start in reversed(range(len(words))):
+        ways = (
+            rest | {name}
+            for pieces, name in names.items()
+            if tuple(words[start : start + len(pieces)]) == pieces
+            for rest in of_rest[start + len(pieces)]
+        )
+        of_rest[start] = list(dict.fromkeys(ways))[:2]
+    return of_rest[0]

@@ -52,7 +52,7 @@ def atomic_open(path: Path) -> Iterator[BinaryIO]:
                     file.flush()
                     os.fsync(file.fileno())
                 temporary.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):  # `sweep` deletes leftovers; raise the first error
             temporary.unlink()
@@ -156,7 +156,7 @@ def _unwritable(path: Path, error: OSError, hint: str) -> RunFailed:
     return RunFailed(f"cannot be written ({error.strerror})", subject=path, hint=hint)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Flush a folder's entries, so that a rename survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -6,6 +6,7 @@ const loaded = new Map(); // index → picture that is loaded ahead
 let view = null;
 let busy = false;
 let chosen = new Set();
+let visible = false; // whether the current picture is shown; it cannot be answered before
 
 const say = (text) => { $("last").textContent = text; };
 const current = () => (view && view.next && view.next.length ? view.next[0] : null);
@@ -57,7 +58,7 @@ async function exclusively(work) {
 
 // Buttons stay enabled while an answer is saved: a disabled one would lose the focus.
 function enable() {
-  for (const button of $("answers").querySelectorAll("button")) button.disabled = !current();
+  for (const button of $("answers").querySelectorAll("button")) button.disabled = !current() || !visible;
   $("skip").disabled = !current();
   $("undo").disabled = !(view && view.last);
 }
@@ -95,16 +96,36 @@ function show(next) {
 // Shows the next picture as soon as it is loaded, and loads the following ones.
 async function advance(next) {
   const [first, ...others] = next.next || [];
-  if (first) await load(first.index);
+  visible = Boolean(first) && await load(first.index);
   show(next);
+  if (first && !visible) retry(first.index);
   for (const ahead of others) load(ahead.index);
+}
+
+// Loads a picture again until it is shown, or another one is asked about.
+async function retry(index) {
+  $("shown").hidden = true;
+  problem("This picture cannot be shown. Trying again …");
+  const asked = () => current() && current().index === index && !visible;
+  while (asked()) {
+    await pause(1);
+    if (!asked() || !await load(index) || !asked()) continue;
+    visible = true;
+    problem("");
+    $("shown").hidden = false;
+    $("picture").src = `picture/${index}`;
+    enable();
+  }
 }
 
 function load(index) {
   if (!loaded.has(index)) {
     const picture = new Image();
     picture.src = `picture/${index}`;
-    loaded.set(index, picture.decode().catch(() => {})); // an error is reported when the picture is shown
+    loaded.set(index, picture.decode().then(() => true, () => {
+      loaded.delete(index); // the next attempt requests it again
+      return false;
+    }));
   }
   return loaded.get(index);
 }
@@ -172,7 +193,7 @@ function build() {
 }
 
 function toggle(name) {
-  if (busy || !current()) return;
+  if (busy || !current() || !visible) return;
   if (view.single) { decide([name], name); return; }
   if (!chosen.delete(name)) chosen.add(name);
   press();
@@ -185,7 +206,7 @@ function confirmChoice() {
 
 function decide(present, word) {
   const item = current();
-  if (!item || busy) return;
+  if (!item || busy || !visible) return;
   const answers = Object.fromEntries(view.names.map((name) => [name, present.includes(name) ? "yes" : "no"]));
   send(item, answers, word);
 }
@@ -213,14 +234,22 @@ function flash(word) {
 function undo() {
   if (!view.last) return;
   exclusively(async () => {
-    const next = await request("api/undo", { annotator: view.annotator });
+    const { index, time } = view.last;
+    const next = await request("api/undo", { annotator: view.annotator, index, time });
     await advance(next);
-    say(next.undone ? `Undone: ${next.undone}` : "Nothing to undo");
+    say(`Undone: ${next.undone}`);
   });
 }
 
+// Enter presses a focused button, except for that of a class, where it confirms; Space marks the class.
+const pressesItself = (target) => target instanceof HTMLButtonElement && !target.dataset.name;
+
 document.addEventListener("keydown", (event) => {
   const typing = event.target instanceof HTMLInputElement || $("summary").open;
+  if (event.repeat && !typing && (event.key === "Enter" || event.key === " ")) {
+    event.preventDefault(); // otherwise a held key presses the focused button again and again
+    return;
+  }
   if (typing || event.repeat || event.ctrlKey || event.metaKey || event.altKey || !view || !view.next) return;
   const key = event.key.toLowerCase();
   const place = "123456789".indexOf(key);
@@ -230,16 +259,13 @@ document.addEventListener("keydown", (event) => {
   else if (key === "n" || (key === "arrowleft" && binary())) decide([], binary() ? "no" : "none");
   else if ((key === "y" || key === "arrowright") && binary()) decide(view.names, "yes");
   else if (!binary() && place >= 0 && place < view.names.length) toggle(view.names[place]);
-  else if (key === "enter" && !binary() && !(event.target instanceof HTMLButtonElement)) confirmChoice();
+  else if (key === "enter" && !binary() && !view.single && !pressesItself(event.target)) confirmChoice();
   else return;
   event.preventDefault();
 });
 
 $("undo").addEventListener("click", undo);
 $("skip").addEventListener("click", skip);
-$("picture").addEventListener("error", () => {
-  problem("This picture cannot be shown; choose “Cannot tell” to go on.");
-});
 
 $("name-form").addEventListener("submit", (event) => {
   event.preventDefault();
