@@ -48,6 +48,15 @@ def test_images_are_ranked_by_the_doubt_about_their_masks(work: Path) -> None:
     assert images[1]["id"] in text and images[2]["id"] not in text
 
 
+def test_masks_of_another_stage(work: Path) -> None:
+    ranked = document("rank", "small", "--stage", "pseudo")
+    assert ranked["masks"] == ["crf", "pseudo"]
+    for one in ranked["images"]:
+        mask = read_mask(mask_path(work / "runs" / "small" / "pseudo", one["id"]))
+        assert (one["boundary"] > 0) == (len(np.unique(mask)) > 1)
+    assert "'classify'" in refused("rank", "small", "--stage", "classify")
+
+
 @pytest.mark.parametrize("tool", ["label-studio", "cvat"])
 def test_tasks_come_back_as_corrections(tool: str, work: Path) -> None:
     out = work / tool

@@ -30,6 +30,7 @@ SHEET = "sheet"
 @click.argument("run", type=NAMED)
 @shared("--split", default="train", show_default=True, help="Split of the images.")
 @shared("--count", type=click.IntRange(min=1), default=20, show_default=True, help="Number of images to correct.")
+@shared("--stage", help="Stage whose masks are corrected. [default: the last one with masks of all images]")
 @click.option(
     "--tasks",
     type=click.Choice(["label-studio", "cvat"]),
@@ -45,6 +46,7 @@ def rank(
     run: str,
     split: str,
     count: int,
+    stage: str | None,
     tasks: str | None,
     out: Path | None,
     force: bool,
@@ -78,7 +80,7 @@ def rank(
         samples, corrected = uncorrected(data.split(split), run_dir, data)
         if not samples:
             raise InvalidInput(f"all images of split {split!r} have corrected masks", subject=run_dir)
-        sources = find_sources(run_dir, samples)
+        sources = find_sources(run_dir, samples, stage)
         reporter.start("rank", None)
         try:
             advance = reporter.track("rank", len(samples))
@@ -86,8 +88,8 @@ def rank(
         finally:
             reporter.stop()
         if out is not None:
-            stage = sources.masks[-1].name
-            _write(out, ranked, count, tasks, (run_dir, stage, pairs), threads=threads, reporter=reporter)
+            corrected_stage = sources.masks[-1].name
+            _write(out, ranked, count, tasks, (run_dir, corrected_stage, pairs), threads=threads, reporter=reporter)
     used = {
         "masks": [folder.name for folder in sources.masks],
         "entropy": None if sources.entropy is None else sources.entropy.name,

@@ -39,6 +39,7 @@ SHARED = {
     "--answers": Shared("FILE", "Table of answers", own_text=True),
     "--groups": Shared("FILE", "CSV with the columns ID and group", own_text=True),
     # Inputs from earlier stages.
+    "--stage": Shared("ID", "Stage of a run", own_text=True),
     "--run": Shared("RUN", "Run: a path, or a name below runs/", own_text=True),
     "--classifier": Shared("DIR", "Folder of a stage with a trained classifier", own_text=True),
     "--tiles": Shared("DIR", "Folder of a tiles stage", own_text=True),

@@ -32,7 +32,7 @@ class Sources:
     """The stages of a run whose results show doubt about the masks of some images.
 
     Args:
-        masks: stages with masks of all images, in the order of the pipeline.
+        masks: stages with masks of all images, in the order of the pipeline; the masks to correct are the last.
         probabilities: the last of them with class probabilities of all images, if any.
         maps: the last stage with maps of all images, if any; used without probabilities.
     """
@@ -68,11 +68,17 @@ class Ranked:
     entropy: float | None
 
 
-def find_sources(run_dir: Path, samples: Sequence[Sample]) -> Sources:
+def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = None) -> Sources:
     """Return the finished stages of a run that have results for all images.
 
+    Args:
+        run_dir: the run directory.
+        samples: the images.
+        stage: id of the stage whose masks are corrected; by default the last with masks.
+
     Raises:
-        InvalidInput: the run has no two stages with masks of all images, and neither probabilities nor maps.
+        InvalidInput: the run has no two stages with masks of all images, and neither probabilities nor maps; or the
+            stage has no masks of all images.
     """
     ids = [str(stage["id"]) for stage in (read_run(run_dir) or {}).get("stages", [])]
     records: Mapping[str, Mapping[str, Any]] = {id: read_record(run_dir / id) or {} for id in ids}
@@ -89,7 +95,22 @@ def find_sources(run_dir: Path, samples: Sequence[Sample]) -> Sources:
             subject=run_dir,
             hint="Run the pipeline first (wsss run), or rank another split (--split).",
         )
+    if stage is not None:
+        masks = _with_last(masks, stage)
     return Sources(masks, *last)
+
+
+def _with_last(masks: tuple[Path, ...], stage: str) -> tuple[Path, ...]:
+    """Return the folders with that of a stage at the end."""
+    names = [folder.name for folder in masks]
+    if stage not in names:
+        raise InvalidInput(
+            "no finished stage with masks of all images that no ground truth has influenced",
+            subject="--stage",
+            found=stage,
+            allowed=names,
+        )
+    return (*(folder for folder in masks if folder.name != stage), masks[names.index(stage)])
 
 
 def _knows_truth(record: Mapping[str, Any]) -> bool:
