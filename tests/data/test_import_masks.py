@@ -1,4 +1,4 @@
-"""Importing masks: what shapes say about pixels, and input that is refused without writing anything."""
+"""Importing masks: the pixels that shapes label, and input that is refused without writing anything."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
-from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.probabilities import write_probabilities
 from wsss.losses.base import build_loss
 from wsss.losses.config import CrossEntropyConfig
@@ -114,8 +114,6 @@ def test_the_crf_spreads_a_scribble_to_pixels_of_the_same_colour(tmp_path):
     scribble = np.full((36, 44), NONE, np.uint8)
     scribble[14, 11:19], scribble[2, 2:40] = GREEN, 0
     write_corrections(tmp_path / "c", CLASSES, {"train0": scribble}, {"train0": ("folder", "x")})
-    from wsss.io.rasters.label_masks import write_mask
-
     write_mask(tmp_path / "m" / "train0.png", np.where(np.indices((36, 44))[1] < 2, 40, 255).astype(np.uint8))
     run_stage(CRF, {"corrections": tmp_path / "c"}, tmp_path / "out", data, masks=tmp_path / "m")
     square = mask_of(tmp_path / "out", "train0")[10:20, 10:20]
@@ -308,6 +306,16 @@ def test_segment_states_and_uses_corrections(tmp_path, data, corrections):
     for result in (one, three):
         assert "2 of 3 training images" in result.provenance["corrected_masks"]
     assert three.provenance["correction_weight"] == 3 and "correction_weight" not in one.provenance
+
+
+def test_masks_without_a_class_may_be_corrected(tmp_path, data, corrections):
+    """Corrected masks alone show the classes: external masks are unlabelled everywhere."""
+    for sample in data.split("train"):
+        write_mask(tmp_path / "m" / f"{sample.id}.png", np.full((36, 44), NONE, np.uint8))
+    with pytest.raises(InvalidInput):
+        run_stage(SEGMENT, TRAINING, tmp_path / "plain", data, masks=tmp_path / "m")
+    result = run_stage(SEGMENT, {**TRAINING, "corrections": corrections}, tmp_path / "c", data, masks=tmp_path / "m")
+    assert result.metrics["empty_masks"] == 1  # only train2 has no corrected mask
 
 
 @pytest.mark.parametrize(

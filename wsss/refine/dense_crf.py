@@ -129,7 +129,8 @@ def _with_certain(energies: NDArray[np.float32], certain: NDArray[np.uint8] | No
     at = reduced_corrections(certain, energies.shape[1:])
     known = at < len(energies)
     energies[:, known] = CERTAIN
-    energies[at[known], *np.nonzero(known)] = 0
+    rows, columns = np.nonzero(known)
+    energies[at[known], rows, columns] = 0
     return energies
 
 
