@@ -57,7 +57,7 @@ def corrections(tmp_path: Path, data: Dataset) -> Path:
     partial = np.full((36, 44), NONE, np.uint8)
     partial[30:, 30:], partial[:5, :20] = GREEN, 0
     masks = {"train0": full, "train1": partial}
-    write_corrections(tmp_path / "corrections", CLASSES, masks, dict.fromkeys(masks, ("folder", "x")))
+    write_corrections(tmp_path / "corrections", CLASSES, masks.items(), dict.fromkeys(masks, ("folder", "x")))
     return tmp_path / "corrections"
 
 
@@ -113,7 +113,7 @@ def test_the_crf_spreads_a_scribble_to_pixels_of_the_same_colour(tmp_path):
     write_png(data.split("train")[0].image, image)
     scribble = np.full((36, 44), NONE, np.uint8)
     scribble[14, 11:19], scribble[2, 2:40] = GREEN, 0
-    write_corrections(tmp_path / "c", CLASSES, {"train0": scribble}, {"train0": ("folder", "x")})
+    write_corrections(tmp_path / "c", CLASSES, {"train0": scribble}.items(), {"train0": ("folder", "x")})
     write_mask(tmp_path / "m" / "train0.png", np.where(np.indices((36, 44))[1] < 2, 40, 255).astype(np.uint8))
     run_stage(CRF, {"corrections": tmp_path / "c"}, tmp_path / "out", data, masks=tmp_path / "m")
     square = mask_of(tmp_path / "out", "train0")[10:20, 10:20]
@@ -185,7 +185,7 @@ def test_thin_lines_remain_in_reduced_training_images(max_side, tmp_path, data):
     """Every reduced pixel that stands for a pixel of the line is labelled."""
     line = np.full((36, 44), NONE, np.uint8)
     line[np.arange(36), np.arange(36)] = GREEN
-    write_corrections(tmp_path / "c", CLASSES, {"train0": line}, {"train0": ("folder", "x")})
+    write_corrections(tmp_path / "c", CLASSES, {"train0": line}.items(), {"train0": ("folder", "x")})
     known = SpokenMasks(["train0"], open_corrections(tmp_path / "c"))
     load = PairLoader(data.split("train")[:1], CLASSES, max_side, spoken=known, marked=True)
     marked = load(0)[..., 4]
@@ -345,7 +345,7 @@ def test_corrections_are_part_of_the_identity_by_their_content(stage, tmp_path, 
     moved = corrections.rename(tmp_path / "moved")
     assert identity_of(parts({"corrections": moved})) == identity_of(corrected)
     more = {"train2": np.zeros((36, 44), np.uint8)}
-    write_corrections(moved, CLASSES, more, {"train2": ("folder", "x")}, open_corrections(moved))
+    write_corrections(moved, CLASSES, more.items(), {"train2": ("folder", "x")}, open_corrections(moved))
     assert identity_of(parts({"corrections": moved})) != identity_of(corrected)
 
 
@@ -353,8 +353,10 @@ def test_foreign_corrections_are_refused_before_anything_runs(tmp_path, data, co
     cams = write_maps(tmp_path / "cams", data)
     others = coloured_dataset(tmp_path / "o", train=1, val=0, classes=Classes(CLASSES.names, ((0,), (41,), (90,))))
     unknown = {"elsewhere": np.zeros((36, 44), np.uint8)}
-    write_corrections(tmp_path / "u", CLASSES, unknown, {"elsewhere": ("folder", "x")})
-    write_corrections(tmp_path / "s", CLASSES, {"train0": np.zeros((9, 9), np.uint8)}, {"train0": ("folder", "x")})
+    write_corrections(tmp_path / "u", CLASSES, unknown.items(), {"elsewhere": ("folder", "x")})
+    write_corrections(
+        tmp_path / "s", CLASSES, {"train0": np.zeros((9, 9), np.uint8)}.items(), {"train0": ("folder", "x")}
+    )
     for folder, dataset in ((corrections, others), (tmp_path / "u", data), (cams, data), (tmp_path / "s", data)):
         with pytest.raises(InvalidInput) as caught:
             run_stage(PSEUDO, {**FIXED, "corrections": folder}, tmp_path / "out", dataset, cams=cams)
