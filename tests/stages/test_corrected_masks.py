@@ -12,8 +12,8 @@ from learning import CLASSES, coloured_dataset, contents, run_stage, write_maps
 from torch import Tensor, nn
 
 from wsss.data.classes import Classes
+from wsss.data.corrections.corrected_pixels import CorrectedMasks, overridden_probabilities
 from wsss.data.corrections.correction_folder import open_corrections, write_corrections
-from wsss.data.corrections.spoken_masks import SpokenMasks, overridden_probabilities
 from wsss.data.dataset import Dataset
 from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.data.truth import read_truth
@@ -61,7 +61,7 @@ def corrections(tmp_path: Path, data: Dataset) -> Path:
     return tmp_path / "corrections"
 
 
-def spoken(folder: Path, id: str) -> np.ndarray:
+def corrected(folder: Path, id: str) -> np.ndarray:
     mask = open_corrections(folder).read(id)
     assert mask is not None
     return mask
@@ -76,7 +76,7 @@ def test_pseudo_masks_are_overridden_where_corrections_are_labelled(tmp_path, da
     run_stage(PSEUDO, FIXED, tmp_path / "before", data, cams=cams)
     result = run_stage(PSEUDO, {**FIXED, "corrections": corrections}, tmp_path / "after", data, cams=cams)
     for id in ("train0", "train1"):
-        before, known = mask_of(tmp_path / "before", id), spoken(corrections, id)
+        before, known = mask_of(tmp_path / "before", id), corrected(corrections, id)
         assert np.array_equal(mask_of(tmp_path / "after", id), np.where(known == NONE, before, known))
         assert not np.array_equal(mask_of(tmp_path / "after", id), before)
     assert mask_path(tmp_path / "after", "train2").read_bytes() == mask_path(tmp_path / "before", "train2").read_bytes()
@@ -97,7 +97,7 @@ def test_corrected_pixels_seed_the_crf(unary, max_side, tmp_path, data, correcti
     run_stage(CRF, config, tmp_path / "before", data, **inputs)
     result = run_stage(CRF, {**config, "corrections": corrections}, tmp_path / "after", data, **inputs)
     for id in ("train0", "train1"):
-        known = spoken(corrections, id)
+        known = corrected(corrections, id)
         assert (mask_of(tmp_path / "after", id) == known)[known != NONE].all()
     assert mask_path(tmp_path / "after", "train2").read_bytes() == mask_path(tmp_path / "before", "train2").read_bytes()
     assert result.metrics["corrected_masks"]["images"] == 2
@@ -172,10 +172,10 @@ def test_results_do_not_depend_on_workers(tmp_path, data, corrections):
 def test_training_masks_are_overridden(tmp_path, data, corrections):
     samples = data.split("train")
     ids = [sample.id for sample in samples]
-    load = PairLoader(samples, CLASSES, spoken=SpokenMasks(ids, open_corrections(corrections)))
+    load = PairLoader(samples, CLASSES, corrected=CorrectedMasks(ids, open_corrections(corrections)))
     plain = PairLoader(samples, CLASSES)
     for index, id in enumerate(ids):
-        known = SpokenMasks(ids, open_corrections(corrections))(index, (36, 44))
+        known = CorrectedMasks(ids, open_corrections(corrections))(index, (36, 44))
         expected = plain(index)[..., 3] if known is None else np.where(known == NONE, plain(index)[..., 3], known)
         assert np.array_equal(load(index)[..., 3], expected), id
 
@@ -186,8 +186,8 @@ def test_thin_lines_remain_in_reduced_training_images(max_side, tmp_path, data):
     line = np.full((36, 44), NONE, np.uint8)
     line[np.arange(36), np.arange(36)] = GREEN
     write_corrections(tmp_path / "c", CLASSES, {"train0": line}.items(), {"train0": ("folder", "x")})
-    known = SpokenMasks(["train0"], open_corrections(tmp_path / "c"))
-    load = PairLoader(data.split("train")[:1], CLASSES, max_side, spoken=known, marked=True)
+    known = CorrectedMasks(["train0"], open_corrections(tmp_path / "c"))
+    load = PairLoader(data.split("train")[:1], CLASSES, max_side, corrected=known, marked=True)
     marked = load(0)[..., 4]
     height, width = marked.shape
     assert max(height, width) == max_side
@@ -201,7 +201,9 @@ def test_soft_targets_are_overridden(tmp_path, data, corrections):
     for sample in samples:
         write_probabilities(tmp_path / f"{sample.id}.npz", np.full((3, 36, 44), 1 / 3, np.float16))
     pairs = [(sample.image, tmp_path / f"{sample.id}.npz") for sample in samples]
-    load = SoftPairLoader(pairs, CLASSES, spoken=SpokenMasks([s.id for s in samples], open_corrections(corrections)))
+    load = SoftPairLoader(
+        pairs, CLASSES, corrected=CorrectedMasks([s.id for s in samples], open_corrections(corrections))
+    )
     for index, sample in enumerate(samples):
         known = open_corrections(corrections).read(sample.id)
         found = np.ascontiguousarray(load(index)[..., 3:]).view(np.float16)
@@ -212,7 +214,7 @@ def test_soft_targets_are_overridden(tmp_path, data, corrections):
 
 
 def test_probabilities_are_certain_where_corrections_are_labelled(tmp_path, corrections):
-    known = spoken(corrections, "train1")
+    known = corrected(corrections, "train1")
     before = np.full((3, 36, 44), 1 / 3, np.float16)
     after = overridden_probabilities(before, known)
     assert (after[:, known == NONE] == before[:, known == NONE]).all()
@@ -270,9 +272,9 @@ def test_every_loss_takes_weights(name):
 
 def test_marked_pixels_are_cropped_like_the_mask(data, corrections):
     samples, settings = data.split("train"), {"size": 24, "scale": (0.5, 2.0), "colour": None}
-    spoken_masks = SpokenMasks([sample.id for sample in samples], open_corrections(corrections))
-    marked = ArrayCache(PairLoader(samples, CLASSES, spoken=spoken_masks, marked=True), 3, cache_bytes=1 << 20)
-    plain = ArrayCache(PairLoader(samples, CLASSES, spoken=spoken_masks), 3, cache_bytes=1 << 20)
+    corrected_masks = CorrectedMasks([sample.id for sample in samples], open_corrections(corrections))
+    marked = ArrayCache(PairLoader(samples, CLASSES, corrected=corrected_masks, marked=True), 3, cache_bytes=1 << 20)
+    plain = ArrayCache(PairLoader(samples, CLASSES, corrected=corrected_masks), 3, cache_bytes=1 << 20)
     augmentation = SegmentationAugmentation.model_validate(settings)
     weighted, unweighted = CorrectedExamples(marked, augmentation), SegmentationExamples(plain, augmentation)
     seen = 0

@@ -27,20 +27,20 @@ def training_examples(ctx: Context[Any]) -> SegmentationExamples | SoftExamples:
     Raises:
         InvalidInput: see `image_mask_pairs` and `probability_files`; or a file is broken.
     """
-    from wsss.data.corrections.spoken_masks import SpokenMasks
+    from wsss.data.corrections.corrected_pixels import CorrectedMasks
     from wsss.train.corrected_examples import CorrectedExamples
     from wsss.train.image_cache import ArrayCache
     from wsss.train.tasks.segmentation import PairLoader, SegmentationExamples
     from wsss.train.tasks.soft import SoftExamples, SoftPairLoader
 
     config, classes, cache = ctx.config, ctx.data.classes, ctx.config.cache_mb << 20
-    spoken = SpokenMasks([sample.id for sample in ctx.data.split(config.split)], corrections_of(ctx))
+    corrected = CorrectedMasks([sample.id for sample in ctx.data.split(config.split)], corrections_of(ctx))
     if config.labels == "soft":
         files = probability_files(ctx)
-        soft = SoftPairLoader(files, classes, config.max_side, spoken=spoken)
+        soft = SoftPairLoader(files, classes, config.max_side, corrected=corrected)
         return SoftExamples(ArrayCache(soft, len(files), cache_bytes=cache), config.augmentation)
     pairs, marked = image_mask_pairs(ctx), is_weighted(ctx)
-    load = PairLoader(pairs, classes, config.max_side, spoken=spoken, marked=marked)
+    load = PairLoader(pairs, classes, config.max_side, corrected=corrected, marked=marked)
     examples = CorrectedExamples if marked else SegmentationExamples
     return examples(ArrayCache(load, len(pairs), cache_bytes=cache), config.augmentation)
 
