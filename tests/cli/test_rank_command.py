@@ -92,6 +92,18 @@ def test_corrected_images_are_left_out(work: Path) -> None:
     assert ranked["corrected"] == 1 and worst not in {one["id"] for one in ranked["images"]}
 
 
+def test_images_corrected_for_one_stage_are_left_out(work: Path) -> None:
+    worst = document("rank", "small")["images"][0]["id"]
+    write_mask(work / "two" / f"{worst}.png", np.ones((32, 32), np.uint8))
+    succeed("import-masks", work / "two", "--run", "small", "--out", work / "own")
+    run = work / "copy" / "own"
+    shutil.copytree(work / "runs" / "small", run)
+    record = json.loads((run / "run.json").read_text())
+    record["pipeline"]["stages"]["crf"]["with"]["corrections"] = str(work / "own")
+    (run / "run.json").write_text(json.dumps(record))
+    assert document("rank", run)["corrected"] == 1
+
+
 def test_what_cannot_be_ranked_is_refused(work: Path) -> None:
     assert "--out" in refused("rank", "small", "--tasks", "cvat")
     assert "'trian'" in refused("rank", "small", "--split", "trian")

@@ -1,101 +1,45 @@
-"""Importing masks: what shapes say about pixels, and input that is refused without writing anything."""
+"""Importing masks: the pixels that shapes label, and input that is refused without writing anything."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from drawn_sources import (
+    CAT,
+    CVAT_POLYGON,
+    DOG,
+    HEIGHT,
+    LABELME_POLYGON,
+    RECTANGLE,
+    SIZE,
+    UNLABELLED,
+    WIDTH,
+    coco,
+    cvat,
+    error_of,
+    imported,
+    labelme,
+    percent,
+    rectangle,
+    studio,
+)
 
 from wsss.data.corrections import outline_drawing
-from wsss.data.corrections.correction_folder import open_corrections, sole_import
 from wsss.data.corrections.drawing_rules import DrawingRules
 from wsss.data.corrections.import_masks import ImportOptions, import_masks
 from wsss.data.dataset import Dataset
-from wsss.errors import InvalidInput, RunFailed
 from wsss.io.rasters.label_masks import write_mask
-
-HEIGHT, WIDTH = SIZE = (12, 16)
-CAT, DOG, UNLABELLED = 1, 2, 255
 
 
 @pytest.fixture
 def data(voc: Path, open_at: Callable[..., Dataset]) -> Dataset:
     return open_at(voc, classes=["cat", "dog"])
-
-
-def coco(folder: Path, *annotations: dict[str, Any], **image: Any) -> Path:
-    path = folder / "coco.json"
-    images = [{"id": 1, "file_name": "a.png", "height": HEIGHT, "width": WIDTH, **image}]
-    categories = [{"id": number, "name": name} for number, name in enumerate(("cat", "dog", "cow"))]
-    listed = [{"image_id": 1, "category_id": 0, **one} for one in annotations]
-    path.write_text(json.dumps({"images": images, "annotations": listed, "categories": categories}))
-    return path
-
-
-def cvat(folder: Path, *shapes: str, name: str = "a.png") -> Path:
-    path = folder / "annotations.xml"
-    image = f'<image name="{name}" width="{WIDTH}" height="{HEIGHT}">{"".join(shapes)}</image>'
-    path.write_text(f"<annotations>{image}</annotations>")
-    return path
-
-
-def studio(folder: Path, *results: dict[str, Any], **task: Any) -> Path:
-    path = folder / "tasks.json"
-    size = {"original_width": WIDTH, "original_height": HEIGHT}
-    annotations = [{"result": [{**size, **one} for one in results]}]
-    path.write_text(
-        json.dumps([{"data": {"image": "/data/upload/1/01234567-a.png"}, "annotations": annotations} | task])
-    )
-    return path
-
-
-def labelme(folder: Path, *shapes: dict[str, Any], **more: Any) -> Path:
-    path = folder / "a.json"
-    path.write_text(
-        json.dumps({"imagePath": "a.png", "imageHeight": HEIGHT, "imageWidth": WIDTH, "shapes": shapes} | more)
-    )
-    return path
-
-
-def imported(source: Path, data: Dataset, folder: Path, **rules: Any) -> np.ndarray:
-    result = import_masks(source, data, folder / "c", ImportOptions(rules=DrawingRules(**rules)))
-    mask = open_corrections(folder / "c", data.classes).read("a", SIZE)
-    assert mask is not None and list(result.ids) == ["a"]
-    return mask
-
-
-def error_of(source: Path, data: Dataset, folder: Path, **options: Any) -> InvalidInput:
-    """Return the error of an import; nothing may be written."""
-    before = sorted(path.relative_to(folder) for path in folder.rglob("*"))
-    with pytest.raises(InvalidInput) as caught:
-        import_masks(source, data, folder / "c", ImportOptions(**options))
-    assert sorted(path.relative_to(folder) for path in folder.rglob("*")) == before
-    return caught.value
-
-
-RECTANGLE = [[2, 1], [6, 1], [6, 4], [2, 4]]
-
-
-def rectangle(value: int, outside: int = 0) -> np.ndarray:
-    mask = np.full(SIZE, outside, np.uint8)
-    mask[1:4, 2:6] = value
-    return mask
-
-
-def percent(points: list[list[int]]) -> list[list[float]]:
-    return [[100 * x / WIDTH, 100 * y / HEIGHT] for x, y in points]
-
-
-CVAT_POLYGON = '<polygon label="cat" points="2,1;6,1;6,4;2,4" />'
-LABELME_POLYGON = {"label": "cat", "shape_type": "polygon", "points": RECTANGLE}
 
 
 def test_a_polygon_of_every_format_is_a_full_mask(data: Dataset, tmp_path: Path) -> None:
@@ -328,103 +272,6 @@ def test_regions_of_unknown_types_are_not_lost(data: Dataset, tmp_path: Path) ->
     assert np.array_equal(mask, rectangle(CAT))
 
 
-def test_changed_corrections_are_refused(data: Dataset, tmp_path: Path) -> None:
-    imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
-    write_mask(tmp_path / "c" / "masks" / "a.png", np.full(SIZE, 8, np.uint8))
-    corrections = open_corrections(tmp_path / "c", data.classes)
-    with pytest.raises(InvalidInput) as caught:
-        corrections.read("a")
-    assert str(caught.value.subject).endswith("a.png")
-    record = tmp_path / "c" / "corrections.json"
-    for key, value in (("version", 2), ("images", {"../a": {}}), ("classes", {})):
-        content = json.loads(record.read_text())
-        damaged = tmp_path / f"damaged-{key}"
-        damaged.mkdir()
-        (damaged / "corrections.json").write_text(json.dumps({**content, key: value}))
-        with pytest.raises(InvalidInput):
-            open_corrections(damaged)
-
-
-def three_masks(folder: Path, data: Dataset) -> dict[str, Path]:
-    """Import masks of a, b and c; return id → file."""
-    for id in "abc":
-        write_mask(folder / "m" / f"{id}.png", rectangle(8))
-    import_masks(folder / "m", data, folder / "c")
-    return {id: folder / "c" / "masks" / f"{id}.png" for id in "abc"}
-
-
-def test_earlier_masks_keep_their_bytes(data: Dataset, tmp_path: Path) -> None:
-    """Another version of the library may compress pixels differently; the checksum is that of the bytes."""
-    masks = three_masks(tmp_path, data)
-    content = masks["a"].read_bytes()
-    end = len(content) - 12  # before the chunk IEND
-    comment = (4).to_bytes(4, "big") + b"tEXt" + b"a\0bc"
-    content = content[:end] + comment + zlib.crc32(comment[4:]).to_bytes(4, "big") + content[end:]
-    masks["a"].write_bytes(content)
-    record = tmp_path / "c" / "corrections.json"
-    stated = json.loads(record.read_text())
-    stated["images"]["a"]["sha256"] = hashlib.sha256(content).hexdigest()
-    record.write_text(json.dumps(stated))
-    import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["b"], force=True))
-    assert masks["a"].read_bytes() == content
-    assert open_corrections(tmp_path / "c", data.classes).read("a", SIZE) is not None
-
-
-def test_damaged_masks_are_replaced_one_after_the_other(data: Dataset, tmp_path: Path) -> None:
-    masks = three_masks(tmp_path, data)
-    masks["a"].unlink()
-    masks["b"].write_bytes(b"damaged")
-    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["c"], force=True))
-    assert result.damaged == ("a", "b") and masks["b"].read_bytes() == b"damaged"
-    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["a"], force=True))
-    assert result.damaged == ("b",)
-    corrections = open_corrections(tmp_path / "c", data.classes)
-    assert corrections.read("a") is not None
-    with pytest.raises(InvalidInput):
-        corrections.read("b")
-    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(force=True))
-    assert result.damaged == () and result.corrections.read("b") is not None
-
-
-def test_corrections_survive_a_process_that_is_killed_while_it_replaces_them(data: Dataset, tmp_path: Path) -> None:
-    """Between two renames, neither the earlier nor the new folder has its name."""
-    masks = three_masks(tmp_path, data)
-    before = masks["a"].read_bytes()
-    child = os.fork()
-    if child == 0:
-        with pytest.MonkeyPatch.context() as patch:
-            rename = Path.rename
-            patch.setattr(Path, "rename", lambda self, to: os._exit(7) if to.name == "c" else rename(self, to))
-            import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(force=True))
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7 and not (tmp_path / "c").exists()
-    result = import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["b"], force=True))
-    assert list(result.corrections.images) == ["a", "b", "c"] and masks["a"].read_bytes() == before
-
-
-def test_other_files_among_corrections_are_never_deleted(data: Dataset, tmp_path: Path) -> None:
-    three_masks(tmp_path, data)
-    (tmp_path / "c" / "notes.txt").write_text("mine")
-    assert "notes.txt" in error_of(tmp_path / "m", data, tmp_path, force=True).problem
-
-
-def test_corrections_of_other_classes_are_refused(
-    data: Dataset, voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
-) -> None:
-    imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
-    others = open_at(voc, classes=["cat", "person"])
-    with pytest.raises(InvalidInput) as caught:
-        open_corrections(tmp_path / "c", others.classes)
-    assert "dog 12" in str(caught.value.found)
-
-
-def test_folders_of_other_files_are_never_replaced(data: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "c").mkdir()
-    (tmp_path / "c" / "mine.txt").write_text("mine")
-    error = error_of(cvat(tmp_path, CVAT_POLYGON), data, tmp_path, force=True)
-    assert str(tmp_path / "c") in str(error.subject)
-
-
 def test_images_without_regions_are_skipped(data: Dataset, tmp_path: Path) -> None:
     """COCO and CVAT list all images of a task, also those that nobody annotated."""
     listed = coco(tmp_path, {"segmentation": [[2, 1, 6, 1, 6, 4, 2, 4]]})
@@ -448,15 +295,6 @@ def test_a_source_without_any_region_is_refused(data: Dataset, tmp_path: Path) -
     for source in (coco(tmp_path), cvat(tmp_path), studio(tmp_path), labelme(tmp_path)):
         error = error_of(source, data, tmp_path)
         assert "--empty background" in str(error.hint) and source.name in str(error.subject)
-
-
-def test_classes_in_another_order_keep_their_pixels(
-    data: Dataset, voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
-) -> None:
-    imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
-    swapped = open_at(voc, classes=["dog", "cat"])
-    mask = open_corrections(tmp_path / "c", swapped.classes).read("a", SIZE)
-    assert mask is not None and np.array_equal(mask, rectangle(swapped.classes.index("cat")))
 
 
 def test_masks_of_0_and_255_are_refused(data: Dataset, tmp_path: Path) -> None:
@@ -519,27 +357,6 @@ def test_regions_that_cover_no_pixel_are_listed(data: Dataset, tmp_path: Path) -
     tiny = '<polygon label="dog" points="9.1,9.1;9.2,9.1;9.2,9.2" />'
     result = import_masks(cvat(tmp_path, CVAT_POLYGON, tiny), data, tmp_path / "c")
     assert len(result.invisible) == 1 and "polygon" in result.invisible[0]
-
-
-def test_two_imports_at_once_exclude_each_other(data: Dataset, tmp_path: Path) -> None:
-    source = cvat(tmp_path, CVAT_POLYGON)
-    with sole_import(tmp_path / "c"):
-        with pytest.raises(RunFailed) as caught:
-            import_masks(source, data, tmp_path / "c")
-        assert caught.value.subject == str(tmp_path / "c")
-        import_masks(source, data, tmp_path / "d")
-    import_masks(source, data, tmp_path / "c")
-    assert {path.name for path in tmp_path.iterdir() if path.name.startswith(".")} == set()
-
-
-def test_folders_of_stages_and_corrections_are_masks(data: Dataset, tmp_path: Path) -> None:
-    three_masks(tmp_path, data)
-    (tmp_path / "stage" / "masks").mkdir(parents=True)
-    write_mask(tmp_path / "stage" / "masks" / "a.png", rectangle(8))
-    for name in ("stage.json", "policy.json", "reduced.json"):
-        (tmp_path / "stage" / name).write_text("{}")
-    for number, source in enumerate(("stage", "c")):
-        assert import_masks(tmp_path / source, data, tmp_path / str(number)).format == "folder"
 
 
 def test_labelme_files_beside_the_images_of_an_archive(data: Dataset, tmp_path: Path) -> None:

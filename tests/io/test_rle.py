@@ -93,3 +93,8 @@ def test_compressed_runs_of_pycocotools_are_decoded(mask: np.ndarray) -> None:
 @given(masks)
 def test_brushes_are_decoded(mask: np.ndarray) -> None:
     assert np.array_equal(brush_mask(brush_rle(mask), (mask.shape[0], mask.shape[1])), mask)
+
+
+def test_long_chains_of_digits_are_errors() -> None:
+    with pytest.raises(ValueError, match="large"):
+        coco_counts("o" * 10_000_000 + "0")

@@ -58,11 +58,11 @@ def propagate(workspace: Path, out: Path, config: dict[str, Any], **keys: Any) -
     return run_stage(STAGES["propagate"], WALK | config, out, dataset(workspace), **folders | keys)
 
 
-def test_corrected_masks_are_sure_pixels(place: Path, tmp_path: Path) -> None:
+def test_corrected_masks_are_sure_pixels(workspace: Path, tmp_path: Path) -> None:
     corrected = {"train0": np.full((36, 44), 2, np.uint8)}
-    write_corrections(tmp_path / "c", CLASSES, corrected, {"train0": ("folder", "x")})
-    plain = train(place, tmp_path / "plain", epochs=1)
-    result = train(place, tmp_path / "corrected", epochs=1, corrections=tmp_path / "c")
+    write_corrections(tmp_path / "c", CLASSES, corrected.items(), {"train0": ("folder", "x")})
+    plain = train(workspace, tmp_path / "plain", epochs=1)
+    result = train(workspace, tmp_path / "corrected", epochs=1, corrections=tmp_path / "c")
     assert result.metrics["train_loss"] != plain.metrics["train_loss"]
     assert result.metrics["corrected_masks"] == {"images": 1, "of": 4, "labelled_fraction": 1}
     assert result.provenance["supervision"].endswith("and corrected masks")

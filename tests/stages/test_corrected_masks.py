@@ -12,14 +12,14 @@ from learning import CLASSES, coloured_dataset, contents, run_stage, write_maps
 from torch import Tensor, nn
 
 from wsss.data.classes import Classes
+from wsss.data.corrections.corrected_pixels import CorrectedMasks, overridden_probabilities
 from wsss.data.corrections.correction_folder import open_corrections, write_corrections
-from wsss.data.corrections.spoken_masks import SpokenMasks, overridden_probabilities
 from wsss.data.dataset import Dataset
 from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
-from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.probabilities import write_probabilities
 from wsss.losses.base import build_loss
 from wsss.losses.config import CrossEntropyConfig
@@ -57,11 +57,11 @@ def corrections(tmp_path: Path, data: Dataset) -> Path:
     partial = np.full((36, 44), NONE, np.uint8)
     partial[30:, 30:], partial[:5, :20] = GREEN, 0
     masks = {"train0": full, "train1": partial}
-    write_corrections(tmp_path / "corrections", CLASSES, masks, dict.fromkeys(masks, ("folder", "x")))
+    write_corrections(tmp_path / "corrections", CLASSES, masks.items(), dict.fromkeys(masks, ("folder", "x")))
     return tmp_path / "corrections"
 
 
-def spoken(folder: Path, id: str) -> np.ndarray:
+def corrected(folder: Path, id: str) -> np.ndarray:
     mask = open_corrections(folder).read(id)
     assert mask is not None
     return mask
@@ -76,7 +76,7 @@ def test_pseudo_masks_are_overridden_where_corrections_are_labelled(tmp_path, da
     run_stage(PSEUDO, FIXED, tmp_path / "before", data, cams=cams)
     result = run_stage(PSEUDO, {**FIXED, "corrections": corrections}, tmp_path / "after", data, cams=cams)
     for id in ("train0", "train1"):
-        before, known = mask_of(tmp_path / "before", id), spoken(corrections, id)
+        before, known = mask_of(tmp_path / "before", id), corrected(corrections, id)
         assert np.array_equal(mask_of(tmp_path / "after", id), np.where(known == NONE, before, known))
         assert not np.array_equal(mask_of(tmp_path / "after", id), before)
     assert mask_path(tmp_path / "after", "train2").read_bytes() == mask_path(tmp_path / "before", "train2").read_bytes()
@@ -97,7 +97,7 @@ def test_corrected_pixels_seed_the_crf(unary, max_side, tmp_path, data, correcti
     run_stage(CRF, config, tmp_path / "before", data, **inputs)
     result = run_stage(CRF, {**config, "corrections": corrections}, tmp_path / "after", data, **inputs)
     for id in ("train0", "train1"):
-        known = spoken(corrections, id)
+        known = corrected(corrections, id)
         assert (mask_of(tmp_path / "after", id) == known)[known != NONE].all()
     assert mask_path(tmp_path / "after", "train2").read_bytes() == mask_path(tmp_path / "before", "train2").read_bytes()
     assert result.metrics["corrected_masks"]["images"] == 2
@@ -113,9 +113,7 @@ def test_the_crf_spreads_a_scribble_to_pixels_of_the_same_colour(tmp_path):
     write_png(data.split("train")[0].image, image)
     scribble = np.full((36, 44), NONE, np.uint8)
     scribble[14, 11:19], scribble[2, 2:40] = GREEN, 0
-    write_corrections(tmp_path / "c", CLASSES, {"train0": scribble}, {"train0": ("folder", "x")})
-    from wsss.io.rasters.label_masks import write_mask
-
+    write_corrections(tmp_path / "c", CLASSES, {"train0": scribble}.items(), {"train0": ("folder", "x")})
     write_mask(tmp_path / "m" / "train0.png", np.where(np.indices((36, 44))[1] < 2, 40, 255).astype(np.uint8))
     run_stage(CRF, {"corrections": tmp_path / "c"}, tmp_path / "out", data, masks=tmp_path / "m")
     square = mask_of(tmp_path / "out", "train0")[10:20, 10:20]
@@ -174,10 +172,10 @@ def test_results_do_not_depend_on_workers(tmp_path, data, corrections):
 def test_training_masks_are_overridden(tmp_path, data, corrections):
     samples = data.split("train")
     ids = [sample.id for sample in samples]
-    load = PairLoader(samples, CLASSES, spoken=SpokenMasks(ids, open_corrections(corrections)))
+    load = PairLoader(samples, CLASSES, corrected=CorrectedMasks(ids, open_corrections(corrections)))
     plain = PairLoader(samples, CLASSES)
     for index, id in enumerate(ids):
-        known = SpokenMasks(ids, open_corrections(corrections))(index, (36, 44))
+        known = CorrectedMasks(ids, open_corrections(corrections))(index, (36, 44))
         expected = plain(index)[..., 3] if known is None else np.where(known == NONE, plain(index)[..., 3], known)
         assert np.array_equal(load(index)[..., 3], expected), id
 
@@ -187,9 +185,9 @@ def test_thin_lines_remain_in_reduced_training_images(max_side, tmp_path, data):
     """Every reduced pixel that stands for a pixel of the line is labelled."""
     line = np.full((36, 44), NONE, np.uint8)
     line[np.arange(36), np.arange(36)] = GREEN
-    write_corrections(tmp_path / "c", CLASSES, {"train0": line}, {"train0": ("folder", "x")})
-    known = SpokenMasks(["train0"], open_corrections(tmp_path / "c"))
-    load = PairLoader(data.split("train")[:1], CLASSES, max_side, spoken=known, marked=True)
+    write_corrections(tmp_path / "c", CLASSES, {"train0": line}.items(), {"train0": ("folder", "x")})
+    known = CorrectedMasks(["train0"], open_corrections(tmp_path / "c"))
+    load = PairLoader(data.split("train")[:1], CLASSES, max_side, corrected=known, marked=True)
     marked = load(0)[..., 4]
     height, width = marked.shape
     assert max(height, width) == max_side
@@ -203,7 +201,9 @@ def test_soft_targets_are_overridden(tmp_path, data, corrections):
     for sample in samples:
         write_probabilities(tmp_path / f"{sample.id}.npz", np.full((3, 36, 44), 1 / 3, np.float16))
     pairs = [(sample.image, tmp_path / f"{sample.id}.npz") for sample in samples]
-    load = SoftPairLoader(pairs, CLASSES, spoken=SpokenMasks([s.id for s in samples], open_corrections(corrections)))
+    load = SoftPairLoader(
+        pairs, CLASSES, corrected=CorrectedMasks([s.id for s in samples], open_corrections(corrections))
+    )
     for index, sample in enumerate(samples):
         known = open_corrections(corrections).read(sample.id)
         found = np.ascontiguousarray(load(index)[..., 3:]).view(np.float16)
@@ -214,7 +214,7 @@ def test_soft_targets_are_overridden(tmp_path, data, corrections):
 
 
 def test_probabilities_are_certain_where_corrections_are_labelled(tmp_path, corrections):
-    known = spoken(corrections, "train1")
+    known = corrected(corrections, "train1")
     before = np.full((3, 36, 44), 1 / 3, np.float16)
     after = overridden_probabilities(before, known)
     assert (after[:, known == NONE] == before[:, known == NONE]).all()
@@ -272,9 +272,9 @@ def test_every_loss_takes_weights(name):
 
 def test_marked_pixels_are_cropped_like_the_mask(data, corrections):
     samples, settings = data.split("train"), {"size": 24, "scale": (0.5, 2.0), "colour": None}
-    spoken_masks = SpokenMasks([sample.id for sample in samples], open_corrections(corrections))
-    marked = ArrayCache(PairLoader(samples, CLASSES, spoken=spoken_masks, marked=True), 3, cache_bytes=1 << 20)
-    plain = ArrayCache(PairLoader(samples, CLASSES, spoken=spoken_masks), 3, cache_bytes=1 << 20)
+    corrected_masks = CorrectedMasks([sample.id for sample in samples], open_corrections(corrections))
+    marked = ArrayCache(PairLoader(samples, CLASSES, corrected=corrected_masks, marked=True), 3, cache_bytes=1 << 20)
+    plain = ArrayCache(PairLoader(samples, CLASSES, corrected=corrected_masks), 3, cache_bytes=1 << 20)
     augmentation = SegmentationAugmentation.model_validate(settings)
     weighted, unweighted = CorrectedExamples(marked, augmentation), SegmentationExamples(plain, augmentation)
     seen = 0
@@ -310,6 +310,16 @@ def test_segment_states_and_uses_corrections(tmp_path, data, corrections):
     assert three.provenance["correction_weight"] == 3 and "correction_weight" not in one.provenance
 
 
+def test_masks_without_a_class_may_be_corrected(tmp_path, data, corrections):
+    """Corrected masks alone show the classes: external masks are unlabelled everywhere."""
+    for sample in data.split("train"):
+        write_mask(tmp_path / "m" / f"{sample.id}.png", np.full((36, 44), NONE, np.uint8))
+    with pytest.raises(InvalidInput):
+        run_stage(SEGMENT, TRAINING, tmp_path / "plain", data, masks=tmp_path / "m")
+    result = run_stage(SEGMENT, {**TRAINING, "corrections": corrections}, tmp_path / "c", data, masks=tmp_path / "m")
+    assert result.metrics["empty_masks"] == 1  # only train2 has no corrected mask
+
+
 @pytest.mark.parametrize(
     ("config", "key"),
     [
@@ -337,7 +347,7 @@ def test_corrections_are_part_of_the_identity_by_their_content(stage, tmp_path, 
     moved = corrections.rename(tmp_path / "moved")
     assert identity_of(parts({"corrections": moved})) == identity_of(corrected)
     more = {"train2": np.zeros((36, 44), np.uint8)}
-    write_corrections(moved, CLASSES, more, {"train2": ("folder", "x")}, open_corrections(moved))
+    write_corrections(moved, CLASSES, more.items(), {"train2": ("folder", "x")}, open_corrections(moved))
     assert identity_of(parts({"corrections": moved})) != identity_of(corrected)
 
 
@@ -345,8 +355,10 @@ def test_foreign_corrections_are_refused_before_anything_runs(tmp_path, data, co
     cams = write_maps(tmp_path / "cams", data)
     others = coloured_dataset(tmp_path / "o", train=1, val=0, classes=Classes(CLASSES.names, ((0,), (41,), (90,))))
     unknown = {"elsewhere": np.zeros((36, 44), np.uint8)}
-    write_corrections(tmp_path / "u", CLASSES, unknown, {"elsewhere": ("folder", "x")})
-    write_corrections(tmp_path / "s", CLASSES, {"train0": np.zeros((9, 9), np.uint8)}, {"train0": ("folder", "x")})
+    write_corrections(tmp_path / "u", CLASSES, unknown.items(), {"elsewhere": ("folder", "x")})
+    write_corrections(
+        tmp_path / "s", CLASSES, {"train0": np.zeros((9, 9), np.uint8)}.items(), {"train0": ("folder", "x")}
+    )
     for folder, dataset in ((corrections, others), (tmp_path / "u", data), (cams, data), (tmp_path / "s", data)):
         with pytest.raises(InvalidInput) as caught:
             run_stage(PSEUDO, {**FIXED, "corrections": folder}, tmp_path / "out", dataset, cams=cams)

@@ -61,8 +61,7 @@ def test_corrected_pixels_stay(tmp_path: Path, data: Dataset, shifted: Path) -> 
     (first, *_) = data.samples(["train"])
     corrected = np.full(read_truth(first, data.classes).shape, 255, np.uint8)
     corrected[:5, :6] = 2
-    masks = {first.id: corrected}
-    write_corrections(tmp_path / "corrections", CLASSES, masks, {first.id: ("folder", "x")})
+    write_corrections(tmp_path / "corrections", CLASSES, [(first.id, corrected)], {first.id: ("folder", "x")})
     config = {"corrections": tmp_path / "corrections", "superpixel_size": 20}
     result = run_stage(SNAP, config, tmp_path / "out", data, masks=shifted)
     mask = CLASSES.encode(read_mask(mask_path(tmp_path / "out", first.id)), where=first.id)

@@ -124,12 +124,13 @@ def _with_certain(energies: NDArray[np.float32], certain: NDArray[np.uint8] | No
     """Return unary energies ``(C, h, w)`` that leave certain pixels only their label, whatever their neighbours."""
     if certain is None:
         return energies
-    from wsss.data.corrections.spoken_masks import reduced_corrections
+    from wsss.data.corrections.corrected_pixels import reduced_corrections
 
     at = reduced_corrections(certain, energies.shape[1:])
     known = at < len(energies)
     energies[:, known] = CERTAIN
-    energies[at[known], *np.nonzero(known)] = 0
+    rows, columns = np.nonzero(known)
+    energies[at[known], rows, columns] = 0
     return energies
 
 

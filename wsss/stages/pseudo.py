@@ -117,7 +117,7 @@ def _label(
     corrections: Corrections | None,
 ) -> None:
     from wsss.data.artifacts import read_maps
-    from wsss.data.corrections.spoken_masks import overridden
+    from wsss.data.corrections.corrected_pixels import overridden
     from wsss.io.rasters.label_masks import write_mask
     from wsss.refine.cleaning import clean
     from wsss.refine.thresholds import mask_from_cams

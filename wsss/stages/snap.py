@@ -110,7 +110,7 @@ def run(ctx: Context[SnapConfig]) -> Result:
 
 
 def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes, corrections: Corrections | None) -> None:
-    from wsss.data.corrections.spoken_masks import overridden
+    from wsss.data.corrections.corrected_pixels import overridden
     from wsss.data.truth import read_truth
     from wsss.io.rasters.label_masks import write_mask
     from wsss.io.rasters.rgb_images import read_image

@@ -34,7 +34,7 @@ SHEET = "sheet"
 @click.option(
     "--tasks",
     type=click.Choice(["label-studio", "cvat"]),
-    help="Also write the images to correct as tasks of this tool, with the present masks to start from; needs --out.",
+    help="Also write the images to correct as tasks of this tool, starting from the present masks; requires --out.",
 )
 @shared("--out", type=click.Path(path_type=Path), more=f" of {RANKING}, the tasks and a contact sheet")
 @shared("--force", is_flag=True)
@@ -70,7 +70,7 @@ def rank(
 
     run_dir = named_run(run, fits=is_run, expected="a run directory")
     if tasks is not None and out is None:
-        raise InvalidInput("needs --out DIR, the folder of the tasks", subject=f"--tasks {tasks}")
+        raise InvalidInput("requires --out DIR, the folder of the tasks", subject=f"--tasks {tasks}")
     if out is not None:
         check_out(out, force=force)
     threads, reporter = worker_count(workers), Reporter()
@@ -98,10 +98,12 @@ def rank(
         images = [{"rank": number, **asdict(one)} for number, one in enumerate(ranked, start=1)]
         print_json({"run": str(run_dir), "split": split, "corrected": corrected, **used, "images": images})
         return
-    _print(ranked[:count], len(ranked), corrected, used, out)
+    _print(ranked[:count], len(ranked), corrected, used)
+    if out is not None:
+        echo(f"{out}: {', '.join(filter(None, (RANKING, SHEET, tasks)))}", err=True)
 
 
-def _print(shown: list[Ranked], total: int, corrected: int, used: dict[str, Any], out: Path | None) -> None:
+def _print(shown: list[Ranked], total: int, corrected: int, used: dict[str, Any]) -> None:
     from wsss.cli.stage_table import print_stages
     from wsss.stages.common.expected_gain import COLUMNS
 
@@ -110,8 +112,6 @@ def _print(shown: list[Ranked], total: int, corrected: int, used: dict[str, Any]
     also = f"; {counted(corrected, 'image')} with corrected masks left out" if corrected else ""
     entropy = f", entropy of {used['entropy']}" if used["entropy"] else ""
     echo(f"{len(shown)} of {counted(total, 'image')} (masks of {', '.join(used['masks'])}{entropy}){also}", err=True)
-    if out is not None:
-        echo(f"{out}: {RANKING}, {SHEET} and tasks", err=True)
 
 
 def _cells(one: Ranked) -> list[str]:

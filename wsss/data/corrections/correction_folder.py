@@ -7,7 +7,7 @@ of labelled pixels and the SHA-256 of the PNG, whose values are those of the cla
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -166,7 +166,7 @@ def sole_import(out: Path) -> Iterator[None]:
 def write_corrections(
     out: Path,
     classes: Classes,
-    masks: Mapping[str, NDArray[np.uint8]],
+    masks: Iterable[tuple[str, NDArray[np.uint8]]],
     sources: Mapping[str, tuple[str, str]],
     kept: Corrections | None = None,
 ) -> Corrections:
@@ -175,12 +175,12 @@ def write_corrections(
     Args:
         out: the folder.
         classes: the classes.
-        masks: image id → class indices ``(H, W)``, 255 = unlabelled.
-        sources: image id → format and location of the source.
+        masks: image id and class indices ``(H, W)``, 255 = unlabelled, of each image; may raise `InvalidInput`.
+        sources: id of each of these images → format and location of the source.
         kept: earlier corrections of this folder; those of other images remain, also damaged ones.
 
     Raises:
-        InvalidInput: a kept mask is unreadable.
+        InvalidInput: a kept mask is unreadable, or see ``masks``; then nothing is written.
         RunFailed: the folder cannot be written.
     """
     records: dict[str, Correction] = {}
@@ -197,10 +197,10 @@ def write_corrections(
 
     with replaced_folder(out, finish) as making:
         for id, record in kept.images.items() if kept else ():
-            if id not in masks:
+            if id not in sources:
                 records[id] = record
                 _copy(mask_path(out, id), mask_path(making, id))
-        for id, mask in masks.items():
+        for id, mask in masks:
             write_mask(mask_path(making, id), classes.decode(mask))
             records[id] = _record(mask, *sources[id], path=mask_path(making, id))
     return Corrections(out, classes, {id: records[id] for id in sorted(records)})

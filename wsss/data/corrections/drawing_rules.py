@@ -32,7 +32,7 @@ Empty = Literal["skip", "background"]
 
 @dataclass(frozen=True)
 class DrawingRules:
-    """What regions say about pixels.
+    """Meaning of regions for the pixels inside and outside them.
 
     Args:
         unmarked: pixels outside all regions: ``background``, or ``unlabelled`` (255). By default unlabelled in images

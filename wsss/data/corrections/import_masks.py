@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsss.data.classes import Classes, renumber
 from wsss.data.corrections.correction_folder import (
     RECORD,
     Corrections,
@@ -16,19 +15,15 @@ from wsss.data.corrections.correction_folder import (
     sole_import,
     write_corrections,
 )
-from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask, is_skipped
+from wsss.data.corrections.draw_corrections import Drawing
+from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, is_skipped
 from wsss.data.corrections.match_samples import match_samples
 from wsss.data.corrections.source_formats import opened_source, read_source
-from wsss.errors import InvalidInput, listing, together
+from wsss.errors import InvalidInput, listing
 from wsss.io.files.replaced_folder import restore_killed
 from wsss.io.files.stage_files import mask_path
-from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.rgb_images import image_size
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
 
@@ -103,22 +98,20 @@ def import_masks(
             name, listed = read_source(path, data.classes, options.format)
             chosen = _chosen(path, listed, data, options)
             _refuse_corrected([sample.id for _, sample in chosen], kept, out, force=options.force)
-            masks, invisible = _drawn(chosen, data, options.rules, start(len(chosen)))
-            if all(image.by_value for image, _ in chosen):
-                _refuse_binary(masks, data.classes, path)
+            origins = {sample.id: (name, _shown(image.where, path, source)) for image, sample in chosen}
+            drawing = Drawing(path, chosen, data.classes, options.rules, start(len(chosen)))
+            corrections = write_corrections(out, data.classes, drawing.masks(), origins, kept)
         except InvalidInput as error:
             if path == source:
                 raise
             raise _within(error, path, source) from error
-        origins = {sample.id: (name, _shown(image.where, path, source)) for image, sample in chosen}
-        corrections = write_corrections(out, data.classes, masks, origins, kept)
     return Imported(
         name,
-        tuple(masks),
+        tuple(origins),
         corrections,
         skipped=tuple(image.name for image in listed if is_skipped(image, options.rules)),
-        invisible=tuple(_shown(where, path, source) for where in invisible),
-        damaged=tuple(id for id in corrections.images if id not in masks and corrections.is_damaged(id)),
+        invisible=tuple(_shown(where, path, source) for where in drawing.invisible),
+        damaged=tuple(id for id in corrections.images if id not in origins and corrections.is_damaged(id)),
     )
 
 
@@ -182,53 +175,6 @@ def _refuse_corrected(ids: list[str], kept: Corrections | None, out: Path, *, fo
             f"{len(twice)} of {len(ids)} images have corrected masks already: {listing(twice)}",
             subject=out,
             hint="Replace them with --force, or import the other images only (--ids).",
-        )
-
-
-def _drawn(
-    chosen: list[tuple[AnnotatedImage, Sample]], data: Dataset, rules: DrawingRules, advance: Callable[[int], None]
-) -> tuple[dict[str, NDArray[np.uint8]], list[str]]:
-    """Return id → mask, and the locations of regions that cover no pixel.
-
-    Raises:
-        InvalidInput: some masks are invalid; lists all of them.
-    """
-    masks: dict[str, NDArray[np.uint8]] = {}
-    invisible: list[str] = []
-    errors: list[InvalidInput] = []
-    for image, sample in chosen:
-        try:
-            mask, unseen = drawn_mask(image, image_size(sample.image), data.classes, rules)
-            if (mask == IGNORE).all():
-                raise InvalidInput(
-                    "no labelled pixel: all are 255, which means unlabelled",
-                    subject=image.where,
-                    hint="Draw at least one region, or leave the image out (--ids).",
-                )
-            masks[sample.id] = mask
-            invisible += unseen
-        except InvalidInput as error:
-            errors.append(error if sample.id in str(error.subject) else error.within(f"image {sample.id}"))
-        advance(1)
-    if errors:
-        raise together(errors, len(chosen), "masks cannot be imported", hint="Nothing was imported.")
-    return masks, invisible
-
-
-def _refuse_binary(masks: Mapping[str, NDArray[np.uint8]], classes: Classes, path: Path) -> None:
-    """Refuse masks whose values are 0 and 255: their objects would be unlabelled.
-
-    Raises:
-        InvalidInput: no mask shows a class, and 255 occurs.
-    """
-    ignored = sum(bool((mask == IGNORE).any()) for mask in masks.values())
-    shown = any(bool(((mask > 0) & (mask < IGNORE)).any()) for mask in masks.values())
-    if ignored and not shown:
-        raise InvalidInput(
-            f"no pixel of any mask has a foreground class, and {ignored} of {len(masks)} masks contain 255, which "
-            "means unlabelled",
-            subject=path,
-            hint=f"If 255 means a class, {renumber(classes)}.",
         )
 
 

@@ -99,6 +99,10 @@ def from_runs(lengths: NDArray[np.int64], size: tuple[int, int], *, order: Liter
     return values.reshape(size, order=order)
 
 
+MAX_BITS = 65
+"""Maximum number of bits of a compressed run length, in digits of five."""
+
+
 def coco_counts(text: str) -> NDArray[np.int64]:
     """Return the run lengths of COCO's compressed text; the inverse of the encoding in `coco_rle`.
 
@@ -113,6 +117,8 @@ def coco_counts(text: str) -> NDArray[np.int64]:
     for code in codes.tolist():
         value |= (code & 31) << shift
         shift += 5
+        if shift > MAX_BITS:  # a chain of many digits would take time quadratic in its length
+            raise ValueError("run lengths are too large")
         if not code & 32:
             value -= 1 << shift if code & 16 else 0
             numbers.append(value + (numbers[-2] if len(numbers) > 2 else 0))

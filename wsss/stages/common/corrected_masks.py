@@ -96,7 +96,7 @@ def stated_corrections(
         supervision: the supervision of its inputs.
         network: the statement of the network whose masks the stage refines, if any.
     """
-    from wsss.data.corrections.spoken_masks import coverage
+    from wsss.data.corrections.corrected_pixels import coverage
 
     corrections = corrections_of(ctx)
     if corrections is None:

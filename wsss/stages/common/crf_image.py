@@ -39,25 +39,25 @@ def refine_image(
         classes: the classes.
         corrections: corrected masks, whose pixels are certain.
     """
-    from wsss.data.corrections.spoken_masks import overridden
+    from wsss.data.corrections.corrected_pixels import overridden
     from wsss.data.truth import read_truth
     from wsss.io.rasters.label_masks import write_mask
     from wsss.io.rasters.rgb_images import read_image
     from wsss.refine.cleaning import clean
 
     image = read_image(sample.image)
-    spoken = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
+    corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
     if cams is not None:
-        refined = _refine_seeds(image, sample, masks, cams, config, classes, spoken)
+        refined = _refine_seeds(image, sample, masks, cams, config, classes, corrected)
     elif config.unary == "softmax":
-        refined = _refine_probabilities(image, probability_path(masks, sample.id), config, len(classes), spoken)
+        refined = _refine_probabilities(image, probability_path(masks, sample.id), config, len(classes), corrected)
     else:
-        refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config, spoken)
-    write_mask(mask_path(out, sample.id), classes.decode(overridden(clean(refined, cleaning), spoken)))
+        refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config, corrected)
+    write_mask(mask_path(out, sample.id), classes.decode(overridden(clean(refined, cleaning), corrected)))
 
 
 def _refine_seeds(
-    image: Any, sample: Sample, masks: Path, cams: Path, config: CrfConfig, classes: Classes, spoken: Any
+    image: Any, sample: Sample, masks: Path, cams: Path, config: CrfConfig, classes: Classes, corrected: Any
 ) -> Any:
     """Refine with the upper and with the lower background score, and merge the results."""
     import numpy as np
@@ -70,9 +70,9 @@ def _refine_seeds(
     policy, thresholds = read_policy(masks, loaded.classes)
     maps = loaded.at(working_size(loaded.size, config.max_side))
     seeds = make_seeds(policy, maps, loaded.classes, thresholds)
-    added = [index for index in _classes_in(spoken) if index not in seeds.classes]  # corrected masks show them
+    added = [index for index in _classes_in(corrected) if index not in seeds.classes]  # corrected masks show them
     values = np.asarray((0, *seeds.classes, *added), np.uint8)
-    certain = _positions(spoken, values)
+    certain = _positions(corrected, values)
 
     def labels(background: Any) -> Any:
         absent = np.zeros((len(added), *background.shape), np.float32)
@@ -85,45 +85,45 @@ def _refine_seeds(
     return upper if seeds.certain else merge(upper, labels(seeds.lower))
 
 
-def _classes_in(spoken: Any) -> list[int]:
+def _classes_in(corrected: Any) -> list[int]:
     """Return the foreground classes of a corrected mask; none without one."""
     import numpy as np
 
     from wsss.io.rasters.label_masks import IGNORE
 
-    return [] if spoken is None else [value for value in np.unique(spoken).tolist() if value not in (0, IGNORE)]
+    return [] if corrected is None else [value for value in np.unique(corrected).tolist() if value not in (0, IGNORE)]
 
 
-def _positions(spoken: Any, values: Any) -> Any:
+def _positions(corrected: Any, values: Any) -> Any:
     """Return a corrected mask with the position of each class in ``values``, 255 elsewhere; ``None`` without one."""
     import numpy as np
 
-    if spoken is None:
+    if corrected is None:
         return None
     positions = np.full(256, 255, np.uint8)
     positions[values] = np.arange(len(values))
-    return positions[spoken]
+    return positions[corrected]
 
 
-def _refine_probabilities(image: Any, path: Path, config: CrfConfig, classes: int, spoken: Any) -> Any:
+def _refine_probabilities(image: Any, path: Path, config: CrfConfig, classes: int, corrected: Any) -> Any:
     import numpy as np
 
     from wsss.io.rasters.probabilities import read_probabilities
     from wsss.refine.dense_crf import refine_scores
 
     probabilities = read_probabilities(path, classes=classes, size=image.shape[:2]).astype(np.float32)
-    return refine_scores(image, probabilities, config, certain=spoken).astype(np.uint8)
+    return refine_scores(image, probabilities, config, certain=corrected).astype(np.uint8)
 
 
-def _refine_mask(image: Any, mask: Any, config: CrfConfig, spoken: Any) -> Any:
+def _refine_mask(image: Any, mask: Any, config: CrfConfig, corrected: Any) -> Any:
     import numpy as np
 
     from wsss.io.rasters.label_masks import IGNORE
     from wsss.refine.dense_crf import refine_labels
 
-    present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist(), *_classes_in(spoken)})
+    present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist(), *_classes_in(corrected)})
     values = np.asarray(present, np.uint8)
     positions = np.full(256, len(present), np.uint8)
     positions[values] = np.arange(len(present))
-    certain = _positions(spoken, values)
+    certain = _positions(corrected, values)
     return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present), certain=certain)]

@@ -82,7 +82,7 @@ def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = N
     """
     ids = [str(stage["id"]) for stage in (read_run(run_dir) or {}).get("stages", [])]
     records: Mapping[str, Mapping[str, Any]] = {id: read_record(run_dir / id) or {} for id in ids}
-    done = [run_dir / id for id in ids if records[id].get("status") == "done" and not _knows_truth(records[id])]
+    done = [run_dir / id for id in ids if records[id].get("status") == "done" and not _depends_on_truth(records[id])]
 
     def having(path_of: Callable[[Path, str], Path]) -> tuple[Path, ...]:
         return tuple(folder for folder in done if all(path_of(folder, one.id).is_file() for one in samples))
@@ -113,7 +113,7 @@ def _with_last(masks: tuple[Path, ...], stage: str) -> tuple[Path, ...]:
     return (*(folder for folder in masks if folder.name != stage), masks[names.index(stage)])
 
 
-def _knows_truth(record: Mapping[str, Any]) -> bool:
+def _depends_on_truth(record: Mapping[str, Any]) -> bool:
     """Return whether ground-truth masks influenced the result of a stage."""
     from wsss.viz.report.report_scores import is_full, is_oracle
 
@@ -163,8 +163,11 @@ def uncorrected(samples: Sequence[Sample], run_dir: Path, data: Dataset) -> tupl
 def _named_corrections(run_dir: Path) -> list[Path]:
     """Return the corrections that the pipeline of the run names; relative ones from where it was started."""
     run = read_run(run_dir) or {}
-    named = ((run.get("pipeline") or {}).get("supervision") or {}).get("corrections")
-    return [Path(str(run.get("directory", "."))) / named] if isinstance(named, str) else []
+    pipeline = run.get("pipeline") or {}
+    settings = [stage.get("with") for stage in (pipeline.get("stages") or {}).values() if stage]
+    values = [block.get("corrections") for block in (pipeline.get("supervision"), *settings) if block]
+    named = {value for value in values if isinstance(value, str)}
+    return [Path(str(run.get("directory", "."))) / one for one in sorted(named)]
 
 
 def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wsss.data.classes import Classes
-from wsss.data.corrections.spoken_masks import SpokenMasks, overridden, reduced_corrections
+from wsss.data.corrections.corrected_pixels import CorrectedMasks, overridden, reduced_corrections
 from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.data.image_transforms.transforms import Transform
 from wsss.data.sample import Sample
@@ -32,7 +32,7 @@ class PairLoader:
 
     Args:
         samples, classes, max_side: the images with their masks.
-        spoken: corrected masks of the samples, which override others where they are labelled.
+        corrected: corrected masks of the samples, which override others where they are labelled.
         marked: add the corrected mask as a fifth channel, 255 where it is not labelled.
     """
 
@@ -42,11 +42,11 @@ class PairLoader:
         classes: Classes,
         max_side: int | None = None,
         *,
-        spoken: SpokenMasks | None = None,
+        corrected: CorrectedMasks | None = None,
         marked: bool = False,
     ) -> None:
         self.samples, self.classes, self.max_side = list(samples), classes, max_side
-        self.spoken, self.marked = spoken, marked
+        self.corrected, self.marked = corrected, marked
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Return one pair.
@@ -57,12 +57,12 @@ class PairLoader:
         sample = self.samples[index]
         image = read_image(sample.image)
         mask = read_truth(sample, self.classes, size=image.shape[:2])
-        spoken = None if self.spoken is None else self.spoken(index, image.shape[:2])
+        corrected = None if self.corrected is None else self.corrected(index, image.shape[:2])
         mask = reduced_mask(mask, self.max_side)
-        spoken = None if spoken is None else reduced_corrections(spoken, mask.shape)
-        masks = [overridden(mask, spoken)]
+        corrected = None if corrected is None else reduced_corrections(corrected, mask.shape)
+        masks = [overridden(mask, corrected)]
         if self.marked:
-            masks.append(np.full(mask.shape, IGNORE, np.uint8) if spoken is None else spoken)
+            masks.append(np.full(mask.shape, IGNORE, np.uint8) if corrected is None else corrected)
         return np.dstack([reduced(image, self.max_side), *masks])
 
 

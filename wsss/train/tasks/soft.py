@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.data.classes import Classes
-from wsss.data.corrections.spoken_masks import SpokenMasks, overridden_probabilities
+from wsss.data.corrections.corrected_pixels import CorrectedMasks, overridden_probabilities
 from wsss.data.image_transforms.resizing import opencv
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
@@ -31,7 +31,7 @@ class SoftPairLoader:
 
     Args:
         pairs, classes, max_side: the images with their probabilities.
-        spoken: corrected masks of the images, where they are labelled the probabilities are certain.
+        corrected: corrected masks of the images, where they are labelled the probabilities are certain.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class SoftPairLoader:
         classes: Classes,
         max_side: int | None = None,
         *,
-        spoken: SpokenMasks | None = None,
+        corrected: CorrectedMasks | None = None,
     ) -> None:
-        self.pairs, self.classes, self.max_side, self.spoken = list(pairs), classes, max_side, spoken
+        self.pairs, self.classes, self.max_side, self.corrected = list(pairs), classes, max_side, corrected
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Return one pair.
@@ -53,8 +53,8 @@ class SoftPairLoader:
         image_path, path = self.pairs[index]
         image = read_image(image_path)
         probabilities = read_probabilities(path, classes=len(self.classes), size=image.shape[:2])
-        if self.spoken is not None:
-            probabilities = overridden_probabilities(probabilities, self.spoken(index, image.shape[:2]))
+        if self.corrected is not None:
+            probabilities = overridden_probabilities(probabilities, self.corrected(index, image.shape[:2]))
         image = reduced(image, self.max_side)
         probabilities = _reduced(probabilities, image.shape[:2])
         return np.dstack([image, np.ascontiguousarray(np.moveaxis(probabilities, 0, 2)).view(np.uint8)])

@@ -125,7 +125,7 @@ def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) ->
     unknown = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in found.tolist() if code not in colours]
     if unknown:
         raise InvalidInput(
-            f"colours that {LABELMAP} does not name: {listing(unknown)}",
+            f"colours missing in {LABELMAP}: {listing(unknown)}",
             subject=path,
             hint=f"{SMOOTHED}Use the colours of {LABELMAP}." if len(unknown) > 8 else None,
         )

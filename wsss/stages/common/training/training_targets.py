@@ -27,20 +27,20 @@ def training_examples(ctx: Context[Any]) -> SegmentationExamples | SoftExamples:
     Raises:
         InvalidInput: see `image_mask_pairs` and `probability_files`; or a file is broken.
     """
-    from wsss.data.corrections.spoken_masks import SpokenMasks
+    from wsss.data.corrections.corrected_pixels import CorrectedMasks
     from wsss.train.corrected_examples import CorrectedExamples
     from wsss.train.image_cache import ArrayCache
     from wsss.train.tasks.segmentation import PairLoader, SegmentationExamples
     from wsss.train.tasks.soft import SoftExamples, SoftPairLoader
 
     config, classes, cache = ctx.config, ctx.data.classes, ctx.config.cache_mb << 20
-    spoken = SpokenMasks([sample.id for sample in ctx.data.split(config.split)], corrections_of(ctx))
+    corrected = CorrectedMasks([sample.id for sample in ctx.data.split(config.split)], corrections_of(ctx))
     if config.labels == "soft":
         files = probability_files(ctx)
-        soft = SoftPairLoader(files, classes, config.max_side, spoken=spoken)
+        soft = SoftPairLoader(files, classes, config.max_side, corrected=corrected)
         return SoftExamples(ArrayCache(soft, len(files), cache_bytes=cache), config.augmentation)
     pairs, marked = image_mask_pairs(ctx), is_weighted(ctx)
-    load = PairLoader(pairs, classes, config.max_side, spoken=spoken, marked=marked)
+    load = PairLoader(pairs, classes, config.max_side, corrected=corrected, marked=marked)
     examples = CorrectedExamples if marked else SegmentationExamples
     return examples(ArrayCache(load, len(pairs), cache_bytes=cache), config.augmentation)
 
@@ -111,11 +111,24 @@ def count_empty_masks(ctx: Context[Any]) -> dict[str, int]:
 
         shown = zip(pairs, (summary.shown for summary in summaries), strict=True)
         check_encoding(shown, ctx.data.classes, where=f"segment: split {ctx.config.split!r}")
-    return {"empty_masks": count_empty(ctx, pairs, [summary.shows_class for summary in summaries])}
+    corrected = _corrected_to_show_a_class(ctx)
+    shown_class = [one.id in corrected or summary.shows_class for one, summary in zip(pairs, summaries, strict=True)]
+    return {"empty_masks": count_empty(ctx, pairs, shown_class)}
+
+
+def _corrected_to_show_a_class(ctx: Context[Any]) -> set[str]:
+    """Return the training images whose corrected mask shows a class."""
+    from wsss.data.truth import shows_class
+
+    corrections = corrections_of(ctx)
+    if corrections is None:
+        return set()
+    masks = ((sample.id, corrections.read(sample.id)) for sample in ctx.data.split(ctx.config.split))
+    return {id for id, mask in masks if mask is not None and shows_class(mask)}
 
 
 def check_training_masks(ctx: Context[Any]) -> None:
-    """Reject masks that show background only.
+    """Reject masks that show background only, unless corrected masks show a class.
 
     Raises:
         InvalidInput: see `image_mask_pairs` and `require_class`; or no mask shows a class.
@@ -123,6 +136,8 @@ def check_training_masks(ctx: Context[Any]) -> None:
     from wsss.data.truth import read_truth, shows_class
 
     classes, pairs = ctx.data.classes, image_mask_pairs(ctx)
+    if _corrected_to_show_a_class(ctx):
+        return
     advice = "Choose a split whose masks show a class."
     if ctx.config.labels == "pseudo":
         advice = "Lower the thresholds of the stage that created the masks (pseudo: policy), or inspect its maps."

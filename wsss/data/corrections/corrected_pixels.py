@@ -18,7 +18,7 @@ Size = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class SpokenMasks:
+class CorrectedMasks:
     """The corrected masks of a list of images, by index; picklable.
 
     Args:
@@ -39,37 +39,37 @@ class SpokenMasks:
         return None if self.corrections is None else self.corrections.read(self.ids[index], (height, width))
 
 
-def overridden(mask: NDArray[np.uint8], spoken: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+def overridden(mask: NDArray[np.uint8], corrected: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
     """Return a mask ``(H, W)`` of class indices with the labelled pixels of a corrected one, if there is one."""
-    return mask if spoken is None else np.where(spoken == IGNORE, mask, spoken)
+    return mask if corrected is None else np.where(corrected == IGNORE, mask, corrected)
 
 
-def reduced_corrections(spoken: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+def reduced_corrections(corrected: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     """Return a corrected mask ``(H, W)`` at a smaller size ``(h, w)``, in which thin lines and points remain.
 
     A pixel has the label of the nearest pixel; if that is not labelled, of a labelled one of those that it stands for.
     """
     import cv2
 
-    if spoken.shape == tuple(size):
-        return spoken
-    nearest = np.asarray(cv2.resize(spoken, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-    rows, columns = np.nonzero(spoken != IGNORE)
+    if corrected.shape == tuple(size):
+        return corrected
+    nearest = np.asarray(cv2.resize(corrected, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
+    rows, columns = np.nonzero(corrected != IGNORE)
     marked = np.full(size, IGNORE, np.uint8)
-    marked[rows * size[0] // spoken.shape[0], columns * size[1] // spoken.shape[1]] = spoken[rows, columns]
+    marked[rows * size[0] // corrected.shape[0], columns * size[1] // corrected.shape[1]] = corrected[rows, columns]
     return np.where(nearest == IGNORE, marked, nearest)
 
 
 def overridden_probabilities(
-    probabilities: NDArray[np.float16], spoken: NDArray[np.uint8] | None
+    probabilities: NDArray[np.float16], corrected: NDArray[np.uint8] | None
 ) -> NDArray[np.float16]:
     """Return class probabilities ``(C, H, W)`` that are certain of the labelled pixels of a corrected mask."""
-    if spoken is None:
+    if corrected is None:
         return probabilities
     changed = probabilities.copy()
-    labelled = spoken != IGNORE
+    labelled = corrected != IGNORE
     changed[:, labelled] = 0
-    changed[spoken[labelled], *np.nonzero(labelled)] = 1
+    changed[corrected[labelled], *np.nonzero(labelled)] = 1
     return changed
 
 
