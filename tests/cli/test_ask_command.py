@@ -196,6 +196,19 @@ def test_summary_and_export(photos: Path, tmp_path: Path) -> None:
     assert table.read_bytes() == before
 
 
+@needs_server
+def test_one_class_after_the_other(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wsss.server import serve
+
+    monkeypatch.setattr(serve, "serve", lambda app, bound: bound.close())
+    table = answered(tmp_path / "a.csv", ("w0", "yes", "annotator-1"), ("w1", "no", "annotator-1"), size=18)
+    table.write_bytes(table.read_bytes() + b"w1_00001_0")  # of a killed server
+    given = ("ask", photos, "--answers", table, "--count", 4)
+    found = document(*given, "--about", "moss")
+    assert (found["classes"], found["items"], found["done"]) == (["moss"], 6, {"annotator-1": 0})
+    assert document(*given)["classes"] == ["mortar"]  # what the table is about
+
+
 def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
     table = answered(
         tmp_path / "a.csv",

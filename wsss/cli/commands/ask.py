@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,7 @@ def ask(
     config = validate(QuestionsConfig, keys, where="", locate=option_at)
     _check_usage(config, given)
     _check_names(names)
-    with _dataset(context, path, names) as dataset:
+    with _dataset(context, path, names, answers) as dataset:
         asked = _asked(dataset, names)
         if summary or export is not None:
             _print_answers(dataset, answers, given["split"], export, as_json)
@@ -118,12 +118,14 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 @contextmanager
-def _dataset(context: click.Context, path: str, names: Sequence[str]) -> Iterator[Dataset]:
+def _dataset(context: click.Context, path: str, names: Sequence[str], answers: Path) -> Iterator[Dataset]:
+    """Open the dataset; a plain folder has the classes asked about, now and before."""
     from wsss.cli.dataset_argument import named_dataset
-    from wsss.cli.plain_images import with_plain_images
+    from wsss.cli.plain_images import asked_classes, with_plain_images
     from wsss.data.readers.registry import open_dataset
 
-    named = with_plain_images(named_dataset(path, context.meta["data"], _log), names, option="--about")
+    classes = list(dict.fromkeys([*names, *(asked_classes(answers) if answers.exists() else ())]))
+    named = with_plain_images(named_dataset(path, context.meta["data"], _log), classes, option="--about")
     with tempfile.TemporaryDirectory(prefix="wsss-") as work:
         yield open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
 
@@ -151,16 +153,18 @@ def _serve(
     from wsss.data.answers.answer_log import AnswerLog
     from wsss.data.answers.answer_rows import check_annotator
     from wsss.data.answers.interview import Interview, check_known
+    from wsss.data.answers.votes import Ballot
 
     samples = dataset.split(given["split"])
     if given["annotator"] is not None:
         check_annotator(given["annotator"], "--annotator")
-    items = _items(dataset, asked, config, given)
     images = {sample.id: sample.image for sample in samples}
     known, size = dataset.classes.foreground, 0 if config.whole else config.size
     with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
-        interview = Interview(items, asked, log)
-        check_known(interview.ballot, answers, images=images, classes=known, size=size)
+        ballot = Ballot(log.answers, answers)
+        check_known(ballot, answers, images=images, classes=known, size=size)
+        answered = dict.fromkeys(item for item, _ in ballot.questions())
+        interview = Interview(_items(dataset, asked, config, given, answered), asked, log)
         origin, hosts = server.addresses(bound)
         token = access.new_token()
         questions = ask_app.Questions(interview, images, given["annotator"], _proposed(), given["single"])
@@ -183,18 +187,21 @@ def _server() -> Any:
     return ask_app, access, serve
 
 
-def _items(dataset: Dataset, asked: list[str], config: QuestionsConfig, given: dict[str, Any]) -> list[Item]:
+def _items(
+    dataset: Dataset, asked: list[str], config: QuestionsConfig, given: dict[str, Any], answered: Collection[Item]
+) -> list[Item]:
     from wsss.data.answers.questions import question_items
     from wsss.stages.common.stored_maps import stored_maps
 
     samples, seed = dataset.split(given["split"]), given["seed"]
     if config.order != "uncertain":
-        return question_items(samples, config, seed=seed)
+        return question_items(samples, config, seed=seed, answered=answered)
     run = named_run(given["run"], fits=is_recorded, otherwise=Path.is_dir, option="--run")
     folder, maps_of = stored_maps(run, samples, dataset.classes, asked)
     _log(f"Order: by the maps in {folder}.")
     with progress("Reading maps") as start:
-        return question_items(samples, config, seed=seed, maps_of=maps_of, advance=start(len(samples)))
+        advance = start(len(samples))
+        return question_items(samples, config, seed=seed, answered=answered, maps_of=maps_of, advance=advance)
 
 
 def _announce(url: str, interview: Any, answers: Path, as_json: bool, given: dict[str, Any]) -> None:

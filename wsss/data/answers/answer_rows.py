@@ -133,6 +133,29 @@ def read_answers(path: Path) -> list[Answer]:
     return parse_answers(read_text(path), path)
 
 
+def read_complete(path: Path) -> list[Answer]:
+    """Return the rows of a table without an incomplete last line.
+
+    Raises:
+        InvalidInput: the file is missing or not a table of answers, or has an invalid row.
+    """
+    content = read_content(path)
+    complete = content[: content.rfind(b"\n") + 1]
+    return parse_answers(decoded(complete, path), path) if complete else []
+
+
+def decoded(content: bytes, path: Path) -> str:
+    """Return the text of the complete lines of a table.
+
+    Raises:
+        InvalidInput: another encoding than UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return read_text(path)  # raises an error with a hint
+
+
 def read_content(path: Path) -> bytes:
     """Return the bytes of a file.
 
@@ -184,7 +207,7 @@ def parse_row(cells: Sequence[str], where: str) -> Answer:
         InvalidInput: a wrong number of cells, or an invalid cell.
     """
     if len(cells) != len(COLUMNS):
-        raise InvalidInput("half a line, or two in one", subject=where, allowed=f"{len(COLUMNS)} cells",
+        raise InvalidInput("wrong number of cells", subject=where, allowed=f"{len(COLUMNS)} cells",
                            found=len(cells))  # fmt: skip
     row = dict(zip(COLUMNS, cells, strict=True))
     item = _item(row, where)
