@@ -220,7 +220,7 @@ def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
     drawn = document("data", "tiles", photos, tmp_path / "t", "--answers", table)
     assert (drawn["tiles"], drawn["left_out_ties"], drawn["tile_size"]) == (1, 1, 9)
     text = succeed("data", "tiles", photos, tmp_path / "t", "--answers", table).stdout
-    assert "ties 1" in text and "2 people" in text
+    assert "1 tile: as many" in text and "2 people" in text
     assert "count" in refused("data", "tiles", photos, tmp_path / "u", "--answers", table, "--count", 5)
     assert "w9" in refused("data", "tiles", photos, tmp_path / "u", "--answers",
                            answered(tmp_path / "c.csv", ("w9", "no", "annotator-1"), size=9))  # fmt: skip
