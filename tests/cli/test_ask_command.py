@@ -209,6 +209,24 @@ def test_one_class_after_the_other(photos: Path, tmp_path: Path, monkeypatch: py
     assert document(*given)["classes"] == ["mortar"]  # what the table is about
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--summary", "--export", "labels.csv"),
+        *(("--summary", *words) for words in (("--whole",), ("--count", 1000), ("--port", 0), ("--annotator", "x"))),
+        ("--export", "labels.csv", "--seed", 0),
+    ],
+)
+def test_a_report_has_no_options_of_the_page(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = answered(tmp_path / "a.csv", ("w0", "yes", "annotator-1"))
+    message = refused("ask", photos, "--about", "mortar", "--answers", table, *options)
+    assert "--export" in message if "--summary" not in options else "--summary" in message
+    assert not (tmp_path / "labels.csv").exists()
+
+
 def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
     table = answered(
         tmp_path / "a.csv",

@@ -162,7 +162,7 @@ class _Pages:
         name = questions.annotator or annotator
         if name is None:
             return view
-        check_annotator(name)
+        name = check_annotator(name)
         ahead = interview.upcoming(name, AHEAD)
         if first is not None and not interview.is_answered(name, first):
             ahead = [first, *(index for index in ahead if index != first)][:AHEAD]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from wsss.cli.check_output import progress
 from wsss.cli.commands.data_synth import option_at
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from wsss.data.answers.answer_rows import Item
     from wsss.data.answers.questions import QuestionsConfig
     from wsss.data.dataset import Dataset
+
+PAGE_OPTIONS = ("single", "whole", "count", "size", "order", "run", "seed", "annotator", "host", "port", "open_page")
+"""Options of the questions and of the page."""
 
 MAX_CLASSES = 9
 """One key of the page each."""
@@ -48,8 +52,7 @@ MAX_CLASSES = 9
 @click.option(
     "--order",
     type=click.Choice(["random", "file", "uncertain"]),
-    help="Order of the questions: random, of the files, or first what the maps of --run are least certain about. "
-    "[default: random]",
+    help="Order of the questions: random, of the files, or by the uncertainty of the maps of --run. [default: random]",
 )
 @shared("--run", type=NAMED, help="Run or stage with maps or probabilities, for --order uncertain.")
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
@@ -95,6 +98,8 @@ def ask(
     config = validate(QuestionsConfig, keys, where="", locate=option_at)
     _check_usage(config, given)
     _check_names(names)
+    if summary or export is not None:
+        _check_alone(context)
     with _dataset(context, path, names, answers) as dataset:
         asked = _asked(dataset, names)
         if summary or export is not None:
@@ -108,6 +113,18 @@ def _check_usage(config: QuestionsConfig, given: dict[str, Any]) -> None:
         raise click.UsageError("--order uncertain and --run RUN must be used together.")
     if config.whole and (given["count"] is not None or given["size"] is not None):
         raise click.UsageError("--whole asks about all images of the split; omit --count and --size.")
+
+
+def _check_alone(context: click.Context) -> None:
+    """Refuse options that have no effect on the output of --summary or --export."""
+    options = {one.name: one.opts[0] for one in context.command.params}
+    given = [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    reports = [options[name] for name in ("summary", "export") if name in given]
+    if len(reports) > 1:
+        raise click.UsageError("--summary and --export cannot be used together.")
+    others = [options[name] for name in given if name in PAGE_OPTIONS]
+    if others:
+        raise click.UsageError(f"{others[0]} has no effect with {reports[0]}.")
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -156,8 +173,8 @@ def _serve(
     from wsss.data.answers.votes import Ballot
 
     samples = dataset.split(given["split"])
-    if given["annotator"] is not None:
-        check_annotator(given["annotator"], "--annotator")
+    name = given["annotator"]
+    annotator = None if name is None else check_annotator(name, "--annotator")
     images = {sample.id: sample.image for sample in samples}
     known, size = dataset.classes.foreground, 0 if config.whole else config.size
     with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
@@ -167,7 +184,7 @@ def _serve(
         interview = Interview(_items(dataset, asked, config, given, answered), asked, log)
         origin, hosts = server.addresses(bound)
         token = access.new_token()
-        questions = ask_app.Questions(interview, images, given["annotator"], _proposed(), given["single"])
+        questions = ask_app.Questions(interview, images, annotator, _proposed(), given["single"])
         app = ask_app.ask_app(questions, token=token, hosts=hosts)
         _announce(f"{origin}/{token}/", interview, answers, as_json, given)
         set_resume_message()

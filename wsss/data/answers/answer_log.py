@@ -121,6 +121,6 @@ class AnswerLog:
             os.ftruncate(self._descriptor, len(complete))
             self._write(tail + b"\n" if rows else b"")
         self._size += len(tail) + 1 if rows else 0
-        what = "completed the last line" if rows else "removed half a line, whose answer was never confirmed"
+        what = "completed the last line" if rows else "removed half a line of an answer that was never confirmed"
         log(f"{self.path}: {what}: {tail.decode(errors='replace')}")
         return rows

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,11 +83,12 @@ class Answer:
 
 
 def check_annotator(name: str, where: object = "annotator") -> str:
-    """Return the name of a person, which has to be a short line of text.
+    """Return the name of a person, which has to be a short line of text, with composed accents (Unicode NFC).
 
     Raises:
         InvalidInput: the name is empty, too long, or contains control characters.
     """
+    name = unicodedata.normalize("NFC", name)
     if not name.strip() or len(name) > MAX_NAME or one_line(name) != name or name != name.strip():
         allowed = f"a name of 1 to {MAX_NAME} characters in one line"
         raise InvalidInput("invalid name of an annotator", subject=where, found=name, allowed=allowed)
