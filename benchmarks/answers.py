@@ -55,12 +55,20 @@ def true_masks(root: Path, split: str, work: Path) -> functools._lru_cache_wrapp
     return functools.lru_cache(maxsize=None)(lambda image: read_truth(samples[image], data.classes))
 
 
+def answered(table: Path) -> int:
+    """Return the number of answered tiles, also after the benchmark was killed and started again."""
+    from wsss.data.answers.answer_rows import read_complete
+
+    return len({answer.item for answer in read_complete(table)})
+
+
 def curve(options: argparse.Namespace, order: str, seed: int, noise: float) -> Iterator[dict[str, object]]:
     """Yield the scores after each number of answers, for one order, seed and share of wrong labels."""
     folder = options.out / (f"{order}-{seed}" + (f"-{noise:g}" if noise else ""))
     folder.mkdir(parents=True, exist_ok=True)
     truth = true_masks(options.root, options.split, folder)
-    table, done, last = folder / "answers.csv", 0, None
+    table = folder / "answers.csv"
+    last: Path | None = None
     for count in options.answers:
         step = folder / str(count)
         snapshot = folder / f"answers-{count}.csv"
@@ -76,7 +84,7 @@ def curve(options: argparse.Namespace, order: str, seed: int, noise: float) -> I
             ]
             guided = ["--order", "uncertain", "--run", str(last)] if order == "uncertain" and last else []
             with asking([*common, "--seed", str(seed), "--count", "5000", *guided]) as url:
-                answer_questions(url, "simulated", {"mortar": 1}, truth, count=count - done)
+                answer_questions(url, "simulated", {"mortar": 1}, truth, count=count - answered(table))
             snapshot.write_bytes(table.read_bytes())
         pipeline = folder / f"{count}.yaml"
         names = {"root": options.root.resolve(), "split": options.split, "answers": snapshot.resolve(), "seed": seed}
@@ -94,7 +102,7 @@ def curve(options: argparse.Namespace, order: str, seed: int, noise: float) -> I
             "dice": scores["structure"]["mean"]["dice"],
             "cldice": scores["structure"]["mean"]["cldice"],
         }
-        done, last = count, step / "cam"
+        last = step / "cam"
 
 
 def main() -> None:

@@ -196,6 +196,37 @@ def test_summary_and_export(photos: Path, tmp_path: Path) -> None:
     assert table.read_bytes() == before
 
 
+@needs_server
+def test_one_class_after_the_other(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wsss.server import serve
+
+    monkeypatch.setattr(serve, "serve", lambda app, bound: bound.close())
+    table = answered(tmp_path / "a.csv", ("w0", "yes", "annotator-1"), ("w1", "no", "annotator-1"), size=18)
+    table.write_bytes(table.read_bytes() + b"w1_00001_0")  # of a killed server
+    given = ("ask", photos, "--answers", table, "--count", 4)
+    found = document(*given, "--about", "moss")
+    assert (found["classes"], found["items"], found["done"]) == (["moss"], 6, {"annotator-1": 0})
+    assert document(*given)["classes"] == ["mortar"]  # what the table is about
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--summary", "--export", "labels.csv"),
+        *(("--summary", *words) for words in (("--whole",), ("--count", 1000), ("--port", 0), ("--annotator", "x"))),
+        ("--export", "labels.csv", "--seed", 0),
+    ],
+)
+def test_a_report_has_no_options_of_the_page(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[object, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = answered(tmp_path / "a.csv", ("w0", "yes", "annotator-1"))
+    message = refused("ask", photos, "--about", "mortar", "--answers", table, *options)
+    assert "--export" in message if "--summary" not in options else "--summary" in message
+    assert not (tmp_path / "labels.csv").exists()
+
+
 def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
     table = answered(
         tmp_path / "a.csv",
@@ -207,7 +238,7 @@ def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
     drawn = document("data", "tiles", photos, tmp_path / "t", "--answers", table)
     assert (drawn["tiles"], drawn["left_out_ties"], drawn["tile_size"]) == (1, 1, 9)
     text = succeed("data", "tiles", photos, tmp_path / "t", "--answers", table).stdout
-    assert "ties 1" in text and "2 people" in text
+    assert "1 tile: as many" in text and "2 people" in text
     assert "count" in refused("data", "tiles", photos, tmp_path / "u", "--answers", table, "--count", 5)
     assert "w9" in refused("data", "tiles", photos, tmp_path / "u", "--answers",
                            answered(tmp_path / "c.csv", ("w9", "no", "annotator-1"), size=9))  # fmt: skip

@@ -13,6 +13,7 @@ from asking import bare_walls
 from learning import contents, run_stage
 
 from wsss.data.answers.answer_rows import HEADER, Answer, Item, answer_line
+from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.tiles.tile_folder import draw_into
 from wsss.data.tiles.tile_table import Tile, read_tiles
@@ -62,7 +63,7 @@ def test_the_majority_decides_and_ties_are_counted(data: Dataset, tmp_path: Path
     assert {((tile.image, tile.column, tile.row), tile.labels) for tile in tiles} == expected
     assert (drawn["tiles"], drawn["tile_size"], drawn["images"], drawn["without_any_class"]) == (4, 9, 2, 2)
     assert (drawn["answers_given"], drawn["annotators"], drawn["disagreements"]) == (8, 3, 2)
-    assert (drawn["left_out_ties"], drawn["left_out_unanswered"], drawn["left_out_disagreements"]) == (1, 1, 0)
+    assert (drawn["left_out_ties"], drawn["left_out_skipped"], drawn["left_out_disagreements"]) == (1, 1, 0)
     images = {sample.id: read_image(sample.image) for sample in data.split("train")}
     for tile in tiles:
         place = slice(tile.row, tile.row + 9), slice(tile.column, tile.column + 9)
@@ -70,6 +71,18 @@ def test_the_majority_decides_and_ties_are_counted(data: Dataset, tmp_path: Path
         assert np.allclose([tile.mean, tile.std], colour_statistics(images[tile.image]), rtol=1e-8)
     with (tmp_path / "t" / "labels.csv").open() as file:
         assert [row["labels"] for row in csv.DictReader(file)] == ["mortar" if tile.labels else "" for tile in tiles]
+
+
+def test_reasons_why_tiles_have_no_label(data: Dataset, tmp_path: Path) -> None:
+    """One class was asked about only, or nobody could tell about one of them."""
+    both = Classes(("background", "mortar", "moss"), ((0,), (1,), (2,)))
+    two = Dataset(data.name, data.root, both, {"train": data.split("train")})
+    mortar = [(0, "yes", "annotator-1"), (1, "skip", "annotator-1"), (2, "no", "annotator-1")]
+    path = table(tmp_path / "a.csv", mortar)
+    moss = table(tmp_path / "b.csv", [(1, "yes", "annotator-1"), (2, "no", "annotator-1")], name="moss")
+    path.write_text(path.read_text() + moss.read_text().removeprefix(HEADER))
+    drawn, tiles = into(tmp_path / "t", two, answers=path)
+    assert len(tiles) == 1 and (drawn["left_out_incomplete"], drawn["left_out_skipped"]) == (1, 1)
 
 
 def test_all_disagreements_can_be_left_out(data: Dataset, tmp_path: Path) -> None:
@@ -128,7 +141,7 @@ def test_unusable_answers_are_one_error_and_nothing_is_lost(data: Dataset, tmp_p
     assert refused(data, out, path).subject == str(path)
     path.write_text(HEADER + answer_line(Answer(Item("w0"), "mortar", "no", "annotator-1", "2026-11-29")))
     assert "--export" in str(refused(data, out, path).hint)
-    assert refused(data, out, table(path, [(0, "skip", "annotator-1")])).found == {"unanswered": 1}
+    assert refused(data, out, table(path, [(0, "skip", "annotator-1")])).found == "1 tile: nobody could tell"
     path.write_text(HEADER)
     assert refused(data, out, path).found == "no answers"
 
@@ -142,9 +155,10 @@ def test_a_tile_outside_its_image_is_an_error(data: Dataset, tmp_path: Path) -> 
 
 
 def test_settings_of_masks_have_no_effect_with_answers(tmp_path: Path) -> None:
-    for setting in ({"count": 5}, {"least": 0.2}, {"share_without": 0.3}):
+    for setting in ({"count": 5}, {"least": 0.2}, {"share_without": 0.3}, {"count": 1000}, {"least": 0.05}):
         with pytest.raises(ValueError, match=next(iter(setting))):
             TilesConfig(answers=tmp_path / "a.csv", **setting)
+    assert TilesConfig(answers=tmp_path / "a.csv", size=18).answered_size == 18  # also the default, if it is given
     recorded = TilesConfig(answers=tmp_path / "a.csv").model_dump()
     assert TilesConfig(**recorded).answered_size is None  # also of a record that lists all settings
 
@@ -159,9 +173,8 @@ def test_the_stage_uses_answers_instead_of_masks(data: Dataset, tmp_path: Path) 
     folder.pop("drawing.json", None)
     assert contents(tmp_path / "s") == folder
     assert result.provenance["supervision"] == "8 yes/no answers by 3 people on 9-pixel tiles"
-    assert [line for line in lines if "left out" in line] == [
-        "note: 1 tile left out: ties.", "note: 1 tile left out: unanswered.",
-    ]  # fmt: skip
+    notes = [line for line in lines if "left out" in line]
+    assert len(notes) == 1 and "1 tile: as many" in notes[0] and "1 tile: nobody" in notes[0]
     assert {read.kind for read in stage.reads(stage.config(answers=answers))} == {"images"}
     assert json.loads((tmp_path / "s" / "tiles.json").read_text()) == result.metrics
     with pytest.raises(InvalidInput):  # checked before the first stage starts

@@ -12,9 +12,10 @@ import pytest
 from asking import TOKEN, bare_walls, client, interview_at
 from PIL import Image
 
-from wsss.data.answers.answer_rows import read_answers
+from wsss.data.answers.answer_rows import Item, read_answers
+from wsss.data.answers.question_pictures import question_picture, tile_picture
 from wsss.data.dataset import Dataset
-from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.rgb_images import read_image, write_png
 
 pytest.importorskip("starlette", reason="no starlette: pip install 'wsss[ask]'")
 pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'wsss[ask]'")
@@ -123,7 +124,7 @@ def test_the_page_loads_nothing_from_elsewhere(asked: Asked) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../answers.csv", "..%2fanswers.csv", "%2e%2e/answers.csv", "w0.png", "-1", "12", "1e9"]
+    "path", ["../answers.csv", "..%2fanswers.csv", "%2e%2e/answers.csv", "w0.png", "-1", "12", "1e9", "9" * 5000]
 )
 def test_only_pictures_of_items_are_served(asked: Asked, path: str) -> None:
     reply = asked.get(f"picture/{path}")
@@ -143,6 +144,23 @@ def test_the_picture_shows_the_tile_in_its_surroundings(asked: Asked) -> None:
     blocks = frame.reshape(item.size, factor, item.size, factor, 3).mean((1, 3))
     assert np.abs(blocks - tile).mean() < 6  # cubic interpolation, against a standard deviation of 14
     np.testing.assert_array_equal(shown[margin * factor - 2, margin * factor + 5], 255)
+
+
+@pytest.mark.parametrize(("x", "y"), [(0, 0), (31, 0), (0, 31), (31, 31), (15, 15)])
+def test_the_border_of_an_image_is_not_mixed_into_a_tile(x: int, y: int) -> None:
+    shown = tile_picture(np.full((40, 40, 3), 200, np.uint8), Item("w0", x, y, 9))
+    margin = round(0.75 * 9)
+    factor = shown.shape[0] // (9 + 2 * margin)
+    np.testing.assert_array_equal(shown[margin * factor : -margin * factor, margin * factor : -margin * factor], 200)
+    inside, beyond = int(200 * 0.4), int(128 * 0.4)
+    assert set(np.unique(shown)) == ({200, 255, inside} if x == 15 else {200, 255, inside, beyond})
+
+
+@pytest.mark.parametrize("shape", [(1, 6000), (6000, 1), (3000, 2000)])
+def test_pictures_of_narrow_images(tmp_path: Path, shape: tuple[int, int]) -> None:
+    write_png(tmp_path / "w.png", np.zeros((*shape, 3), np.uint8))
+    content, _ = question_picture(Item("w"), tmp_path / "w.png")
+    assert max(Image.open(io.BytesIO(content)).size) == 1400
 
 
 def test_answers_are_on_the_disk_when_confirmed(asked: Asked) -> None:

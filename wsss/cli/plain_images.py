@@ -47,7 +47,7 @@ def _is_plain(root: Path) -> bool:
 
 def asked_classes(path: Path) -> list[str]:
     """Return the names of the classes with current answers in a table, sorted."""
-    from wsss.data.answers.answer_rows import read_answers
+    from wsss.data.answers.answer_rows import read_complete
     from wsss.data.answers.votes import Ballot
 
-    return sorted({name for _, name in Ballot(read_answers(path), path).questions()})
+    return sorted({name for _, name in Ballot(read_complete(path), path).questions()})

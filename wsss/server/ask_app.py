@@ -89,7 +89,7 @@ def ask_app(questions: Questions, *, token: str, hosts: Sequence[str]) -> Starle
         Route("/api/summary", pages.summary),
         Route("/api/answer", _posted(pages.answer), methods=["POST"]),
         Route("/api/undo", _posted(pages.undo), methods=["POST"]),
-        Route("/picture/{index:int}", pages.picture),
+        Route("/picture/{index}", pages.picture),
     ]
     guard = Middleware(RequireToken, token=token)
     return Starlette(
@@ -115,8 +115,10 @@ class _Pages:
         return JSONResponse(self.interview.summary(limit=SHOWN_DISAGREEMENTS))
 
     def picture(self, request: Request) -> Response:
-        index: int = request.path_params["index"]
-        if index >= len(self.interview.items):
+        digits: str = request.path_params["index"]
+        # Python refuses to convert thousands of digits.
+        index = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else -1
+        if not 0 <= index < len(self.interview.items):
             return Response(status_code=404)
         item = self.interview.items[index]
         content, kind = question_picture(item, self.questions.images[item.image])
@@ -160,7 +162,7 @@ class _Pages:
         name = questions.annotator or annotator
         if name is None:
             return view
-        check_annotator(name)
+        name = check_annotator(name)
         ahead = interview.upcoming(name, AHEAD)
         if first is not None and not interview.is_answered(name, first):
             ahead = [first, *(index for index in ahead if index != first)][:AHEAD]

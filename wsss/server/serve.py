@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
         raise InvalidInput("not an IP address", subject=subject, hint=f"By default: {LOOPBACK}.") from error
     if address.is_unspecified:
         hint = "Name one address of this machine; others are then refused."
-        raise InvalidInput("stands for all addresses", subject=subject, hint=hint)
+        raise InvalidInput("is the wildcard address", subject=subject, hint=hint)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -43,7 +44,11 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         bound.close()
         raise InvalidInput(
-            f"not available ({error.strerror})", subject=f"{host}:{port}", hint="Choose another --port, or 0 for any."
+            f"not available ({error.strerror})",
+            subject=f"{host}:{port}",
+            hint="Choose an address of this machine (--host)."
+            if error.errno == errno.EADDRNOTAVAIL
+            else "Choose another --port, or 0 for any.",
         ) from error
     return bound
 

@@ -62,16 +62,15 @@ def _draw(ctx: Context[TilesStageConfig]) -> None:
 
 def _cut_answered(ctx: Context[TilesStageConfig]) -> None:
     """Cut the tiles that people have answered questions about."""
-    from wsss.data.tiles.answered_tiles import cut_answered, read_answered
+    from wsss.data.tiles.answered_tiles import LEFT_OUT, cut_answered, left_out_text, read_answered
     from wsss.pipeline.run.items import map_items
 
     config, classes = ctx.config, ctx.data.classes
     samples = ctx.data.split(config.split)
     assert config.answers is not None
     answered = read_answered(config.answers, samples, classes, config)
-    left_out = {key: value for key, value in answered.counts.items() if key.startswith("left_out_") and value}
-    for key, value in left_out.items():
-        ctx.log(f"note: {counted(value, 'tile')} left out: {key.removeprefix('left_out_')}.")
+    if left_out := left_out_text({key: answered.counts[f"left_out_{key}"] for key in LEFT_OUT}):
+        ctx.log(f"note: left out: {left_out}.")
     cut_answered(
         samples,
         ctx.out,

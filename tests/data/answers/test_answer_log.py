@@ -264,4 +264,5 @@ def test_a_killed_process_loses_no_confirmed_row(tmp_path: Path) -> None:
 def test_invalid_names_of_people(name: str) -> None:
     with pytest.raises(InvalidInput):
         check_annotator(name)
+    assert check_annotator("Mu\u0308ller") == "M\u00fcller"  # as typed on another system
     assert check_annotator("Ein Name mit Übergröße 2") == "Ein Name mit Übergröße 2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sample, ...]:
     return bare_walls(tmp_path_factory.mktemp("questions"), 5).split("train")
 
 
-def items(samples: tuple[Sample, ...], seed: int = 0, maps_of: Any = None, **config: Any) -> list[Item]:
-    return question_items(samples, QuestionsConfig(**config), seed=seed, maps_of=maps_of)
+def items(
+    samples: tuple[Sample, ...], seed: int = 0, maps_of: Any = None, answered: Sequence[Item] = (), **config: Any
+) -> list[Item]:
+    return question_items(samples, QuestionsConfig(**config), seed=seed, maps_of=maps_of, answered=answered)
 
 
 def test_random_tiles_are_distinct_inside_and_even(samples: tuple[Sample, ...]) -> None:
@@ -37,6 +40,36 @@ def test_random_tiles_are_distinct_inside_and_even(samples: tuple[Sample, ...]) 
         assert len(counts) == 5 and max(counts.values()) - min(counts.values()) <= 1
     assert items(samples, count=50, size=9) == found[:50] == items(samples, count=203, size=9)[:50]
     assert items(samples, count=50, size=9, seed=1) != found[:50]
+
+
+@pytest.mark.parametrize("order", ["random", "file"])
+def test_another_image_does_not_discard_answers(samples: tuple[Sample, ...], order: str) -> None:
+    before = items(samples[:4], count=40, order=order)
+    after = items(samples, count=40, order=order, answered=before[:30])
+    assert set(before[:30]) <= set(after) and len(set(after)) == len(after) <= 40 + 30
+    assert Counter(item.image for item in after)[samples[4].id] == 8
+    assert len(set(items(samples, count=40)) - set(before)) == 8  # the same positions as before, fewer of each image
+    assert items(samples[::-1], count=40) == items(samples, count=40)
+    assert items(samples, count=5, answered=before[:30], seed=9)[:5] == items(samples, count=5, seed=9)
+
+
+def test_answers_about_something_else_are_not_kept(samples: tuple[Sample, ...]) -> None:
+    others = [Item("x", 1, 2, 9), Item(samples[0].id, 1, 2, 7), Item(samples[0].id)]
+    assert items(samples, count=10, size=9, answered=others) == items(samples, count=10, size=9)
+
+
+def test_answered_tiles_do_not_count_in_uncertain_order(samples: tuple[Sample, ...]) -> None:
+    rng = np.random.default_rng(3)
+    maps = {sample.id: rng.random((1, 96, 96)) for sample in samples}
+
+    def uncertain(answered: list[Item]) -> list[Item]:
+        return items(samples, count=10, size=24, order="uncertain", maps_of=lambda s: maps[s.id], answered=answered)
+
+    first = uncertain([])
+    second = uncertain(first)
+    assert len(second) == 20 and second[10:] == first and not set(second[:10]) & set(first)
+    whole = items(samples, whole=True, order="uncertain", maps_of=lambda s: maps[s.id], answered=[Item("w2")])
+    assert sorted(item.id for item in whole) == [sample.id for sample in samples] and whole[-1].id == "w2"
 
 
 def test_the_order_of_files_has_the_same_tiles(samples: tuple[Sample, ...]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from wsss.cli.check_output import progress
 from wsss.cli.commands.data_synth import option_at
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from wsss.data.answers.answer_rows import Item
     from wsss.data.answers.questions import QuestionsConfig
     from wsss.data.dataset import Dataset
+
+PAGE_OPTIONS = ("single", "whole", "count", "size", "order", "run", "seed", "annotator", "host", "port", "open_page")
+"""Options of the questions and of the page."""
 
 MAX_CLASSES = 9
 """One key of the page each."""
@@ -48,8 +52,7 @@ MAX_CLASSES = 9
 @click.option(
     "--order",
     type=click.Choice(["random", "file", "uncertain"]),
-    help="Order of the questions: random, of the files, or first what the maps of --run are least certain about. "
-    "[default: random]",
+    help="Order of the questions: random, of the files, or by the uncertainty of the maps of --run. [default: random]",
 )
 @shared("--run", type=NAMED, help="Run or stage with maps or probabilities, for --order uncertain.")
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
@@ -95,7 +98,9 @@ def ask(
     config = validate(QuestionsConfig, keys, where="", locate=option_at)
     _check_usage(config, given)
     _check_names(names)
-    with _dataset(context, path, names) as dataset:
+    if summary or export is not None:
+        _check_alone(context)
+    with _dataset(context, path, names, answers) as dataset:
         asked = _asked(dataset, names)
         if summary or export is not None:
             _print_answers(dataset, answers, given["split"], export, as_json)
@@ -110,6 +115,18 @@ def _check_usage(config: QuestionsConfig, given: dict[str, Any]) -> None:
         raise click.UsageError("--whole asks about all images of the split; omit --count and --size.")
 
 
+def _check_alone(context: click.Context) -> None:
+    """Refuse options that have no effect on the output of --summary or --export."""
+    options = {one.name: one.opts[0] for one in context.command.params}
+    given = [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    reports = [options[name] for name in ("summary", "export") if name in given]
+    if len(reports) > 1:
+        raise click.UsageError("--summary and --export cannot be used together.")
+    others = [options[name] for name in given if name in PAGE_OPTIONS]
+    if others:
+        raise click.UsageError(f"{others[0]} has no effect with {reports[0]}.")
+
+
 def _check_names(names: Sequence[str]) -> None:
     from wsss.data.answers.answer_rows import check_class
 
@@ -118,12 +135,14 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 @contextmanager
-def _dataset(context: click.Context, path: str, names: Sequence[str]) -> Iterator[Dataset]:
+def _dataset(context: click.Context, path: str, names: Sequence[str], answers: Path) -> Iterator[Dataset]:
+    """Open the dataset; a plain folder has the classes asked about, now and before."""
     from wsss.cli.dataset_argument import named_dataset
-    from wsss.cli.plain_images import with_plain_images
+    from wsss.cli.plain_images import asked_classes, with_plain_images
     from wsss.data.readers.registry import open_dataset
 
-    named = with_plain_images(named_dataset(path, context.meta["data"], _log), names, option="--about")
+    classes = list(dict.fromkeys([*names, *(asked_classes(answers) if answers.exists() else ())]))
+    named = with_plain_images(named_dataset(path, context.meta["data"], _log), classes, option="--about")
     with tempfile.TemporaryDirectory(prefix="wsss-") as work:
         yield open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
 
@@ -151,19 +170,21 @@ def _serve(
     from wsss.data.answers.answer_log import AnswerLog
     from wsss.data.answers.answer_rows import check_annotator
     from wsss.data.answers.interview import Interview, check_known
+    from wsss.data.answers.votes import Ballot
 
     samples = dataset.split(given["split"])
-    if given["annotator"] is not None:
-        check_annotator(given["annotator"], "--annotator")
-    items = _items(dataset, asked, config, given)
+    name = given["annotator"]
+    annotator = None if name is None else check_annotator(name, "--annotator")
     images = {sample.id: sample.image for sample in samples}
     known, size = dataset.classes.foreground, 0 if config.whole else config.size
     with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
-        interview = Interview(items, asked, log)
-        check_known(interview.ballot, answers, images=images, classes=known, size=size)
+        ballot = Ballot(log.answers, answers)
+        check_known(ballot, answers, images=images, classes=known, size=size)
+        answered = dict.fromkeys(item for item, _ in ballot.questions())
+        interview = Interview(_items(dataset, asked, config, given, answered), asked, log)
         origin, hosts = server.addresses(bound)
         token = access.new_token()
-        questions = ask_app.Questions(interview, images, given["annotator"], _proposed(), given["single"])
+        questions = ask_app.Questions(interview, images, annotator, _proposed(), given["single"])
         app = ask_app.ask_app(questions, token=token, hosts=hosts)
         _announce(f"{origin}/{token}/", interview, answers, as_json, given)
         set_resume_message()
@@ -183,18 +204,21 @@ def _server() -> Any:
     return ask_app, access, serve
 
 
-def _items(dataset: Dataset, asked: list[str], config: QuestionsConfig, given: dict[str, Any]) -> list[Item]:
+def _items(
+    dataset: Dataset, asked: list[str], config: QuestionsConfig, given: dict[str, Any], answered: Collection[Item]
+) -> list[Item]:
     from wsss.data.answers.questions import question_items
     from wsss.stages.common.stored_maps import stored_maps
 
     samples, seed = dataset.split(given["split"]), given["seed"]
     if config.order != "uncertain":
-        return question_items(samples, config, seed=seed)
+        return question_items(samples, config, seed=seed, answered=answered)
     run = named_run(given["run"], fits=is_recorded, otherwise=Path.is_dir, option="--run")
     folder, maps_of = stored_maps(run, samples, dataset.classes, asked)
     _log(f"Order: by the maps in {folder}.")
     with progress("Reading maps") as start:
-        return question_items(samples, config, seed=seed, maps_of=maps_of, advance=start(len(samples)))
+        advance = start(len(samples))
+        return question_items(samples, config, seed=seed, answered=answered, maps_of=maps_of, advance=advance)
 
 
 def _announce(url: str, interview: Any, answers: Path, as_json: bool, given: dict[str, Any]) -> None:

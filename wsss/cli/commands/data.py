@@ -206,11 +206,12 @@ def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, a
 
 
 def _answers_text(drawn: Mapping[str, Any]) -> str:
-    left_out = {key.removeprefix("left_out_"): value for key, value in drawn.items() if key.startswith("left_out_")}
-    reasons = ", ".join(f"{reason} {count}" for reason, count in left_out.items() if count) or "none"
+    from wsss.data.tiles.answered_tiles import LEFT_OUT, left_out_text
+
+    left_out = left_out_text({key: drawn[f"left_out_{key}"] for key in LEFT_OUT}) or "none"
     return (
-        f"{counted(drawn['answers_given'], 'answer')} of {counted(drawn['annotators'], 'person', 'people')}, "
-        f"disagreement on {counted(drawn['disagreements'], 'tile')}; tiles left out: {reasons}"
+        f"{counted(drawn['answers_given'], 'answer')} by {counted(drawn['annotators'], 'person', 'people')}, "
+        f"disagreement on {counted(drawn['disagreements'], 'tile')}; left out: {left_out}"
     )
 
 

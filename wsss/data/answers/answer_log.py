@@ -12,11 +12,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from wsss.data.answers.answer_rows import HEADER, Answer, answer_line, parse_answers, read_content
+from wsss.data.answers.answer_rows import HEADER, Answer, answer_line, decoded, parse_answers, read_content
 from wsss.errors import InvalidInput, RunFailed
 from wsss.io.files.atomic import convert_os_errors, sync_folder
 from wsss.io.files.locking import acquire, release
-from wsss.io.text.text_files import read_text
 
 Log = Callable[[str], None]
 
@@ -98,11 +97,7 @@ class AnswerLog:
             tail = b""
             with convert_os_errors(self.path):
                 complete = self._start()
-        try:
-            text = complete.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            text = read_text(self.path)  # raises an error with a hint
-        answers = parse_answers(text, self.path)
+        answers = parse_answers(decoded(complete, self.path), self.path)
         self._size = len(complete)
         return [*answers, *self._repair(complete, tail, log)]
 
@@ -126,6 +121,6 @@ class AnswerLog:
             os.ftruncate(self._descriptor, len(complete))
             self._write(tail + b"\n" if rows else b"")
         self._size += len(tail) + 1 if rows else 0
-        what = "completed the last line" if rows else "removed half a line, whose answer was never confirmed"
+        what = "completed the last line" if rows else "removed half a line of an answer that was never confirmed"
         log(f"{self.path}: {what}: {tail.decode(errors='replace')}")
         return rows

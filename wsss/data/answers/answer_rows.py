@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,11 +83,12 @@ class Answer:
 
 
 def check_annotator(name: str, where: object = "annotator") -> str:
-    """Return the name of a person, which has to be a short line of text.
+    """Return the name of a person, which has to be a short line of text, with composed accents (Unicode NFC).
 
     Raises:
         InvalidInput: the name is empty, too long, or contains control characters.
     """
+    name = unicodedata.normalize("NFC", name)
     if not name.strip() or len(name) > MAX_NAME or one_line(name) != name or name != name.strip():
         allowed = f"a name of 1 to {MAX_NAME} characters in one line"
         raise InvalidInput("invalid name of an annotator", subject=where, found=name, allowed=allowed)
@@ -131,6 +133,29 @@ def read_answers(path: Path) -> list[Answer]:
             "this file repairs it.",
         )
     return parse_answers(read_text(path), path)
+
+
+def read_complete(path: Path) -> list[Answer]:
+    """Return the rows of a table without an incomplete last line.
+
+    Raises:
+        InvalidInput: the file is missing or not a table of answers, or has an invalid row.
+    """
+    content = read_content(path)
+    complete = content[: content.rfind(b"\n") + 1]
+    return parse_answers(decoded(complete, path), path) if complete else []
+
+
+def decoded(content: bytes, path: Path) -> str:
+    """Return the text of the complete lines of a table.
+
+    Raises:
+        InvalidInput: another encoding than UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return read_text(path)  # raises an error with a hint
 
 
 def read_content(path: Path) -> bytes:
@@ -184,7 +209,7 @@ def parse_row(cells: Sequence[str], where: str) -> Answer:
         InvalidInput: a wrong number of cells, or an invalid cell.
     """
     if len(cells) != len(COLUMNS):
-        raise InvalidInput("half a line, or two in one", subject=where, allowed=f"{len(COLUMNS)} cells",
+        raise InvalidInput("wrong number of cells", subject=where, allowed=f"{len(COLUMNS)} cells",
                            found=len(cells))  # fmt: skip
     row = dict(zip(COLUMNS, cells, strict=True))
     item = _item(row, where)

@@ -62,13 +62,17 @@ def tile_picture(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
         raise InvalidInput("the tile is not inside the image", subject=item.id)
     margin = round(MARGIN * item.size)
     side = item.size + 2 * margin
-    region = np.full((side, side, 3), GREY, np.uint8)
     top, left = item.y - margin, item.x - margin
     inside = image[max(top, 0) : top + side, max(left, 0) : left + side]
     row, column = max(-top, 0), max(-left, 0)
-    region[row : row + inside.shape[0], column : column + inside.shape[1]] = inside
+    bottom, right = side - row - inside.shape[0], side - column - inside.shape[1]
+    region = cv2.copyMakeBorder(inside, row, bottom, column, right, cv2.BORDER_REPLICATE)
     factor = max(1, round(SIDE / side))
     large = np.asarray(cv2.resize(region, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC), np.uint8)
+    # Grey only after the interpolation, which would mix it into the pixels at the border.
+    beyond = np.ones(large.shape[:2], np.bool_)
+    beyond[row * factor : (side - bottom) * factor, column * factor : (side - right) * factor] = False
+    large[beyond] = GREY
     frame = slice(margin * factor, (margin + item.size) * factor)
     tile = large[frame, frame].copy()
     large = (large * DIMMED).astype(np.uint8)
@@ -83,7 +87,8 @@ def _whole(image: NDArray[np.uint8]) -> bytes:
 
     scale = LONGEST / max(image.shape[:2])
     if scale < 1:
-        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+        size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     return _encoded(image, "JPEG")
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -42,10 +43,15 @@ def question_items(
     config: QuestionsConfig,
     *,
     seed: int,
+    answered: Iterable[Item] = (),
     maps_of: MapsOf | None = None,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[Item]:
     """Return the items in the order in which they are asked; equal arguments give equal items.
+
+    Positions depend on the id of an image, and not on the other images. Answered items are always among the items, in
+    addition to ``count`` if they would not be drawn, so that every person can continue after images were added. With
+    maps, ``count`` is the number of items that nobody has answered yet.
 
     Random tiles are distributed evenly: each round draws one from every image, in a random order, so that any number of
     first answers covers all images. With maps, each round asks about the tile of every image whose answer is least
@@ -55,23 +61,27 @@ def question_items(
         samples: the images, in order.
         config: see `QuestionsConfig`.
         seed: random seed of positions and order.
+        answered: items with answers; those of other images or another size are left out.
         maps_of: for the order ``"uncertain"``.
         advance: called with 1 for each image whose maps were read.
 
     Raises:
         InvalidInput: an image is unreadable, all are smaller than a tile, or see ``maps_of``.
     """
-    numbers = np.random.default_rng([seed, 2]).permutation(len(samples)).tolist()
+    place = {sample.id: number for number, sample in enumerate(samples)}
+    size = 0 if config.whole else config.size
+    kept = [item for item in answered if item.image in place and item.size == size]
+    shuffled = sorted(samples, key=lambda sample: float(_generator(seed, 2, sample).random()))
     if config.order == "uncertain" and maps_of is not None:
-        items = _uncertain(samples, config, seed, maps_of, advance)
+        items = _uncertain(samples, config, seed, maps_of, advance, set(kept))
     elif config.whole:
-        items = [Item(samples[number].id) for number in numbers]
+        items = [Item(sample.id) for sample in shuffled]
     else:
-        items = _rounds([_positions(number, samples[number], config.size, seed) for number in numbers], config.count)
+        items = _rounds([_positions(sample, size, seed) for sample in shuffled], config.count)
+    items = list(dict.fromkeys([*items, *kept]))
     if not items:
         raise InvalidInput("all images are smaller than a tile", subject=f"--size {config.size}")
     if config.order == "file":
-        place = {sample.id: number for number, sample in enumerate(samples)}
         items.sort(key=lambda item: (place[item.image], item.y, item.x))
     return items
 
@@ -90,13 +100,19 @@ def _rounds(sources: list[Iterator[Item]], count: int) -> list[Item]:
     return items
 
 
-def _positions(number: int, sample: Sample, size: int, seed: int) -> Iterator[Item]:
+def _generator(seed: int, purpose: int, sample: Sample) -> np.random.Generator:
+    """Return a random generator for an image, which does not depend on other images."""
+    words = np.frombuffer(hashlib.sha256(sample.id.encode(errors="surrogatepass")).digest(), "<u4")
+    return np.random.default_rng([seed, purpose, *words.tolist()])
+
+
+def _positions(sample: Sample, size: int, seed: int) -> Iterator[Item]:
     """Yield distinct tiles of an image at random positions."""
     height, width = image_size(sample.image)
     rows, columns = height - size + 1, width - size + 1
     if min(rows, columns) < 1:
         return
-    rng = np.random.default_rng([seed, 3, number])
+    rng = _generator(seed, 3, sample)
     for index in _distinct(rows * columns, rng):
         yield Item(sample.id, index % columns, index // columns, size)
 
@@ -120,6 +136,7 @@ def _uncertain(
     seed: int,
     maps_of: MapsOf,
     advance: Callable[[int], None],
+    answered: Collection[Item],
 ) -> list[Item]:
     ranked: list[list[tuple[float, int, Item]]] = []
     for number, sample in enumerate(samples):
@@ -127,12 +144,12 @@ def _uncertain(
         if config.whole:
             scored = [(image_uncertainty(maps), Item(sample.id))]
         else:
-            rng = np.random.default_rng([seed, 4, number])
+            rng = _generator(seed, 4, sample)
             scored = [
                 (score, Item(sample.id, x, y, config.size)) for score, y, x in tile_uncertainty(maps, config.size, rng)
             ]
         scored.sort(key=lambda pair: -pair[0])  # stable: ties keep their random order
-        ranked.append([(-score, number, item) for score, item in scored])
+        ranked.append([(-score, number, item) for score, item in scored if item not in answered])
         advance(1)
     return _least_certain(ranked, len(samples) if config.whole else config.count)
 

@@ -16,13 +16,21 @@ from wsss.data.answers.interview import check_known
 from wsss.data.answers.votes import Ballot, Votes
 from wsss.data.tiles.tile_table import Tile, write_tables
 from wsss.data.tiles.tiling import TilesConfig, colour_statistics
-from wsss.errors import InvalidInput, counted
+from wsss.errors import InvalidInput, Verbatim, counted
 from wsss.io.files.atomic import sha256_file
 from wsss.io.rasters.rgb_images import read_image, write_png
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
     from wsss.data.sample import Sample
+
+LEFT_OUT = {
+    "ties": "as many people answered yes as no",
+    "disagreements": "people disagree",
+    "skipped": "nobody could tell",
+    "incomplete": "no answer about some of the classes",
+}
+"""Reasons why a tile has no label, as in the keys ``left_out_…`` of ``tiles.json``."""
 
 
 @dataclass(frozen=True)
@@ -90,22 +98,33 @@ def read_answered(path: Path, samples: Sequence[Sample], classes: Classes, confi
     labels = {item: label for item, label in decided.items() if isinstance(label, tuple)}
     left_out = Counter(reason for reason in decided.values() if isinstance(reason, str))
     if not labels:
-        raise InvalidInput("no tile has a label", subject=path, found=dict(left_out) or "no answers")
+        raise InvalidInput("no tile has a label", subject=path, found=Verbatim(left_out_text(left_out) or "no answers"))
     counts = {
         "answers_given": sum(len(vote.yes) + len(vote.no) for of_item in votes.values() for vote in of_item.values()),
         "annotators": len(ballot.annotators()),
         "disagreements": sum(any(vote.disagree for vote in of_item.values()) for of_item in votes.values()),
-        **{f"left_out_{reason}": left_out[reason] for reason in ("ties", "disagreements", "unanswered")},
+        **{f"left_out_{reason}": left_out[reason] for reason in LEFT_OUT},
         "answers_sha256": sha256_file(path),
     }
     return Answered(labels, next(iter(labels)).size, counts)
 
 
+def left_out_text(counts: Mapping[str, int]) -> str:
+    """Return the numbers of tiles that are left out, by reason; ``""`` without any.
+
+    Args:
+        counts: key of `LEFT_OUT` → number of tiles.
+    """
+    return "; ".join(f"{counted(counts[key], 'tile')}: {why}" for key, why in LEFT_OUT.items() if counts.get(key))
+
+
 def _decide(votes: Mapping[str, Votes], classes: Classes, config: TilesConfig) -> tuple[int, ...] | str:
     """Return the labels of a tile, or the reason why it has none."""
     of_classes = [votes.get(name, Votes()) for name in classes.foreground]
+    if any(vote == Votes() for vote in of_classes):
+        return "incomplete"
     if any(not vote.yes and not vote.no for vote in of_classes):
-        return "unanswered"
+        return "skipped"
     if config.disagreement == "exclude" and any(vote.disagree for vote in of_classes):
         return "disagreements"
     decisions = [vote.majority() for vote in of_classes]
@@ -157,7 +176,7 @@ def cut_answered(
         "label_noise": config.label_noise,
         "seed": seed,
         **answered.counts,
-        "answers": f"answers of {counted(int(answered.counts['annotators']), 'person', 'people')}; the majority "
+        "answers": f"answers by {counted(int(answered.counts['annotators']), 'person', 'people')}; the majority "
         "decides, tiles with a tie are left out"
         + (", and so are all on which people disagree" if config.disagreement == "exclude" else ""),
     }

@@ -56,18 +56,21 @@ class TilesConfig(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        changed = [key for key in ("count", "share_without", "least") if self._is_changed(key)]
-        if self.answers is not None and changed:
-            raise ValueError(f"{changed[0]} has no effect with answers, which determine the tiles")
+        given = [key for key in ("count", "share_without", "least") if self._is_given(key)]
+        if self.answers is not None and given:
+            raise ValueError(f"{given[0]} has no effect with answers, which determine the tiles")
         return self
 
     @property
     def answered_size(self) -> int | None:
         """Side length that tiles of answers must have; ``None`` for any."""
-        return self.size if self._is_changed("size") else None
+        return self.size if self._is_given("size") else None
 
-    def _is_changed(self, key: str) -> bool:
-        return bool(getattr(self, key) != type(self).model_fields[key].default)
+    def _is_given(self, key: str) -> bool:
+        """Return whether a setting was given; a record of a run lists all settings, most of them with their default."""
+        recorded = self.model_fields_set >= set(type(self).model_fields)
+        changed = getattr(self, key) != type(self).model_fields[key].default
+        return bool(changed or (key in self.model_fields_set and not recorded))
 
 
 @dataclass(frozen=True)

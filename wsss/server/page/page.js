@@ -306,6 +306,9 @@ $("more").addEventListener("click", async () => {
   if (found.disagreements.length) {
     parts.push(table(["disagreement", "yes", "no"],
       found.disagreements.map((one) => [`${one.item}, ${one.class}`, one.yes.join(", "), one.no.join(", ")])));
+    const all = Object.values(found.classes).reduce((sum, n) => sum + n.disagreements, 0);
+    const more = all - found.disagreements.length;
+    if (more) parts.push(Object.assign(document.createElement("p"), { textContent: `${more} more; wsss ask --summary lists all.` }));
   } else {
     parts.push(Object.assign(document.createElement("p"), { textContent: "No disagreement." }));
   }

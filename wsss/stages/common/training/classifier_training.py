@@ -185,6 +185,12 @@ def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
     return ClassificationExamples(_cached(samples, config), labels, config.augmentation)
 
 
+IMAGES_HINT = (
+    "Add images without the class (with an empty label, or one such as ok), or cut the images into tiles (stage tiles)."
+)
+TILES_HINT = "Use smaller tiles, or more of them, so that some show nothing of the class."
+
+
 def require_absent(
     labels: NDArray[np.float32], classes: Sequence[str], what: str, log: Callable[[str], None] = lambda line: None
 ) -> None:
@@ -203,8 +209,7 @@ def require_absent(
     if len(everywhere) == len(classes):
         raise InvalidInput(
             f"Every {what} shows {listing(map(repr, everywhere))}: there are no negative examples.",
-            hint="Add images without the class (with an empty label, or one such as ok), or cut the images into tiles "
-            "(stage tiles).",
+            hint=TILES_HINT if what == "tile" else IMAGES_HINT,
         )
     if not (labels == 1).any():
         raise InvalidInput(f"No {what} shows any of the classes: there are no positive examples.")
