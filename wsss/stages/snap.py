@@ -168,10 +168,10 @@ def _check(config: SnapConfig, data: Any) -> None:
 
 
 def _ready(ctx: Context[SnapConfig]) -> None:
-    classes, samples = ctx.data.classes, _masked(ctx)
+    classes, samples, config = ctx.data.classes, _masked(ctx), ctx.config
     hint = f"If 255 means a class, {renumber(classes)}."
     require_class(ctx.inputs["masks"], samples, classes, purpose="to align", hint=hint)
-    inspect_corrections(ctx, samples)
+    inspect_corrections(config.corrections, ctx.data, config.splits)
 
 
 STAGE = Stage(
@@ -186,6 +186,8 @@ STAGE = Stage(
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     check=_check,
+    prepare=lambda config, data: inspect_corrections(config.corrections, data, config.splits),
     ready=_ready,
     inspect=lambda ctx: inspect_masks(ctx, _masked(ctx)),
+    supervised=lambda values, upstream: "predict" not in upstream,  # scores of networks would measure the corrections
 )
