@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inprocess import document, refused, succeed
+from inprocess import document, refused, small_run, succeed
 
 from wsss.io.rasters.label_masks import read_mask, write_mask
 
@@ -21,9 +20,7 @@ QUICK = Path(__file__).parents[1] / "support" / "quick.yaml"
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a run of pseudo masks, as the working directory."""
     folder = tmp_path_factory.mktemp("work")
-    (folder / "small.yaml").write_text(QUICK.read_text().replace("name: quick", "name: small"))
-    with contextlib.chdir(folder):
-        succeed("run", "small.yaml", "--workers", "1", "--until", "pseudo")
+    with small_run(folder, until="pseudo"):
         succeed("export", "small", "--format", "voc", "--out", "voc")
         succeed("import-masks", "voc", "--run", "small", "--out", "corrected")
         yield folder

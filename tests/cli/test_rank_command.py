@@ -11,22 +11,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inprocess import document, refused, succeed
+from inprocess import document, refused, small_run, succeed
 from PIL import Image
 
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
-
-QUICK = Path(__file__).parents[1] / "support" / "quick.yaml"
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder with a run of pseudo masks and CRF, as the working directory."""
     folder = tmp_path_factory.mktemp("work")
-    (folder / "small.yaml").write_text(QUICK.read_text().replace("name: quick", "name: small"))
-    with contextlib.chdir(folder):
-        succeed("run", "small.yaml", "--workers", "1", "--until", "crf")
+    with small_run(folder, until="crf"):
         yield folder
 
 

@@ -43,6 +43,16 @@ def succeed(*arguments: object) -> subprocess.CompletedProcess[str]:
     return done
 
 
+@contextlib.contextmanager
+def small_run(folder: Path, until: str) -> Iterator[None]:
+    """Run ``quick.yaml`` up to a stage as ``runs/small`` in a folder, which is the working directory meanwhile."""
+    text = (Path(__file__).parent / "quick.yaml").read_text()
+    (folder / "small.yaml").write_text(text.replace("name: quick", "name: small"))
+    with contextlib.chdir(folder):
+        succeed("run", "small.yaml", "--workers", "1", "--until", until)
+        yield
+
+
 def document(*arguments: object) -> Any:
     """Return the JSON document of a command that has to succeed."""
     return json.loads(succeed(*arguments, "--json").stdout)
