@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-
 NEW = 1 << 20
 """Id of a painted object: datumaro joins objects with equal ids."""
 
@@ -21,7 +20,13 @@ def main(path: str) -> None:
     change(Path(painting["source"]), Path(painting["out"]), painting["format"], painting["painted"])
 
 
-def _datumaro(source: Path, out: Path, name: str, painted: dict[str, list]) -> None:
+def _rectangle(painted: dict) -> tuple[tuple[slice, slice], str]:
+    """Return the pixels of a rectangle, and its label."""
+    rows, columns = slice(painted["top"], painted["bottom"]), slice(painted["left"], painted["right"])
+    return (rows, columns), painted["label"]
+
+
+def _datumaro(source: Path, out: Path, name: str, painted: dict[str, dict]) -> None:
     from datumaro.components.annotation import AnnotationType, Mask
     from datumaro.components.dataset import Dataset
 
@@ -38,7 +43,7 @@ def _datumaro(source: Path, out: Path, name: str, painted: dict[str, list]) -> N
     for item in list(dataset):
         if item.id not in painted:
             continue
-        top, left, bottom, right, _, label_name = painted[item.id]
+        inside, label_name = _rectangle(painted[item.id])
         annotations, index = [], labels.find(label_name)[0]
         rectangle = None
         for mark in item.annotations:
@@ -46,35 +51,35 @@ def _datumaro(source: Path, out: Path, name: str, painted: dict[str, list]) -> N
                 continue
             image = np.array(mark.image, dtype=bool)
             rectangle = np.zeros_like(image) if rectangle is None else rectangle
-            image[top:bottom, left:right] = False
+            image[inside] = False
             if image.any():
                 annotations.append(Mask(image=image, label=mark.label, id=mark.id, group=mark.group))
         if rectangle is None:
             rectangle = np.zeros(item.media.size, dtype=bool)
-        rectangle[top:bottom, left:right] = True
+        rectangle[inside] = True
         annotations.append(Mask(image=rectangle, label=index, id=NEW, group=NEW))
         dataset.put(item.wrap(annotations=annotations))
     exact = {"segmentation_mode": "mask"} if name == "coco" else {}  # by default it simplifies masks to polygons
     dataset.export(str(out), kind, save_media=False, **exact)
 
 
-def _label_studio(source: Path, out: Path, _name: str, painted: dict[str, list]) -> None:
+def _label_studio(source: Path, out: Path, _name: str, painted: dict[str, dict]) -> None:
     from label_studio_sdk.converter.brush import decode_rle, mask2rle
 
     tasks = json.loads((source / "tasks.json").read_text())
     for task in tasks:
         image = task["data"]["image"].rpartition("/")[2].rpartition(".")[0]
         prediction = task.pop("predictions")[0]
-        top, left, bottom, right, _, label_name = painted[image]
+        inside, label_name = _rectangle(painted[image])
         results = []
         for result in prediction["result"]:
             height, width = result["original_height"], result["original_width"]
             mask = decode_rle(result["value"]["rle"]).reshape(height, width, 4)[:, :, 3].copy()
-            mask[top:bottom, left:right] = 0
+            mask[inside] = 0
             if mask.any():
                 results.append({**result, "value": {**result["value"], "rle": mask2rle(mask)}})
         drawn = np.zeros((height, width), np.uint8)
-        drawn[top:bottom, left:right] = 255
+        drawn[inside] = 255
         value = {**prediction["result"][0]["value"], "rle": mask2rle(drawn), "brushlabels": [label_name]}
         results.append({**prediction["result"][0], "id": "painted", "value": value})
         task["annotations"] = [{"id": 1, "result": results, "was_cancelled": False}]

@@ -3,10 +3,10 @@
     python -m venv tools && tools/bin/pip install datumaro label-studio-sdk
     python benchmarks/round_trips.py --tools tools/bin/python [--images 6] [--data PATH/TO/voc_animals]
 
-Both packages need other versions of OpenCV than wsss, so they are used in an environment of their own: ``wsss export``
-writes the masks, `round_trip_tools` opens them with the tool's reader, paints a rectangle into every mask and saves them
-with the tool's writer, and ``wsss import-masks`` reads them back. Exactly the painted pixels must differ. The exit code is
-1 if any others do.
+datumaro requires another version of OpenCV than wsss, so both packages are used in an environment of their own:
+``wsss export`` writes the masks, `round_trip_tools` opens them with the tool's reader, paints a rectangle into every
+mask and saves them with the tool's writer, and ``wsss import-masks`` reads them back. Exactly the painted pixels must
+differ. The exit code is 1 if any others do.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
@@ -26,7 +28,32 @@ from wsss.io.rasters.label_masks import read_mask, write_mask
 
 ROOT = Path(__file__).parents[1]
 FORMATS = {"voc": "voc", "coco": "coco", "cvat": "voc", "label-studio": "label-studio"}
-"""Format of the export → format in which the tool saves it. CVAT's "Segmentation mask 1.1" is read as VOC by datumaro."""
+"""Format of the export → format in which the tool saves it: datumaro reads CVAT's "Segmentation mask 1.1" as VOC."""
+
+SAVED = {"coco": "annotations/instances_default.json", "label-studio": "tasks.json"}
+"""File that the tool writes, where it is not the folder."""
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A rectangle of an image, to be painted with a class."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    value: int
+    label: str
+
+
+@dataclass
+class Counts:
+    """Numbers of pixels: all, painted with another class, of these changed as painted, and of other changed pixels."""
+
+    pixels: int = 0
+    painted: int = 0
+    changed: int = 0
+    others: int = 0
 
 
 def main() -> int:
@@ -44,15 +71,16 @@ def main() -> int:
         print(f"| format | images | pixels | painted pixels | changed | other pixels changed |\n|{'---|' * 6}")
         for name in FORMATS:
             counts = _round_trip(name, root, masks, work, options.tools)
-            print(f"| {name} | " + " | ".join(f"{count:,}" for count in counts) + " |", flush=True)
-            wrong += counts[-1] + (counts[2] - counts[3])
+            shown = (len(masks), *astuple(counts))
+            print(f"| {name} | " + " | ".join(f"{count:,}" for count in shown) + " |", flush=True)
+            wrong += counts.others + counts.painted - counts.changed
     return int(wrong > 0)
 
 
 def _shapes(folder: Path, images: int) -> Path:
     from wsss.data.synthetic.shapes import Config, generate
 
-    generate(Config(size=64, train=images, val=1, classes=3), folder)
+    generate(Config(seed=0, size=64, train=images, val=1, classes=3), folder)
     return folder
 
 
@@ -70,43 +98,45 @@ def _of(path: Path | None) -> Path:
     return path
 
 
-def _round_trip(name: str, root: Path, masks: dict[str, Path], work: Path, tools: str) -> tuple[int, int, int, int, int]:
-    """Return the numbers of images, pixels, painted pixels, of these changed as painted, and of other changed pixels."""
+def _round_trip(name: str, root: Path, masks: dict[str, Path], work: Path, tools: str) -> Counts:
     exported, changed, back = (work / f"{name}-{step}" for step in ("exported", "changed", "back"))
-    images = [] if name == "cvat" else ["--with-images", "copy"]
-    _wsss("export", next(iter(masks.values())).parent, "--format", name, "--data.root", root, *images, "--out", exported)
-    data = open_dataset({"root": root}, work=work)
-    painting = {"format": name, "source": str(exported), "out": str(changed), "painted": _paint(masks, data)}
-    (work / "painting.json").write_text(json.dumps(painting))
-    subprocess.run([tools, ROOT / "benchmarks" / "round_trip_tools.py", work / "painting.json"], check=True)
-    source = changed / "tasks.json" if name == "label-studio" else changed
-    source = changed / "annotations" / "instances_default.json" if name == "coco" else source
-    _wsss("import-masks", source, "--data.root", root, "--out", back, "--empty", "background", "--format", FORMATS[name])
-    total, painted, arrived, other = 0, 0, 0, 0
+    folder, images = work / "masks", [] if name == "cvat" else ["--with-images", "copy"]
+    _wsss("export", folder, "--format", name, "--data.root", root, *images, "--out", exported)
+    rectangles = _rectangles(masks, open_dataset({"root": root}, work=work))
+    painted = {image: asdict(rectangle) for image, rectangle in rectangles.items()}
+    task = {"format": name, "source": str(exported), "out": str(changed), "painted": painted}
+    (work / "task.json").write_text(json.dumps(task))
+    subprocess.run([tools, ROOT / "benchmarks" / "round_trip_tools.py", work / "task.json"], check=True)
+    source = changed / SAVED.get(name, "")
+    options = ("--format", FORMATS[name], "--empty", "background", "--data.root", root)
+    _wsss("import-masks", source, *options, "--out", back)
+    counts = Counts()
     for image, file in masks.items():
-        before, after = read_mask(file), read_mask(back / "masks" / f"{image}.png")
-        top, left, bottom, right, value, _ = painting["painted"][image]
-        expected = before.copy()
-        expected[top:bottom, left:right] = value
-        rectangle = expected != before
-        total += before.size
-        painted += int(rectangle.sum())
-        arrived += int((after[rectangle] == value).sum())
-        other += int((after[~rectangle] != before[~rectangle]).sum())
-    return len(masks), total, painted, arrived, other
+        _count(read_mask(file), read_mask(back / "masks" / f"{image}.png"), rectangles[image], counts)
+    return counts
 
 
-def _paint(masks: dict[str, Path], data: Dataset) -> dict[str, list[object]]:
-    """Return a rectangle for every image: top, left, bottom, right, and the value and the name of its class."""
+def _count(before: NDArray[np.uint8], after: NDArray[np.uint8], rectangle: Rectangle, counts: Counts) -> None:
+    inside = np.zeros(before.shape, bool)
+    inside[rectangle.top : rectangle.bottom, rectangle.left : rectangle.right] = True
+    painted = inside & (before != rectangle.value)
+    counts.pixels += before.size
+    counts.painted += int(painted.sum())
+    counts.changed += int((after[painted] == rectangle.value).sum())
+    counts.others += int((after != before)[~painted].sum())
+
+
+def _rectangles(masks: dict[str, Path], data: Dataset) -> dict[str, Rectangle]:
     generator = np.random.default_rng(0)
-    named = list(zip(data.classes.names, data.classes.values, strict=True))[1:]
-    painted: dict[str, list[object]] = {}
+    rectangles = {}
     for image, file in masks.items():
         height, width = read_mask(file).shape
         top, left = int(generator.integers(height // 2)), int(generator.integers(width // 2))
-        name, values = named[int(generator.integers(len(named)))]
-        painted[image] = [top, left, top + height // 3, left + width // 3, values[0], name]
-    return painted
+        index = int(generator.integers(1, len(data.classes.names)))
+        value = next(iter(data.classes.values[index]))
+        label = data.classes.names[index]
+        rectangles[image] = Rectangle(top, left, top + height // 3, left + width // 3, value, label)
+    return rectangles
 
 
 def _wsss(*words: object) -> None:
