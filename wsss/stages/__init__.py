@@ -17,7 +17,7 @@ HELP = {
     "cam": "Compute class activation maps.",
     "colour": "Use a colour channel as maps: a baseline without labels.",
     "average": "Average the class activation maps of several classifiers.",
-    "affinity": "Train a boundary network, whose affinities propagate maps.",
+    "affinity": "Train a boundary network; propagate uses its affinities.",
     "propagate": "Spread maps to object boundaries by a random walk.",
     "par": "Refine maps with pixel-adaptive refinement.",
     "pseudo": "Make pseudo masks from maps with a label-free threshold policy.",

@@ -54,8 +54,8 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     split: str = Field(default="train", description="split to train on")
     labels: Annotated[Literal["pseudo", "soft", "ground-truth"], OptionName("targets")] = Field(
         default="pseudo",
-        description="training targets: pseudo (masks of the input), soft (class probabilities of the input, "
-        "from predict with save_probabilities), or ground-truth (masks of the dataset, full supervision)",
+        description="training targets: pseudo (the input masks), soft (the input class probabilities, from "
+        "predict with save_probabilities), or ground-truth (masks of the dataset, full supervision)",
     )
     corrections: CorrectionsFolder = None
     correction_weight: CorrectionWeight = 1.0
