@@ -150,7 +150,7 @@ class BettiMatchingConfig(TermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None,
         ge=1,
-        description="number of pairs matched in parallel; null: one per core, shared by the processes of a training",
+        description="number of pairs matched in parallel; null: one per core, divided among training processes",
     )
 
     @model_validator(mode="after")
@@ -213,7 +213,7 @@ class TopoLossConfig(TermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None,
         ge=1,
-        description="number of images processed in parallel; null: one per core, shared by the processes of a training",
+        description="number of images processed in parallel; null: one per core, divided among training processes",
     )
 
 
@@ -246,7 +246,7 @@ class TopoConfig(WeightedTermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None,
         ge=1,
-        description="number of images processed in parallel; null: one per core, shared by the processes of a training",
+        description="number of images processed in parallel; null: one per core, divided among training processes",
     )
 
     @model_validator(mode="after")
@@ -293,5 +293,5 @@ class WarpingConfig(TermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None,
         ge=1,
-        description="number of masks warped in parallel; null: one per core, shared by the processes of a training",
+        description="number of masks warped in parallel; null: one per core, divided among training processes",
     )

@@ -1,8 +1,8 @@
 """Losses that tolerate wrong labels, such as those of pseudo masks.
 
 The gradient of cross-entropy is largest where a label contradicts a confident prediction, so a network ends up fitting
-wrong labels. These losses give such labels less weight: by a bounded reverse term, by mixing the network's own prediction
-into the target, or by a temperature.
+wrong labels. These losses give such labels less weight: by a bounded reverse term, by mixing the network's own
+prediction into the target, or by a temperature.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def disagreement(masks: Sequence[NDArray[np.uint8]]) -> float:
     """Return the mean disagreement of masks: 0 if all are equal, 1 if all differ at every pixel.
 
-    At a pixel where ``m`` of ``k`` masks have the most frequent value, it is ``(k − m) / (k − 1)``. Uncertain pixels (255)
-    count as a value, so an uncertain pixel disagrees with a labelled one.
+    At a pixel where ``m`` of ``k`` masks have the most frequent value, it is ``(k − m) / (k − 1)``. 255 counts as
+    a value, so an uncertain pixel disagrees with a labelled one.
 
     Args:
         masks: at least two masks ``(H, W)`` of class indices, of equal size.

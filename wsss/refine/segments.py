@@ -25,7 +25,10 @@ class SegmentVoteConfig(Settings):
     """Conditions for assigning a segment to a class."""
 
     min_share: float = Field(
-        default=0.5, ge=0, le=1, description="a segment is assigned to a class if more than this share of its pixels have the class"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a segment is assigned to a class if more than this share of its pixels have the class",
     )
     min_cover: float = Field(
         default=0.85,

@@ -52,7 +52,8 @@ class PropagateConfig(StageConfig):
     )
     radius: int = Field(default=5, ge=2, le=16, description="map elements closer than this form a pair")
     boundary_factor: bool = Field(
-        default=True, description="multiply the maps by 1 − boundary before the walk, so that scores at boundaries do not spread"
+        default=True,
+        description="multiply the maps by 1 − boundary before the walk, so that scores at boundaries do not spread",
     )
     colour_sigma: float = Field(
         default=30.0, gt=0, description="standard deviation of the colour affinity, in grey levels (0 … 255)"

@@ -41,10 +41,12 @@ MAX_CLASSES = 9
     show_default=True,
     help="Table of answers; new answers are added to an existing table.",
 )
+@click.option("--about", "names", multiple=True, metavar="NAME", help="Class to ask about (repeatable). [default: all]")
 @click.option(
-    "--about", "names", multiple=True, metavar="NAME", help="Class to ask about (repeatable). [default: all]"
+    "--single",
+    is_flag=True,
+    help="With several classes: each tile or image shows at most one, so a single key answers.",
 )
-@click.option("--single", is_flag=True, help="With several classes: each tile or image shows at most one, so a single key answers.")
 @click.option("--whole", is_flag=True, help="Ask about whole images instead of tiles.")
 @shared("--split", default="train", show_default=True, help="Split whose images are asked about.")
 @click.option("--count", type=int, help="Number of tiles. [default: 1000]")
@@ -57,8 +59,12 @@ MAX_CLASSES = 9
 @shared("--run", type=NAMED, help="Run or stage with maps or probabilities, for --order uncertain.")
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--annotator", metavar="NAME", help="Name of the person who answers. [default: asked on the page]")
-@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="IP address to serve the page on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port to serve the page on. [default: any free one]")
+@click.option(
+    "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="IP address to serve the page on."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port to serve the page on. [default: any free one]"
+)
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @click.option("--summary", is_flag=True, help="Print counts and disagreements of the answers, and exit.")
 @click.option(

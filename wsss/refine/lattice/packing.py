@@ -127,7 +127,7 @@ def ascending(keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
 
 @kernel
 def steps(shift: NDArray[np.uint64]) -> tuple[np.uint64, NDArray[np.uint64]]:
-    """Return the offsets between packed vertices: the sum of all coordinates' units, and d + 1 units of each coordinate.
+    """Return the offsets between packed vertices: the sum of all coordinates' units, d + 1 units of each coordinate.
 
     The neighbour of a vertex along axis i is ``key + unit - fields[i]``; the last axis has no coordinate of its own.
     """

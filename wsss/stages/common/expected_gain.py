@@ -91,7 +91,8 @@ def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = N
     last = [found[-1] if found else None for found in (probabilities, maps)]
     if not masks or (len(masks) == 1 and last == [None, None]):
         raise InvalidInput(
-            f"fewer than two finished stages have masks of these images: {listing(one.name for one in masks) or 'none'}",
+            "fewer than two finished stages have masks of these images: "
+            f"{listing(one.name for one in masks) or 'none'}",
             subject=run_dir,
             hint="Run the pipeline first (wsss run), or rank another split (--split).",
         )
@@ -161,7 +162,7 @@ def uncorrected(samples: Sequence[Sample], run_dir: Path, data: Dataset) -> tupl
 
 
 def _named_corrections(run_dir: Path) -> list[Path]:
-    """Return the folders of corrections in the pipeline of a run; relative paths start at the run's working directory."""
+    """Return the folders of corrections in the pipeline of a run, relative to the run's working directory."""
     run = read_run(run_dir) or {}
     pipeline = run.get("pipeline") or {}
     settings = [stage.get("with") for stage in (pipeline.get("stages") or {}).values() if stage]
