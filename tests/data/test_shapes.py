@@ -161,6 +161,6 @@ def test_damaged_files_are_drawn_again(tmp_path: Path, damage: Callable[[Path], 
         damage(root / name)
         lines.clear()
         assert opened() == whole, name
-        assert damage is Path.unlink or "drawn again" in lines[0], (name, lines)
+        assert damage is Path.unlink or "generated again" in lines[0], (name, lines)
         lines.clear()
         assert opened() == whole and lines == []

@@ -55,7 +55,7 @@ def repair_folder(folder: Path, log: Callable[[str], None]) -> list[Repair]:
     Raises:
         RunFailed: another process works in the folder, or it is not writable.
     """
-    log(f"Searching {folder} for lost or damaged records: each is restored from its copy if its files match that.")
+    log(f"Searching {folder} for lost or damaged records: each is restored from its copy if all files match the copy.")
     with run_lock(folder, log):
         if _holds(folder, RECORD) and not _holds(folder, RUN):
             return _repair_stage(folder, known=True)
