@@ -16,7 +16,7 @@ SLICES = "Losses are two-dimensional; pass the slices of a volume as a batch (B 
 
 
 def check_tensors(logits: Any, target: Any) -> None:
-    """Require two tensors that are no volumes.
+    """Require two tensors that are not volumes.
 
     Raises:
         InvalidInput: another type, or five dimensions.

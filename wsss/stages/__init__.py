@@ -46,7 +46,7 @@ class StageRegistry(Extensions):
             return HELP[name]
         try:
             return str(self[name].help)
-        except InvalidInput:  # a broken package must not take the list of commands with it
+        except InvalidInput:  # a broken package must not break the list of commands
             return "Can't be imported; see wsss plugins."
 
 

@@ -80,7 +80,7 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
         if self.correction_weight != 1 and self.corrections is None:
             raise ValueError("correction_weight requires corrections")
         if self.correction_weight != 1 and self.labels == "soft":
-            raise ValueError("correction_weight: expected 1 with labels: soft, whose targets are no masks")
+            raise ValueError("correction_weight: expected 1 with labels: soft, whose targets are not masks")
         return self
 
     @model_validator(mode="after")

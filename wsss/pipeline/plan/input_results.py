@@ -40,7 +40,7 @@ def results_of(inputs: Mapping[str, Artifact | tuple[Artifact, ...] | None]) -> 
 
 
 def follow_inputs(decision: Decision, results: Results) -> Decision:
-    """Return the decision for a stage, given the present content of its inputs.
+    """Return the decision for a stage, given the current content of its inputs.
 
     Args:
         decision: follows from its identity and its own files.

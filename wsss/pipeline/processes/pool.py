@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PREFETCH = 4
-"""Items submitted per worker in addition to the present one."""
+"""Items submitted per worker in addition to the current one."""
 
 
 def run_in_pool(
