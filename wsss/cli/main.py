@@ -139,7 +139,7 @@ def _call(arguments: list[str]) -> int:
 
 
 def _report_unexpected(error: Exception, debug: bool) -> int:
-    """Print an error that is none of ours: an exhausted machine, an output that cannot be written, or a bug."""
+    """Print an error not raised by wsss: an exhausted machine, an output that cannot be written, or a bug."""
     failure = exhausted(error)
     if failure is None and isinstance(error, OSError):
         if error.filename is None and error.errno in _NO_OUTPUT:

@@ -69,7 +69,7 @@ def check_timm_weights(network: nn.Module, config: BackboneConfig) -> None:
 
 
 def _read_file(network: nn.Module, config: BackboneConfig, weights: LocalWeights) -> tuple[dict[str, Tensor], str]:
-    """Return the state dict of a file, and whose key names the file has."""
+    """Return the state dict of a file, and the origin of its key names."""
     keys, classifier = "timm", _classifier(network)
 
     def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -14,8 +14,8 @@ LAG = 0.5
 """Seconds to wait, after a worker process died, for a signal sent to the whole process group."""
 
 AGAIN = 1.0
-"""A signal this many seconds after the first ends the process at once. An earlier one counts as the same signal: a shell
-or ``timeout`` signals a process and its group."""
+"""A signal this many seconds after the first ends the process at once. An earlier one counts as the same: a shell or
+``timeout`` signals a process and its group."""
 
 
 class Interrupted(KeyboardInterrupt):
