@@ -40,7 +40,7 @@ class Origin:
 
     @classmethod
     def random(cls, normalisation: Normalisation | None) -> Origin:
-        """Return the origin of random weights; without a normalisation, images are normalised by their own statistics."""
+        """Return the origin of random weights; ``None``: images are normalised by their own statistics."""
         if normalisation is None:
             return cls({"name": "none"}, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         return cls({"name": "none"}, normalisation.mean, normalisation.std)
