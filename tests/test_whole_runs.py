@@ -118,7 +118,7 @@ def test_damaged_generated_data_is_generated_again_without_re_runs(run_dir: Path
     assert {stage["action"] for stage in json.loads(plan.stdout)["stages"]} == {"skip"}
     assert (image.read_bytes(), mask.read_bytes()) != before
     done = wsss(*command(run_dir, "--json"))
-    assert "drawn again: images/train_00000.png, masks/val_00000.png" in done.stderr
+    assert "generated again: images/train_00000.png, masks/val_00000.png" in done.stderr
     assert set(statuses_in(done).values()) == {"skipped"}
     assert (image.read_bytes(), mask.read_bytes()) == before
 

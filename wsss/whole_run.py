@@ -37,10 +37,10 @@ def run_pipeline(
 ) -> dict[str, Any]:
     """Run a pipeline as ``wsss run`` does: finished stages are skipped, an interrupted stage resumes.
 
-    With several workers, call it below ``if __name__ == "__main__":``, since they import the calling script.
+    With several workers, call it inside ``if __name__ == "__main__":``, since they import the calling script.
 
     Args:
-        path: name of a shipped pipeline (``"quickstart"``), a YAML file, or a folder made by ``wsss init``.
+        path: name of a shipped pipeline (``"quickstart"``), a YAML file, or a folder written by ``wsss init``.
         overrides: settings such as ``{"segment.epochs": 2}``, or as on the command line ``["segment.epochs=2"]``.
         run_dir: folder of the run; by default ``runs/NAME``.
         start: first stage to run; all stages before it must be finished.
@@ -162,7 +162,7 @@ def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None
     """Validate a ``data:`` mapping without opening the dataset; the `CheckData` of the engine.
 
     Raises:
-        InvalidInput: unknown key, invalid value, or a root that is no folder.
+        InvalidInput: unknown key, invalid value, or a root that is not a folder.
     """
     from wsss.data.readers.registry import AUTO, parse_config
 

@@ -93,7 +93,7 @@ def test_hint_without_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     (tmp_path / "runs").mkdir()
     with pytest.raises(InvalidInput) as error:
         named_run("photos")
-    assert "no runs below runs/" in str(error.value.hint)
+    assert "no runs under runs/" in str(error.value.hint)
 
 
 def test_export_takes_any_folder_of_masks(here: Path) -> None:

@@ -104,7 +104,7 @@ def test_concurrent_processes_draw_the_dataset_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from wsss.data.readers.registry import open_dataset\n"
         "config = {'layout': 'shapes', 'size': 32, 'train': 40, 'val': 2}\n"
-        "open_dataset(config, work=Path(sys.argv[1]) / 'w', log=lambda line: print('Drawing' in line))"
+        "open_dataset(config, work=Path(sys.argv[1]) / 'w', log=lambda line: print('Generating' in line))"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     ranks = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
@@ -161,6 +161,6 @@ def test_damaged_files_are_drawn_again(tmp_path: Path, damage: Callable[[Path], 
         damage(root / name)
         lines.clear()
         assert opened() == whole, name
-        assert damage is Path.unlink or "drawn again" in lines[0], (name, lines)
+        assert damage is Path.unlink or "generated again" in lines[0], (name, lines)
         lines.clear()
         assert opened() == whole and lines == []

@@ -64,7 +64,7 @@ def test_no_estimate_before_the_first_step() -> None:
     steps = Steps("crf", 4, 2, 0.0)
     assert steps.seconds_left(100) is None
     assert steps.line(1) == "2/4 (50 %)"
-    assert steps.line(100) == "2/4 (50 %), the present step for 1 min 40 s"
+    assert steps.line(100) == "2/4 (50 %), the current step for 1 min 40 s"
 
 
 def test_plain_lines_during_a_slow_step(tmp_path: Path, clock: Clock) -> None:
@@ -83,8 +83,8 @@ def test_plain_lines_during_a_slow_step(tmp_path: Path, clock: Clock) -> None:
     reporter.tick()
     assert stream.getvalue().splitlines() == [
         "crf 1/2 (50 %), 10 s left",
-        "crf 1/2 (50 %), 30 s left, the present step for 30 s",
-        "crf 1/2 (50 %), 1 min 0 s left, the present step for 1 min 0 s",
+        "crf 1/2 (50 %), 30 s left, the current step for 30 s",
+        "crf 1/2 (50 %), 1 min 0 s left, the current step for 1 min 0 s",
     ]
 
 
@@ -102,7 +102,7 @@ def test_the_time_beside_a_bar(clock: Clock) -> None:
         bars.advance(task)
     assert shown() == "1.0 s left"
     clock.now = 93
-    assert shown() == "1 min 30 s left, the present step for 1 min 30 s"
+    assert shown() == "1 min 30 s left, the current step for 1 min 30 s"
     state.advance(1, clock.now)
     bars.advance(task)
     assert shown() == "1 min 33 s"

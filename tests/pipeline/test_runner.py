@@ -320,7 +320,7 @@ def test_a_report_without_a_dataset(tmp_path: Path) -> None:
     made = run(MAKE, tmp_path / "make").artifact
     one = session(tmp_path)
     run(REPORT, tmp_path / "report", inputs={"stages": (made,)}, session=one)
-    assert "no dataset given: no gallery" in messages(one)
+    assert "no gallery, because no dataset is set" in messages(one)
 
 
 def test_the_reason_of_a_re_run_is_logged(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ the images are the pairs:
   Tibshirani, 1993, ch. 13).
 - *p*: paired permutation test on these pairs, two-sided like the interval (the paper's tables use the upper tail).
 
-All three describe the variation over images. The means per seed show the variation over trainings.
+All three describe the variation over images. The means per seed show the variation over training runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RESAMPLES = 2000
 
 
 class Arm(NamedTuple):
-    """One loss of one case: trainings that differ only in their seed."""
+    """One loss of one case: training runs that differ only in their seed."""
 
     case: Case
     loss: str

@@ -36,7 +36,7 @@ def find_results(root: Path) -> tuple[list[ResultFile], list[str]]:
     """Return the result files below ``root``, sorted by folder and seed, and a note on each kind of ignored file.
 
     Raises:
-        InvalidInput: ``root`` is no folder or holds no result file, or a seed occurs twice (``1`` and ``01``).
+        InvalidInput: ``root`` is not a folder or holds no result file, or a seed occurs twice (``1`` and ``01``).
     """
     require_folder(root)
     inside = _visible_files(root, root.glob("*/*/*/*/*.csv"))  # unlike rglob, glob follows links to folders

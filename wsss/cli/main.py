@@ -42,7 +42,7 @@ COMMANDS = {
     "import-masks": ("wsss.cli.commands.import_masks:import_masks", "Import masks that were corrected in other tools."),
     "data": ("wsss.cli.commands.data:data", "Check datasets, generate synthetic ones."),
     "topo": ("wsss.cli.commands.topo:topo", "Compare the topology of masks: Betti matching, Betti numbers."),
-    "plugins": ("wsss.cli.commands.plugins:plugins", "List extensions by other installed packages."),
+    "plugins": ("wsss.cli.commands.plugins:plugins", "List extensions from other installed packages."),
     "bench": ("wsss.cli.commands.bench:bench", "Compare losses on TopoMortar: tables, significance tests, plots."),
 }
 """Command → its function, and its line in ``wsss --help``."""
@@ -139,7 +139,7 @@ def _call(arguments: list[str]) -> int:
 
 
 def _report_unexpected(error: Exception, debug: bool) -> int:
-    """Print an error that is none of ours: an exhausted machine, an output that cannot be written, or a bug."""
+    """Print an error not raised by wsss: an exhausted machine, an output that cannot be written, or a bug."""
     failure = exhausted(error)
     if failure is None and isinstance(error, OSError):
         if error.filename is None and error.errno in _NO_OUTPUT:

@@ -131,7 +131,7 @@ def _runs_hint(name: str, fits: Fits) -> str:
     known = sorted(path.name for path in RUNS.iterdir() if fits(path)) if RUNS.is_dir() else []
     if known:
         suggestion = closest(Path(name).name, known).replace("; did", " Did")
-        return f"Runs below {RUNS}/: {listing(known, limit=12)}.{suggestion}"
+        return f"Runs under {RUNS}/: {listing(known, limit=12)}.{suggestion}"
     pipelines = pipelines_here()
     suggestion = f" Pipelines to run: {listing(pipelines, limit=12)}." if pipelines else ""
-    return f"There are no runs below {RUNS}/ in this folder. Use the path printed by `wsss run`.{suggestion}"
+    return f"There are no runs under {RUNS}/ in this folder. Use the path printed by `wsss run`.{suggestion}"

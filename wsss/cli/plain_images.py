@@ -32,7 +32,7 @@ def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: st
     root = str(at_home(str(named.config["root"])))
     if not classes and "classes" not in named.config:
         hint = f"Name what the images show: {option} NAME." if option else None
-        raise InvalidInput("a folder of images without names of classes", subject=root, hint=hint)
+        raise InvalidInput("a folder of images without class names", subject=root, hint=hint)
     plain = {"root": root, "layout": "folder", "images": ".", "classes": list(classes), "val_fraction": 0.0}
     given = {key: value for key, value in named.config.items() if key not in ("root", "layout")}
     return replace(named, source=merge(Source(plain), Source(given)))

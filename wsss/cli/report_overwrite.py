@@ -21,7 +21,7 @@ _ROW = re.compile(r'<article class="row" [^>]*data-name="([^"]*)"')
 
 
 def require_dataset(out: Path, run: Path) -> None:
-    """Reject to replace a page with images if the dataset is missing.
+    """Refuse to replace a page with images if the dataset is missing.
 
     Args:
         out: folder of the page.

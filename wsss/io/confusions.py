@@ -96,7 +96,7 @@ def read_confusions(path: Path) -> Confusions:
     except ValueError as error:
         raise InvalidInput(f"not a JSON file ({error})", subject=path) from error
     if not isinstance(value, dict) or value.get("format") != FORMAT:
-        raise InvalidInput("not a confusion counts file that this version can read", subject=path)
+        raise InvalidInput("not a file of confusion counts that this version can read", subject=path)
     try:
         classes = tuple(str(name) for name in value["classes"])
         images = {str(name): _cells(cells, len(classes)) for name, cells in value["images"].items()}

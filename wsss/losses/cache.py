@@ -1,4 +1,4 @@
-"""Cache of what losses compute from labels, per sample."""
+"""Cache of the values that losses compute from labels, per sample."""
 
 from __future__ import annotations
 

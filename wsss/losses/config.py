@@ -150,7 +150,7 @@ class BettiMatchingConfig(TermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None,
         ge=1,
-        description="number of pairs matched in parallel; null: one per core, shared by the processes of a training",
+        description="number of pairs matched in parallel; null: one per core, divided among training processes",
     )
 
     @model_validator(mode="after")
@@ -213,7 +213,7 @@ class TopoLossConfig(TermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None,
         ge=1,
-        description="number of images processed in parallel; null: one per core, shared by the processes of a training",
+        description="number of images processed in parallel; null: one per core, divided among training processes",
     )
 
 
@@ -241,12 +241,12 @@ class TopoConfig(WeightedTermConfig):
         "penalised as in the authors' code (close), so that a perfect prediction has a loss above 0",
     )
     pixels_per_logit: float = Field(
-        default=5.0, gt=0, description="distance in pixels that a logit difference of 1 stands for"
+        default=5.0, gt=0, description="distance in pixels that corresponds to a logit difference of 1"
     )
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None,
         ge=1,
-        description="number of images processed in parallel; null: one per core, shared by the processes of a training",
+        description="number of images processed in parallel; null: one per core, divided among training processes",
     )
 
     @model_validator(mode="after")
@@ -285,7 +285,7 @@ class WarpingConfig(TermConfig):
     base: RegionLossConfig = Field(default_factory=_dice_per_image, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=0.1, ge=0, description="weight of the topological term")
     connectivity: Literal[4, 8] = Field(
-        default=4, description="connectivity of the foreground; the background has the other one"
+        default=4, description="connectivity of the foreground; the background uses the other"
     )
     mean_over: Literal["all", "critical"] = Field(
         default="all", description="divisor of the cross-entropy: the number of all pixels or of critical pixels"
@@ -293,5 +293,5 @@ class WarpingConfig(TermConfig):
     threads: Annotated[int | None, NotInIdentity()] = Field(
         default=None,
         ge=1,
-        description="number of masks warped in parallel; null: one per core, shared by the processes of a training",
+        description="number of masks warped in parallel; null: one per core, divided among training processes",
     )

@@ -16,7 +16,7 @@ SLICES = "Losses are two-dimensional; pass the slices of a volume as a batch (B 
 
 
 def check_tensors(logits: Any, target: Any) -> None:
-    """Require two tensors that are no volumes.
+    """Require two tensors that are not volumes.
 
     Raises:
         InvalidInput: another type, or five dimensions.
@@ -124,7 +124,7 @@ def check_foreground(values: Tensor, subject: str = "target") -> None:
     wrong = ~((values >= 0) & (values <= 1))  # also true for NaN
     if wrong.any():
         raise InvalidInput(
-            f"{int(wrong.sum())} of {wrong.numel()} pixels have no foreground probability",
+            f"{int(wrong.sum())} of {wrong.numel()} pixels have an invalid foreground probability",
             subject=subject,
             found=float(values[wrong][0]),
             allowed="values from 0 to 1",
@@ -143,7 +143,7 @@ def check_distribution(values: Tensor, subject: str = "target") -> None:
     wrong = ~(valid & (values >= 0).all(1))  # also true for NaN
     if wrong.any():
         raise InvalidInput(
-            f"{int(wrong.sum())} of {wrong.numel()} pixels have no class probabilities",
+            f"{int(wrong.sum())} of {wrong.numel()} pixels have invalid class probabilities",
             subject=subject,
             found=[f"{value:.4g}" for value in values.movedim(1, -1)[wrong][0].tolist()],
             allowed="values ≥ 0 that sum to 1, or all 0 for an ignored pixel",

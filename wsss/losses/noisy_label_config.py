@@ -25,7 +25,10 @@ class BootstrapConfig(LossSettings):
     loss: ClassVar[str] = "wsss.losses.noisy_labels:BootstrapLoss"
     name: Literal["bootstrap"] = "bootstrap"
     label_weight: float = Field(
-        default=0.95, ge=0, le=1, description="weight of the label; the prediction has the rest"
+        default=0.95,
+        ge=0,
+        le=1,
+        description="weight of the label in the target; the prediction has the remaining weight",
     )
     prediction: Literal["soft", "hard"] = Field(
         default="soft", description="predicted probabilities (soft), or the most probable class (hard)"

@@ -1,8 +1,8 @@
 """Losses that tolerate wrong labels, such as those of pseudo masks.
 
 The gradient of cross-entropy is largest where a label contradicts a confident prediction, so a network ends up fitting
-wrong labels. These losses weigh the label less there: against a reverse term that is bounded, against the network's own
-prediction, or by a temperature.
+wrong labels. These losses give such labels less weight: by a bounded reverse term, by mixing the network's own
+prediction into the target, or by a temperature.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class LabelDistributionLoss(PixelLoss):
 
     LDR-KL of Zhu, Ying & Yang, ICML 2023, with λ the temperature, plus the constant λ log C, so that it is 0 at best.
     With λ → 0 it is the loss of multi-class support vector machines; with λ → ∞ its gradient no longer depends on the
-    logits, which tolerates wrong labels; λ = 1 without margin is cross-entropy.
+    logits, which makes it tolerant of wrong labels; λ = 1 without margin is cross-entropy.
 
     Example:
         >>> import torch

@@ -23,7 +23,7 @@ class DeepSupervision(nn.Module):
         loss: a `Loss` of this package, or of a class derived from it.
         weights: numbers of at least 0, one per output; by default each is half of the previous one, and their sum is 1
             (as in nnU-Net, Isensee et al., 2021, which also sets the last one to 0).
-        term: outputs with a topological term, ``"all"`` or ``"finest"``: then coarser ones only have the base loss.
+        term: outputs with a topological term, ``"all"``, or ``"finest"``: coarser outputs have only the base loss.
 
     Example:
         >>> import torch

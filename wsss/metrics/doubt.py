@@ -1,4 +1,4 @@
-"""Doubt about the mask of an image without ground truth: disagreement, entropy, and the length of its boundaries."""
+"""Uncertainty of a mask without ground truth: disagreement of masks, entropy, and number of boundary pixels."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 def disagreement(masks: Sequence[NDArray[np.uint8]]) -> float:
     """Return the mean disagreement of masks: 0 if all are equal, 1 if all differ at every pixel.
 
-    At a pixel with ``m`` of ``k`` masks of the most frequent value it is ``(k − m) / (k − 1)``. Uncertain pixels (255)
-    are a value of their own, so a mask that is unsure disagrees with one that is not.
+    At a pixel where ``m`` of ``k`` masks have the most frequent value, it is ``(k − m) / (k − 1)``. 255 counts as
+    a value, so an uncertain pixel disagrees with a labelled one.
 
     Args:
         masks: at least two masks ``(H, W)`` of class indices, of equal size.

@@ -37,7 +37,7 @@ def confusion_matrix(
         counts unsure pixels.
 
     Raises:
-        InvalidInput: different shapes, values that are no class indices, indices out of range, or another ``unsure``.
+        InvalidInput: different shapes, values that are not class indices, indices out of range, or another ``unsure``.
 
     Example:
         >>> import numpy as np
@@ -83,7 +83,7 @@ def class_iou(
         ``(classes,)`` in [0, 1]; NaN for classes without a true pixel.
 
     Raises:
-        InvalidInput: different shapes, values that are no class indices, indices out of range, or all pixels of ``gt``
+        InvalidInput: different shapes, values that are not class indices, indices out of range, or all pixels of ``gt``
             are ignored.
 
     Warns:

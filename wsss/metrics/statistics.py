@@ -2,7 +2,7 @@
 
 The bootstrap (Efron & Tibshirani, *An Introduction to the Bootstrap*, 1993, ch. 13: percentile interval) draws as many
 images as there are, with replacement, and computes the score from their summed counts. It measures how a score depends
-on the choice of images; the standard deviation over seeds measures how it depends on the seed of the training.
+on the choice of images; the standard deviation over seeds measures how it depends on the training seed.
 
 The draws depend only on the number of images and a seed. Two variants scored on the same images are therefore paired:
 the difference of their replicates is the replicate of their difference.

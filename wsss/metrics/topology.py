@@ -115,7 +115,7 @@ def betti_matching_error(
     hole. Empty masks get the frame too. (With its own maximum, 0, as frame, an empty mask would turn the label's whole
     background into an unmatched hole, and would equal a full mask.)
 
-    With ``frame="none"``, the essential components of both masks, which never die, are partners. If one mask is empty,
+    With ``frame="none"``, the essential components of both masks, which never die, are matched. If one mask is empty,
     the other's essential component counts as unmatched, so that the error is β₀ + β₁; `wsss.topology.betti_matching`
     leaves essential components out.
 

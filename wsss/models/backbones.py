@@ -48,7 +48,7 @@ class Normalise(nn.Module):
         return (_floats(images) - self.mean) / self.std
 
     def scale(self, images: Tensor) -> Tensor:
-        """Return what the images are divided by, ``(1 or B, 3, 1, 1)`` in [0, 1]."""
+        """Return the divisor of the images, ``(1 or B, 3, 1, 1)`` in [0, 1]."""
         return self.std
 
 
@@ -75,7 +75,7 @@ class OwnStatistics(nn.Module):
         return (images - mean) / scale
 
     def scale(self, images: Tensor) -> Tensor:
-        """Return what the images are divided by, ``(B, 3, 1, 1)`` in [0, 1]."""
+        """Return the divisor of the images, ``(B, 3, 1, 1)`` in [0, 1]."""
         return _floats(images).std((2, 3), keepdim=True, correction=0).clamp(min=self.MIN_STD)
 
 

@@ -142,7 +142,7 @@ class DeformableSampler(nn.Module):
         offsets = self.offsets(features)
         if not offsets.isfinite().all():  # torchvision's kernel would read outside its memory
             raise RunFailed(
-                "offsets are no longer finite: the training has diverged",
+                "offsets are no longer finite: training has diverged",
                 subject="sampler",
                 hint="Lower optimiser.lr or offset_lr_factor, or set sampler.max_offset.",
             )

@@ -1,4 +1,4 @@
-"""The engine: pipeline files, identities, the run directory and execution. It imports nothing that knows of images.
+"""The engine: pipeline files, identities, the run directory and execution. It does not depend on images.
 
 Rooms, from the bottom up; a room imports only from those before it:
 

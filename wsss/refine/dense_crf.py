@@ -20,7 +20,7 @@ MAX_SIDE = 1024
 
 
 CERTAIN = 60.0
-"""Energy of the other labels of a certain pixel; pairwise energies of the usual weights stay below it."""
+"""Energy of all labels but the known one at a certain pixel; pairwise energies of the usual weights stay below it."""
 
 
 class CrfConfig(Settings):
@@ -52,7 +52,7 @@ class CrfConfig(Settings):
         ge=16,
         description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
-    """Labels are enlarged along the edges of the full-size image (`wsss.refine.upsample`)."""
+    """Labels are upsampled along the edges of the full-size image (`wsss.refine.upsample`)."""
 
 
 def working_size(size: tuple[int, ...], max_side: int | None) -> tuple[int, int]:
@@ -121,7 +121,7 @@ def refine_labels(
 
 
 def _with_certain(energies: NDArray[np.float32], certain: NDArray[np.uint8] | None) -> NDArray[np.float32]:
-    """Return unary energies ``(C, h, w)`` that leave certain pixels only their label, whatever their neighbours."""
+    """Return unary energies ``(C, h, w)`` that fix the labels of certain pixels, whatever their neighbours."""
     if certain is None:
         return energies
     from wsss.data.corrections.corrected_pixels import reduced_corrections

@@ -1,8 +1,8 @@
 """Masks that follow class-agnostic segments (SEPL: Chen et al., 2023, arXiv 2305.05803).
 
-A segment, such as one of SAM or a superpixel, becomes an object of a class if the mask shows that class on most of the
-segment, or if the segment covers nearly all pixels of the class. A class of which some segment was taken loses its
-pixels outside its segments; another keeps them.
+A segment, such as one of SAM or a superpixel, is assigned to a class if the mask has that class on most of the segment,
+or if the segment covers nearly all pixels of the class. A class with at least one segment loses its pixels outside its
+segments; a class without segments keeps its pixels.
 """
 
 from __future__ import annotations
@@ -22,16 +22,19 @@ IGNORE = 255
 
 
 class SegmentVoteConfig(Settings):
-    """When a segment is taken."""
+    """Conditions for assigning a segment to a class."""
 
     min_share: float = Field(
-        default=0.5, ge=0, le=1, description="a segment is taken if more than this share of it shows the class"
+        default=0.5,
+        ge=0,
+        le=1,
+        description="a segment is assigned to a class if more than this share of its pixels have the class",
     )
     min_cover: float = Field(
         default=0.85,
         gt=0,
         le=1,
-        description="a segment is also taken if it covers this share of the pixels of the class",
+        description="a segment is also assigned to a class if it covers at least this share of the pixels of the class",
     )
 
 
@@ -41,14 +44,14 @@ Superpixels = Literal["slic", "felzenszwalb"]
 def snap(
     mask: NDArray[np.uint8], segments: Sequence[NDArray[np.bool_]], config: SegmentVoteConfig
 ) -> NDArray[np.uint8]:
-    """Return the mask whose objects are segments.
+    """Return the mask with its objects replaced by segments.
 
-    Of overlapping segments, the smaller one determines the class of a pixel.
+    Where segments overlap, the smallest one determines the class.
 
     Args:
         mask: ``(H, W)`` class indices, 0 = background, 255 = uncertain.
         segments: each ``(H, W)``; each item is accessed twice, so it may be decoded on access.
-        config: when a segment is taken.
+        config: conditions for assigning a segment to a class.
 
     Returns:
         ``(H, W)`` uint8; uncertain pixels outside the segments remain so.
@@ -68,13 +71,13 @@ def snap(
 
 
 def _label(inside: NDArray[np.int64], area: int, counts: NDArray[np.int64], config: SegmentVoteConfig) -> int:
-    """Return the class of a segment, the one with most pixels in it, or 0 if it is not taken.
+    """Return the class of a segment (the most frequent one in it), or 0 if it is assigned to none.
 
     Args:
         inside: ``(256,)`` pixels of each class in the segment.
         area: pixels of the segment.
         counts: ``(256,)`` pixels of each class in the image.
-        config: when a segment is taken.
+        config: conditions for assigning a segment to a class.
     """
     label = 1 + int(inside[1:IGNORE].argmax())
     shared = int(inside[label])
@@ -91,7 +94,7 @@ def snap_to_regions(
     Args:
         mask: see `snap`.
         numbers: ``(H, W)`` integers ≥ 0; 0 belongs to no segment.
-        config: when a segment is taken.
+        config: conditions for assigning a segment to a class.
     """
     present, positions = np.unique(numbers, return_inverse=True)
     inside = np.bincount(positions.ravel() * 256 + mask.ravel(), minlength=len(present) * 256).reshape(-1, 256)
@@ -113,7 +116,7 @@ def superpixels(image: NDArray[np.uint8], method: Superpixels, size: int) -> NDA
         image: ``(H, W, 3)`` uint8 RGB.
         method: ``slic`` (Achanta et al., 2012): compact, of about equal size; ``felzenszwalb`` (Felzenszwalb &
             Huttenlocher, 2004): along strong edges, of any size.
-        size: pixels per superpixel: of ``slic`` the mean, of ``felzenszwalb`` the minimum.
+        size: pixels per superpixel: the mean for ``slic``, the minimum for ``felzenszwalb``.
     """
     from skimage.segmentation import felzenszwalb, slic
 

@@ -1,8 +1,8 @@
-"""Access to a local page: a secret in its address, the name of the host, and the origin of requests that write.
+"""Access control for a local page: a token in its address, the Host header, and the Origin of requests that write.
 
-Any page that is open in the user's browser can send requests to this machine. It does not know the token, its name of
-the host is not among the allowed ones (DNS rebinding), and it cannot send JSON without being asked by the browser first
-(CORS), which is refused.
+Any page that is open in the user's browser can send requests to this machine. Such requests are refused: they lack the
+token, their Host header is not an allowed name (DNS rebinding), and JSON from another origin needs a CORS preflight,
+which fails.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-"""Headers of every response: only this server's own files are loaded, and its address is sent nowhere."""
+"""Headers of every response: only this server's own files are loaded, and no Referer header is sent."""
 
 
 def new_token() -> str:
@@ -37,7 +37,7 @@ def new_token() -> str:
 class RequireToken:
     """Middleware below a route with the path parameter ``token``: 404 without the right token, as for any other path.
 
-    The header Origin, if there is one, has to name the host and port of the header Host, whose name is checked before.
+    The Origin header, if present, must match the host and port of the Host header, whose name is validated earlier.
     The port is that of the browser, which differs from the server's behind a forwarded port (``ssh -L``).
 
     Args:

@@ -9,7 +9,7 @@ All paths are below ``/TOKEN/``::
     GET  api/summary                   counts, and disagreements
     GET  picture/INDEX                 the picture of an item
 
-Every answer to a POST is the next view; answers are on the disk before it is sent.
+The response to every POST is the next view; it is sent after the answers have been written to disk.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from wsss.data.answers.interview import Interview
 
 AHEAD = 4
-"""Number of items in a view; the page loads the pictures of the following ones ahead."""
+"""Number of items in a view; the page preloads the pictures of the items after the first."""
 
 MAX_BODY = 1 << 16
 """Maximum number of bytes of a request."""
@@ -57,7 +57,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Questions:
-    """What the page asks.
+    """The questions on the page.
 
     Args:
         interview: items and answers.
@@ -78,7 +78,7 @@ def ask_app(questions: Questions, *, token: str, hosts: Sequence[str]) -> Starle
     """Return the application.
 
     Args:
-        questions: what the page asks.
+        questions: the questions on the page.
         token: first part of all paths.
         hosts: accepted names in the header Host.
     """
@@ -103,7 +103,7 @@ def ask_app(questions: Questions, *, token: str, hosts: Sequence[str]) -> Starle
 
 
 class _Pages:
-    """The functions behind the paths; they run in threads."""
+    """The request handlers; they run in threads."""
 
     def __init__(self, questions: Questions) -> None:
         self.questions, self.interview = questions, questions.interview
@@ -122,7 +122,7 @@ class _Pages:
             return Response(status_code=404)
         item = self.interview.items[index]
         content, kind = question_picture(item, self.questions.images[item.image])
-        # An index means the same picture as long as the address with its token exists.
+        # An index identifies the same picture for as long as the token is valid.
         return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=86400"})
 
     def answer(self, body: Mapping[str, Any]) -> Response:

@@ -1,4 +1,4 @@
-"""Serving of an application at an address of this machine until the process is interrupted."""
+"""Serve an application at an address of this machine until the process is interrupted."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         address = ipaddress.ip_address(host)
     except ValueError as error:
-        raise InvalidInput("not an IP address", subject=subject, hint=f"By default: {LOOPBACK}.") from error
+        raise InvalidInput("not an IP address", subject=subject, hint=f"The default is {LOOPBACK}.") from error
     if address.is_unspecified:
-        hint = "Name one address of this machine; others are then refused."
+        hint = "Pass the address of one network interface; requests for other hosts are refused."
         raise InvalidInput("is the wildcard address", subject=subject, hint=hint)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)

@@ -17,7 +17,7 @@ HELP = {
     "cam": "Compute class activation maps.",
     "colour": "Use a colour channel as maps: a baseline without labels.",
     "average": "Average the class activation maps of several classifiers.",
-    "affinity": "Train a boundary network, whose affinities propagate maps.",
+    "affinity": "Train a boundary network; propagate uses its affinities.",
     "propagate": "Spread maps to object boundaries by a random walk.",
     "par": "Refine maps with pixel-adaptive refinement.",
     "pseudo": "Make pseudo masks from maps with a label-free threshold policy.",
@@ -46,7 +46,7 @@ class StageRegistry(Extensions):
             return HELP[name]
         try:
             return str(self[name].help)
-        except InvalidInput:  # a broken package must not take the list of commands with it
+        except InvalidInput:  # a broken package must not break the list of commands
             return "Can't be imported; see wsss plugins."
 
 

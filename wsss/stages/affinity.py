@@ -1,4 +1,4 @@
-"""Train a boundary network on pairs of pixels that masks are sure about (IRN: Ahn, Cho & Kwak, CVPR 2019)."""
+"""Train a boundary network on pairs of pixels with certain labels (IRN: Ahn, Cho & Kwak, CVPR 2019)."""
 
 from __future__ import annotations
 

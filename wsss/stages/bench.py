@@ -73,7 +73,7 @@ def run(ctx: Context[BenchConfig]) -> Result:
 
 
 def _gather(ctx: Context[BenchConfig]) -> None:
-    """Write ``results/framework/labels/size/loss/seed.csv`` with time and memory of each training, and the groups."""
+    """Write ``results/framework/labels/size/loss/seed.csv`` with time and memory of each training run, and groups."""
     from wsss.benchmark.result_files import write_groups, write_resources
     from wsss.benchmark.score_set import folder_name
     from wsss.benchmark.topomortar_columns import FILE
@@ -128,7 +128,7 @@ def levels_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
     if values["loss"] is None:
         entry, _ = read_instance_id(score.id or score.path.name)
         raise InvalidInput(
-            "unknown training loss: not in the matrix, and not recorded by the training",
+            "unknown training loss: not in the matrix, and not recorded during training",
             subject=score.id,
             hint="Set loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
         )
@@ -142,7 +142,7 @@ def levels_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
 
 
 def _configured(config: BenchConfig, id: str) -> dict[Level, Any]:
-    """Return the place of a score by matrix and config; the loss is ``None`` if only the training records it."""
+    """Return the place of a score by matrix and config; the loss is ``None`` if only the training stage records it."""
     entry, point = read_instance_id(id)
     defaults: dict[Level, Any] = {
         "framework": config.framework,

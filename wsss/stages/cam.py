@@ -80,8 +80,8 @@ class CamConfig(StageConfig):
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
     precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
         default="32-true",
-        description="floating-point precision of the network; bf16-mixed is less exact, and faster on devices with "
-        "bfloat16 instructions; others use 32-true",
+        description="floating-point precision of the network; bf16-mixed is faster and less exact, on devices with "
+        "bfloat16 instructions; other devices use 32-true",
     )
     adapt: AdaptConfig | None = Field(
         default=None,

@@ -143,7 +143,7 @@ def _rows_along(axis: str, points: Mapping[str, Point]) -> list[str]:
     constant = [id for id, point in points.items() if axis not in point]
     if constant:
         raise InvalidInput(
-            f"no value on the axis {axis!r} of the rows",
+            f"no value on the row axis {axis!r}",
             subject=listing(constant),
             hint="Remove it from the needs of the stage; the report shows it next to the table.",
         )

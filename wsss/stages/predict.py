@@ -60,15 +60,16 @@ class PredictConfig(StageConfig):
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
     precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
         default="32-true",
-        description="floating-point precision of the network; bf16-mixed is less exact, and faster on devices with "
-        "bfloat16 instructions; others use 32-true",
+        description="floating-point precision of the network; bf16-mixed is faster and less exact, on devices with "
+        "bfloat16 instructions; other devices use 32-true",
     )
     adapt_batchnorm: float | None = Field(
         default=None,
         ge=0,
         le=1,
         description="weight α of the training statistics in BatchNorm, mixed with those of each image (of each tile, "
-        "for images predicted in tiles); for images of other colours or contrast; null: training statistics only",
+        "for images predicted in tiles), for images whose colours or contrast differ from the training images; null: "
+        "training statistics only",
     )
     labels: Literal["ignore", "restrict"] = Field(
         default="ignore",

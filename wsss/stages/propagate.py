@@ -42,7 +42,7 @@ class PropagateConfig(StageConfig):
     splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits whose maps are propagated")
     affinity: Literal["learned", "colour"] = Field(
         default="learned",
-        description="affinities: learned (of an affinity stage), or colour (similarity of colours, as a control)",
+        description="affinities: learned (from an affinity stage), or colour (similarity of colours, as a control)",
     )
     beta: float = Field(
         default=10.0, gt=0, description="exponent β on the affinities; larger values stop the walk at weaker boundaries"
@@ -52,7 +52,8 @@ class PropagateConfig(StageConfig):
     )
     radius: int = Field(default=5, ge=2, le=16, description="map elements closer than this form a pair")
     boundary_factor: bool = Field(
-        default=True, description="multiply the maps by 1 − boundary before the walk, so that boundaries do not spread"
+        default=True,
+        description="multiply the maps by 1 − boundary before the walk, so that scores at boundaries do not spread",
     )
     colour_sigma: float = Field(
         default=30.0, gt=0, description="standard deviation of the colour affinity, in grey levels (0 … 255)"

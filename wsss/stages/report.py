@@ -75,7 +75,7 @@ def run(ctx: Context[ReportConfig]) -> Result:
     records = as_records(ctx.inputs["stages"], run_dir)
     if ctx.ranks.rank == 0:
         if ctx.data is None:
-            ctx.log("report: no dataset given: no gallery")
+            ctx.log("report: no gallery, because no dataset is set")
         page = build_report(
             records,
             ctx.data,

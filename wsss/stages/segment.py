@@ -54,8 +54,8 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     split: str = Field(default="train", description="split to train on")
     labels: Annotated[Literal["pseudo", "soft", "ground-truth"], OptionName("targets")] = Field(
         default="pseudo",
-        description="training targets: pseudo (masks of the input), soft (class probabilities of the input, "
-        "from predict with save_probabilities), or ground-truth (masks of the dataset, full supervision)",
+        description="training targets: pseudo (the input masks), soft (the input class probabilities, from "
+        "predict with save_probabilities), or ground-truth (masks of the dataset, full supervision)",
     )
     corrections: CorrectionsFolder = None
     correction_weight: CorrectionWeight = 1.0
@@ -80,7 +80,7 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
         if self.correction_weight != 1 and self.corrections is None:
             raise ValueError("correction_weight requires corrections")
         if self.correction_weight != 1 and self.labels == "soft":
-            raise ValueError("correction_weight: expected 1 with labels: soft, whose targets are no masks")
+            raise ValueError("correction_weight: expected 1 with labels: soft, whose targets are not masks")
         return self
 
     @model_validator(mode="after")

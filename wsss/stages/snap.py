@@ -62,14 +62,14 @@ class SnapConfig(SegmentVoteConfig, StageConfig):
         "size)",
     )
     superpixel_size: int = Field(
-        default=400, ge=16, description="pixels per superpixel: of slic the mean, of felzenszwalb the minimum"
+        default=400, ge=16, description="pixels per superpixel: the mean for slic, the minimum for felzenszwalb"
     )
     corrections: CorrectionsFolder = None
 
     @model_validator(mode="after")
     def _superpixels_without_segments(self) -> SnapConfig:
         if self.segments is not None and self.model_fields_set & {"superpixels", "superpixel_size"}:
-            raise ValueError("superpixels are not computed if there are segments; expected one of the two settings")
+            raise ValueError("segments and superpixels are mutually exclusive; expected one of the two settings")
         return self
 
 

@@ -116,7 +116,7 @@ def betti_matching_batch(
     frame: Frame = "none",
     essential: Essential = "omit",
 ) -> list[BettiMatching]:
-    """Match many pairs of images in parallel; the kernels release Python's global lock.
+    """Match many pairs of images in parallel; the kernels release the GIL.
 
     Args:
         preds: ``(B, H, W)``, or a sequence of images; shapes may differ between pairs.

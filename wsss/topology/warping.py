@@ -27,7 +27,7 @@ def warping_error_mask(pred: ArrayLike, gt: ArrayLike, *, connectivity: int = 4)
         pred: ``(H, W)`` mask, see `wsss.topology.betti_numbers`.
         gt: ``(H, W)`` mask of the same shape.
         connectivity: connectivity of the foreground, 4 or 8; the background, which includes the pixels outside the
-            image, has the other one.
+            image, uses the other.
 
     Returns:
         ``(H, W)`` bool, a subset of the pixels in which the masks differ; symmetric in both.

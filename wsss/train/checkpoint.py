@@ -27,7 +27,7 @@ UNUSABLE = (
     *(pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError),
     IndexError,
 )
-"""Raised by torch and `_check` for files that are no checkpoint of this training run."""
+"""Raised by torch and `_check` for files that are not a checkpoint of this training run."""
 
 
 @dataclass

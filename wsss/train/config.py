@@ -116,7 +116,7 @@ class DeepSupervisionConfig(Settings):
     )
     term: Literal["all", "finest"] = Field(
         default="all",
-        description="outputs with a topological term; with finest, coarser ones only have the base loss",
+        description="outputs with a topological term; with finest, coarser outputs have only the base loss",
     )
 
     @model_validator(mode="after")

@@ -1,1 +1,1 @@
-"""Seeing results: colours, overlays, heat maps, charts, and the HTML report made of them."""
+"""Visualisation of results: colours, overlays, heat maps, charts, and the HTML report."""

@@ -39,12 +39,14 @@ MAX_CLASSES = 9
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("answers.csv"),
     show_default=True,
-    help="Table of answers; an existing one is continued.",
+    help="Table of answers; new answers are added to an existing table.",
 )
+@click.option("--about", "names", multiple=True, metavar="NAME", help="Class to ask about (repeatable). [default: all]")
 @click.option(
-    "--about", "names", multiple=True, metavar="NAME", help="Class to ask about (several times). [default: all]"
+    "--single",
+    is_flag=True,
+    help="With several classes: each tile or image shows at most one, so a single key answers.",
 )
-@click.option("--single", is_flag=True, help="With several classes: at most one per tile or image, so one key answers.")
 @click.option("--whole", is_flag=True, help="Ask about whole images instead of tiles.")
 @shared("--split", default="train", show_default=True, help="Split whose images are asked about.")
 @click.option("--count", type=int, help="Number of tiles. [default: 1000]")
@@ -52,20 +54,24 @@ MAX_CLASSES = 9
 @click.option(
     "--order",
     type=click.Choice(["random", "file", "uncertain"]),
-    help="Order of the questions: random, of the files, or by the uncertainty of the maps of --run. [default: random]",
+    help="Order of the questions: random, by file, or uncertain ones first (by the maps of --run). [default: random]",
 )
 @shared("--run", type=NAMED, help="Run or stage with maps or probabilities, for --order uncertain.")
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--annotator", metavar="NAME", help="Name of the person who answers. [default: asked on the page]")
-@click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="IP address of the page.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page. [default: any free one]")
+@click.option(
+    "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="IP address to serve the page on."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port to serve the page on. [default: any free one]"
+)
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @click.option("--summary", is_flag=True, help="Print counts and disagreements of the answers, and exit.")
 @click.option(
     "--export",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the answers about whole images as a label table, image_id,labels, and exit.",
+    help="Write the answers about whole images as a table of labels (image_id,labels), and exit.",
 )
 @json_option
 @click.pass_context
@@ -81,9 +87,9 @@ def ask(
 ) -> None:
     """Ask people about tiles or whole images of the dataset PATH on a local web page, and save their answers.
 
-    PATH is a dataset, a pipeline, or a folder of images (with --about NAME); masks are not needed. The page has the
-    address printed by this command, with a secret in it. Each answer is saved before the next picture is shown; the
-    same command continues where the last one ended. Several people can answer: disagreement is kept.
+    PATH is a dataset, a pipeline, or a folder of images (with --about NAME); masks are not needed. The command
+    prints the address of the page, which contains a secret. Each answer is saved before the next picture is shown; run
+    the command again to continue. Several people can answer, and all their answers are kept.
 
     \b
     wsss ask photos --about mortar

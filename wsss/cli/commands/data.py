@@ -59,7 +59,7 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
     from wsss.cli.dataset_argument import named_dataset
 
     named = named_dataset(path, context.meta["data"], _log)
-    # Keys of a dataset mean nothing to a folder of photographs: with any, PATH is a dataset.
+    # Dataset keys do not apply to a folder of photographs: with any key, PATH is a dataset.
     is_plain = named.is_folder and not named.has_layout and not context.meta["data"]
     report = _report(named, workers) if not is_plain or _fits_layout(path) else None
     if is_plain and (report is None or _is_unread_table(path, report)):
@@ -84,7 +84,7 @@ def _fits_layout(path: str) -> bool:
 
 
 def _is_unread_table(path: str, report: Report) -> bool:
-    """Return whether a folder cannot be opened as a dataset, and has none of the files of a layout but labels."""
+    """Return whether a folder cannot be opened as a dataset, and contains no files of a layout except labels."""
     from wsss.data.checks.check import UNOPENED
 
     folder = at_home(path)
@@ -156,12 +156,12 @@ def _log(line: str) -> None:
 @shared(
     "--answers",
     type=click.Path(path_type=Path),
-    help="Table of answers, written by wsss ask: these tiles with these labels, instead of masks.",
+    help="Table of answers written by wsss ask; its tiles and labels are used instead of masks.",
 )
 @click.option(
     "--disagreement",
     type=click.Choice(["majority", "exclude"]),
-    help="Labels of tiles about which people disagree: majority (ties are left out), or leave out all. [default: "
+    help="Tiles about which people disagree: label by majority (ties are excluded), or exclude all of them. [default: "
     "majority]",
 )
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
@@ -170,8 +170,8 @@ def _log(line: str) -> None:
 def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: Any) -> None:
     """Extract tiles from the images of the dataset PATH, and write them to the folder OUT.
 
-    The image-level labels of each tile are the answers of people (--answers), or simulate them: they then come from the
-    masks of the split, which are not copied. OUT is a dataset with the layout folder: images/, labels.csv, classes.txt;
+    The image-level labels of the tiles are people's answers (--answers), or are simulated from the masks of the split;
+    masks are not copied. OUT is a dataset with the layout folder: images/, labels.csv, classes.txt;
     tiles.csv lists the position of each tile, tiles.json the settings. The same options give the same bytes.
 
     \b

@@ -25,9 +25,9 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
 
 @click.command("import-masks", cls=DataCommand, renamed={"--id": "--ids", "--run-dir": "--run"})
 @click.argument("source", type=click.Path(path_type=Path))
-@shared("--run", type=NAMED, help="Run of the images: a path, or a name below runs/.")
+@shared("--run", type=NAMED, help="Run of the images: a path, or a name under runs/.")
 @shared("--out", type=click.Path(path_type=Path), more=" of the corrected masks. [default: RUN/corrections]")
-@shared("--format", "format_name", type=click.Choice(NAMES), help="Format of SOURCE. [default: recognised]")
+@shared("--format", "format_name", type=click.Choice(NAMES), help="Format of SOURCE. [default: detected]")
 @click.option(
     "--unmarked",
     type=click.Choice(["background", "unlabelled"]),
@@ -38,7 +38,7 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
     type=click.Choice(["bound", "fill"]),
     default="bound",
     show_default=True,
-    help="Boxes bound an object (inside unlabelled, outside background), or all their pixels are of its class.",
+    help="bound: a box bounds an object (unlabelled inside, background outside); fill: all its pixels have the class.",
 )
 @click.option(
     "--brush", type=click.FloatRange(1, 1000), default=5, show_default=True, help="Width of lines and points in pixels."
@@ -48,7 +48,7 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
     type=click.Choice(["skip", "background"]),
     default="skip",
     show_default=True,
-    help="Images without any region: left out, or all background.",
+    help="Images without any region: skip them, or import them as background.",
 )
 @shared("--ids", help="Import only these images; @FILE lists one id per line.")
 @shared("--force", is_flag=True, more=": corrected masks of the same images")
@@ -65,9 +65,9 @@ def import_masks(
     """Import corrected masks from SOURCE: a file, a zip archive or a folder, as exported by another tool.
 
     SOURCE is a folder of masks (ID.png), COCO, CVAT ("Segmentation mask" or "CVAT for images"), Label Studio, labelme,
-    or polygons of wsss export. Full masks, polygons, lines, points and boxes are valid; 255 means unlabelled. The masks
-    are added to the corrections of the run, which a pipeline uses with supervision.corrections. Nothing is written if
-    one of them is invalid.
+    or polygons of wsss export. Full masks, polygons, lines, points and boxes are accepted; 255 means unlabelled. The
+    masks are added to the corrections of the run; set supervision.corrections to use them in a pipeline. If any mask is
+    invalid, nothing is written.
 
     \b
     wsss import-masks annotations.json --run quickstart

@@ -30,11 +30,11 @@ SHEET = "sheet"
 @click.argument("run", type=NAMED)
 @shared("--split", default="train", show_default=True, help="Split of the images.")
 @shared("--count", type=click.IntRange(min=1), default=20, show_default=True, help="Number of images to correct.")
-@shared("--stage", help="Stage whose masks are corrected. [default: the last one with masks of all images]")
+@shared("--stage", help="Stage whose masks are corrected. [default: the last stage with masks for all images]")
 @click.option(
     "--tasks",
     type=click.Choice(["label-studio", "cvat"]),
-    help="Also write the images to correct as tasks of this tool, starting from the present masks; requires --out.",
+    help="Also write the images to correct as tasks of this tool, starting from the current masks; requires --out.",
 )
 @shared("--out", type=click.Path(path_type=Path), more=f" of {RANKING}, the tasks and a contact sheet")
 @shared("--force", is_flag=True)
@@ -55,9 +55,9 @@ def rank(
 ) -> None:
     """List the images of RUN by the expected gain of correcting their masks, without any ground truth.
 
-    The expected gain is the number of boundary pixels of the mask times the mean of the disagreement of all masks of
-    the image (seeds, CRF, networks) and their entropy (of class probabilities if a stage saved them, else of maps).
-    Images with corrected masks are left out.
+    The expected gain is the number of boundary pixels of the mask times the mean of two values: the disagreement
+    between all masks of the image (seeds, CRF, networks), and the entropy (of class probabilities if a stage saved
+    them, otherwise of maps). Images with corrected masks are left out.
 
     \b
     wsss rank quickstart --count 20 --tasks label-studio --out correct

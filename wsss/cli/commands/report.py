@@ -71,7 +71,7 @@ def command() -> click.Command:
         stage=STAGES["report"],
         callback=_call,
         help="Write an HTML page about a run: images, scores, curves, settings. For several runs: a comparison of "
-        "their settings, scores and masks.\n\nRUN is a run directory, or its name below runs/. The dataset is that of "
+        "their settings, scores and masks.\n\nRUN is a run directory, or its name under runs/. The dataset is that of "
         "the run; --data.KEY VALUE changes a dataset setting. If the pipeline has a report stage, its settings are the "
         "defaults. The page is RUN/report/index.html, comparison-of-A-and-B/index.html in the current folder for "
         "several runs, or index.html in --out.",

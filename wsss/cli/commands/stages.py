@@ -287,5 +287,5 @@ def _input_option(name: str, declared: Input) -> click.Option:
         required=not declared.optional,
         multiple=declared.many,
         metavar="DIR",
-        help=declared.help[:1].upper() + declared.help[1:] + (" (several times)" if declared.many else "") + ".",
+        help=declared.help[:1].upper() + declared.help[1:] + (" (repeatable)" if declared.many else "") + ".",
     )

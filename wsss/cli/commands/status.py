@@ -27,7 +27,7 @@ from wsss.errors import InvalidInput
 )
 @json_option
 def status(run: str, verify: bool, repair: bool, as_json: bool) -> int:
-    """Show the stages of RUN: a run directory, its name below runs/, or the folder of a single stage."""
+    """Show the stages of RUN: a run directory, its name under runs/, or the folder of a single stage."""
     from wsss.pipeline.store.run_summary import summarise
 
     if repair:

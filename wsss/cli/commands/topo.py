@@ -146,7 +146,7 @@ def match(
     type=click.Choice(["8", "4"]),
     default="8",
     show_default=True,
-    help="Connectivity of the foreground; holes use the other one. TopoMortar uses 8, Betti matching 4.",
+    help="Connectivity of the foreground; holes use the other. TopoMortar uses 8, Betti matching 4.",
 )
 @json_option
 def betti(mask: Path, threshold: float | str, value: int | None, connectivity: str, as_json: bool) -> None:

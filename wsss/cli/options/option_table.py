@@ -40,7 +40,7 @@ SHARED = {
     "--groups": Shared("FILE", "CSV with the columns ID and group", own_text=True),
     # Inputs from earlier stages.
     "--stage": Shared("ID", "Stage of a run", own_text=True),
-    "--run": Shared("RUN", "Run: a path, or a name below runs/", own_text=True),
+    "--run": Shared("RUN", "Run: a path, or a name under runs/", own_text=True),
     "--classifier": Shared("DIR", "Folder of a stage with a trained classifier", own_text=True),
     "--tiles": Shared("DIR", "Folder of a tiles stage", own_text=True),
     "--cams": Shared("DIR", "Folder of a stage with class activation maps", own_text=True),
@@ -54,7 +54,7 @@ SHARED = {
     "--ids": Shared("A,B,…|@FILE", "Ids of images", own_text=True),
     "--val-split": Shared("NAME", "Validation split", own_text=True),
     # Settings.
-    "--set": Shared("KEY=VALUE", "Override a setting (YAML value; may be used several times)"),
+    "--set": Shared("KEY=VALUE", "Override a setting (YAML value; repeatable)"),
     "--config": Shared("FILE", "YAML file with settings; may reference presets"),
     "--seed": Shared("INT", "Random seed"),
     "--format": Shared("NAME", "File format", own_text=True),

@@ -1,8 +1,8 @@
-"""Appending to a table of answers: each answer is on the disk before it is confirmed.
+"""Append to a table of answers; each answer is written to disk before it is confirmed.
 
 One process writes to a table at a time (its lock is that of the file itself). An answer is one write at the end of the
-file, followed by fsync; a process killed in between leaves at most half a line, which is removed at the next start. The
-answer in it was never confirmed.
+file, followed by fsync; a process killed in between leaves at most one incomplete line, which is removed at the next
+start. The answer in it was never confirmed.
 """
 
 from __future__ import annotations
@@ -121,6 +121,6 @@ class AnswerLog:
             os.ftruncate(self._descriptor, len(complete))
             self._write(tail + b"\n" if rows else b"")
         self._size += len(tail) + 1 if rows else 0
-        what = "completed the last line" if rows else "removed half a line of an answer that was never confirmed"
+        what = "completed the last line" if rows else "removed an incomplete line; its answer was never confirmed"
         log(f"{self.path}: {what}: {tail.decode(errors='replace')}")
         return rows

@@ -6,7 +6,7 @@
     w0_00012_00040,w0,40,12,18,mortar,yes,annotator-1,2026-11-29T10:00:00.125Z,no
 
 ``x``, ``y`` and ``size`` are empty for a whole image. Rows are only appended: a row with ``undone`` = yes withdraws an
-earlier one. The last column is never empty, so that a row is complete exactly if its last cell is.
+earlier one. The last column is never empty, so a row is complete if and only if its last cell is.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ LARGEST = 1_000_000
 
 @dataclass(frozen=True, order=True)
 class Item:
-    """What a question is about: a tile, or a whole image.
+    """The subject of a question: a tile, or a whole image.
 
     Args:
         image: id of the image.
@@ -83,7 +83,7 @@ class Answer:
 
 
 def check_annotator(name: str, where: object = "annotator") -> str:
-    """Return the name of a person, which has to be a short line of text, with composed accents (Unicode NFC).
+    """Return the name of a person, a short line of text, in Unicode normalisation form C.
 
     Raises:
         InvalidInput: the name is empty, too long, or contains control characters.
@@ -96,7 +96,7 @@ def check_annotator(name: str, where: object = "annotator") -> str:
 
 
 def check_class(name: str, where: object) -> str:
-    """Return the name of a class, which tables of answers and of labels have to be able to hold.
+    """Return the name of a class, after checking that tables of answers and labels can store it.
 
     Raises:
         InvalidInput: the name is empty, contains control characters, ``;`` or ``|``, begins with ``?``, or has spaces
@@ -129,7 +129,7 @@ def read_answers(path: Path) -> list[Answer]:
             "the last line is incomplete",
             subject=path,
             found=content.rpartition(b"\n")[2].decode(errors="replace"),
-            hint="`wsss ask` was killed while it saved an answer, or the file was cut off. The next `wsss ask` with "
+            hint="`wsss ask` was killed while it saved an answer, or the file was truncated. The next `wsss ask` with "
             "this file repairs it.",
         )
     return parse_answers(read_text(path), path)
@@ -150,7 +150,7 @@ def decoded(content: bytes, path: Path) -> str:
     """Return the text of the complete lines of a table.
 
     Raises:
-        InvalidInput: another encoding than UTF-8.
+        InvalidInput: the encoding is not UTF-8.
     """
     try:
         return content.decode("utf-8-sig")

@@ -62,7 +62,7 @@ def _require_labels(path: Path) -> None:
     header = read_content(path).partition(b"\n")[0].decode(errors="replace").removeprefix("\ufeff").strip()
     if header and header != ",".join(COLUMNS):
         raise InvalidInput(
-            "not overwritten: not a table of labels",
+            "not a table of labels, so it is not overwritten",
             subject=path,
             found=header,
             allowed=f"a new file, or a table {','.join(COLUMNS)}",

@@ -84,9 +84,9 @@ class Interview:
             return set(self.classes) <= self.ballot.of(annotator).get(self._item(index), {}).keys()
 
     def answer(self, annotator: str, index: int, answers: Mapping[str, str]) -> None:
-        """Save a person's answers about an item; they are on the disk when this returns.
+        """Save a person's answers about an item; they have been written to disk when this returns.
 
-        Equal answers about the same item are saved once, so that a request can be repeated.
+        Identical answers about the same item are saved once, so that a request can be repeated.
 
         Args:
             annotator: name of the person.
@@ -112,7 +112,7 @@ class Interview:
             self._save([Answer(item, name, answers[name], annotator, time) for name in self.classes])
 
     def undo(self, annotator: str, index: int, time: str) -> bool:
-        """Withdraw a person's answers about an item that `last` has named; equal requests withdraw them once.
+        """Withdraw a person's answers about an item, as returned by `last`; a repeated request has no further effect.
 
         Args:
             annotator: name of the person.
@@ -203,5 +203,5 @@ def check_known(
             subject=where,
             found=[one or "whole image" for one in sizes],
             allowed=f"tiles of {size} pixels" if size else "whole images",
-            hint="Keep answers about tiles of each size, and about whole images, in a file of their own.",
+            hint="Use a separate file for each tile size, and another one for whole images.",
         )

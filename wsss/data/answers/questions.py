@@ -26,7 +26,7 @@ MapsOf = Callable[["Sample"], "NDArray[np.float32]"]
 """Image → probabilities of the asked classes, ``(K, H, W)``."""
 
 ENUMERATED = 4096
-"""Up to this number of positions in an image, all are listed; otherwise they are drawn until a new one is found."""
+"""Maximum number of positions in an image that are enumerated; above it, they are drawn by rejection sampling."""
 
 
 class QuestionsConfig(Settings):

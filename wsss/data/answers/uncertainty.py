@@ -1,4 +1,4 @@
-"""How uncertain maps are about the answer to a question.
+"""Uncertainty of the answer to a question, computed from maps.
 
 The answer about a tile is yes if a class has a sufficient share of its pixels. The value that this share of pixels
 reaches (a quantile of the map in the tile) is therefore taken as the probability of yes, and its binary entropy as the

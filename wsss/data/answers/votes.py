@@ -1,4 +1,4 @@
-"""Current answers of each person, and what they agree on."""
+"""Current answers of each person, and majority votes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Votes:
         return bool(self.yes and self.no)
 
     def majority(self) -> bool | None:
-        """Return the answer of more people; ``None`` for a tie, and without answers."""
+        """Return the majority answer; ``None`` for a tie or without answers."""
         return None if len(self.yes) == len(self.no) else len(self.yes) > len(self.no)
 
 

@@ -47,7 +47,7 @@ def overridden(mask: NDArray[np.uint8], corrected: NDArray[np.uint8] | None) -> 
 def reduced_corrections(corrected: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
     """Return a corrected mask ``(H, W)`` at a smaller size ``(h, w)``, in which thin lines and points remain.
 
-    A pixel has the label of the nearest pixel; if that is not labelled, of a labelled one of those that it stands for.
+    A pixel gets the label of the nearest pixel or, if that is unlabelled, of any labelled pixel in the area it covers.
     """
     import cv2
 
@@ -63,7 +63,7 @@ def reduced_corrections(corrected: NDArray[np.uint8], size: Size) -> NDArray[np.
 def overridden_probabilities(
     probabilities: NDArray[np.float16], corrected: NDArray[np.uint8] | None
 ) -> NDArray[np.float16]:
-    """Return class probabilities ``(C, H, W)`` that are certain of the labelled pixels of a corrected mask."""
+    """Return class probabilities ``(C, H, W)`` with probability 1 for the labels of a corrected mask."""
     if corrected is None:
         return probabilities
     changed = probabilities.copy()

@@ -143,7 +143,7 @@ def open_corrections(folder: Path, classes: Classes | None = None) -> Correction
 
 @contextmanager
 def sole_import(out: Path) -> Iterator[None]:
-    """Exclude other imports into a folder inside the block: each would lose the masks of the other one.
+    """Hold the lock of a folder inside the block: of two concurrent imports, one would lose the masks of the other.
 
     Raises:
         RunFailed: another process is importing masks into the folder, or it cannot be locked.
@@ -177,7 +177,7 @@ def write_corrections(
         classes: the classes.
         masks: image id and class indices ``(H, W)``, 255 = unlabelled, of each image; may raise `InvalidInput`.
         sources: id of each of these images → format and location of the source.
-        kept: earlier corrections of this folder; those of other images remain, also damaged ones.
+        kept: earlier corrections of this folder; those of other images are kept, including damaged ones.
 
     Raises:
         InvalidInput: a kept mask is unreadable, or see ``masks``; then nothing is written.

@@ -1,4 +1,4 @@
-"""Drawing of the masks of a source, one after the other, and what is only known once all are drawn."""
+"""Draw the masks of a source one by one; some checks are only possible after the last one."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Drawing:
         """Yield id and mask ``(H, W)`` of each image.
 
         Raises:
-            InvalidInput: after the last one, if some are invalid; lists all of them. Or the masks are of 0 and 255
-                alone, whose objects would be unlabelled.
+            InvalidInput: after the last one, if some are invalid; lists all of them. Or the masks contain
+                only 0 and 255, so that all objects would be unlabelled.
         """
         errors: list[InvalidInput] = []
         ignored, shown = 0, False

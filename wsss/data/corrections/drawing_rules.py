@@ -1,4 +1,4 @@
-"""Regions drawn on an image in an annotation tool, and the mask that they make.
+"""Regions drawn on an image in an annotation tool, and the resulting mask.
 
 Coordinates are pixels, x to the right and y down; (0, 0) is the upper left corner of the image and (1, 1) the lower
 right corner of its first pixel. A pixel belongs to a region that contains its centre.
@@ -109,7 +109,7 @@ def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: Drawi
         rules: see `DrawingRules`.
 
     Raises:
-        InvalidInput: the source states another size, a label is no class, or a region is invalid or lies outside the
+        InvalidInput: the source states another size, a label is not a class, or a region is invalid or lies outside the
             image.
     """
     if image.size is not None and image.size != size:
@@ -120,7 +120,7 @@ def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: Drawi
     values = [class_value(shape.label, classes, shape.where) for shape in shapes]
     bounds = [_bounds(shape, value, rules) for shape, value in zip(shapes, values, strict=True)]
     mask, invisible = np.full(size, _unmarked_value(shapes, rules, bounded=any(bounds)), np.uint8), []
-    # Bounding boxes are painted first: what is drawn inside them is known.
+    # Bounding boxes are painted first, so that regions drawn inside them remain labelled.
     for index in sorted(range(len(shapes)), key=lambda index: not bounds[index]):
         region = _pixels(shapes[index], size, rules)
         mask[region] = IGNORE if bounds[index] else values[index]

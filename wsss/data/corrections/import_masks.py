@@ -36,7 +36,7 @@ class ImportOptions:
     """What to import.
 
     Args:
-        format: one of `wsss.data.corrections.source_formats.FORMATS`; by default it is recognised.
+        format: one of `wsss.data.corrections.source_formats.FORMATS`; detected by default.
         rules: meaning of regions.
         ids: only these images.
         force: replace earlier corrections of the same images.
@@ -58,7 +58,7 @@ class Imported:
         corrections: all corrections.
         skipped: names of the images without regions, which were left out.
         invisible: locations of the regions that cover no pixel.
-        damaged: earlier corrections whose masks are missing or were changed, and which stay so.
+        damaged: earlier corrections whose masks are missing or were changed; they are not repaired.
     """
 
     format: str
@@ -172,7 +172,7 @@ def _refuse_corrected(ids: list[str], kept: Corrections | None, out: Path, *, fo
     twice = [id for id in ids if kept is not None and id in kept.images]
     if twice and not force:
         raise InvalidInput(
-            f"{len(twice)} of {len(ids)} images have corrected masks already: {listing(twice)}",
+            f"{len(twice)} of {len(ids)} images already have corrected masks: {listing(twice)}",
             subject=out,
             hint="Replace them with --force, or import the other images only (--ids).",
         )

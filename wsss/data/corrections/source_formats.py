@@ -1,4 +1,4 @@
-"""All formats of masks that can be imported, and how a source is recognised."""
+"""All formats of masks that can be imported, and detection of the format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Read = Callable[[Path, Classes], Iterator[AnnotatedImage]]
 
 @contextmanager
 def opened_source(source: Path) -> Iterator[Path]:
-    """Yield the file or folder of a source: an archive is unpacked for the time of the block.
+    """Yield the file or folder of a source: an archive is unpacked for the duration of the block.
 
     Raises:
         InvalidInput: the source does not exist, or is an invalid archive.
@@ -50,7 +50,7 @@ def read_source(path: Path, classes: Classes, format: str | None = None) -> tupl
     Args:
         path: a file or folder, see `opened_source`.
         classes: classes of the dataset.
-        format: one of `FORMATS`; by default it is recognised.
+        format: one of `FORMATS`; detected by default.
 
     Raises:
         InvalidInput: unknown format, or an invalid file; names file and key.
@@ -117,7 +117,7 @@ def _recognise_file(path: Path) -> tuple[Path, str]:
     if suffix == ".json":
         name = _kind_of_json(path)
         if name is None:
-            raise InvalidInput("unknown kind of JSON", subject=path, allowed=f"an export as {listing(_JSON)}")
+            raise InvalidInput("unknown JSON format", subject=path, allowed=f"one of {listing(_JSON)}")
         return path, name
     raise InvalidInput("unknown suffix", subject=path, found=suffix, allowed=(".json", ".xml", ".geojson", ".zip"))
 
@@ -148,7 +148,7 @@ def _recognise_folder(folder: Path) -> tuple[Path, str]:
         file for pattern in ("*.json", "annotations/*.json", "images/*.json") for file in sorted(folder.glob(pattern))
     ]
     has_masks = bool(mask_pictures.mask_paths(folder))
-    # Stages and corrections have records beside their masks: JSON of another kind does not matter then.
+    # Stages and corrections have records beside their masks: other JSON files are ignored then.
     name = next((kind for file in files if (kind := _kind_of_json(file)) is not None), "folder" if has_masks else None)
     if name is None and files:
         return _recognise_file(files[0])
@@ -170,7 +170,7 @@ def _files(path: Path, pattern: str) -> list[Path]:
 
 
 def _only_folder(folder: Path) -> Path:
-    """Return the only entry of a folder if it is a folder: archives may hold one that holds everything."""
+    """Return the only entry of a folder if it is a folder, since many archives have a single top-level folder."""
     entries = list(folder.iterdir())
     holds_all = len(entries) == 1 and entries[0].is_dir() and entries[0].name not in ("annotations", "masks")
     return entries[0] if holds_all and entries[0].name != mask_pictures.CLASS_MASKS else folder

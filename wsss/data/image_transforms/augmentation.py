@@ -30,9 +30,9 @@ class ColourJitter(Settings):
     """Random brightness, contrast, saturation and hue, in random order."""
 
     probability: Strength = Field(0.8, description="Share of images that are changed.")
-    brightness: Strength = Field(0.3, description="The factor is drawn from 1 ± this.")
-    contrast: Strength = Field(0.3, description="The factor is drawn from 1 ± this.")
-    saturation: Strength = Field(0.3, description="The factor is drawn from 1 ± this.")
+    brightness: Strength = Field(0.3, description="The factor is drawn from 1 ± this value.")
+    contrast: Strength = Field(0.3, description="The factor is drawn from 1 ± this value.")
+    saturation: Strength = Field(0.3, description="The factor is drawn from 1 ± this value.")
     hue: float = Field(0.05, ge=0, le=0.5, description="The shift is drawn from ± this share of the colour circle.")
 
 
@@ -70,7 +70,7 @@ class Rotation(Settings):
     """Random rotation about the image centre; the image size does not change."""
 
     probability: Strength = Field(0.2, description="Share of images that are rotated.")
-    degrees: float = Field(180.0, ge=0, le=180, description="The angle is drawn from ± this.")
+    degrees: float = Field(180.0, ge=0, le=180, description="The angle is drawn from ± this value.")
 
 
 class SegmentationAugmentation(Augmentation):

@@ -36,7 +36,7 @@ class Listing:
     Args:
         images: files with the suffix of a supported image format.
         unsupported: unsupported image file → the reason, and a remedy.
-        notes: what is left out.
+        notes: notes on files that are left out.
     """
 
     images: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Whether a folder that is no dataset holds masks alone, and which command takes it."""
+"""Detection of folders that contain only masks, with a hint to the command that accepts them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _values(path: Path) -> set[int] | None:
                 return None
             values = np.unique(np.asarray(image).astype(np.uint8))
             palette = image.getpalette() if image.mode == "P" else None
-    except (InvalidInput, OSError, SyntaxError, ValueError):  # the check of photographs says what is wrong
+    except (InvalidInput, OSError, SyntaxError, ValueError):  # the check of photographs reports the problem
         return None
     if palette is not None and _is_voc(palette, values):
         return set(values.tolist())

@@ -43,7 +43,7 @@ class Shown(NamedTuple):
 
 
 def shown(mask: NDArray[np.uint8]) -> Shown:
-    """Return what a mask of class indices (255 = ignore) shows."""
+    """Summarise a mask of class indices (255 = ignore)."""
     ignored = mask == IGNORE
     return Shown(bool(((mask != 0) & ~ignored).any()), float(ignored.mean()))
 
@@ -54,7 +54,7 @@ def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *,
     Args:
         samples: with what their ground-truth masks show.
         classes: classes of the dataset.
-        where: what the samples are called (``"split 'val'"``).
+        where: name of the samples in messages (``"split 'val'"``).
 
     Raises:
         InvalidInput: see the module; names the first masks.

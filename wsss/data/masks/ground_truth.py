@@ -88,7 +88,7 @@ def _only_background(samples: Sequence[Sample], where: str) -> InvalidInput:
             hint="`wsss data check` lists each contradiction. Check the masks: they may be the wrong ones.",
         )
     return InvalidInput(
-        f"{problem}, so an empty prediction would be perfect",
+        f"{problem}, so an empty prediction would get a perfect score",
         subject=where,
         hint="Choose a split that shows the classes, and check the masks: they may be the wrong ones.",
     )

@@ -108,7 +108,7 @@ def read_image_table(path: Path, folder: Path, *, complete: bool = True) -> dict
 def _check_image_path(file: str, folder: Path, where: str) -> None:
     path = PurePosixPath(file)
     if path.is_absolute() or ".." in path.parts:
-        raise InvalidInput("invalid path", subject=where, allowed=f"a file below {folder}", found=file)
+        raise InvalidInput("invalid path", subject=where, allowed=f"a file inside {folder}", found=file)
     if without_suffix(path.name) == path.name:
         raise InvalidInput("not an image", subject=where, allowed=f"a {', '.join(IMAGE_SUFFIXES)} file", found=file)
 

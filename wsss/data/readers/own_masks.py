@@ -25,8 +25,8 @@ class OwnMasksConfig(LayoutConfig):
     mask_suffix: str | None = Field(
         None,
         min_length=1,
-        description="End of mask file names before the format: _mask for <id>_mask.png; other files are not masks. "
-        "absent = <id>, or else one of the usual ends.",
+        description="Ending of mask names before the file extension: _mask for <id>_mask.png; other files are ignored; "
+        "absent = <id>, or one of the usual endings.",
     )
 
 

@@ -57,8 +57,8 @@ class Config(OwnMasksConfig):
     splits: list[str] | None = Field(None, description="Lists in ImageSets/Segmentation to read; absent = all.")
     labels: Literal["auto", "csv", "annotations", "masks"] = Field(
         "auto",
-        description="Source of image-level labels: image_labels.csv, Annotations/*.xml, or pixel labels; auto = the "
-        "first of the former two that exists.",
+        description="Source of image-level labels: image_labels.csv, Annotations/*.xml, or pixel labels; auto = "
+        "image_labels.csv if it exists, otherwise Annotations.",
     )
     masks: list[str] = Field(
         ["SegmentationClass", "SegmentationClassAug"],

@@ -33,7 +33,7 @@ class Config(LayoutConfig):
     layout: Literal["bricks"] = "bricks"
     size: int = Field(256, ge=64, le=1024, description="Side length of the square images in pixels.")
     train: int = Field(40, ge=1, le=5_000, description="Number of images in the large training set.")
-    small: int = Field(8, ge=1, le=5_000, description="Number of these in the small training set.")
+    small: int = Field(8, ge=1, le=5_000, description="Number of these images that form the small training set.")
     val: int = Field(10, ge=0, le=2_000, description="Number of validation images.")
     test: int = Field(6, ge=0, le=500, description="Number of test images in each of the seven groups.")
     seed: int = Field(0, ge=0, description="Random seed.")

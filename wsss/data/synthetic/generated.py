@@ -68,7 +68,7 @@ class Generated:
             with file_lock(work / f"{root.name}.lock"):  # one rank draws, the others wait
                 if not self._is_complete(root, wanted, hashes):
                     self._discard_damaged(root, wanted, hashes, log)
-                    log(f"Drawing {count} synthetic images into {root}")
+                    log(f"Generating {count} synthetic images in {root}")
                     draw(root)
         hashes.save()
         return root
@@ -88,7 +88,7 @@ class Generated:
         return [name for name in sorted(files) if _hash(out / name, hashes) != recorded.get(name)]
 
     def _discard_damaged(self, out: Path, files: frozenset[str], hashes: ContentHashes, log: Log) -> None:
-        """Delete the damaged files of a complete dataset, so that they are drawn again."""
+        """Delete the damaged files of a complete dataset, so that they are generated again."""
         if not out.is_dir() or self._is_ours(out, complete=False):
             return  # new, or an interrupted call
         marked = self._is_ours(out, complete=True)
@@ -103,7 +103,7 @@ class Generated:
             write_json(out / self.marker, self._content(complete=False))
             deleted.append(self.marker)
         if deleted:
-            log(f"warning: {out}: damaged files are drawn again: {listing(deleted)}")
+            log(f"warning: {out}: damaged files are generated again: {listing(deleted)}")
 
     @contextmanager
     def writing(self, out: Path, files: Iterable[str]) -> Iterator[None]:

@@ -157,7 +157,7 @@ def _names(cell: str, where: str, classes: Classes) -> list[str]:
 
 
 def _readings(words: Sequence[str], known: Sequence[str]) -> list[frozenset[str]]:
-    """Return how words can be divided into known names; at most two of all ways."""
+    """Return at most two ways to divide words into known names."""
     names = {tuple(name.split()): name for name in known}
     of_rest: list[list[frozenset[str]]] = [[] for _ in words] + [[frozenset()]]
     for start in reversed(range(len(words))):

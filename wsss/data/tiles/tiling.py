@@ -47,11 +47,11 @@ class TilesConfig(Settings):
     label_noise: float = Field(default=0.0, ge=0, le=0.5, description="share of wrong labels")
     answers: Path | None = Field(
         default=None,
-        description="table of answers, written by wsss ask: these tiles with these labels, instead of masks",
+        description="table of answers written by wsss ask; its tiles and labels are used instead of masks",
     )
     disagreement: Literal["majority", "exclude"] = Field(
         default="majority",
-        description="labels of tiles about which people disagree: majority (ties are left out), or leave out all",
+        description="tiles about which people disagree: label by majority (ties are excluded), or exclude all of them",
     )
 
     @model_validator(mode="after")

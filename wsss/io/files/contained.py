@@ -54,7 +54,7 @@ def check_below(root: Path, name: str, *, where: object, hint: str | None = None
     """Require that a recorded name lies below its folder; see `below`."""
     problem = name_problem(name)
     if problem:
-        raise InvalidInput(f"the name {name!r} {problem}", subject=where, allowed=f"a path below {root}", hint=hint)
+        raise InvalidInput(f"the name {name!r} {problem}", subject=where, allowed=f"a path inside {root}", hint=hint)
 
 
 def name_problem(name: str) -> str:

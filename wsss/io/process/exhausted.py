@@ -136,8 +136,8 @@ def _explain_shared(text: str) -> RunFailed:
     known = f", {size_text(size)} in all" if size < 1 << 62 else ""
     return RunFailed(
         f"The shared memory for passing images between processes ({SHARED}{known}) is full",
-        hint="Use --workers 1, which needs none, or free space in /dev/shm or enlarge it (docker run --shm-size=2g …); "
-        + AGAIN_HINT,
+        hint="Use --workers 1, which needs no shared memory, or free space in /dev/shm or enlarge it "
+        "(docker run --shm-size=2g …); " + AGAIN_HINT,
     )
 
 

@@ -1,7 +1,7 @@
 """Memory that networks free stays with the process, instead of returning to the kernel after every layer.
 
-glibc maps large blocks separately and unmaps them when they are freed. A network allocates its activations anew for
-every layer and image, and the kernel clears (faults in) each page every time: a quarter of the CPU time of a training
+glibc maps large blocks separately and unmaps them when they are freed. A network allocates new activations for
+every layer and image, and the kernel clears (faults in) each page every time: a quarter of the CPU time of training
 step. Without such mappings, and without trimming the heap, freed pages are used again. Results do not change.
 """
 

@@ -22,7 +22,7 @@ SLOT = 1 << 15
 
 @dataclass
 class State:
-    """Instructions for the supervisor, for the case that this process is killed.
+    """Instructions for the supervisor in case this process is killed.
 
     Args:
         message: printed on stderr after an interrupt.

@@ -226,7 +226,7 @@ def _broken(path: Path, error: Exception) -> InvalidInput:
 
 
 def _description(path: Path) -> str:
-    """Return what a file is that Pillow cannot identify, by its suffix or content, and a fix."""
+    """Describe a file that Pillow cannot identify, by its suffix or content, with a suggested fix."""
     with path.open("rb") as file:
         beginning = file.read(64)
     other = unsupported_reason(path.name) or content_unread(beginning)

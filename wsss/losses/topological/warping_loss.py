@@ -23,13 +23,13 @@ class WarpingLoss(LossWithTerm):
     other by flipping simple points, which preserves the topology. *Critical* pixels are those that remain different in
     either direction, for any class (`wsss.topology.warping_error_mask`). n is the number of labelled pixels
     (``mean_over="all"``) or of critical pixels (``"critical"``): the paper writes the loss as pixel-wise cross-entropy
-    times the mask without defining n; TopoMortar's weight of 0.1 belongs to all pixels. Ignored pixels are background
+    times the mask without defining n; TopoMortar's weight of 0.1 is for all pixels. Ignored pixels are background
     in both masks and never critical.
 
     The authors' code (HuXiaoling/Warping, copied by TopoMortar) differs: it compares the foreground of the prediction
     with the *background* channel of the label, so that correct pixels are warped and wrong ones are not; it counts
     8-connected components where 4-connected ones are intended, since an argument is passed in the wrong position; it
-    takes isolated pixels and holes of one pixel as simple, and so never penalises them; it visits each pixel once, and
+    treats isolated pixels and holes of one pixel as simple, and so never penalises them; it visits each pixel once, and
     never those at the image border; and it adds the cross-entropy of zeros at all other pixels, a constant.
 
     Masks are warped on the CPU. The choice of critical pixels has no gradient.

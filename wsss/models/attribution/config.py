@@ -84,7 +84,7 @@ class AdvCamConfig(MapMethod):
         default=7.0, ge=0, description="λ: penalty on changes of the map where it is already high"
     )
     threshold: float = Field(
-        default=0.5, ge=0, lt=1, description="τ: high means above this fraction of the map's maximum"
+        default=0.5, ge=0, lt=1, description="τ: map values above this fraction of the map's maximum count as high"
     )
 
     def compute(self, classifier: CAMClassifier, batch: Tensor, selected: Tensor) -> list[Tensor]:

@@ -1,9 +1,9 @@
 """Batch normalisation at test time with statistics of the image (α-BN; You, Li & Zhao, 2021, arXiv 2110.04065).
 
-A BatchNorm normalises with the mean and variance of the training images, which do not fit images of other colours or
-contrast. α-BN mixes them with those of the image itself::
+A BatchNorm normalises with the mean and variance of the training images, which do not fit images with different colours
+or contrast. α-BN mixes them with those of the image itself::
 
-    mean = α · mean of the training + (1 − α) · mean of the image,    variance likewise.
+    mean = α · training mean + (1 − α) · mean of the image,    variance likewise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class CalibratedNorm(nn.Module):
 
     Args:
         norm: a BatchNorm of torch or timm, frozen or not; its activation is applied too.
-        alpha: weight α of the statistics of the training, in [0, 1].
+        alpha: weight α of the training statistics, in [0, 1].
     """
 
     def __init__(self, norm: nn.BatchNorm2d | FrozenNorm, alpha: float) -> None:
@@ -35,7 +35,7 @@ class CalibratedNorm(nn.Module):
         """Return features ``(B, C, h, w)``, normalised image by image.
 
         A feature map of one pixel, such as the pooled one of DeepLabV3, has no variance of its own: it is normalised
-        with the statistics of the training.
+        with the training statistics.
         """
         norm = self.norm
         assert norm.running_mean is not None and norm.running_var is not None, "checked by `calibrate_batchnorm`"
@@ -56,7 +56,7 @@ def calibrate_batchnorm(network: nn.Module, alpha: float) -> None:
 
     Args:
         network: in evaluation mode.
-        alpha: weight α of the statistics of the training, in [0, 1]; 1: unchanged.
+        alpha: weight α of the training statistics, in [0, 1]; 1: unchanged.
 
     Raises:
         InvalidInput: the network has no BatchNorm, or the statistics of its initial weights are not known because they
@@ -74,7 +74,7 @@ def calibrate_batchnorm(network: nn.Module, alpha: float) -> None:
         raise InvalidInput(
             "this network has no BatchNorm whose statistics could be adapted",
             subject=SUBJECT,
-            hint="Omit adapt_batchnorm: instance and layer normalisation use statistics of the image already.",
+            hint="Omit adapt_batchnorm: instance and layer normalisation already use statistics of the image.",
         )
 
 

@@ -183,7 +183,7 @@ def _level(features: Tensor, images: Tensor, tracker: CentreTracker, name: str) 
 
 def _no_maps(name: str, reason: str) -> InvalidInput:
     return InvalidInput(
-        f"{name} gives no feature maps for images of any size ({reason})",
+        f"{name} cannot compute feature maps for images of arbitrary size ({reason})",
         subject="backbone.name",
         hint="Choose a convolutional network, Swin, or a vision transformer with dynamic_img_size in timm.",
     )

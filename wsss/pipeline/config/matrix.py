@@ -50,7 +50,7 @@ def is_selection(override: Source) -> bool:
 def select_values(base: Source, override: Source) -> tuple[Source, Source]:
     """Treat a list of names for an axis of named values as a selection of these values.
 
-    A list without any known name is left alone: it replaces the values.
+    A list without any known name is not a selection: it replaces the values.
 
     Args:
         base: a pipeline.

@@ -1,4 +1,4 @@
-"""The validated pipeline: read by name or path, merged with what it extends, overridden, validated in shape."""
+"""The validated pipeline: read by name or path, merged with the files it extends, overridden, validated in shape."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class SupervisionBlock(BaseModel):
 class FromSupervision:
     """Marks a config field that takes a key of the block: ``Annotated[Path | None, FromSupervision("corrections")]``.
 
-    While the field has its default, it is no part of the identity: pipelines without the block keep their results.
+    While the field has its default, it is not part of the identity: pipelines without the block keep their results.
     """
 
     def __init__(self, key: str) -> None:

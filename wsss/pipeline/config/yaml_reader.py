@@ -89,7 +89,7 @@ class _Reader:
     def __init__(self, loader: _Loader, name: str, lines: bool) -> None:
         self.loader, self.name, self.lines = loader, name, lines
         self.locations: dict[KeyPath, str] = {}
-        self.open: list[yaml.Node] = []  # ancestors of the present node: an alias to one of them is infinite
+        self.open: list[yaml.Node] = []  # ancestors of the current node: an alias to one of them is infinite
         self.flattened: set[int] = set()  # mappings whose merge keys have been expanded
         self.count = 0
 
@@ -131,7 +131,7 @@ class _Reader:
         except yaml.YAMLError:
             raise
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-            raise self.error(node, f"{_shortened(str(node.value))!r} is no valid {_shown_tag(node.tag)}") from error
+            raise self.error(node, f"{_shortened(str(node.value))!r} is not a valid {_shown_tag(node.tag)}") from error
         if not isinstance(value, str | int | float | bool | None):
             types = "a string, a number, true, false or null"
             raise self.error(node, f"the tag {_shown_tag(node.tag)} is not supported", allowed=types)

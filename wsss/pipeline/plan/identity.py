@@ -20,7 +20,7 @@ from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
 from wsss.validation import NotInIdentity
 
 Parts = Mapping[str, Any]
-"""The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``, and ``ranks`` of a
+"""The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``, and ``ranks`` of
 training in several processes."""
 
 RANKS = "ranks"

@@ -1,8 +1,9 @@
 """Hashes of the files that a result was computed from.
 
-An identity consists of configs, seeds and data. On one machine it determines the bytes of the result, but a training
-repeated with another number of threads, on another machine or on a GPU has other weights and the same identity.
-Therefore the record of a stage also holds a hash of the files of each input, and a stage re-runs if they differ.
+An identity consists of configs, seeds and data. On one machine it determines the bytes of the result, but
+repeating a training run with another number of threads, on another machine or on a GPU yields different weights with
+the same identity. Therefore the record of a stage also holds a hash of the files of each input, and a stage re-runs if
+they differ.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def results_of(inputs: Mapping[str, Artifact | tuple[Artifact, ...] | None]) -> 
 
 
 def follow_inputs(decision: Decision, results: Results) -> Decision:
-    """Return the decision for a stage, given the present content of its inputs.
+    """Return the decision for a stage, given the current content of its inputs.
 
     Args:
         decision: follows from its identity and its own files.

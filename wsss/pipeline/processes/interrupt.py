@@ -14,7 +14,7 @@ LAG = 0.5
 """Seconds to wait, after a worker process died, for a signal sent to the whole process group."""
 
 AGAIN = 1.0
-"""A signal this many seconds after the first ends the process at once. Any sooner it counts as the same: a shell or
+"""A signal this many seconds after the first ends the process at once. An earlier one counts as the same: a shell or
 ``timeout`` signals a process and its group."""
 
 
@@ -36,7 +36,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 _received: int | None = None
-"""The signal received in the present `interruptible` block."""
+"""The signal received in the current `interruptible` block."""
 
 _active = False
 """Whether there is such a block."""

@@ -18,7 +18,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PREFETCH = 4
-"""Items submitted per worker in addition to the present one."""
+"""Items submitted per worker in addition to the current one."""
 
 
 def run_in_pool(
@@ -122,7 +122,7 @@ class _Pool(Generic[T, R]):
         names = self._names(workers.killed() or sorted(index for index, _ in self.running.values()))
         at = f"{'one of: ' if len(names) > 1 else ''}{listing(names, limit=12)}"
         return RunFailed(
-            f"a worker process was killed while it processed {at}; most often memory ran out", hint=OUT_OF_MEMORY
+            f"a worker process was killed while it processed {at}; most likely memory ran out", hint=OUT_OF_MEMORY
         )
 
 

@@ -232,10 +232,10 @@ def _rank() -> str:
 def _cause(number: int, batch_size: int) -> str:
     """Return the likely cause of a signal, and a hint."""
     if number == signal.SIGKILL:
-        return f"Most often memory ran out. {out_of_memory_hint(batch_size)}"
+        return f"Most likely memory ran out. {out_of_memory_hint(batch_size)}"
     if number == signal.SIGBUS:
         return (
-            "Most often shared memory (/dev/shm) or a disk is full, or a file was truncated while it was read. Free "
+            "Most likely shared memory (/dev/shm) or a disk is full, or a file was truncated while it was read. Free "
             f"some space, or use --workers 1; {AGAIN_HINT}"
         )
     limit = memory_limit()

@@ -1,4 +1,4 @@
-"""Worker processes, and what each of them works on."""
+"""Worker processes, and the item that each of them is processing."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class WorkerProcesses:
         return sorted(index for pid, index in self._pairs() if pid and index != _IDLE)
 
     def killed(self) -> list[int]:
-        """Return the indices of the items of processes that something outside of this program ended."""
+        """Return the indices of the items whose processes were killed from outside this program."""
         for process in self.processes.values():
             process.join(1)
         ended = {pid for pid, process in self.processes.items() if process.exitcode not in (None, 0, -signal.SIGTERM)}

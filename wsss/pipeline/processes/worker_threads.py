@@ -1,4 +1,4 @@
-"""Worker threads, for work that leaves Python's global lock to the others most of the time."""
+"""Worker threads, for work that releases the GIL most of the time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Estimated time left, from the steps done and the time spent on the present one."""
+"""Estimated time left, from the steps done and the time spent on the current one."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Steps:
         waited, names, usual = now - self.last, current_items(), self._usual()
         if waited < SLOW_AFTER or (usual is not None and waited < 3 * usual):
             return ""
-        return f"{names[0] if names else 'the present step'} for {duration(waited)}"
+        return f"{names[0] if names else 'the current step'} for {duration(waited)}"
 
     def line(self, now: float) -> str:
         """Return the state as a plain line: ``3/4 (75 %), 12 s left``."""
@@ -63,9 +63,9 @@ def seconds_left(steps: int, usual: float, current: float) -> float:
     """Return the estimated seconds for the remaining steps.
 
     Args:
-        steps: number of them, the present one included.
+        steps: number of remaining steps, including the current one.
         usual: mean number of seconds per step.
-        current: seconds spent on the present step. Beyond the mean it is expected to take as long again, so the
+        current: seconds spent on the current step. Beyond the mean it is expected to take as long again, so the
             estimate grows with it and is never below it.
     """
     if steps <= 0:

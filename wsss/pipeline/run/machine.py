@@ -69,7 +69,7 @@ def same_threads(task: Task, decision: Decision | None, session: Session) -> Ite
 
     now = torch.get_num_threads()
     if user_sets_threads():
-        if before != now and task.stage.trains is None:  # a training warns when it reads its checkpoint
+        if before != now and task.stage.trains is None:  # the training loop warns when it reads its checkpoint
             session.reporter.log(
                 f"warning: {task.id}: a part was computed with {counted(before, 'thread')}, the rest with {now}"
             )

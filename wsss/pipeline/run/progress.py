@@ -26,7 +26,7 @@ NOTE_EVERY = 2.0
 """Seconds between two notes."""
 
 SILENCE = 30.0
-"""Seconds without a finished step after which a plain line names the present one."""
+"""Seconds without a finished step after which a plain line names the current one."""
 
 
 class Reporter:

@@ -1,6 +1,6 @@
 """Repair of lost or damaged records, so that finished work stays usable: for ``wsss status --repair``.
 
-The record of a run, and that of each finished stage, is written twice. A copy is valid only if its checksum is right,
+The record of a run, and that of each finished stage, is written twice. A copy is valid only if its checksum matches,
 and that of a stage only if every file of its result has the size and the hash that it lists. Other folders are not
 results: without a record their settings and data are unknown.
 """
@@ -55,7 +55,7 @@ def repair_folder(folder: Path, log: Callable[[str], None]) -> list[Repair]:
     Raises:
         RunFailed: another process works in the folder, or it is not writable.
     """
-    log(f"Searching {folder} for lost or damaged records: each is restored from its copy if its files match that.")
+    log(f"Searching {folder} for lost or damaged records: each is restored from its copy if all files match the copy.")
     with run_lock(folder, log):
         if _holds(folder, RECORD) and not _holds(folder, RUN):
             return _repair_stage(folder, known=True)
@@ -101,7 +101,7 @@ def _repair_run(run_dir: Path) -> list[Repair]:
     if path.is_dir():
         return [_obstructed(path)]
     write_run(run_dir, {**copy, "restored": timestamp()})
-    return [Repair(path, True, f"it was {problem}; the checksum of its copy is right")]
+    return [Repair(path, True, f"it was {problem}; the checksum of its copy is valid")]
 
 
 def _repair_stage(folder: Path, *, known: bool) -> list[Repair]:
@@ -134,13 +134,13 @@ def _repair_stage(folder: Path, *, known: bool) -> list[Repair]:
         return [Repair(path, False, f"{problem}; {error}", hint)]
     stage_folder.write_record(folder, {**copy, "restored": timestamp()})
     what = f"it was {problem}; the checksum of its copy and the hashes of all {len(copy.get('artifacts') or {})} files"
-    return [Repair(path, True, f"{what} are right")]
+    return [Repair(path, True, f"{what} are valid")]
 
 
 def _obstructed(path: Path) -> Repair:
     """Return the outcome for a folder in place of a record, which is left to the user to delete."""
     hint = f"Delete the folder {path} and run the same command again."
-    return Repair(path, False, "a folder is in its place; the checksum of its copy is right", hint)
+    return Repair(path, False, "a folder is in its place; the checksum of its copy is valid", hint)
 
 
 def _compare(folder: Path, artifacts: dict[str, Any]) -> None:

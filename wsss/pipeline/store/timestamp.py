@@ -6,5 +6,5 @@ from datetime import UTC, datetime
 
 
 def timestamp() -> str:
-    """Return the present time in UTC in ISO 8601, to the second."""
+    """Return the current time in UTC in ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -122,11 +122,11 @@ def _verify_stage(stage: Path, record: Mapping[str, Any], result: Verification, 
 
 
 def _checkpoint(stage: Path, record: Mapping[str, Any]) -> Iterator[Finding]:
-    """Yield the checkpoint of an unfinished training, if it is damaged."""
+    """Yield the checkpoint of an unfinished training run, if it is damaged."""
     path = stage / CHECKPOINT
     if not (record.get("machine") or {}).get("effective_batch") or not path.is_file():
         return
     try:
         check_sealed_zip(path)
     except (OSError, ValueError) as error:
-        yield Finding(stage.name, path, str(error), "The run discards it and restarts this training.")
+        yield Finding(stage.name, path, str(error), "The run discards it and restarts training.")

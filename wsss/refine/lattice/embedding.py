@@ -136,7 +136,7 @@ def _embed(
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.uint64]]:
     """Return vertex numbers and weights of all pixels, and the packed vertices.
 
-    A pixel in the same simplex as its left or its upper neighbour shares that one's vertices without a lookup.
+    A pixel in the same simplex as its left or upper neighbour reuses the vertices of that neighbour without a lookup.
     """
     height, width = image.shape[0], image.shape[1]
     size = len(scale) + 1

@@ -11,10 +11,10 @@ from wsss.refine.lattice.embedding import Lattice, embed
 from wsss.topology.compiling import call, kernel
 
 MOST_CHANNELS = 4
-"""Channels that are filtered together; each number of them is compiled by itself."""
+"""Maximum number of channels filtered together; a kernel is compiled for each number."""
 
 KEPT = 2
-"""Position kernels kept for the next image: those of upright and of landscape photographs."""
+"""Number of position kernels that are cached: one for portrait, one for landscape photographs."""
 
 KEPT_PIXELS = 1 << 20
 """Maximum number of pixels of a kept position kernel (30 to 100 bytes per pixel; more for narrow ones)."""

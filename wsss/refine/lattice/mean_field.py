@@ -11,14 +11,14 @@ from wsss.refine.lattice.filtering import MOST_CHANNELS, Filter
 from wsss.topology.compiling import call, kernel
 
 BLOCK = 2048
-"""Pixels that are worked on together: their values stay in the processor's first cache."""
+"""Number of pixels per block, small enough for the values to stay in the L1 cache."""
 
 
 def infer(unary: NDArray[np.float32], filters: Sequence[Filter], iterations: int) -> NDArray[np.float32]:
     """Return marginals ``(C, N)`` after some iterations; they sum to 1 over the labels.
 
-    Since they do, what the last label's filter would give follows from those of the others and of a constant: one
-    channel less is filtered.
+    Therefore the filtered marginals of the last label follow from those of the other labels and a filtered constant,
+    which saves one channel.
 
     Args:
         unary: ``(C, N)`` energies (negative log-probabilities), at least two labels.
@@ -27,7 +27,7 @@ def infer(unary: NDArray[np.float32], filters: Sequence[Filter], iterations: int
     """
     labels, pixels = unary.shape
     groups = -(-(labels - 1) // MOST_CHANNELS)
-    # As the filters read and write them: the labels of a group side by side. The last group may have unused channels.
+    # In the memory layout of the filters: labels of a group are adjacent. The last group may have unused channels.
     channels = (0,) * -(-(labels - 1) // groups)
     beliefs, messages = np.zeros((2, groups, pixels, len(channels)), np.float32)
     marginals, constant = np.empty((labels, pixels), np.float32), np.zeros(pixels, np.float32)

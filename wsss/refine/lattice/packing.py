@@ -22,7 +22,7 @@ DIGIT = 11
 """Bits sorted at a time."""
 
 MOST_STEPS = 1 << 22
-"""Largest coordinate: beyond it, single precision cannot tell neighbouring vertices apart."""
+"""Largest coordinate: beyond it, neighbouring vertices are not distinct in single precision."""
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,9 @@ def ascending(keys: NDArray[np.uint64]) -> NDArray[np.uint32]:
 
 @kernel
 def steps(shift: NDArray[np.uint64]) -> tuple[np.uint64, NDArray[np.uint64]]:
-    """Return what packed vertices differ by: the sum of all coordinates' units, and d + 1 units of each coordinate.
+    """Return the offsets between packed vertices: the sum of all coordinates' units, d + 1 units of each coordinate.
 
-    A vertex' neighbour along axis i is ``key + unit - fields[i]``; the last axis has no coordinate of its own.
+    The neighbour of a vertex along axis i is ``key + unit - fields[i]``; the last axis has no coordinate of its own.
     """
     dims = len(shift)
     unit = np.uint64(0)

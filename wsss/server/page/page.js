@@ -1,8 +1,8 @@
 "use strict";
-// Shows one picture at a time. A picture is replaced only after the answer about it is on the server's disk.
+// Shows one picture at a time. The next picture is shown only after the server has written the answer to disk.
 
 const $ = (id) => document.getElementById(id);
-const loaded = new Map(); // index → picture that is loaded ahead
+const loaded = new Map(); // index → preloaded picture
 let view = null;
 let busy = false;
 let chosen = new Set();
@@ -19,7 +19,7 @@ function problem(text) {
 
 const pause = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
 
-// Sends a request until the server replies; equal answers are saved once, so repeating is safe.
+// Sends a request until the server replies; identical answers are saved once, so repeating is safe.
 async function request(path, body) {
   const options = body === undefined ? {} : {
     method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body),
@@ -36,7 +36,7 @@ async function request(path, body) {
     }
     if (reply.ok) { problem(""); return reply.json(); }
     let text = reply.status === 404
-      ? "The command was started again; open the address that it has printed."
+      ? "The command was restarted; open the new address that it printed."
       : `The server replied ${reply.status}.`;
     try { text = (await reply.json()).error; } catch { /* not JSON */ }
     throw new Error(text);

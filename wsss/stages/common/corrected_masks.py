@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 CorrectionsFolder = Annotated[
     Path | None,
-    Field(description="folder of corrected masks (see import-masks), which override others where they are labelled"),
+    Field(
+        description="folder of corrected masks (see import-masks); their labelled pixels replace those of other masks"
+    ),
     FromSupervision("corrections"),
 ]
 """Config field ``corrections`` of the stages that use corrected masks."""
@@ -59,7 +61,8 @@ def check_corrections(folder: Path | None, data: Dataset | None) -> None:
     known = {sample.id for split in data.splits.values() for sample in split}
     if not known.intersection(corrections.images):
         raise InvalidInput(
-            f"none of the corrected images is in the dataset: {listing(corrections.images) or 'there is none'}",
+            "none of the corrected images is in the dataset: "
+            f"{listing(corrections.images) or 'the folder has no masks'}",
             subject=folder,
             hint="Import masks of this dataset: wsss import-masks SOURCE --run RUN",
         )

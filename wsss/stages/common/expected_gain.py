@@ -1,9 +1,9 @@
-"""Images of a run by the expected gain of correcting their masks.
+"""Rank the images of a run by the expected gain of correcting their masks.
 
-The expected gain is the number of boundary pixels of the present mask, where most wrong pixels lie, times the mean of
-the disagreement of its masks (of seeds, CRF and networks) and of their entropy, as far as a run has them. All pixels
-of a mask without any boundary count, unless its image shows no class. No ground truth is used: stages that were trained
-on it, or whose threshold it chose, are left out.
+The expected gain is the number of boundary pixels of the current mask, where most wrong pixels lie, times the mean of
+two values: the disagreement between the masks of the image (seeds, CRF and networks), and the entropy; whichever the
+run provides. All pixels of a mask without any boundary count, unless its image shows no class. No ground truth is used:
+stages that were trained on it, or whose threshold was chosen on it, are left out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COLUMNS = ("rank", "id", "gain", "pixels", "boundary", "disagreement", "entropy"
 
 @dataclass(frozen=True)
 class Sources:
-    """The stages of a run whose results show doubt about the masks of some images.
+    """The stages of a run from which the uncertainty of masks is computed.
 
     Args:
         masks: stages with masks of all images, in the order of the pipeline; the masks to correct are the last.
@@ -49,13 +49,13 @@ class Sources:
 
 @dataclass(frozen=True)
 class Ranked:
-    """An image with the doubt about its masks.
+    """An image with the uncertainty of its masks.
 
     Args:
         id: the image.
         gain: expected gain.
         pixels: number of pixels.
-        boundary: number of boundary pixels of the present mask.
+        boundary: number of boundary pixels of the current mask.
         disagreement: of its masks, 0 … 1; ``None`` if there is only one.
         entropy: mean entropy, 0 … 1; ``None`` without probabilities and maps.
     """
@@ -77,7 +77,7 @@ def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = N
         stage: id of the stage whose masks are corrected; by default the last with masks.
 
     Raises:
-        InvalidInput: the run has no two stages with masks of all images, and neither probabilities nor maps; or the
+        InvalidInput: fewer than two stages have masks of all images, and none has probabilities or maps; or the given
             stage has no masks of all images.
     """
     ids = [str(stage["id"]) for stage in (read_run(run_dir) or {}).get("stages", [])]
@@ -91,7 +91,8 @@ def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = N
     last = [found[-1] if found else None for found in (probabilities, maps)]
     if not masks or (len(masks) == 1 and last == [None, None]):
         raise InvalidInput(
-            f"no finished stages with masks of these images to compare: {listing(one.name for one in masks) or 'none'}",
+            "fewer than two finished stages have masks of these images: "
+            f"{listing(one.name for one in masks) or 'none'}",
             subject=run_dir,
             hint="Run the pipeline first (wsss run), or rank another split (--split).",
         )
@@ -105,7 +106,7 @@ def _with_last(masks: tuple[Path, ...], stage: str) -> tuple[Path, ...]:
     names = [folder.name for folder in masks]
     if stage not in names:
         raise InvalidInput(
-            "no finished stage with masks of all images that no ground truth has influenced",
+            "not a finished stage whose masks cover all images and do not depend on the ground truth",
             subject="--stage",
             found=stage,
             allowed=names,
@@ -161,7 +162,7 @@ def uncorrected(samples: Sequence[Sample], run_dir: Path, data: Dataset) -> tupl
 
 
 def _named_corrections(run_dir: Path) -> list[Path]:
-    """Return the corrections that the pipeline of the run names; relative ones from where it was started."""
+    """Return the folders of corrections in the pipeline of a run, relative to the run's working directory."""
     run = read_run(run_dir) or {}
     pipeline = run.get("pipeline") or {}
     settings = [stage.get("with") for stage in (pipeline.get("stages") or {}).values() if stage]

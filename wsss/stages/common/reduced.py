@@ -56,7 +56,7 @@ def note_predicted(ctx: Context[Any], samples: Sequence[Sample], classes: int) -
     from wsss.models.segmentation_networks.blockwise_prediction import needs_tiles
 
     config, sizes = ctx.config, _sizes_of_masks(ctx, samples)
-    noted = note_reduced(ctx, sizes, config.max_side, how="probabilities were enlarged again (bilinear)")
+    noted = note_reduced(ctx, sizes, config.max_side, how="probabilities were upsampled (bilinear)")
     tiled = [id for id, size in sizes if needs_tiles(size, classes, config.scales, config.max_side)]
     if not tiled:
         return noted

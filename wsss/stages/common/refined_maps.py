@@ -85,7 +85,7 @@ def refine_maps(
     written = map_items(ctx, samples, partial(_read_back, out=ctx.out, classes=ctx.data.classes), "reading back")
     means = [mean for of_image, _ in written for mean in of_image]
     sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
-    reduced = note_reduced(ctx, sizes, grid.max_side, how="the maps are enlarged where they are used")
+    reduced = note_reduced(ctx, sizes, grid.max_side, how="the maps are upsampled where they are used")
     return {"images": len(samples), "mean_activation": sum(means) / len(means) if means else None, **reduced}
 
 

@@ -124,7 +124,7 @@ def critical_edges(pixels, faces, rows, columns, flags):
         right = (pixels[p] == RIGHT) | (pixels[p + ONE] == LEFT) | (faces[p] == UP) | (faces[p - s] == DOWN)
         down = (pixels[p] == DOWN) | (pixels[p + s] == UP) | (faces[p - ONE] == RIGHT)
         flags[p] = (zero if down else GOES_DOWN) | (zero if right else GOES_RIGHT)
-    for r in range(rows):  # the edges that lead into padding are none
+    for r in range(rows):  # edges that lead into padding do not count
         flags[np.uint64(r + 1) * s + np.uint64(columns)] &= GOES_DOWN
         flags[np.uint64(r + 2) * s] = zero
     last = np.uint64(rows) * s + ONE

@@ -121,7 +121,7 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     """Return values as an array; a tensor is copied to the CPU, without importing torch.
 
     Raises:
-        InvalidInput: no array can be made of them.
+        InvalidInput: they cannot be converted to an array.
     """
     if isinstance(values, str | PurePath):
         raise InvalidInput(

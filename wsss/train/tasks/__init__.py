@@ -1,1 +1,1 @@
-"""What is trained: the examples and losses of classifiers, samplers, segmentation and boundary networks."""
+"""Training tasks: the examples and losses of classifiers, samplers, segmentation and boundary networks."""

@@ -1,4 +1,4 @@
-"""The loss of boundary networks: pairs of nearby elements that surely have the same class, or different ones.
+"""The loss of boundary networks: pairs of nearby elements with certain labels, equal or different.
 
 Ahn, Cho & Kwak (IRN, CVPR 2019), with ``affinity = 1 − max boundary on the path``: half the mean of ``−log affinity``
 over the pairs of the same object class, half that over the pairs of background, and the mean of ``−log (1 −

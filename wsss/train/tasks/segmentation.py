@@ -32,7 +32,7 @@ class PairLoader:
 
     Args:
         samples, classes, max_side: the images with their masks.
-        corrected: corrected masks of the samples, which override others where they are labelled.
+        corrected: corrected masks of the samples; their labelled pixels replace those of other masks.
         marked: add the corrected mask as a fifth channel, 255 where it is not labelled.
     """
 

@@ -174,7 +174,7 @@ def embed_svg(name: str, svg: str) -> EmbeddedPlot:
         root = ElementTree.fromstring(svg)
         width, height = (_pixels(root.attrib[key]) for key in ("width", "height"))
     except (ElementTree.ParseError, KeyError, ValueError) as error:
-        raise InvalidInput(f"not a plot of this package ({type(error).__name__}: {error})", subject=name) from error
+        raise InvalidInput(f"not a plot written by wsss ({type(error).__name__}: {error})", subject=name) from error
     alt = root.attrib.get("aria-label") or root.findtext(_TITLE) or name
     source = "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
     return EmbeddedPlot(name, alt, width, height, source)

@@ -28,11 +28,11 @@ class ShownColumn:
 
     Args:
         name: unique among the columns.
-        title: heading; begins with ORACLE where ground truth chose a threshold.
+        title: heading; begins with ORACLE if a threshold was chosen on the ground truth.
         measure: key of the metric.
         split: split of all its scores.
         images: number of images measured.
-        oracle: ground truth chose a threshold.
+        oracle: whether a threshold was chosen on the ground truth.
         facts: provenance of its scores: fact → all distinct values.
         cells: row → cell, ``None`` without a score.
     """
@@ -156,7 +156,7 @@ def as_markdown(comparison: Comparison) -> str:
     lines += ["", "## Measurements", ""]
     lines += [f"- **{markdown(column.heading)}**: {markdown(describe(column))}" for column in comparison.columns]
     if any(column.oracle for column in comparison.columns):
-        lines += ["", "ORACLE: ground truth chose the threshold. Not a weakly supervised result."]
+        lines += ["", "ORACLE: the threshold was chosen on the ground truth. Not a weakly supervised result."]
     return "\n".join(lines) + "\n"
 
 

@@ -32,7 +32,7 @@ def looks_like(content: Any) -> bool:
 
 
 def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
-    """Yield the image of every file.
+    """Yield the image described by each file.
 
     Raises:
         InvalidInput: not such a file, or an unknown type of shape; names file and key.
@@ -78,7 +78,7 @@ def _circle(size: Size, points: Points, brush: float) -> NDArray[np.bool_]:
 
 
 def _mask(encoded: Any, points: Points, where: str) -> Region:
-    """Return a mask inside the box of two corners, whose last pixel the second corner names: a PNG in base64."""
+    """Return a mask, a PNG in base64, inside the box from its first to its last pixel."""
     left, top = (round(value) for value in points[0])
     pixels = _pixels(encoded, where)
     height, width = pixels.shape

@@ -90,7 +90,7 @@ def read_labelmap(path: Path) -> Colours:
             raise InvalidInput(subject=line, found=line.text, allowed="name:red,green,blue::") from error
         code = red << 16 | green << 8 | blue
         if colours.setdefault(code, (name, str(line)))[0] != name:
-            raise InvalidInput(f"the colour of {name!r} is that of {colours[code][0]!r}", subject=line)
+            raise InvalidInput(f"{colours[code][0]!r} and {name!r} have the same colour", subject=line)
     return colours
 
 

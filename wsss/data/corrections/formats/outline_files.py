@@ -22,7 +22,7 @@ Polygon = Sequence[Sequence[tuple[float, float]]]
 
 
 def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
-    """Yield the image of every file.
+    """Yield the image described by each file.
 
     Raises:
         InvalidInput: not such a file; names file and key.

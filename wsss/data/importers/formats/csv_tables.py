@@ -174,7 +174,7 @@ def _check_rows(path: Path, rows: Sequence[tuple[int, tuple[str, ...]]], delimit
 
 
 def _cells_hint(delimiter: str) -> str:
-    """Return the hint for a row with too many or too few cells: labels of one image belong into one cell."""
+    """Return the hint for a row with too many or too few cells: labels of one image belong in one cell."""
     inner = next(separator for separator in ("|", ";", ",") if separator != delimiter)
     return (
         f"Cells are separated by {delimiter!r}. Put a cell that contains this character between double quotes, or "

@@ -93,7 +93,7 @@ def split_of(name: str) -> str | None:
 
 
 def shape_of(folder: Path, files: Sequence[str], context: ReadContext) -> Shape:
-    """Infer the roles of folders; all but a plain folder per class is noted.
+    """Infer the roles of folders, with a note on every layout except a plain folder per class.
 
     Args:
         folder: folder of the images.

@@ -49,7 +49,7 @@ def refuse_file(path: Path) -> None:
 
 
 def refuse_folder(folder: Path, suffixes: Sequence[str]) -> None:
-    """Reject a folder in place of a label file, with a guess of what it holds.
+    """Reject a folder in place of a label file, with a guess at its contents.
 
     Raises:
         InvalidInput: always.

@@ -103,7 +103,7 @@ def mask_files(folder: Path, log: Callable[[str], None], ids: Collection[str] = 
     below = [path.relative_to(directory).as_posix() for path in sorted(directory.glob("*/*")) if _is_mask(path)]
     if not files:
         raise InvalidInput(
-            "no masks in this folder or in masks/ below it; expected ID.png (or .tif, .bmp, .gif)",
+            "no masks in this folder or in its subfolder masks/; expected ID.png (or .tif, .bmp, .gif)",
             subject=folder,
             hint=f"Pass the folder with the masks: {directory / below[0].rpartition('/')[0]}." if below else None,
         )

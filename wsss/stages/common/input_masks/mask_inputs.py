@@ -119,7 +119,7 @@ def _summarise(sample: Sample, *, classes: Classes) -> MaskSummary:
 def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, *, purpose: str, hint: str) -> None:
     """Reject external masks in which no pixel has a class; the first mask usually suffices.
 
-    The usual mistake are masks with the values 0 and 255, where 255 would mean "uncertain".
+    A common mistake is to pass masks with the values 0 and 255, where 255 would mean "uncertain".
 
     Args:
         masks: the input; masks of a stage may be uncertain everywhere.

@@ -39,10 +39,10 @@ class Column:
 
     Args:
         name: unique name: stage id, measure, and values of the other axes.
-        title: heading; starts with ORACLE if ground truth chose a threshold.
+        title: heading; starts with ORACLE if a threshold was chosen on the ground truth.
         measure: key of the metric.
         split: split of all scores.
-        oracle: whether ground truth chose a threshold.
+        oracle: whether a threshold was chosen on the ground truth.
         statistic: computes the score from counts; ``None`` if that is impossible.
         images: the images, in order.
         classes: the classes of the scores.

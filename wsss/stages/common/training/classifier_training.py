@@ -34,8 +34,8 @@ class LabelledConfig(TrainConfig):
 
     split: str | None = Field(
         default="train",
-        description="split to train on, using its image-level labels only; ignored with tiles. null: tiles only, of "
-        "images without labels",
+        description="split to train on, using its image-level labels only; ignored with tiles. null: the images have "
+        "no labels of their own, only the tiles do",
     )
     val: Annotated[str | None, OptionName("val-split")] = Field(
         default=None, description="split for mAP and F1 after each epoch; not used to select a checkpoint"
@@ -108,7 +108,7 @@ def train_on_labels(
         watch: further values to record after every epoch.
 
     Returns:
-        Metrics of the training and, if ``val`` is set, of the validation split.
+        Training metrics and, if ``val`` is set, metrics of the validation split.
     """
     from wsss.data.readers.label_matrix import label_targets
     from wsss.train.loop import Job, fit
@@ -148,7 +148,7 @@ def train_on_labels(
 
 
 def training_metrics(config: TrainConfig, images: int, history: Sequence[Any]) -> dict[str, Any]:
-    """Return the metrics of a training: images, epochs (unless steps are counted), steps and the last loss."""
+    """Return the metrics of a training run: images, epochs (unless steps are counted), steps and the last loss."""
     return {
         "images": images,
         **({"epochs": config.epochs} if config.epochs is not None else {}),
@@ -188,7 +188,7 @@ def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
 IMAGES_HINT = (
     "Add images without the class (with an empty label, or one such as ok), or cut the images into tiles (stage tiles)."
 )
-TILES_HINT = "Use smaller tiles, or more of them, so that some show nothing of the class."
+TILES_HINT = "Use smaller tiles, or more of them, so that some do not show the class."
 
 
 def require_absent(
