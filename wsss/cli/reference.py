@@ -133,7 +133,7 @@ def _row(option: click.Option) -> str:
         extra.append(f"default: {option.default}")
     if option.required:
         extra.append("required")
-    if option.multiple and not any(word in (option.help or "") for word in ("repeatable", "several times")):
+    if option.multiple and "repeatable" not in (option.help or ""):
         extra.append("repeatable")
     notes = "; ".join(part for part in extra if part)
     return f"| `{_cell(usage)}` | {_cell(_escaped((option.help or '') + (f' [{notes}]' if notes else '')))} |"
