@@ -38,6 +38,7 @@ COMMANDS = {
     "init": ("wsss.cli.commands.init:init", "Write a pipeline for your own images and labels."),
     "ask": ("wsss.cli.commands.ask:ask", "Collect yes/no answers about tiles or images on a local web page."),
     "export": ("wsss.cli.commands.export:export", "Export masks to other tools: VOC, COCO, CVAT, Label Studio …"),
+    "export-model": ("wsss.cli.commands.export_model:export_model", "Export a trained network: ONNX."),
     "rank": ("wsss.cli.commands.rank:rank", "List the images whose masks are most worth correcting."),
     "import-masks": ("wsss.cli.commands.import_masks:import_masks", "Import masks that were corrected in other tools."),
     "data": ("wsss.cli.commands.data:data", "Check datasets, generate synthetic ones."),

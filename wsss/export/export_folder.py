@@ -12,6 +12,7 @@ from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import write_json
 from wsss.io.files.json_files import read_json
 from wsss.io.files.replaced_folder import replaced_folder
+from wsss.io.files.stage_files import RECORD as STAGE_RECORD
 
 RECORD = "export.json"
 """Record of an export; ``--force`` replaces only folders that contain one."""
@@ -50,6 +51,19 @@ def check_out(out: Path, *, force: bool) -> None:
             subject=subject,
             hint="Move them elsewhere, or choose a new folder.",
         )
+
+
+def check_apart(out: Path, source: Path) -> None:
+    """Require that the output folder is not inside a stage's folder, nor contains the source.
+
+    Raises:
+        InvalidInput: it is, or does.
+    """
+    target = _real(out)
+    stage = next((folder for folder in (target, *target.parents) if (folder / STAGE_RECORD).is_file()), None)
+    if stage is not None or _real(source).is_relative_to(target):
+        why = f"inside the folder of a stage ({stage})" if stage is not None else f"contains {source}"
+        raise InvalidInput(why, subject=f"--out {out}", hint="Choose a separate folder.")
 
 
 def read_export(folder: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.name_lists import ids_in, names_in
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json
-from wsss.errors import MAX_SHOWN, InvalidInput, RunFailed, counted, listing
+from wsss.errors import MAX_SHOWN, RunFailed, counted, listing
 from wsss.io.process.cores import worker_count
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def export(
     wsss export runs/quickstart --format coco --out coco
     wsss export masks --data.root VOC2012 --format cvat --out cvat --splits val
     """
-    from wsss.export.export_folder import check_out
+    from wsss.export.export_folder import check_apart, check_out
     from wsss.export.export_formats import check_options, export_masks, options_from
     from wsss.io.process.headroom import workers_that_fit
     from wsss.pipeline.run.progress import Reporter
@@ -110,7 +110,7 @@ def export(
         classes=values["classes"],
         images=values["images"],
     )
-    _check_apart(out, request.run)
+    check_apart(out, request.run)
     check_out(out, force=force)
     reporter = Reporter()
     with tempfile.TemporaryDirectory(prefix="wsss-export-") as work:
@@ -200,14 +200,3 @@ def _run_or_masks(run: str) -> Path:
         otherwise=lambda path: bool(png_files(path)),
         expected="a run, a stage's folder or a folder of masks (ID.png)",
     )
-
-
-def _check_apart(out: Path, run: Path) -> None:
-    """Reject an output folder inside a stage's folder, or around the source."""
-    from wsss.io.files.stage_files import RECORD
-
-    target, source = out.resolve(), run.resolve()
-    stage = next((folder for folder in (target, *target.parents) if (folder / RECORD).is_file()), None)
-    if stage is not None or source.is_relative_to(target):
-        why = f"inside the folder of a stage ({stage})" if stage is not None else f"contains {run}"
-        raise InvalidInput(why, subject=f"--out {out}", hint="Choose a separate folder.")

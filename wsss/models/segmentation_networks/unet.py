@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from wsss.models.backbones import Normalise, OwnStatistics
 from wsss.models.config import SegmenterConfig, UNetConfig
+from wsss.models.padding import padded
 from wsss.models.weights.initial import Origin
 
 
@@ -52,7 +53,8 @@ class UNet(nn.Module):
         are upsampled to ``H × W`` (nearest neighbour, as in MONAI).
         """
         height, width = images.shape[2:]
-        outputs = self._levels(self._padded(self.normalise(images)))
+        # Instance normalisation needs more than one position at the coarsest level.
+        outputs = self._levels(padded(self.normalise(images), self.stride, least=2))
         size = outputs[0].shape[2:]
         full = [output if output.shape[2:] == size else F.interpolate(output, size) for output in outputs]
         cropped = [output[:, :, :height, :width] for output in full]
@@ -73,12 +75,3 @@ class UNet(nn.Module):
             if level < len(heads):
                 outputs.insert(0, heads[level](features))
         return outputs
-
-    def _padded(self, images: Tensor) -> Tensor:
-        """Replicate the lower and right border up to the next multiple of the stride.
-
-        The minimum is two strides: instance normalisation needs more than one position at the coarsest level.
-        """
-
-        below, right = (max(2 * self.stride, -(-side // self.stride) * self.stride) - side for side in images.shape[2:])
-        return F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images

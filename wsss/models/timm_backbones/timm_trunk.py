@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput
 from wsss.models.config import BackboneConfig
+from wsss.models.padding import padded
 from wsss.models.timm_backbones.centres import CentreTracker
 from wsss.models.timm_backbones.timm_networks import create_network, last_layers, remove_layers, timm_name
 from wsss.models.timm_backbones.timm_weights import check_timm_weights, load_timm_weights
@@ -67,11 +67,8 @@ class TimmTrunk(Trunk):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Return a feature map ``(B, C, h, w)`` per level, of normalised images ``(B, 3, H, W)``."""
-        below, right = (-side % self.output_stride for side in images.shape[2:])
-        if below or right:
-            images = F.pad(images, (0, right, 0, below), mode="replicate")
         with self._low_passes_through():
-            return _intermediates(self.high, images, self.indices)
+            return _intermediates(self.high, padded(images, self.output_stride), self.indices)
 
     def forward(self, images: Tensor) -> Features:
         """Return the features of normalised images ``(B, 3, H, W)``."""

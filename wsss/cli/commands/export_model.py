@@ -1,0 +1,64 @@
+"""``wsss export-model``: a trained network, for programs without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from wsss.cli.echo import echo
+from wsss.cli.named_runs import NAMED, is_run, named_run
+from wsss.cli.options.command import Command
+from wsss.cli.options.option_table import json_option, shared
+from wsss.cli.options.shared_options import print_json
+
+
+@click.command("export-model", cls=Command)
+@click.argument("network", type=NAMED)
+@shared(
+    "--format", "format_name", type=click.Choice(["onnx"]), metavar="NAME", required=True, help="Output format: onnx."
+)
+@shared("--out", type=click.Path(path_type=Path, file_okay=False), required=True, more=" of model.onnx")
+@shared("--force", is_flag=True)
+@json_option
+def export_model(network: str, format_name: str, out: Path, force: bool, as_json: bool) -> None:
+    """Export the trained network in the folder NETWORK, such as RUN/segment, for programs without torch.
+
+    The file takes the pixels of an RGB image of any size, (H, W, 3) uint8, and returns its mask, (H, W) uint8 with the
+    dataset's own values, and the probabilities, (C, H, W). It contains normalisation and resizing. Before it is
+    written, its masks are compared with those of torch. Requires pip install 'wsss[onnx]'.
+
+    \b
+    wsss export-model runs/quickstart/segment --format onnx --out deploy
+    """
+    from wsss.export.export_folder import check_apart, check_out
+    from wsss.export.network.onnx_packages import require_onnx
+    from wsss.io.weights import DESCRIPTION
+    from wsss.pipeline.run.progress import Reporter
+
+    folder = named_run(
+        network,
+        fits=lambda path: is_run(path) or (path / DESCRIPTION).is_file(),
+        otherwise=Path.is_dir,  # `load_segmenter` reports the problem
+        expected="a folder with a trained network, such as RUN/segment",
+    )
+    check_apart(out, folder)
+    check_out(out, force=force)
+    require_onnx()
+    from wsss.export.network.export_network import export_network
+
+    reporter = Reporter()
+    reporter.start("export-model", None)
+    try:
+        written = export_network(folder, out, force=force, advance=reporter.track("export-model", 2))
+    finally:
+        reporter.stop()
+    if as_json:
+        print_json(written)
+        return
+    agreement = written["agreement"]
+    echo(
+        f"{out}/model.onnx: {written['bytes'] / 1e6:.1f} MB; masks as in torch on {agreement['equal']:.2%} of "
+        f"{agreement['pixels']:,} pixels ({agreement['pictures']} generated pictures), probabilities within "
+        f"{agreement['largest_difference']:.1g}"
+    )

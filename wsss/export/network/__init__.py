@@ -1,0 +1,1 @@
+"""Trained segmentation networks in the formats of other programs."""
