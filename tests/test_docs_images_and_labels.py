@@ -84,7 +84,7 @@ def test_what_takes_seconds(folder: Path) -> None:
     for block in blocks(PAGE):
         session.run(block)
     written = {path.parent.name for path in folder.glob("*/pipeline.yaml")}
-    assert written == {"wsss-photos", "from-file", "from-nothing"} | {
+    assert written == {"wsss-photos", "from-wheel", "from-file", "from-nothing"} | {
         f"from-{kind}"
         for kind in ("columns", "parts", "json", "records", "lines", "coco", "label-studio", "cvat", "npy", "folders")
     }
