@@ -3,8 +3,8 @@
 The packages of these tools cannot be test dependencies: datumaro requires opencv-python-headless below 5, pandas and
 pyarrow; label-studio-sdk requires opencv-python-headless below 4.13 and some forty packages. The readers reimplement
 datumaro 0.5 (the VOC plugin behind CVAT's "Segmentation mask 1.1") and label-studio-sdk 2.1, including the input that
-they skip silently. `read_by_datumaro` calls datumaro itself; its tests run if it is installed. benchmarks/round_trips.py
-runs both packages in another environment.
+they skip silently. `read_by_datumaro` calls datumaro itself; its tests run if it is installed.
+benchmarks/round_trips.py runs both packages in another environment.
 """
 
 from __future__ import annotations
