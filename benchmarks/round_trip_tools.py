@@ -72,6 +72,8 @@ def _label_studio(source: Path, out: Path, _name: str, painted: dict[str, dict])
         prediction = task.pop("predictions")[0]
         inside, label_name = _rectangle(painted[image])
         results = []
+        if not prediction["result"]:
+            raise SystemExit(f"{image}: choose images that show a class; without regions, the task has no size")
         for result in prediction["result"]:
             height, width = result["original_height"], result["original_width"]
             mask = decode_rle(result["value"]["rle"]).reshape(height, width, 4)[:, :, 3].copy()

@@ -6,7 +6,7 @@
 datumaro requires another version of OpenCV than wsss, so both packages are used in an environment of their own:
 ``wsss export`` writes the masks, `round_trip_tools` opens them with the tool's reader, paints a rectangle into every
 mask and saves them with the tool's writer, and ``wsss import-masks`` reads them back. Exactly the painted pixels must
-differ. The exit code is 1 if any others do.
+differ; otherwise the exit code is 1.
 """
 
 from __future__ import annotations

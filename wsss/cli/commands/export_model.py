@@ -43,7 +43,7 @@ def export_model(network: str, format_name: str, out: Path, force: bool, as_json
         expected="a folder with a trained network, such as RUN/segment",
     )
     check_apart(out, folder)
-    check_out(out, force=force)
+    check_out(out, force=force, kind="network")
     require_onnx()
     from wsss.export.network.export_network import export_network
 
@@ -58,7 +58,8 @@ def export_model(network: str, format_name: str, out: Path, force: bool, as_json
         return
     agreement = written["agreement"]
     echo(
-        f"{out}/model.onnx: {written['bytes'] / 1e6:.1f} MB; masks as in torch on {agreement['equal']:.2%} of "
-        f"{agreement['pixels']:,} pixels ({agreement['pictures']} generated pictures), probabilities within "
-        f"{agreement['largest_difference']:.1g}"
+        f"{out}/model.onnx: {written['bytes'] / 1e6:.1f} MB; masks differ from torch's at "
+        f"{round((1 - agreement['equal']) * agreement['pixels']):,} of {agreement['pixels']:,} pixels "
+        f"({agreement['pictures']} generated pictures), largest difference of a probability "
+        f"{agreement['largest_difference']:.2g}"
     )

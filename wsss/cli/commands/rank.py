@@ -72,7 +72,7 @@ def rank(
     if tasks is not None and out is None:
         raise InvalidInput("requires --out DIR, the folder of the tasks", subject=f"--tasks {tasks}")
     if out is not None:
-        check_out(out, force=force)
+        check_out(out, force=force, kind="ranking")
     threads, reporter = worker_count(workers), Reporter()
     pairs = read_data_options(context.meta["data"])
     with tempfile.TemporaryDirectory(prefix="wsss-rank-") as work:

@@ -201,8 +201,8 @@ def _walk(recipe: Recipe) -> str:
     scale = recipe.boundary_scale
     return f"""
   # A random walk spreads the maps up to the boundaries of objects (IRN, CVPR 2019), which a small network learns from
-  # the pixels on which a high and a low threshold agree. To skip it, here and in the report: needs: [cam] in pseudo,
-  # needs: [pseudo, cam] in crf, and remove these four stages.
+  # the pixels on which a high and a low threshold agree. To skip it: --set propagate.enabled=false
+  # --set affinity.enabled=false --set crf-sure.enabled=false --set pseudo-sure.enabled=false
   pseudo-sure: {{uses: pseudo, needs: [cam], with: {{preset: pseudo/otsu_li_sure, splits: [train]}}}}
   crf-sure:
     uses: crf
@@ -259,7 +259,7 @@ def _segment_from_scratch(recipe: Recipe) -> str:
 
 
 def _results(recipe: Recipe, splits: Sequence[str], *, walk: bool) -> str:
-    maps = "cam, propagate" if walk else "cam"
+    maps = "cam, crf-sure, affinity, propagate" if walk else "cam"
     scales = "scales: [1]" if recipe.small else "scales: [0.5, 0.75]"
     names = ", ".join(quoted(name) for name in splits)
     return f"""\

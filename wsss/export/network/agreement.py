@@ -11,6 +11,7 @@ import numpy as np
 from wsss.data.classes import Classes
 from wsss.errors import RunFailed
 from wsss.export.network.deployed import INPUT, OUTPUTS
+from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.models.segmentation_networks.blockwise_prediction import predict
 from wsss.models.segmentation_networks.inference import class_probabilities
 from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
@@ -122,12 +123,14 @@ class _Session:
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its classes of errors have no common base but Exception
+            raise_if_exhausted(error)
             raise RunFailed(f"ONNX Runtime cannot load the file ({error})", subject=SUBJECT, hint=REPORT) from error
 
     def __call__(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
         try:
             mask, probabilities = self._session.run(list(OUTPUTS), {INPUT: image})
         except Exception as error:
+            raise_if_exhausted(error)
             size = f"{image.shape[0]}×{image.shape[1]}"
             problem = f"ONNX Runtime cannot run the file on an image of {size} pixels ({error})"
             raise RunFailed(problem, subject=SUBJECT, hint=REPORT) from error

@@ -38,7 +38,7 @@ def export_network(
         RunFailed: the file does not agree with the network, or cannot be written.
     """
     require_onnx()
-    check_out(out, force=force)
+    check_out(out, force=force, kind="network")
     network, classes = load_segmenter(folder)
     content = to_onnx(network, classes)
     advance(1)
@@ -54,5 +54,5 @@ def export_network(
     }
     with new_folder(out, record) as making:
         write_bytes(making / NAME, content)
-        check_out(out, force=force)  # files may have been added meanwhile
+        check_out(out, force=force, kind="network")  # files may have been added meanwhile
     return {"out": str(out), **record, "bytes": len(content)}

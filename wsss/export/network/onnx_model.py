@@ -58,9 +58,10 @@ def to_onnx(network: SegmentationNetwork, classes: Classes) -> bytes:
             )
     except Exception as error:  # whatever a network, or an operator that ONNX lacks, raises
         raise_if_exhausted(error)
-        raise _not_convertible(network, error) from error
+        raise _not_convertible(network, f"{type(error.__cause__ or error).__name__}: {_first_line(error)}") from error
     assert program is not None, "returned by the exporter that uses torch.export"
     model = program.model_proto
+    _require_opset(model, network)
     _tidy(model)
     for key, value in metadata(classes).items():
         model.metadata_props.add(key=key, value=value)
@@ -98,15 +99,30 @@ def _tidy(model: ModelProto) -> None:
         part.doc_string = ""
 
 
-def _not_convertible(network: SegmentationNetwork, error: Exception) -> InvalidInput:
+def _require_opset(model: ModelProto, network: SegmentationNetwork) -> None:
+    """Require version `OPSET`: torch keeps a newer one, with a warning only, if it cannot convert an operator.
+
+    Raises:
+        InvalidInput: the file has another version.
+    """
+    found = next(entry.version for entry in model.opset_import if not entry.domain)
+    if found != OPSET:
+        raise _not_convertible(network, f"an operator requires version {found} of ONNX's operators, expected {OPSET}")
+
+
+def _first_line(error: Exception) -> str:
+    lines = (line.strip() for line in str(error.__cause__ or error).splitlines())
+    return next((line for line in lines if line), "")[:300]
+
+
+def _not_convertible(network: SegmentationNetwork, reason: str) -> InvalidInput:
     config = network.config
     name = config.head if config.backbone is None else f"{config.backbone.name} with head {config.head}"
-    cause: BaseException = error.__cause__ or error
-    reason = next((line.strip() for line in str(cause).splitlines() if line.strip()), "")
     return InvalidInput(
-        f"torch cannot convert this network, {name}, for images of any size ({type(cause).__name__}: {reason[:300]})",
+        f"torch cannot convert this network, {name}, for images of any size ({reason})",
         subject="--format onnx",
-        hint="Train another backbone, or use the network through wsss.load_segmenter.",
+        hint="Update torch and onnxscript (pip install --upgrade 'wsss[onnx]'), train another backbone, or use the "
+        "network through wsss.load_segmenter.",
     )
 
 
