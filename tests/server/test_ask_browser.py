@@ -174,6 +174,7 @@ def test_two_browsers_at_once(chromium: Any, servers: Any) -> None:
         second.press("n" if done == 2 else "y", done)
     assert server.answers("annotator-1") == ["yes"] * 3 and server.answers("annotator-2") == ["yes", "no", "yes"]
     second.page.get_by_role("button", name="Summary").click()
+    second.page.wait_for_selector("#summary[open]")  # the page asks the server first
     text = second.page.locator("#summary-body").inner_text()
     assert server.rows()[2].item.id in text and text.count("disagreement") == 1
     again = Visitor(chromium, server.url)  # continues where annotator-1 is
