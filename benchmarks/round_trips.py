@@ -87,15 +87,11 @@ def _shapes(folder: Path, images: int) -> Path:
 def _masks(root: Path, out: Path, images: int) -> dict[str, Path]:
     """Copy the first true masks: id → file."""
     data = open_dataset({"root": root}, work=out)
-    samples = [sample for sample in data.split("train") if sample.mask is not None][:images]
-    for sample in samples:
-        write_mask(out / f"{sample.id}.png", read_mask(_of(sample.mask)))
-    return {sample.id: out / f"{sample.id}.png" for sample in samples}
-
-
-def _of(path: Path | None) -> Path:
-    assert path is not None
-    return path
+    truth = {sample.id: sample.mask for sample in data.split("train") if sample.mask is not None}
+    masks = {name: out / f"{name}.png" for name in list(truth)[:images]}
+    for name, file in masks.items():
+        write_mask(file, read_mask(truth[name]))
+    return masks
 
 
 def _round_trip(name: str, root: Path, masks: dict[str, Path], work: Path, tools: str) -> Counts:

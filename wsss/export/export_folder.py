@@ -51,7 +51,7 @@ def check_out(out: Path, *, force: bool, kind: Kind = "masks") -> None:
             subject=subject,
             hint="Choose a new folder, or empty this one.",
         )
-    if (before := kind_of(record)) != kind:
+    if (before := _kind_of(record)) != kind:
         raise InvalidInput(
             f"--force would replace an export of another kind ({before})",
             subject=subject,
@@ -79,7 +79,7 @@ def check_apart(out: Path, source: Path) -> None:
         raise InvalidInput(why, subject=f"--out {out}", hint="Choose a separate folder.")
 
 
-def kind_of(record: Mapping[str, Any]) -> Kind:
+def _kind_of(record: Mapping[str, Any]) -> Kind:
     """Return what an export with this ``export.json`` contains."""
     kinds: dict[object, Kind] = {"onnx": "network", "ranking": "ranking"}
     return kinds.get(record.get("format"), "masks")

