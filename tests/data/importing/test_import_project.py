@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 
 from wsss.data.checks.check_report import Finding
@@ -27,9 +25,7 @@ from wsss.data.importers.gather import (
     WITHOUT_IMAGE,
     gather,
 )
-from wsss.data.importers.pipeline_text import Setting, pipeline_text
 from wsss.data.importers.project import Project, default_name, plan_project, write_project
-from wsss.data.importers.recipe import choose
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
@@ -349,59 +345,6 @@ def test_missing_weights(images: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         plan(images, table(tmp_path, "i0,sun"), tmp_path, weights=tmp_path / "absent.pth")
     assert error.value.subject == f"--weights: {tmp_path / 'absent.pth'}"
-
-
-def test_settings_follow_the_data() -> None:
-    few, some, many = (choose(count, [500] * 3, pretrained=True) for count in (3, 519, 10_582))
-    assert (few.batch, some.batch) == (2, 16)
-    assert few.classify_epochs > some.classify_epochs > many.classify_epochs == 5
-    assert some.classify_epochs * 519 / 16 == pytest.approx(300, rel=0.1)
-    assert choose(519, [500], pretrained=False).classify_epochs > some.classify_epochs
-    large, small = choose(519, [4000], pretrained=True), choose(519, [96], pretrained=True)
-    assert [one.train_scales for one in (large, some, small)] == [(0.25, 0.62), (0.5, 1.25), (0.8, 1.25)]
-    assert small.small and small.classify_crop == small.segment_crop == 96 and large.segment_crop == 256
-    assert choose(1, [7], pretrained=True).classify_crop == 32
-    assert (some.boundary_batch, some.boundary_epochs, some.boundary_crop, some.boundary_scale) == (4, 4, 320, 1)
-    assert (few.boundary_batch, large.boundary_scale, choose(9, [230], pretrained=True).boundary_crop) == (2, 0.5, 224)
-
-
-@pytest.mark.parametrize("weights", ["imagenet", "none"])
-def test_large_photographs_get_working_sizes(weights: str) -> None:
-    """The scales of training are relative to the reduced images."""
-
-    def stages(sides: list[int]) -> dict[str, Any]:
-        recipe = choose(len(sides), sides, pretrained=weights != "none")
-        setting = Setting("a", "d", Path("r"), Path("i"), None, ["train", "val"], None, weights, recipe)
-        return {name: entry["with"] for name, entry in yaml.safe_load(pipeline_text(setting))["stages"].items()}
-
-    large, usual, mixed = stages([4000] * 9), stages([500] * 9), stages([600] * 8 + [6000])
-    for name in ("classify", "expand", "shrink", "segment"):
-        assert large[name]["max_side"] == mixed[name]["max_side"] == 1000 and "max_side" not in usual[name]
-    for of in (large, usual, mixed):
-        assert (of["cam"]["max_side"], of["crf"]["max_side"], of["predict"]["max_side"]) == (500, 1024, 500)
-    assert large["segment"]["augmentation"]["scale"] == [0.25, 0.62]
-    assert usual["segment"]["augmentation"]["scale"] == [0.5, 1.25]
-    assert mixed["segment"]["augmentation"]["scale"] == [0.42, 1.04]
-
-
-@pytest.mark.parametrize(
-    ("weights", "side", "walks"),
-    [("imagenet", 500, True), ("imagenet-wheel", 500, True), ("imagenet", 96, False), ("none", 500, False)],
-)
-def test_maps_of_pretrained_networks_on_photographs_walk(weights: str, side: int, walks: bool) -> None:
-    recipe = choose(9, [side], pretrained=weights != "none")
-    setting = Setting("a", "d", Path("r"), Path("i"), None, ["train"], None, weights, recipe)
-    stages = yaml.safe_load(pipeline_text(setting))["stages"]
-    added = {"pseudo-sure", "crf-sure", "affinity", "propagate"}
-    assert added & set(stages) == (added if walks else set())
-    maps = "propagate" if walks else "cam"
-    assert (stages["pseudo"]["needs"], stages["crf"]["needs"]) == ([maps], ["pseudo", maps])
-    assert {"crf-sure", "affinity", "propagate"} & set(stages["report"]["needs"]) == (
-        added - {"pseudo-sure"} if walks else set()
-    )
-    wheel = {"name": "timm/tf_efficientnet_lite0", "weights": "imagenet-wheel"}
-    backbone = stages["classify"]["with"]["backbone"]
-    assert ({key: backbone[key] for key in wheel} == wheel) == (weights == "imagenet-wheel")
 
 
 def test_names_of_pipelines(tmp_path: Path) -> None:
