@@ -32,8 +32,8 @@ class TopoLoss(LossWithTerm):
     The component that never dies is not compared. Ignored pixels are background in both, and patches without a labelled
     pixel are left out. NaN or infinite logits give NaN.
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch
