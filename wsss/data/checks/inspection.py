@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 UNREADABLE = "unreadable images"
 UNREADABLE_HINT = (
-    "Restore the files, or leave them out: `wsss init --force` writes lists without them, or remove their ids from the "
+    "Restore the files, or omit them: `wsss init --force` writes lists without them; or remove their ids from the "
     "lists of the splits."
 )
 SEVERAL = "images with several frames or pages; the first is used"
@@ -84,7 +84,7 @@ def _inspect_image(path: Path, findings: _Findings) -> tuple[tuple[int, int] | N
             several = frames(image)
         if mode in CONVERTED_MODES:
             findings.notes.append(
-                ("images of other kinds, converted to 8-bit RGB", f"{path.name} ({CONVERTED_MODES[mode]})")
+                ("images in other modes, converted to 8-bit RGB", f"{path.name} ({CONVERTED_MODES[mode]})")
             )
         elif mode == "F":
             read_image(path)  # raises the error
@@ -118,7 +118,7 @@ def _inspect_mask(
         message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
         if mask.shape == raw_size:
             message += "; it matches the image as stored: draw it on the image rotated by its EXIF orientation"
-        findings.problems.append(("masks of another size than their image", message))
+        findings.problems.append(("masks that differ in size from their image", message))
     return mask
 
 
