@@ -142,7 +142,7 @@ def levels_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
 
 
 def _configured(config: BenchConfig, id: str) -> dict[Level, Any]:
-    """Return the place of a score by matrix and config; the loss is ``None`` if only the training stage records it."""
+    """Return the position of a score by matrix and config; the loss is ``None`` if only training recorded it."""
     entry, point = read_instance_id(id)
     defaults: dict[Level, Any] = {
         "framework": config.framework,

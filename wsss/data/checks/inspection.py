@@ -43,7 +43,7 @@ class Inspection:
     Args:
         id: sample id.
         size: ``(height, width)`` of the upright image; ``None`` if unreadable.
-        pixels: K + 2 numbers of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
+        pixels: K + 2 counts of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
         problems: (kind, message) pairs; they make the sample unusable.
         notes: (kind, message) pairs; they do not.
     """

@@ -23,7 +23,7 @@ class TopoLoss(LossWithTerm):
     births b and deaths d in the superlevel filtration, in dimensions k = 0, 1. All intervals of a mask are (1, 0); as
     many intervals of the prediction are matched as the mask has, and each missing one costs ½. See `diagram_distance`.
 
-    From the paper: the squared distance of diagrams, patches, late activation. From the authors' code: spurious
+    From the paper: the squared distance between diagrams, patches, late activation. From the authors' code: spurious
     intervals shorter than ``min_persistence`` are not penalised. Our choices: both dimensions (the code compares only
     components), which intervals are matched, and the mean over pixels, so that ``alpha`` does not depend on the image
     size. With ``frame="own-max"`` foreground surrounds each patch, so that a structure that crosses the patch divides
@@ -48,7 +48,7 @@ class TopoLoss(LossWithTerm):
     config: TopoLossConfig
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the mean distance of diagrams; see `LossWithTerm.term`."""
+        """Return the mean distance between diagrams; see `LossWithTerm.term`."""
         probabilities = foreground(logits.detach())
         predictions, classes = probabilities.cpu().numpy(), class_array(target)
         if classes.max() == IGNORE:

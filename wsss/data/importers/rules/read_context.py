@@ -57,7 +57,7 @@ class ReadContext:
     """The state of reading one label file.
 
     Attributes:
-        options: options of the user.
+        options: the user's options.
         rules: which labels mean "no class" or "unknown".
         notes: notes so far.
     """
