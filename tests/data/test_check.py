@@ -108,7 +108,7 @@ def test_converted_and_rotated_images(voc: Path, check: Callable[..., Report]) -
     assert read_image(voc / "JPEGImages" / "c.jpg").shape == (12, 16, 3)
     report = check()
     assert report.problems == ()
-    assert notes(report)["images in other modes, converted to 8-bit RGB"] == ("a.jpg (CMYK)", "b.png (16-bit)")
+    assert notes(report)["images of other kinds, converted to 8-bit RGB"] == ("a.jpg (CMYK)", "b.png (16-bit)")
     assert notes(report)["images rotated by their EXIF orientation"] == ("c.jpg",)
 
     write_mask(voc / "SegmentationClass" / "c.png", np.full((16, 12), 7, np.uint8))  # drawn on the image as stored

@@ -84,7 +84,7 @@ def _inspect_image(path: Path, findings: _Findings) -> tuple[tuple[int, int] | N
             several = frames(image)
         if mode in CONVERTED_MODES:
             findings.notes.append(
-                ("images in other modes, converted to 8-bit RGB", f"{path.name} ({CONVERTED_MODES[mode]})")
+                ("images of other kinds, converted to 8-bit RGB", f"{path.name} ({CONVERTED_MODES[mode]})")
             )
         elif mode == "F":
             read_image(path)  # raises the error

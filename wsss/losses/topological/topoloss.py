@@ -48,7 +48,7 @@ class TopoLoss(LossWithTerm):
     config: TopoLossConfig
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the mean distance between diagrams; see `LossWithTerm.term`."""
+        """Return the mean distance of diagrams; see `LossWithTerm.term`."""
         probabilities = foreground(logits.detach())
         predictions, classes = probabilities.cpu().numpy(), class_array(target)
         if classes.max() == IGNORE:

@@ -1,6 +1,6 @@
 """Masks of whole images within bounded memory: large images are predicted in blocks of pixels.
 
-The probabilities of a 24-megapixel photograph with 21 classes take several times 2 GB. Images that ``max_side``
+The probabilities of a 24-megapixel photograph with 21 classes take 2 GB, several times over. Images that ``max_side``
 reduces pass through the network as a whole, and their probabilities are upsampled a few rows at a time. Others are cut
 into overlapping tiles, each predicted like an image.
 """
