@@ -66,7 +66,7 @@ class Predictor:
         flip: bool | None = None,
         max_side: int | None = None,
     ) -> NDArray[np.uint8]:
-        """Return the mask of an image, with the dataset's values of the classes.
+        """Return the mask of an image, with the values of the classes in the dataset.
 
         Args:
             image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not modified.
@@ -76,7 +76,7 @@ class Predictor:
             ``(H, W)`` uint8, at the size of the upright image; equal to the mask that `wsss predict` writes.
 
         Raises:
-            InvalidInput: the image is missing, invalid or of another type, or an option is invalid.
+            InvalidInput: the image is missing, invalid or of an unsupported type, or an option is invalid.
         """
         from wsss.models.segmentation_networks.blockwise_prediction import predict
 
@@ -158,7 +158,7 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
     """Return an image as ``(H, W, 3)`` uint8 RGB: upright, contiguous and writeable, without a copy if possible.
 
     Raises:
-        InvalidInput: an unreadable file, an array of another shape or type, or an object of another type.
+        InvalidInput: an unreadable file, an array of the wrong shape or type, or an object of another type.
     """
     from PIL import Image
 

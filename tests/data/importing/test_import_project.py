@@ -266,7 +266,7 @@ def test_names_of_splits(suffix: str, images: Path, tmp_path: Path) -> None:
     project = plan(images, file, tmp_path)
     counts = {name: c.images for name, c in project.report.splits.items()}
     assert counts == {"train": 2, "val": 4, "test": 2, "extra": 1, "unlabelled": 3}
-    assert kinds(project.report.notes)["splits under another name"] == (
+    assert kinds(project.report.notes)["splits with other names"] == (
         *("Training → train", "valid → val", "validation → val", "VAL → val", "Val → val"),
         *("testing → test", "TEST → test"),
     )
