@@ -103,6 +103,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
 
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.mixed_precision import MixedPrecision
+    from wsss.models.weights.folding import fold_for_inference
     from wsss.stages.common.inference.batches import work_in_batches
     from wsss.stages.common.inference.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
@@ -117,6 +118,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
         _begin(ctx, folder, samples, classes)
     ctx.ranks.barrier()
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    fold_for_inference(model)
     network = MixedPrecision(model, precision)
     with deterministic(ctx.device, ctx.seed), retained_memory():
         errors = work_in_batches(
