@@ -104,7 +104,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.mixed_precision import MixedPrecision
     from wsss.models.weights.folding import fold_for_inference
-    from wsss.stages.common.inference.batches import work_in_batches
+    from wsss.stages.common.inference.batches import batches_at_once, work_in_batches
     from wsss.stages.common.inference.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
@@ -129,6 +129,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
             outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
             check=lambda sample: predict_batch.check_outputs(config, ctx.out, sample, classes),
             description="prediction",
+            at_once=batches_at_once(ctx.device),
         )
     ctx.ranks.barrier()
     failed = failed_images(ctx, samples, errors)
