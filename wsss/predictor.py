@@ -143,6 +143,7 @@ def load_segmenter(
     import torch
 
     from wsss.models.segmentation_networks.segmenters import load_segmenter as load
+    from wsss.models.weights.folding import fold_for_inference
     from wsss.pipeline.processes.device import check_device, resolve_device
     from wsss.train.runtime import torch_device
 
@@ -151,6 +152,7 @@ def load_segmenter(
     network, classes = load(Path(path))
     resolved = resolve_device(device)
     network.to(torch_device(resolved)).to(memory_format=torch.channels_last)
+    fold_for_inference(network)
     return Predictor(network, classes, device=resolved, **options)
 
 

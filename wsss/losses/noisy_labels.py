@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from wsss.losses.base import Loss, is_soft, labelled_mask, prepared, zero_loss
+from wsss.losses.base import Loss, is_soft, is_unlabelled, labelled_mask, prepared, zero_loss
 from wsss.losses.noisy_label_config import BootstrapConfig, LabelDistributionConfig, SymmetricCrossEntropyConfig
 
 
@@ -20,7 +20,7 @@ class PixelLoss(Loss):
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
         mask = labelled_mask(target)
-        if mask is not None and not mask.any():
+        if is_unlabelled(target, mask):
             return zero_loss(logits)
         if not is_soft(target):
             target = target if mask is None else target.masked_fill(~mask, 0)

@@ -103,7 +103,8 @@ def run(ctx: Context[PredictConfig]) -> Result:
 
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.mixed_precision import MixedPrecision
-    from wsss.stages.common.inference.batches import work_in_batches
+    from wsss.models.weights.folding import fold_for_inference
+    from wsss.stages.common.inference.batches import batches_at_once, work_in_batches
     from wsss.stages.common.inference.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
@@ -117,6 +118,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
         _begin(ctx, folder, samples, classes)
     ctx.ranks.barrier()
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    fold_for_inference(model)
     network = MixedPrecision(model, precision)
     with deterministic(ctx.device, ctx.seed), retained_memory():
         errors = work_in_batches(
@@ -127,6 +129,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
             outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
             check=lambda sample: predict_batch.check_outputs(config, ctx.out, sample, classes),
             description="prediction",
+            at_once=batches_at_once(ctx.device),
         )
     ctx.ranks.barrier()
     failed = failed_images(ctx, samples, errors)

@@ -103,11 +103,13 @@ def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
     import torch
 
     from wsss.io.process.retained_memory import retained_memory
+    from wsss.models.weights.folding import fold_for_inference
     from wsss.stages.common.inference.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     samples, network = ctx.data.samples(ctx.config.splits), _load(ctx)
     network.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    fold_for_inference(network)
     grid = WorkingGrid(network.config.stride, ctx.config.max_side)
     with deterministic(ctx.device, ctx.seed), retained_memory():
         failed = work_in_batches(

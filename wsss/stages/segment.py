@@ -160,6 +160,7 @@ def _job(ctx: Context[SegmentConfig], model: SegmentationNetwork, examples: Segm
         begin_step=loss.begin_step,
         pictures=segmentation_pictures(model, examples, ctx.data.classes),
         image_bytes=examples.pairs.largest,
+        collate=examples.collate,
     )
 
 

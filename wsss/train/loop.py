@@ -149,6 +149,7 @@ class _Loop:
             cast("Dataset[Any]", self.job.examples),
             batch_sampler=cast("Iterable[list[Any]]", self.plan.batches(self.progress.step)),
             num_workers=workers,
+            collate_fn=self.job.collate,
             worker_init_fn=begin_worker if workers else None,
             pin_memory=self.context.device != "cpu",
         )

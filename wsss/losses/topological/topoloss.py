@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -9,7 +11,8 @@ from torch import Tensor
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss
 from wsss.losses.config import TopoLossConfig
-from wsss.losses.term import LossWithTerm, class_array, foreground
+from wsss.losses.term import LossWithTerm, foreground
+from wsss.losses.topological.host_copy import class_copy, host_copy
 from wsss.losses.topological.sparse import ChannelGradient, sparse_loss
 from wsss.losses.topological.thread_share import thread_count
 from wsss.topology import Intervals, NotFinite, barcode
@@ -49,8 +52,14 @@ class TopoLoss(LossWithTerm):
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance of diagrams; see `LossWithTerm.term`."""
-        probabilities = foreground(logits.detach())
-        predictions, classes = probabilities.cpu().numpy(), class_array(target)
+        return self.begin_term(logits, target)()
+
+    def begin_term(self, logits: Tensor, target: Tensor) -> Callable[[], Tensor]:
+        """See `LossWithTerm.begin_term`."""
+        predictions, classes = host_copy(foreground(logits.detach())), class_copy(target)
+        return lambda: self._term(logits, predictions(), classes())
+
+    def _term(self, logits: Tensor, predictions: NDArray[np.floating], classes: NDArray[np.integer]) -> Tensor:
         if classes.max() == IGNORE:
             predictions = predictions * (classes != IGNORE)[:, None]
         masks = [(image, channel) for image in range(len(classes)) for channel in range(predictions.shape[1])]
