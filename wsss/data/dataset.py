@@ -73,11 +73,11 @@ class Dataset:
         paths = [self._image(sample) if kind == "images" else sample.mask for sample in samples]
         hashes = ContentHashes(self.cache)
         present = [path for path in paths if path is not None]
-        content = dict(zip(present, hashes.of_many(present), strict=True))
+        content = iter(hashes.of_many(present))
         hashes.save()
         for sample, path in zip(samples, paths, strict=True):
             values = (sample.mask_values.identity,) if kind == "masks" and sample.mask_values is not None else ()
-            digest.update(repr((sample.id, path and content[path], *values)).encode())
+            digest.update(repr((sample.id, path and next(content), *values)).encode())
         return digest.hexdigest()
 
     def read_split(self, split: str, kind: Kind) -> None:
