@@ -115,7 +115,7 @@ def _of_images(
     _refuse_splits(request, "these masks were predicted from a folder of images")
     _refuse_classes(request, folder / PREDICTED, hint="Omit --classes.")
     images = _predicted_images(request.images, folder, names, run)
-    return [Item(id, files[id], images.get(id), file=names.get(id)) for id in sorted(files)]
+    return [Item(id, files[id], images.get(id), file=names.get(id), reading=predicted.reading) for id in sorted(files)]
 
 
 def _predicted_images(
@@ -202,6 +202,7 @@ def _of_dataset(data: Dataset, request: Request, folder: Path, log: Callable[[st
             tuple(splits[id]),
             sample.mask_values if own else None,
             _user_name(sample, data),
+            reading=sample.reading,
         )
         for id, sample in samples.items()
         if id in files
