@@ -133,14 +133,19 @@ class Masks:
     items: tuple[Item, ...]
     dropped: dict[str, Dropped] = field(default_factory=dict, compare=False)
 
-    def read(self, item: Item, options: Options) -> NDArray[np.uint8]:
+    def read(self, item: Item, options: Options, *, any_size: bool = False) -> NDArray[np.uint8]:
         """Return a mask as class indices ``(H, W)`` (255 = ignored), with ``min_area`` and ``keep_ignored`` applied.
+
+        Args:
+            item: the mask.
+            options: options of the export.
+            any_size: the mask may have another size than its image.
 
         Raises:
             InvalidInput: the mask is missing or broken, differs in size from its image, or contains an invalid value.
         """
         sample = Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values)
-        size = None if item.image is None else size_if_readable(item.image, item.reading)
+        size = None if item.image is None or any_size else size_if_readable(item.image, item.reading)
         mask = read_truth(sample, self.classes, size=size)
         if options.min_area > 1:
             mask, regions = without_small(mask, options.min_area)

@@ -115,20 +115,12 @@ def _inspect_image(sample: Sample, findings: _Findings) -> tuple[tuple[int, int]
 
 def _note_converted(sample: Sample, page: StoredPage, pixels: NDArray[np.uint8], findings: _Findings) -> None:
     """Note the scaling and the bands of an image, and a scaling that leaves little contrast."""
-    settings = {"scaling": sample.reading.scaling if page.deep else None, "bands": sample.reading.bands}
-    stated = [f"data.{name}: {_stated(value)}" for name, value in settings.items() if value is not None]
+    settings = {**sample.reading.to_json(), **({} if page.deep else {"scaling": None}), "page": None}
+    stated = [f"data.{name}: {value}" for name, value in settings.items() if value is not None]
     findings.notes.append((CONVERTED, f"{sample.image.name} ({', '.join([page.depth, *stated])})"))
     low, high = int(pixels.min()), int(pixels.max())
     if page.deep and high - low < MIN_CONTRAST:
         findings.notes.append((NARROW, f"{sample.image.name} ({low} … {high} of 0 … 255)"))
-
-
-def _stated(value: object) -> str:
-    return (
-        str([float(f"{number:g}") if number % 1 else int(number) for number in value])
-        if isinstance(value, tuple)
-        else str(value)
-    )
 
 
 def _inspect_mask(

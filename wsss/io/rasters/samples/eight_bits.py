@@ -17,8 +17,8 @@ ROWS = 256
 """Rows scaled at a time: 64-bit numbers take much memory."""
 
 SCALING_HINT = (
-    "Set data.scaling to the values that become black and white, [LOW, HIGH]{full}. For a folder of images: "
-    "wsss predict --set scaling=…"
+    "Set data.scaling to the values that become black and white, [LOW, HIGH]{full}. Options: wsss init "
+    "--scaling …, wsss predict --set scaling=…"
 )
 FULL = ", or to full (0, 65535)"
 BANDS_HINT = "Set data.bands to the bands for red, green and blue, from 1, such as [3, 2, 1], or to a single one."

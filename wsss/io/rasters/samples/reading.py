@@ -30,7 +30,7 @@ class Reading:
         """Return the settings that are not ``None``; empty for `PLAIN`."""
         values = {"scaling": self.scaling, "page": self.page, "bands": self.bands}
         return {
-            name: list(value) if isinstance(value, tuple) else value
+            name: [_short(number) for number in value] if isinstance(value, tuple) else value
             for name, value in values.items()
             if value is not None
         }
@@ -50,6 +50,11 @@ class Reading:
         elif scaling not in (None, "full"):
             raise ValueError(f"scaling: {scaling!r}")
         return cls(scaling, None if page is None else int(page), None if bands is None else check_bands(bands))
+
+
+def _short(number: float) -> float:
+    """Return whole numbers as integers: 4095 instead of 4095.0."""
+    return int(number) if number == int(number) else number
 
 
 PLAIN = Reading()
