@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inprocess import refused, succeed
 from PIL import Image
 
 from wsss.data.classes import Classes
@@ -17,7 +18,7 @@ from wsss.export.export_formats import export_masks
 from wsss.export.export_items import Item, Masks, Options
 from wsss.export.geo.georeference import Georeference
 from wsss.io.rasters.label_masks import voc_palette, write_mask
-from wsss.io.rasters.rgb_images import write_png
+from wsss.io.rasters.rgb_images import read_image, write_png
 from wsss.io.rasters.samples import stored_samples
 from wsss.io.rasters.samples.reading import Reading
 
@@ -230,3 +231,21 @@ def test_without_rasterio(format_name: str, tmp_path: Path, monkeypatch: pytest.
         export_masks(masks_of(tmp_path, image), format_name, Options(), tmp_path / "o")
     assert error.value.subject == f"--format {format_name}" and "wsss[geo]" in str(error.value.hint)
     assert not (tmp_path / "o").exists()
+
+
+def test_deep_images_of_masks_without_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = np.full((2, 30, 40), 1000, np.uint16)
+    values[1] = 3000
+    with rasterio.open(geotiff(tmp_path / "i" / "a.tif", count=2, dtype="uint16"), "r+") as data:
+        data.write(values)
+    masks_of(tmp_path, tmp_path / "i" / "a.tif", mask=np.zeros((30, 40), np.uint8))
+    command = ("export", "masks", "--data.mask_values", "{0: background, 3: field}", "--images", "i")
+    assert "data.bands" in refused(*command, "--format", "overlay", "--out", "o")
+    stated = ("--data.bands", "[2]", "--data.scaling", "[0, 4000]")
+    succeed(*command, "--format", "overlay", "--no-legend", *stated, "--out", "o")
+    assert (read_image(tmp_path / "o" / "a.png") == 191).all()  # 3000 / 4000 · 255
+    succeed(*command, "--format", "geotiff", "--out", "t")
+    with rasterio.open(tmp_path / "t" / "a.tif") as data:
+        assert data.transform == NORTH_UP
+    assert "data.bands" in refused(*command, "--format", "overlay", "--data.bands", "[0]", "--out", "p")
