@@ -316,7 +316,7 @@ def test_image_names_that_are_invalid_for_masks(model: Path, photographs: Path, 
     out = tmp_path / "out"
     done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
     assert done.exit_code == 0, done.exception
-    assert "named differently from the image" in done.stderr
+    assert "with names that differ from the image's" in done.stderr
     files = json.loads((out / "images.json").read_text())["files"]
     assert set(names) <= set(files.values()) and files["a"] == "a.png"
     assert {path.stem for path in (out / "masks").iterdir()} == set(files)

@@ -68,7 +68,7 @@ class Predictor:
         flip: bool | None = None,
         max_side: int | None = None,
     ) -> NDArray[np.uint8]:
-        """Return the mask of an image, with the dataset's values of the classes.
+        """Return the mask of an image, with the values of the classes in the dataset.
 
         Args:
             image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not modified. Files and images with more
@@ -79,7 +79,7 @@ class Predictor:
             ``(H, W)`` uint8, at the size of the upright image; equal to the mask that `wsss predict` writes.
 
         Raises:
-            InvalidInput: the image is missing, invalid or of another type, or an option is invalid.
+            InvalidInput: the image is missing, invalid or of an unsupported type, or an option is invalid.
         """
         from wsss.models.segmentation_networks.blockwise_prediction import predict
 
@@ -170,7 +170,7 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
         reading: conversion of files, and of Pillow images with more than 8 bits.
 
     Raises:
-        InvalidInput: an unreadable file, an array of another shape or type, or an object of another type.
+        InvalidInput: an unreadable file, an array of the wrong shape or type, or an object of another type.
     """
     from PIL import Image
 

@@ -173,7 +173,7 @@ def test_the_size_limit_is_kept_and_omissions_are_stated(
 
 
 @pytest.mark.parametrize(
-    ("images", "max_bytes", "words"), [(0, 9_500_000, "none were requested"), (9, 1, "none fits the size limit")]
+    ("images", "max_bytes", "words"), [(0, 9_500_000, "none were requested"), (9, 1, "none fit within the size limit")]
 )
 def test_page_without_pictures(
     run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord], images: int, max_bytes: int, words: str

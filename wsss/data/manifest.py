@@ -26,7 +26,7 @@ class ContentHashes:
 
     Args:
         cache: JSON file that persists the hashes; ``None`` caches them in this process only. A broken cache, or one
-            of another version, is ignored.
+            of a different version, is ignored.
     """
 
     def __init__(self, cache: Path | None) -> None:

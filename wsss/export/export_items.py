@@ -41,7 +41,7 @@ class Item:
         image: path of the image, if known.
         splits: splits of the dataset that contain the image.
         mask_values: meaning of the mask's values, if different from `Classes.values`.
-        file: path of the image below the folder of images, with ``/`` as separator.
+        file: path of the image relative to the folder of images, with ``/`` as separator.
         stem: path of the output files without suffix (`naming.with_stems`).
         reading: how the image is converted to 8-bit RGB.
     """

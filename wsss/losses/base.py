@@ -78,7 +78,7 @@ class Loss(nn.Module):
         """Return the scalar loss of predictions and target in the form that the constructor was given.
 
         Raises:
-            InvalidInput: predictions or target of another form.
+            InvalidInput: the predictions or the target do not have the expected form.
         """
         with checked_once():
             losses = [
@@ -91,7 +91,7 @@ class Loss(nn.Module):
         """Announce training step ``step`` of ``steps`` (from 0), for losses that change during training.
 
         Raises:
-            InvalidInput: no integers, or ``step`` outside 0 … ``steps`` − 1.
+            InvalidInput: not integers, or ``step`` outside 0 … ``steps`` − 1.
         """
         for subject, value, least in (("begin_step.steps", steps, 1), ("begin_step.step", step, 0)):
             if not isinstance(value, Integral) or isinstance(value, bool) or value < least:

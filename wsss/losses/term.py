@@ -19,7 +19,7 @@ class LossWithTerm(Loss):
     """Base class of losses with a topological term.
 
     Before training step ``active_from`` only the weighted base loss counts. Steps are announced by `begin_step`;
-    without its calls the term counts from the first call of the loss on.
+    without its calls the term is active from the first call of the loss.
 
     For probabilities as target, the term uses the most probable classes, since topology is a property of masks; the
     base loss gets the probabilities if it accepts them.

@@ -171,9 +171,9 @@ def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[
         if folder.renamed:
             renamed = listing((f"{file!r} → {id}" for id, file in folder.renamed.items()), limit=3)
             count = counted(len(folder.renamed), "mask")
-            notes.append(f"{count} named differently from the image (images.json lists all): {renamed}.")
+            notes.append(f"{count} with names that differ from the image's (images.json lists all): {renamed}.")
         if folder.unnamed:
-            notes.append(f"images skipped because their names are not valid text: {listing(folder.unnamed)}.")
+            notes.append(f"images skipped because their names are not valid UTF-8: {listing(folder.unnamed)}.")
         if folder.closed:
             notes.append(f"unreadable folders skipped: {listing(folder.closed)}.")
         return notes

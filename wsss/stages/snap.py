@@ -1,4 +1,4 @@
-"""Masks aligned with class-agnostic segments: of another program, such as SAM, or superpixels."""
+"""Masks aligned with class-agnostic segments: from another program, such as SAM, or superpixels."""
 
 from __future__ import annotations
 

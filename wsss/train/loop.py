@@ -134,7 +134,7 @@ class _Loop:
         first = int(self.context.ranks.from_first(lambda: self.progress.step))
         if first != self.progress.step:
             raise RunFailed(
-                f"process {self.plan.rank} would resume after step {self.progress.step}, the first one after step "
+                f"process {self.plan.rank} would resume after step {self.progress.step}, process 0 after step "
                 f"{first}: they read different checkpoints",
                 subject=self.path,
                 hint="Make sure that all machines share this folder, or delete the checkpoint to start over.",

@@ -24,7 +24,7 @@ def write_plots(benchmark: Benchmark, folder: Path, kind: Format = "svg") -> lis
     """Write all plots into ``folder``, one file each; return their paths.
 
     Raises:
-        InvalidInput: ``folder`` has the name of a picture.
+        InvalidInput: ``folder`` has the name of an image file.
     """
     if folder.suffix.lower() in PICTURES:
         raise InvalidInput(

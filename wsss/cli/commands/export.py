@@ -84,9 +84,9 @@ def export(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Export the masks of RUN to other tools: a run, a stage's folder, or any folder of masks (ID.png).
+    """Export the masks of RUN (a run, a stage's folder, or any folder of ID.png files) for other tools.
 
-    The dataset is that of the run. For other masks, or to change a dataset setting, use --data.root DIR and
+    The run determines the dataset. For other masks, or to change a dataset setting, use --data.root DIR and
     --data.KEY VALUE as for single stages.
 
     \b

@@ -48,8 +48,8 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 @shared(
     "--classes",
     type=click.Path(path_type=Path),
-    help="Class list, one name per line; for npy in the order of the vector, or with ids from 1. [default for 20 "
-    "elements: VOC's classes]",
+    help="Class list, one name per line; for npy in the order of the vector, or with ids from 1. [default for "
+    "vectors of 20 elements: the VOC classes]",
 )
 @click.option(
     "--label-key",
@@ -231,7 +231,7 @@ def _refuse_without_effect(gathered: Gathered) -> None:
     """Reject the options of the validation split if the labels define splits.
 
     Raises:
-        InvalidInput: such an option is set.
+        InvalidInput: one of these options is set.
     """
     splits = sorted({picture.split for picture in gathered.labelled if picture.split is not None})
     source = click.get_current_context().get_parameter_source
@@ -239,7 +239,7 @@ def _refuse_without_effect(gathered: Gathered) -> None:
         if splits and source(name) is ParameterSource.COMMANDLINE:
             option = f"--{name.replace('_', '-')}"
             raise InvalidInput(
-                f"no effect, since the labels define splits ({listing(splits)})",
+                f"no effect, because the labels define splits ({listing(splits)})",
                 subject=option,
                 hint=f"Omit {option}, or remove the splits from the labels.",
             )

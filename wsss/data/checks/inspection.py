@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 UNREADABLE = "unreadable images"
 UNREADABLE_HINT = (
-    "Restore the files, or leave them out: `wsss init --force` writes lists without them, or remove their ids from the "
+    "Restore the files, or omit them: `wsss init --force` writes lists without them; or remove their ids from the "
     "lists of the splits."
 )
 SEVERAL = "images with several frames; the first is used"
@@ -52,7 +52,7 @@ class Inspection:
     Args:
         id: sample id.
         size: ``(height, width)`` of the upright image; ``None`` if unreadable.
-        pixels: K + 2 numbers of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
+        pixels: K + 2 counts of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
         problems: (kind, message) pairs; they make the sample unusable.
         notes: (kind, message) pairs; they do not.
     """
@@ -142,7 +142,7 @@ def _inspect_mask(
         message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
         if mask.shape == raw_size:
             message += "; it matches the image as stored: draw it on the image rotated by its EXIF orientation"
-        findings.problems.append(("masks of another size than their image", message))
+        findings.problems.append(("masks that differ in size from their image", message))
     return mask
 
 

@@ -28,8 +28,8 @@ WITHOUT_IMAGE = "labels without an image, left out"
 AMBIGUOUS = "labels that match several images, left out"
 LESS_EXACT = "labels that match an image less exactly than others, left out"
 RIVALS = "labels under several names that match one image equally well, left out"
-NOT_READ = "labels of image files that cannot be read, left out"
-JOINED = "images that the labels name twice, joined"
+NOT_READ = "labels of unreadable image files, left out"
+JOINED = "images that the labels name twice, merged"
 UNPREFIXED = "images matched without the prefix of an upload to Label Studio"
 SIMILAR_CLASSES = "classes whose names differ only in case"
 UNSHOWN = "classes that no image shows, left out"
@@ -265,16 +265,16 @@ def _join_equal(images: Sequence[ImportedImage], notes: Collector) -> list[Impor
         labels[group[0].id] = tuple(dict.fromkeys(name for image in group for name in image.labels or ()))
         dropped |= {image.id for image in group[1:]}
         contradiction = any(not image.labels for image in group)
-        kind = CONTRADICTION if contradiction else "images in the folders of several classes, joined with all labels"
+        kind = CONTRADICTION if contradiction else "images in the folders of several classes, merged with all labels"
         notes.add(kind, " and ".join(image.file for image in group))
     return [replace(i, labels=labels.get(i.id, i.labels)) for i in images if i.id not in dropped]
 
 
 def _note_equal(images: Sequence[ImportedImage], notes: Collector) -> None:
-    """Note equal images with different labels: at least one of them is wrong or incomplete."""
+    """Note identical images with different labels: at least one of them is wrong or incomplete."""
     for group in _equal(images):
         labels = (f"{image.file} ({', '.join(image.labels or ()) or 'no class'})" for image in group)
-        notes.add("equal images with different labels", " and ".join(labels))
+        notes.add("identical images with different labels", " and ".join(labels))
 
 
 def _classes(read: Labels, images: Sequence[ImportedImage], notes: Collector) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from wsss.data.sample_ids import without_suffix
 from wsss.errors import counted
 
 SHORTENED = "images with long names, shortened in the names of their masks"
-RENAMED = "images whose ids, and masks, are named differently from their files (see files.csv)"
+RENAMED = "images whose ids and masks have names that differ from their files (see files.csv)"
 SIMILAR_FILES = "images whose names differ only in case or suffix"
 
 

@@ -55,7 +55,7 @@ def pipeline_text(setting: Setting) -> str:
             _data(setting, predicted),
             "stages:",
             _classify(setting) if pretrained else _classify_from_scratch(setting),
-            _samplers(setting.recipe, "mobilenet_v2_bnfolded" if pretrained else "small"),
+            _samplers(setting.recipe, "mobilenet_v2_bnfolded" if pretrained else "small", shrink=not walk),
             _masks(setting.recipe, walk=walk),
             _segment(setting.recipe) if pretrained else _segment_from_scratch(setting.recipe),
             _results(setting.recipe, predicted, walk=walk),
@@ -162,10 +162,17 @@ def _classify_from_scratch(setting: Setting) -> str:
 """
 
 
-def _samplers(recipe: Recipe, preset: str) -> str:
+def _samplers(recipe: Recipe, preset: str, *, shrink: bool) -> str:
+    """Return both samplers; on photographs with a walk, shrinkage gained nothing (docs/esol.md), and is disabled."""
+    hint = (
+        "To skip them: --set expand.enabled=false --set shrink.enabled=false"
+        if shrink
+        else "On\n  # photographs, shrink gained nothing after the CRF, and is disabled. To enable it: "
+        "--set shrink.enabled=true"
+    )
     return f"""\
   # Two samplers (ESOL, NeurIPS 2022) refine the classifier's maps: expand covers more of each object, shrink removes
-  # background. To skip them: --set expand.enabled=false --set shrink.enabled=false
+  # background. {hint}
   expand:
     uses: expand
     needs: [classify]
@@ -177,7 +184,7 @@ def _samplers(recipe: Recipe, preset: str) -> str:
 
   shrink:
     uses: shrink
-    needs: [expand]
+    needs: [expand]{"" if shrink else chr(10) + "    enabled: false"}
     with:
       preset: shrink/{preset}
       epochs: {recipe.sampler_epochs}

@@ -111,7 +111,7 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
         The pipeline's path.
 
     Raises:
-        InvalidInput: such files exist.
+        InvalidInput: these files exist, and ``force`` is not set.
         RunFailed: the folder cannot be written to.
     """
     out = project.out

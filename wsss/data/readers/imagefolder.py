@@ -28,7 +28,7 @@ class ImageFolder:
 
     Args:
         samples: in the order of their names.
-        renamed: id → path below the folder, for images whose id is not their name; see `wsss.data.image_ids`.
+        renamed: id → path relative to the folder, for images whose id is not their name; see `wsss.data.image_ids`.
         unnamed: escaped names of images that are skipped because their name is not UTF-8.
         closed: unreadable subfolders, with the reason.
     """

@@ -1,4 +1,4 @@
-"""Tiles whose labels are the answers of people, instead of being derived from masks."""
+"""Tiles whose labels are people's answers, instead of being derived from masks."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def read_answered(path: Path, samples: Sequence[Sample], classes: Classes, confi
         config: ``size`` if it is not the default, and ``disagreement``.
 
     Raises:
-        InvalidInput: the table is damaged, is about unknown images or classes, whole images or tiles of another size,
-            or no tile has a label.
+        InvalidInput: the table is damaged, is about unknown images or classes, whole images or tiles of a different
+            size, or no tile has a label.
     """
     ballot = Ballot(read_answers(path), path)
     images = {sample.id for sample in samples}

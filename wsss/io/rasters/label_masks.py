@@ -119,7 +119,7 @@ def load_mask(
             allowed=f"{size[1]}×{size[0]}",
             found=Verbatim(f"{mask.shape[1]}×{mask.shape[0]}"),
             hint="Use the mask that was drawn on this image, or resize it with nearest neighbour: interpolation would "
-            "create values of no class.",
+            "create values that belong to no class.",
         )
     return mask, conversion
 
@@ -169,7 +169,7 @@ def _values_of_colours(pixels: NDArray[np.uint8], path: Path, *, grey: bool) -> 
     """Return the palette indices or grey values of RGB pixels ``(H, W, 3)``, and the conversion as a phrase.
 
     Raises:
-        InvalidInput: there are other colours.
+        InvalidInput: there are colours that are neither.
     """
     known, seen = np.zeros(1 << 24, bool), np.zeros(1 << 24, bool)  # one flag per colour
     value = np.zeros(1 << 24, np.uint8)

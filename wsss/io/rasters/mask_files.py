@@ -68,7 +68,7 @@ class MaskFiles:
             yield GUESSED, f"{self.folder}: {count} matched by a part of the name: {listing(pairs)}"
         if self.unmatched:
             count = counted(len(self.unmatched), "mask")
-            yield UNMATCHED, f"{self.folder}: No matching image for {count}: {listing(self.unmatched)}"
+            yield UNMATCHED, f"{self.folder}: no matching image for {count}: {listing(self.unmatched)}"
         if self.lossy:
             text = f"JPEG and WebP change pixel values and are not read as masks: {listing(self.lossy)}"
             yield LOSSY, f"{self.folder}: {text}"

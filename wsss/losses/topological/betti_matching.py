@@ -41,8 +41,8 @@ class BettiMatchingLoss(LossWithTerm):
 
     NaN or infinite logits give NaN.
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch
@@ -74,7 +74,7 @@ _buffers = threading.local()
 
 
 def _probabilities(logits: Tensor, background: bool) -> Tensor:
-    """Return the probabilities of the matched classes; of two classes in a buffer that the thread re-uses.
+    """Return the probabilities of the matched classes; of two classes in a buffer that the thread reuses.
 
     Allocating memory for two classes would take as long as computing them.
     """

@@ -23,7 +23,7 @@ class TopoLoss(LossWithTerm):
     births b and deaths d in the superlevel filtration, in dimensions k = 0, 1. All intervals of a mask are (1, 0); as
     many intervals of the prediction are matched as the mask has, and each missing one costs ½. See `diagram_distance`.
 
-    From the paper: the squared distance of diagrams, patches, late activation. From the authors' code: spurious
+    From the paper: the squared distance between diagrams, patches, late activation. From the authors' code: spurious
     intervals shorter than ``min_persistence`` are not penalised. Our choices: both dimensions (the code compares only
     components), which intervals are matched, and the mean over pixels, so that ``alpha`` does not depend on the image
     size. With ``frame="own-max"`` foreground surrounds each patch, so that a structure that crosses the patch divides
@@ -32,8 +32,8 @@ class TopoLoss(LossWithTerm):
     The component that never dies is not compared. Ignored pixels are background in both, and patches without a labelled
     pixel are left out. NaN or infinite logits give NaN.
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch

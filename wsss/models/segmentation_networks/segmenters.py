@@ -100,7 +100,7 @@ def build_segmenter(
         start: initialise the trunk from this classifier instead of ``config.backbone.weights``.
 
     Raises:
-        InvalidInput: ``start`` has another architecture, or the network has no trunk; or see
+        InvalidInput: ``start`` has a different architecture, or the network has no trunk; or see
             `wsss.models.backbones.build_backbone`.
         RunFailed: torchvision's weights cannot be downloaded.
     """

@@ -80,7 +80,7 @@ def read_description(
     """Return the config, the origin of initial weights (with the normalisation) and the classes.
 
     Raises:
-        InvalidInput: another kind of model; or keys that are missing, unknown or out of range.
+        InvalidInput: the wrong kind of model; or keys that are missing, unknown or out of range.
     """
     if description.get("kind") != kind:
         raise InvalidInput(
@@ -121,7 +121,7 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], folder: Pat
     """Load all weights of a network, in place.
 
     Raises:
-        InvalidInput: a weight is missing, unknown, of another shape, or not of the same kind of number.
+        InvalidInput: a weight is missing or unknown, or has the wrong shape or kind of number.
     """
     expected = network.state_dict()
     problems = filter(None, (mismatches(expected, weights), type_mismatches(expected, weights)))

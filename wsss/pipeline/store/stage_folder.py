@@ -182,7 +182,7 @@ def check_stage_folder(folder: Path, uses: str | None = None) -> None:
         uses: the kind of that stage; results of other kinds are not overwritten.
 
     Raises:
-        InvalidInput: files without a ``stage.json``, or the result of another kind of stage.
+        InvalidInput: files without a ``stage.json``, or the result of a different kind of stage.
         Obstructed: it is a file.
     """
     record = read_record(folder) if uses is not None else None

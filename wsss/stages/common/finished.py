@@ -1,4 +1,4 @@
-"""Validation of the files that an interrupted stage wrote for an image: readable, of its size and of its classes."""
+"""Validation of the files that an interrupted stage wrote for an image: readable, with its size and its classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading all input files of a stage before an earlier result of it is deleted."""
+"""Reading all input files of a stage before its earlier result is deleted."""
 
 from __future__ import annotations
 

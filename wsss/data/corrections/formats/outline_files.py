@@ -25,7 +25,7 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
     """Yield the image described by each file.
 
     Raises:
-        InvalidInput: not such a file; names file and key.
+        InvalidInput: the file has another format; names file and key.
     """
     for path in paths:
         content = read_json(path)

@@ -59,7 +59,7 @@ def _values_in(items: Sequence[Item], folder: Path, *, listed: bool) -> list[int
     """Return the values from 1 to 254 in the masks.
 
     Raises:
-        InvalidInput: there is none, and the masks contain 255, or there is no class list.
+        InvalidInput: there are none, and the masks contain 255 or there is no class list.
     """
     import numpy as np
 

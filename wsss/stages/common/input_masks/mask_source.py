@@ -240,7 +240,7 @@ def _note_unmatched(
 
 
 def _user_name(sample: Sample, data: Dataset) -> str | None:
-    """Return the path of an image below the folder of images; ``None`` if it is unknown or has no suffix."""
+    """Return the path of an image relative to the folder of images; ``None`` if it is unknown or has no suffix."""
     from wsss.data.sample_ids import without_suffix
     from wsss.export.naming import path_below
 

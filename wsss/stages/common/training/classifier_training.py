@@ -203,7 +203,7 @@ def require_absent(
         log: receives the warning.
 
     Raises:
-        InvalidInput: no class has a negative, or none has a positive.
+        InvalidInput: no class has a negative example, or none has a positive one.
     """
     everywhere = [name for name, column in zip(classes, labels.T, strict=True) if not (column == 0).any()]
     if len(everywhere) == len(classes):
@@ -247,7 +247,7 @@ def check_examples(config: LabelledConfig, ids: Mapping[str, Sequence[str]]) -> 
     """Require a split or tiles to train on.
 
     Raises:
-        InvalidInput: there are neither.
+        InvalidInput: there is neither.
     """
     if config.split is None and not ids.get("tiles"):
         raise InvalidInput(

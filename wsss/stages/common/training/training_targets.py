@@ -60,7 +60,7 @@ def probability_files(ctx: Context[Any]) -> list[tuple[ImageSource, Path]]:
     split, masks = ctx.config.split, ctx.inputs["masks"]
     if masks is None:
         raise InvalidInput(
-            "soft requires class probabilities of a predict stage",
+            "soft requires class probabilities from a predict stage",
             subject="segment.labels",
             hint=f"Add a predict stage to its needs (or pass --masks DIR). {SAVE}.",
         )
