@@ -13,15 +13,8 @@ from wsss.data.sample import Sample
 from wsss.data.truth import load_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.rgb_images import (
-    BROKEN_HINT,
-    frames,
-    image_errors,
-    image_size,
-    open_image,
-    orientation,
-    read_image,
-)
+from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, image_errors, image_size, open_image, read_image
+from wsss.io.rasters.samples.exif_rotation import orientation
 from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page
 
 if TYPE_CHECKING:

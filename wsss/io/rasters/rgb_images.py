@@ -21,8 +21,9 @@ from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
 from wsss.io.rasters.samples.eight_bits import eight_bits, rgb_of
+from wsss.io.rasters.samples.exif_rotation import orientation, upright
 from wsss.io.rasters.samples.reading import PLAIN, Reading
-from wsss.io.rasters.samples.stored_pages import ORIENTATION, StoredPage, deep_page, stored_page, stored_pages
+from wsss.io.rasters.samples.stored_pages import StoredPage, deep_page, stored_page, stored_pages
 from wsss.io.rasters.samples.stored_samples import stored_samples
 
 if TYPE_CHECKING:
@@ -130,31 +131,6 @@ def size_if_readable(path: Path, reading: Reading = PLAIN) -> tuple[int, int] | 
         return image_size(path, reading)
     except InvalidInput:
         return None
-
-
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an open image, 1 … 8; 1 if missing or broken."""
-    try:
-        value = image.getexif().get(ORIENTATION, 1)
-    except (SyntaxError, ValueError, KeyError, TypeError, struct.error):  # broken EXIF
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def upright(image: Image.Image, turn: int) -> Image.Image:
-    """Return the image rotated and mirrored according to its EXIF orientation ``turn`` (1 … 8)."""
-    from PIL.Image import Transpose
-
-    steps = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    return image.transpose(steps[turn]) if turn in steps else image
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
