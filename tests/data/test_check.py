@@ -101,14 +101,14 @@ def test_converted_and_rotated_images(voc: Path, check: Callable[..., Report]) -
     for name in "abc":
         (voc / "JPEGImages" / f"{name}.png").unlink()
     Image.new("CMYK", (16, 12), (9, 9, 9, 9)).save(voc / "JPEGImages" / "a.jpg")
-    Image.fromarray(np.full((12, 16), 40_000, np.uint16)).save(voc / "JPEGImages" / "b.png")
+    Image.new("HSV", (16, 12), (9, 9, 9)).convert("YCbCr").save(voc / "JPEGImages" / "b.tif")
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (12, 16), (200, 9, 9)).save(voc / "JPEGImages" / "c.jpg", exif=exif)  # upright: 16 × 12
     assert read_image(voc / "JPEGImages" / "c.jpg").shape == (12, 16, 3)
     report = check()
     assert report.problems == ()
-    assert notes(report)["images of other kinds, converted to 8-bit RGB"] == ("a.jpg (CMYK)", "b.png (16-bit)")
+    assert notes(report)["images of other kinds, converted to 8-bit RGB"] == ("a.jpg (CMYK)", "b.tif (YCbCr)")
     assert notes(report)["images rotated by their EXIF orientation"] == ("c.jpg",)
 
     write_mask(voc / "SegmentationClass" / "c.png", np.full((16, 12), 7, np.uint8))  # drawn on the image as stored

@@ -201,7 +201,7 @@ def test_soft_targets_are_overridden(tmp_path, data, corrections):
     samples = data.split("train")
     for sample in samples:
         write_probabilities(tmp_path / f"{sample.id}.npz", np.full((3, 36, 44), 1 / 3, np.float16))
-    pairs = [(sample.image, tmp_path / f"{sample.id}.npz") for sample in samples]
+    pairs = [(sample.source, tmp_path / f"{sample.id}.npz") for sample in samples]
     load = SoftPairLoader(
         pairs, CLASSES, corrected=CorrectedMasks([s.id for s in samples], open_corrections(corrections))
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.rasters.samples.reading import PLAIN, ImageSource, Reading
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -28,6 +29,7 @@ class Sample:
         mask: path of the ground-truth mask, or ``None``.
         mask_values: meaning of the values of ``mask``, where they differ from `Classes.values`.
         unknown: sorted indices (≥ 1) of the classes that may or may not be in the image.
+        reading: how the image is converted to 8-bit RGB.
     """
 
     id: str
@@ -36,6 +38,12 @@ class Sample:
     mask: Path | None = None
     mask_values: MaskValues | None = None
     unknown: tuple[int, ...] = ()
+    reading: Reading = PLAIN
+
+    @property
+    def source(self) -> ImageSource:
+        """The arguments of `wsss.io.rasters.rgb_images.read_image` and ``image_size``."""
+        return ImageSource(self.image, self.reading)
 
     def mask_encoder(self, classes: Classes) -> Classes | MaskValues:
         """Return the object whose ``encode`` maps the values of the ground-truth mask to class indices."""

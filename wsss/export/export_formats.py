@@ -64,6 +64,8 @@ FORMATS = {
         "file",
     ),
     "polygons": Format("wsss.export.write_polygons:export", ("components", "tolerance")),
+    "geotiff": Format("wsss.export.geo.write_geotiff:export", (), "file"),
+    "geojson": Format("wsss.export.geo.write_geojson:export", ("components", "tolerance"), "file"),
 }
 
 

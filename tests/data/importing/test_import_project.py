@@ -19,12 +19,12 @@ from wsss.data.importers.gather import (
     LESS_EXACT,
     RIVALS,
     SIMILAR_CLASSES,
-    SIMILAR_FILES,
     UNPREFIXED,
     UNSHOWN,
     WITHOUT_IMAGE,
     gather,
 )
+from wsss.data.importers.name_notes import SIMILAR_FILES
 from wsss.data.importers.project import Project, default_name, plan_project, write_project
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset

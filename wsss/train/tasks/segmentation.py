@@ -59,7 +59,7 @@ class PairLoader:
             InvalidInput: a file is missing or invalid, image and mask differ in size, or a mask value is unknown.
         """
         sample = self.samples[index]
-        image = read_image(sample.image)
+        image = read_image(*sample.source)
         mask = read_truth(sample, self.classes, size=image.shape[:2])
         corrected = None if self.corrected is None else self.corrected(index, image.shape[:2])
         mask = reduced_mask(mask, self.max_side)

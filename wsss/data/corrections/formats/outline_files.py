@@ -31,6 +31,12 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
         content = read_json(path)
         if not isinstance(content, dict) or content.get("type") != "FeatureCollection":
             raise InvalidInput("not a FeatureCollection", subject=path)
+        if "georeference" in content:
+            raise InvalidInput(
+                "the coordinates are longitudes and latitudes, not pixels",
+                subject=path,
+                hint="Edit and import masks that were exported with --format polygons.",
+            )
         features = objects(content.get("features"), f"{path}: features")
         shapes = [_shape(one, f"{path}: features[{index}]") for index, one in enumerate(features)]
         id = content.get("image_id")

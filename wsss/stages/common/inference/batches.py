@@ -132,7 +132,7 @@ def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]
     batches: list[list[Sample]] = []
     for sample in samples:
         try:
-            size = image_size(sample.image)
+            size = image_size(*sample.source)
         except InvalidInput:  # reported when the image is processed
             batches.append([sample])
             continue

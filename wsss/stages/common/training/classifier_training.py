@@ -160,8 +160,8 @@ def training_metrics(config: TrainConfig, images: int, history: Sequence[Any]) -
 def _cached(samples: Sequence[Sample], config: LabelledConfig) -> Any:
     from wsss.train.image_cache import cached_images
 
-    paths = [sample.image for sample in samples]
-    return cached_images(paths, cache_bytes=config.cache_mb << 20, max_side=config.max_side)
+    sources = [sample.source for sample in samples]
+    return cached_images(sources, cache_bytes=config.cache_mb << 20, max_side=config.max_side)
 
 
 def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
