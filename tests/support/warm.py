@@ -32,20 +32,24 @@ from typing import IO, Any, NoReturn
 STARTED = b"ready"
 
 
-def command() -> list[str]:
-    """Return the command line of a client, without arguments of ``wsss``; the first call starts the server."""
-    return [sys.executable, "-I", "-S", __file__, _server()]
+def command(python: str = sys.executable) -> list[str]:
+    """Return the command line of a client, without arguments of ``wsss``; the first call starts the server.
+
+    Args:
+        python: interpreter of the server, for example of a virtual environment with further packages.
+    """
+    return [sys.executable, "-I", "-S", __file__, _server(python)]
 
 
 @functools.cache
-def _server() -> str:
-    """Start the server, which ends with this process, and return its socket."""
+def _server(python: str) -> str:
+    """Start the server of an interpreter, which ends with this process, and return its socket."""
     folder = tempfile.TemporaryDirectory(prefix="wsss-warm-")
     path = str(Path(folder.name) / "socket")  # short: socket names are limited to 107 bytes
     here = Path(__file__).parent
     search_path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search_path, "NO_ALBUMENTATIONS_UPDATE": "1"}
-    call = [sys.executable, __file__, "--serve", path]
+    call = [python, __file__, "--serve", path]
     process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
     assert process.stdin is not None and process.stdout is not None
 
