@@ -24,7 +24,7 @@ from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 
 LIMIT = 15.0
-"""Seconds from the signal to the end of the last process; five on an idle machine. The operations would take minutes."""
+"""Seconds from the signal to the end of the last process; five on an idle machine. Without it, they take minutes."""
 
 IN_A_CALLBACK = re.compile(r"Exception ignored in:.*?llvmlite.*?\nKeyboardInterrupt[^\n]*\n", re.DOTALL)
 """Unavoidable report of a signal during a callback from LLVM."""
