@@ -67,7 +67,7 @@ def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
     size, raw_size = _inspect_image(sample.image, findings)
     pixels = None
     if sample.mask is not None:
-        mask = _inspect_mask(sample, sample.mask, classes, size, raw_size, findings)
+        mask = _inspect_mask(sample, classes, size, raw_size, findings)
         if mask is not None:
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels = (*map(int, counts[: len(classes)]), int(counts[IGNORE]))
@@ -101,7 +101,6 @@ def _inspect_image(path: Path, findings: _Findings) -> tuple[tuple[int, int] | N
 
 def _inspect_mask(
     sample: Sample,
-    path: Path,
     classes: Classes,
     size: tuple[int, int] | None,
     raw_size: tuple[int, int] | None,
@@ -115,7 +114,7 @@ def _inspect_mask(
         return None
     findings.notes += remarks
     if size is not None and raw_size is not None and mask.shape != size:
-        message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
+        message = f"{sample.mask_name}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
         if mask.shape == raw_size:
             message += "; it matches the image as stored: draw it on the image rotated by its EXIF orientation"
         findings.problems.append(("masks of another size than their image", message))
