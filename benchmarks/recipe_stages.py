@@ -2,7 +2,7 @@
 
 Run it with ``python benchmarks/recipe_stages.py coco2014`` (``--help`` for the options). Images have the size of most
 of the public ones (640 × 480, VOC: 500 × 375). Only the numbers of steps are smaller than in the recipe: one epoch,
-batches of two images. Prints seconds of each stage, and the largest resident set of the process so far.
+batches of two images. Prints seconds of each stage, and the largest resident set during it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def main() -> None:
         sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
         subprocess.run([*WSSS, "run", args.recipe, *sets, "--run-dir", str(run), "--workers", "1"], check=True)
         print("| stage | seconds | MiB |\n|---|---|---|")
-        for record in sorted(run.glob("*/stage.json"), key=lambda path: path.stat().st_mtime_ns):
+        for record in sorted(run.glob("*/stage.json"), key=lambda path: json.loads(path.read_text())["finished"]):
             stage = json.loads(record.read_text())
             print(f"| {record.parent.name} | {stage['seconds']:.0f} | {stage['peak_memory_bytes'] / 2**20:.0f} |")
 
