@@ -1,17 +1,22 @@
-"""Time and memory of whole commands as datasets grow: 10³ to 10⁵ images, 1 to 1,000 classes, sides of 512 to 4,096.
+"""Time and memory of whole commands as datasets grow: 10³ to 10⁵ images, and 1 to 254 classes.
 
-Run it with ``python benchmarks/growth.py`` (``--help`` for the options; ``--quick`` for a minute). It writes tiny PNGs
-with different bytes to a temporary folder and runs commands on them, each in a process of its own: the check of the
-dataset, its content hashes, the plan, a run of cheap stages, the same run again (nothing to do), the state of the run
-and its report. Then it scores random masks of many classes, writes maps of many classes, and reads large images.
-Memory is the largest resident set of any process of the command.
+Run it with ``python benchmarks/growth.py`` (``--help`` for the options; ``--images 100 --classes 1`` takes a minute).
+It writes tiny PNGs with different bytes to a temporary folder and runs commands on them, each in a process of its own:
+the check of the dataset, its content hashes, the plan, a run of cheap stages, the same run again (nothing to do), the
+state of the run, its report and exports. The second table has a classifier and its maps, their masks and scores for
+many classes; 254 is the limit of 8-bit masks. Large images are measured by ``large_photographs.py``.
+
+CPU seconds are those of the command and its workers: other work on the machine hardly affects them. Memory is the
+largest resident set of any process of the command.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 import zlib
@@ -19,11 +24,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from large_photographs import WSSS, measured
+from large_photographs import WSSS
 from numpy.typing import NDArray
 
 SIDE = 16
 """Side of the tiny images."""
+
+IMAGES_PER_TABLE = 512
+"""Number of images in the table of classes; each has 64² pixels."""
 
 PIPELINE = """name: growth
 data: {{layout: folder, root: {root}}}
@@ -44,6 +52,28 @@ for kind in ("images", "labels", "masks"):
 """
 
 
+MEASURE = """
+import json, resource, subprocess, sys, time
+start = time.monotonic()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+took, used = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([done.returncode, took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, done.stdout]))
+"""
+
+
+def measured(words: tuple[str, ...]) -> str:
+    """Run a command; return its seconds, its CPU seconds and the MiB of its largest process as a cell of a table.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    out = subprocess.run([sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True).stdout
+    returncode, took, cpu, peak, text = json.loads(out)
+    if returncode:
+        raise SystemExit(f"{' '.join(words)}: exit code {returncode}\n{text}")
+    return f"{took:.1f} s, {cpu:.1f} CPU s, {peak:.0f} MiB"
+
+
 def png(rows: NDArray[np.uint8]) -> bytes:
     """Return an uncompressed PNG of ``(H, W)`` grey values or ``(H, W, 3)`` colours."""
     height, width = rows.shape[:2]
@@ -61,7 +91,7 @@ def write_dataset(root: Path, images: int, *, classes: int = 1, side: int = SIDE
     Args:
         root: its folder.
         images: number of images.
-        classes: number of classes; the image with number n shows the class n modulo ``classes``.
+        classes: number of classes; the image with number n shows the class n modulo ``classes`` + 1, where 0 is none.
         side: side of the images.
         copies: give all images the same bytes.
     """
@@ -73,10 +103,11 @@ def write_dataset(root: Path, images: int, *, classes: int = 1, side: int = SIDE
         if not (copies and number):
             image = rng.integers(0, 255, (side, side, 3), np.uint8)
         mask = np.zeros((side, side), np.uint8)
-        mask[: side // 2] = 1 + number % min(classes, 200)
+        mask[: side // 2] = number % (classes + 1)
         (root / "images" / f"{name}.png").write_bytes(png(image))
         (root / "masks" / f"{name}.png").write_bytes(png(mask))
-    rows = [f"{name},class{1 + number % classes}\n" for number, name in enumerate(names)]
+    shown = [number % (classes + 1) for number in range(images)]
+    rows = [f"{name},{f'class{label}' if label else ''}\n" for name, label in zip(names, shown, strict=True)]
     (root / "labels.csv").write_text("image_id,labels\n" + "".join(rows))
     (root / "classes.txt").write_text("".join(f"class{1 + number}\n" for number in range(classes)))
     (root / "splits" / "train.txt").write_text("".join(f"{name}\n" for name in names))
@@ -101,32 +132,74 @@ def steps(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield f"export {name}", (*WSSS, "export", masks, "--format", name, "--out", str(folder / name))
 
 
+def class_steps(folder: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield name and command of each measurement of the table of classes, in order."""
+    data, small = ("--data.root", str(folder / "data")), ("--set", "convnet={}")
+    classify, maps, masks = (str(folder / name) for name in ("classify", "cam", "pseudo"))
+    yield "data check", (*WSSS, "data", "check", str(folder / "data"), "--workers", "1")
+    yield (
+        "classify, 4 steps of 16 images",
+        (*WSSS, "classify", *small, "--steps", "4", "--epochs", "null", *data, "--out", classify),
+    )
+    scales = ("--set", "scales=[1.0]", "--set", "flip=false", "--splits", "train", "--workers", "1")
+    yield "cam", (*WSSS, "cam", "--classifier", classify, *scales, *data, "--out", maps)
+    yield "pseudo", (*WSSS, "pseudo", "--cams", maps, "--splits", "train", "--workers", "1", *data, "--out", masks)
+    score = ("--pred", masks, "--split", "train", "--workers", "1", *data, "--out", str(folder / "score"))
+    yield "score", (*WSSS, "score", *score)
+
+
 def by_images(work: Path, counts: Sequence[int]) -> None:
-    """Print a table: one row per command, seconds and MiB for each number of images."""
+    """Print a table of `steps`: one column per number of images."""
     results: dict[str, list[str]] = {}
     for count in counts:
         folder = work / str(count)
         write_dataset(folder / "data", count)
         (folder / "pipeline.yaml").write_text(PIPELINE.format(root=folder / "data"))
-        for name, words in steps(folder):
-            took, peak = measured(words)
-            results.setdefault(name, []).append(f"{took:.1f} s, {peak:.0f} MiB")
-            print(f"  {count}: {name}: {results[name][-1]}", file=sys.stderr, flush=True)
+        collect(results, steps(folder), f"{count} images")
         shutil.rmtree(folder)
-    heads = " | ".join(f"{count:,} images" for count in counts)
-    print(f"| command | {heads} |\n|---|{'---|' * len(counts)}")
+    print_table(results, [f"{count:,} images" for count in counts])
+
+
+def by_classes(work: Path, counts: Sequence[int]) -> None:
+    """Print a table of `class_steps`: one column per number of classes."""
+    results: dict[str, list[str]] = {}
+    for count in counts:
+        folder = work / f"classes-{count}"
+        write_dataset(folder / "data", IMAGES_PER_TABLE, classes=count, side=64)
+        collect(results, class_steps(folder), f"{count} classes")
+        files = [path.stat().st_size for path in (folder / "cam").rglob("*.npz")]
+        results.setdefault("maps per image", []).append(f"{sum(files) / len(files) / 1024:.1f} KiB")
+        shutil.rmtree(folder)
+    print_table(results, [f"{count:,} class{'es' if count > 1 else ''}" for count in counts])
+
+
+def collect(results: dict[str, list[str]], commands: Iterator[tuple[str, tuple[str, ...]]], column: str) -> None:
+    """Run commands and append a cell to each row."""
+    for name, words in commands:
+        results.setdefault(name, []).append(measured(words))
+        print(f"  {column}: {name}: {results[name][-1]}", file=sys.stderr, flush=True)
+
+
+def print_table(results: dict[str, list[str]], columns: Sequence[str]) -> None:
+    """Print rows by name as Markdown."""
+    print(f"| command | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for name, cells in results.items():
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print()
 
 
 def main() -> None:
     """Parse the options, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", nargs="*", type=int, default=[1000, 10000, 100000])
+    parser.add_argument("--classes", nargs="*", type=int, default=[1, 20, 200, 254])
     parser.add_argument("--work", type=Path, help="folder of the temporary files")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=args.work) as place:
-        by_images(Path(place), args.images)
+        if args.images:
+            by_images(Path(place), args.images)
+        if args.classes:
+            by_classes(Path(place), args.classes)
 
 
 if __name__ == "__main__":

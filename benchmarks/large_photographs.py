@@ -163,7 +163,7 @@ def enlargement(root: Path, split: str) -> None:
     for factor in FACTORS:
         right, total = np.zeros(3, np.int64), 0
         for sample in samples:
-            image, mask = read_image(sample.image), read_truth(sample, data.classes)
+            image, mask = read_image(*sample.source), read_truth(sample, data.classes)
             borders = (
                 cv2.morphologyEx(np.where(mask == 255, 0, mask), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
             )

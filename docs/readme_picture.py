@@ -31,7 +31,7 @@ def main(run: Path, out: Path) -> None:
     several = [sample for sample in data.split("val") if len(sample.labels or ()) > 1]
     rows = []
     for sample in several[:IMAGES]:
-        image = read_image(sample.image)
+        image = read_image(*sample.source)
         strongest = read_cams(cam_path(run / "cam", sample.id)).full_size().max(0)
 
         def masked(mask: np.ndarray, image: np.ndarray = image) -> np.ndarray:

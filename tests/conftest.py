@@ -25,10 +25,23 @@ for _number in (signal.SIGHUP, signal.SIGINT):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
-sys.path.insert(0, str(Path(__file__).parent / "support"))
+# This process and those that it starts run the checkout, even if pip has copied it into the environment: compiled
+# kernels are cached next to the modules, and would be compiled for each of the two.
+CHECKOUT = str(Path(__file__).parents[1])
+sys.path[:0] = [str(Path(__file__).parent / "support"), CHECKOUT]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHECKOUT, os.environ.get("PYTHONPATH")]))
 
 hypothesis.settings.register_profile("wsss", deadline=None)
 hypothesis.settings.load_profile("wsss")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let several test processes share a server of preloaded commands."""
+    import warm
+
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        warm.share()
+
 
 KERNELS = {"losses", "metrics", "topology"}
 """Folders of tests that use compiled kernels."""

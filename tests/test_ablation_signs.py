@@ -21,6 +21,8 @@ SMALL = {
     "matrix.variant": f"[{','.join(ROWS)}]",
     "data": "{layout: shapes, size: 64, train: 80, val: 32}",
     **{f"{stage}.augmentation.size": "64" for stage in ("classify", "expand", "shrink")},
+    **{f"{stage}.val": "null" for stage in ("classify", "expand", "shrink")},
+    "cam.scales": "[1]",
 }
 
 pytestmark = pytest.mark.slow

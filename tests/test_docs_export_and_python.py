@@ -23,6 +23,17 @@ def test_every_block_is_run(page: Path, tmp_path: Path) -> None:
     assert any(block.language in ("sh", "python") for block in blocks(page))
 
 
+def put_satellite_image(folder: Path) -> None:
+    """Write a GeoTIFF with pixels of 10 m."""
+    import rasterio
+
+    folder.mkdir()
+    transform = rasterio.Affine(10, 0, 389_000, 0, -10, 5_820_000)
+    profile = {"driver": "GTiff", "dtype": "uint8", "count": 3, "crs": "EPSG:32633", "transform": transform}
+    with rasterio.open(folder / "a.tif", "w", height=40, width=50, **profile) as data:
+        data.write(np.random.default_rng(1).integers(0, 255, (3, 40, 50), dtype=np.uint8))
+
+
 @pytest.mark.slow
 def test_the_pages_on_a_small_run(tmp_path: Path) -> None:
     from learning import CLASSES, coloured_dataset
@@ -49,8 +60,11 @@ def test_the_pages_on_a_small_run(tmp_path: Path) -> None:
     )
     assert _call(["run", str(tmp_path / "p.yaml"), "--run-dir", str(tmp_path / "runs" / "quickstart")]) == 0
     write_png(tmp_path / "photos" / "a.png", np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8))
+    put_satellite_image(tmp_path / "satellite")
     session = Session(tmp_path, slow=True)
     for block in (block for page in PAGES for block in blocks(page)):
         session.run(block)
     assert (tmp_path / "masks" / "masks" / "a.png").is_file()
+    assert [path.name for path in (tmp_path / "satellite-polygons").glob("*.geojson")] == ["a.geojson"]
+    assert (tmp_path / "satellite-clean" / "a.tif").is_file()
     assert (tmp_path / "sheet" / "sheet.pdf").is_file() and (tmp_path / "coco" / "annotations.json").is_file()

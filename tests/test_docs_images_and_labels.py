@@ -48,6 +48,13 @@ def folder(tmp_path: Path) -> Path:
         for parent in folders:
             (here / parent).mkdir(parents=True, exist_ok=True)
             image.save(here / parent / f"{name}.jpg")
+    rows = ["image,labels"]
+    (here / "cells").mkdir()
+    for number in range(6):  # 12 bits, two channels as pages
+        page = Image.fromarray(np.random.default_rng(number).integers(0, 4096, (20, 24)).astype(np.uint16))
+        page.save(here / "cells" / f"{number}.tif", save_all=True, append_images=[page])
+        rows.append(f"{number}.tif,{'nucleus' if number % 2 else ''}")
+    (here / "cells.csv").write_text("\n".join(rows) + "\n")
     return here
 
 
@@ -86,7 +93,19 @@ def test_what_takes_seconds(folder: Path) -> None:
     written = {path.parent.name for path in folder.glob("*/pipeline.yaml")}
     assert written == {"wsss-photos", "from-wheel", "from-file", "from-nothing"} | {
         f"from-{kind}"
-        for kind in ("columns", "parts", "json", "records", "lines", "coco", "label-studio", "cvat", "npy", "folders")
+        for kind in (
+            "columns",
+            "parts",
+            "json",
+            "records",
+            "lines",
+            "coco",
+            "label-studio",
+            "cvat",
+            "npy",
+            "folders",
+            "cells",
+        )
     }
     train, val = (
         set((folder / "wsss-photos" / "splits" / f"{name}.txt").read_text().split()) for name in ("train", "val")

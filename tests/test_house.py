@@ -1,4 +1,4 @@
-"""How the package is built: what may import what, and what a name means. CONTRIBUTING.md has the table of floors."""
+"""How the package is built: what may import what, and what a name means. CONTRIBUTING.md has the table of layers."""
 
 from __future__ import annotations
 

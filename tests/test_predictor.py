@@ -47,6 +47,16 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture
+def deep_folder(tmp_path: Path) -> Path:
+    """A 16-bit copy of a picture, in the upper half of the range of 12 bits."""
+    folder = tmp_path / "deep"
+    folder.mkdir()
+    values = picture_of_colours().astype(np.uint16)[..., 0] * 8 + 2048
+    Image.fromarray(values).save(folder / "a.tif", save_all=True, append_images=[Image.fromarray(values[::-1])])
+    return folder
+
+
 def run(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
@@ -306,7 +316,7 @@ def test_image_names_that_are_invalid_for_masks(model: Path, photographs: Path, 
     out = tmp_path / "out"
     done = run("predict", "--weights", model, "--images", photographs, "--out", out, "--save-probabilities")
     assert done.exit_code == 0, done.exception
-    assert "named differently from the image" in done.stderr
+    assert "with names that differ from the image's" in done.stderr
     files = json.loads((out / "images.json").read_text())["files"]
     assert set(names) <= set(files.values()) and files["a"] == "a.png"
     assert {path.stem for path in (out / "masks").iterdir()} == set(files)
@@ -409,3 +419,42 @@ def test_importing_the_package_imports_no_heavy_packages() -> None:
     )
     done = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[]", "False", "module 'wsss' has no attribute 'nothing'"]
+
+
+def test_images_are_read_like_the_training_images(model: Path, deep_folder: Path, tmp_path: Path) -> None:
+    """`model.json` states scaling and page; another scaling, or none, is another result."""
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    description = json.loads((model / "model.json").read_text())
+    description["reading"] = {"scaling": [2048, 4088], "page": 1}
+    (trained / "model.json").write_text(json.dumps(description))
+    (trained / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    grey = np.repeat(picture_of_colours()[..., :1], 3, axis=2)
+    plain = wsss.load_segmenter(model, device="cpu")
+    expected = plain(grey)
+    assert np.array_equal(wsss.load_segmenter(trained, device="cpu")(deep_folder / "a.tif"), expected)
+    with Image.open(deep_folder / "a.tif") as opened:
+        assert np.array_equal(wsss.load_segmenter(trained, device="cpu")(opened), expected)
+    with pytest.raises(InvalidInput) as error:
+        plain(deep_folder / "a.tif")
+    assert error.value.found == "2 pages"
+
+    done = run("predict", "--weights", trained, "--images", deep_folder, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert np.array_equal(read_mask(tmp_path / "out" / "masks" / "a.png"), expected)
+    assert json.loads((tmp_path / "out" / "images.json").read_text())["reading"] == description["reading"]
+    exported = run("export", tmp_path / "out", "--format", "overlay", "--out", tmp_path / "overlay", "--no-legend")
+    assert exported.exit_code == 0, exported.output
+    overlay = read_image(tmp_path / "overlay" / "a.png").astype(int)
+    background = (expected == 0)[5:-5, 5:-5]
+    assert (np.ptp(overlay, axis=2)[5:-5, 5:-5][background] > 0).mean() < 0.5  # the grey image, except outlines
+
+    settings = ["--page", 2, "--set", "scaling=[2048, 4088]"]
+    done = run("predict", "--weights", model, "--images", deep_folder, "--out", tmp_path / "second", *settings)
+    assert done.exit_code == 0, done.output
+    assert np.array_equal(read_mask(tmp_path / "second" / "masks" / "a.png"), plain(grey[::-1].copy()))
+
+
+def test_scaling_without_a_folder_of_images_is_refused(model: Path, tmp_path: Path) -> None:
+    done = run("predict", "--weights", model, "--data.root", tmp_path, "--out", tmp_path / "o", "--bands", "3,2,1")
+    assert isinstance(done.exception, InvalidInput) and "bands require images" in done.exception.message

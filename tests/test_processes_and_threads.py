@@ -108,7 +108,7 @@ def test_one_process_does_not_resume_a_training_of_two(one: Path, tmp_path: Path
     while not (run_dir / "classify" / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=300)
     advice = [line.strip() for line in messages.splitlines() if line.strip().startswith("torchrun --nproc-per-node 2")]
     assert len(advice) == 1 and f"-m wsss.cli.main run {TINY}" in advice[0], messages
     record = json.loads((run_dir / "run.json").read_text())

@@ -33,7 +33,18 @@ STAGES = (
     "score-segment",
     "report",
 )
-KILLS = 5
+KILLS = [
+    ("classify/stage.json", 4, True),
+    ("expand/checkpoint.pt", 2, False),
+    ("cam/stage.json", 5, True),
+    ("segment/checkpoint.pt", 6, False),
+    ("report/index.html", 1, True),
+]
+"""File, number of the write after it exists, and whether the kill comes before this write is synchronised.
+
+Writes are not counted from the start of the run: the number of those of its cache of content hashes depends on the load
+of the machine, since recently changed files are not cached.
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -60,46 +71,38 @@ def run_dir(finished: Path, tmp_path: Path) -> Path:
     return copy
 
 
-def run_and_kill(run_dir: Path, at: int | None, *, before: bool = True) -> tuple[int, int]:
-    """Run the pipeline and kill it at a write; return the exit code and the number of writes."""
-    start = warm.command()
-    done, writes = kill_command(
-        command(run_dir), at, cwd=run_dir.parent, before=before, start=start, OMP_NUM_THREADS="1"
+@pytest.mark.parametrize(("file", "at", "before"), KILLS, ids=lambda value: str(value))
+def test_a_run_killed_at_a_write_ends_byte_identical(
+    finished: Path, memory: Path, file: str, at: int, before: bool
+) -> None:
+    expected, stage = results(finished), file.partition("/")[0]
+    run_dir = memory / f"killed-{stage}"
+    done, _ = kill_command(
+        command(run_dir),
+        at,
+        cwd=memory,
+        before=before,
+        after=run_dir / file,
+        start=warm.command(),
+        OMP_NUM_THREADS="1",
     )
-    return done.returncode, writes
+    assert done.returncode == KILLED, done.stderr
+    records = {path.parent.name: json.loads(path.read_text()) for path in run_dir.glob("*/stage.json")}
+    assert [name for name, record in records.items() if record["status"] != "done"] == [stage]
+    resumed = wsss(*command(run_dir))
+    assert resumed.returncode == 0, resumed.stderr
+    found = results(run_dir)
+    assert found.keys() == expected.keys()
+    assert not [name for name in expected if found[name] != expected[name]]
 
 
-def test_a_run_killed_at_any_write_ends_byte_identical(finished: Path, memory: Path) -> None:
-    expected = results(finished)
-    whole = memory / "counted"
-    code, writes = run_and_kill(whole, None)
-    assert code == 0 and results(whole) == expected
-    points = np.linspace(2, writes, KILLS).round().astype(int).tolist()
-    interrupted = set()
-    for number, at in enumerate(points):
-        run_dir = memory / f"killed-{at}"
-        code, made = run_and_kill(run_dir, at, before=number % 2 == 0)
-        assert code == KILLED and made >= at, "other threads may write until the signal arrives"
-        started = [path.parent.name for path in run_dir.glob("*/stage.json")]
-        interrupted |= {
-            name for name in started if json.loads((run_dir / name / "stage.json").read_text())["status"] != "done"
-        }
-        resumed = wsss(*command(run_dir))
-        assert resumed.returncode == 0, resumed.stderr
-        found = results(run_dir)
-        assert found.keys() == expected.keys(), f"killed at write {at} of {writes}"
-        different = [name for name in expected if found[name] != expected[name]]
-        assert not different, f"killed at write {at} of {writes}"
-        subprocess.run(["rm", "-r", str(run_dir)], check=True)
-    assert len(interrupted) >= 3, "several stages were interrupted"
+def test_a_finished_run_writes_nothing(run_dir: Path) -> None:
+    def times() -> dict[str, int]:
+        return {name: (run_dir / name).stat().st_mtime_ns for name in results(run_dir)}
 
-
-def test_a_finished_run_ends_at_once(run_dir: Path) -> None:
-    before = results(run_dir)
-    start = time.monotonic()
+    before, changed = results(run_dir), times()
     assert set(statuses(run_dir).values()) == {"skipped"}
-    assert time.monotonic() - start < 3
-    assert results(run_dir) == before
+    assert results(run_dir) == before and times() == changed
 
 
 def test_a_crf_parameter_re_runs_crf_and_its_dependants(run_dir: Path) -> None:
@@ -144,7 +147,7 @@ def test_ctrl_c_in_a_terminal_leaves_a_resumable_run(tmp_path: Path, finished: P
     while not (run_dir / "classify" / "checkpoint.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    _, messages = process.communicate(timeout=60)
+    _, messages = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGINT, messages
     assert "wsss run" in messages and "Traceback" not in messages and "bug" not in messages, messages
     assert statuses(run_dir)["classify"] == "done"

@@ -86,7 +86,7 @@ class WsssError(Exception):
         return self._with(subject=subject, hint=self.hint or hint)
 
     def with_hint(self, hint: str | None) -> Self:
-        """Return a copy with another hint."""
+        """Return a copy with a different hint."""
         return self._with(subject=self.subject, hint=hint)
 
     def __str__(self) -> str:

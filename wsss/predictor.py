@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from wsss.data.classes import Classes
+    from wsss.io.rasters.samples.reading import Reading
     from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
 
     AnyImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
@@ -48,9 +49,10 @@ class Predictor:
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         max_side: int | None = None,
+        reading: Reading | None = None,
     ) -> None:
         self.classes, self.device = classes, device
-        self._network = network
+        self._network, self._reading = network, reading
         self._options = _checked(scales, flip, max_side)
 
     @property
@@ -66,22 +68,25 @@ class Predictor:
         flip: bool | None = None,
         max_side: int | None = None,
     ) -> NDArray[np.uint8]:
-        """Return the mask of an image, with the dataset's values of the classes.
+        """Return the mask of an image, with the values of the classes in the dataset.
 
         Args:
-            image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not modified.
+            image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not modified. Files and images with more
+                than 8 bits are converted like the training images (``data.scaling``, ``page``, ``bands``).
             scales, flip, max_side: override those of `load_segmenter`.
 
         Returns:
             ``(H, W)`` uint8, at the size of the upright image; equal to the mask that `wsss predict` writes.
 
         Raises:
-            InvalidInput: the image is missing, invalid or of another type, or an option is invalid.
+            InvalidInput: the image is missing, invalid or of an unsupported type, or an option is invalid.
         """
         from wsss.models.segmentation_networks.blockwise_prediction import predict
 
         options = self._overridden(scales, flip, max_side)
-        return self.classes.decode(predict(self._network, as_rgb(image)[None], len(self.classes), **options).masks[0])
+        return self.classes.decode(
+            predict(self._network, as_rgb(image, self._reading)[None], len(self.classes), **options).masks[0]
+        )
 
     def probabilities(
         self,
@@ -104,7 +109,9 @@ class Predictor:
         from wsss.models.segmentation_networks.inference import class_probabilities
 
         options = self._overridden(scales, flip, max_side)
-        probabilities = class_probabilities(self._network, as_rgb(image)[None], **options)[0].cpu().numpy()
+        probabilities = (
+            class_probabilities(self._network, as_rgb(image, self._reading)[None], **options)[0].cpu().numpy()
+        )
         return np.asarray(probabilities, np.float32)
 
     def _overridden(self, scales: Sequence[float] | None, flip: bool | None, max_side: int | None) -> dict[str, Any]:
@@ -142,7 +149,9 @@ def load_segmenter(
     """
     import torch
 
+    from wsss.models.segmentation_networks.segmenters import load_reading
     from wsss.models.segmentation_networks.segmenters import load_segmenter as load
+    from wsss.models.weights.folding import fold_for_inference
     from wsss.pipeline.processes.device import check_device, resolve_device
     from wsss.train.runtime import torch_device
 
@@ -151,21 +160,27 @@ def load_segmenter(
     network, classes = load(Path(path))
     resolved = resolve_device(device)
     network.to(torch_device(resolved)).to(memory_format=torch.channels_last)
-    return Predictor(network, classes, device=resolved, **options)
+    fold_for_inference(network)
+    return Predictor(network, classes, device=resolved, reading=load_reading(Path(path)), **options)
 
 
-def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
+def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]:
     """Return an image as ``(H, W, 3)`` uint8 RGB: upright, contiguous and writeable, without a copy if possible.
 
+    Args:
+        image: a path, a Pillow image, or an array.
+        reading: conversion of files, and of Pillow images with more than 8 bits.
+
     Raises:
-        InvalidInput: an unreadable file, an array of another shape or type, or an object of another type.
+        InvalidInput: an unreadable file, an array of the wrong shape or type, or an object of another type.
     """
     from PIL import Image
 
     from wsss.io.rasters.rgb_images import read_image, rgb_array
+    from wsss.io.rasters.samples.reading import PLAIN
 
     if isinstance(image, str | os.PathLike):
-        return read_image(Path(image))
+        return read_image(Path(image), reading or PLAIN)
     if isinstance(image, Image.Image):
         try:
             image.load()
@@ -173,7 +188,7 @@ def as_rgb(image: AnyImage) -> NDArray[np.uint8]:
             raise InvalidInput(f"cannot be read ({error})", subject="image") from error
         if 0 in image.size:
             raise InvalidInput(f"no pixels ({image.width}×{image.height})", subject="image")
-        return rgb_array(image, "image")
+        return rgb_array(image, "image", reading or PLAIN)
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
             # torch does not support negative strides, and warns of read-only memory

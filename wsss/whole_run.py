@@ -40,7 +40,7 @@ def run_pipeline(
     With several workers, call it inside ``if __name__ == "__main__":``, since they import the calling script.
 
     Args:
-        path: name of a shipped pipeline (``"quickstart"``), a YAML file, or a folder written by ``wsss init``.
+        path: name of a bundled pipeline (``"quickstart"``), a YAML file, or a folder written by ``wsss init``.
         overrides: settings such as ``{"segment.epochs": 2}``, or as on the command line ``["segment.epochs=2"]``.
         run_dir: folder of the run; by default ``runs/NAME``.
         start: first stage to run; all stages before it must be finished.
@@ -49,12 +49,12 @@ def run_pipeline(
         dry_run: only plan the run.
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, for all stages that train.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-        workers: processes for per-image work; by default one per core. 0 and 1: this process alone.
-        quiet: no messages and progress on stderr.
+        workers: processes for per-image work; by default one per core. 0 or 1: only this process.
+        quiet: no messages or progress on stderr.
 
     Returns:
         The document of ``wsss run --json``: ``run_dir``, ``status``, ``report`` and ``stages``, each with ``id``,
-        ``uses``, ``status``, ``seconds`` and ``metrics``; of a dry run each with ``action`` and ``reasons``.
+        ``uses``, ``status``, ``seconds`` and ``metrics``; for a dry run, each with ``action`` and ``reasons``.
 
     Raises:
         InvalidInput: invalid pipeline, override, dataset or argument.

@@ -41,6 +41,8 @@ def test_a_file_per_metric_and_case_with_equal_bytes_for_equal_results(tmp_path:
         texts = {text.text for text in root.iter(f"{SVG}text")}
         assert "ranks" in path.name or texts >= {"CEDice", "clDice", "<b>&|$\\x1b"}
     assert [path.read_bytes() for path in written] == list(draw_plots(benchmark).values())
+    again = write_plots(benchmark, tmp_path / "again", drawn={"one": b"<svg/>"})
+    assert [(path.name, path.read_bytes()) for path in again] == [("one.svg", b"<svg/>")]
 
 
 def test_plots_as_pdf(tmp_path: Path) -> None:

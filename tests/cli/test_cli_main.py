@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -54,11 +53,11 @@ def test_help_is_quick_and_imports_nothing_heavy(arguments: list[str]) -> None:
         "try:\n    main()\n"
         "except SystemExit as end:\n    assert not end.code\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+        "import time\nprint(time.process_time(), file=sys.stderr)\n"
     )
-    begun = time.monotonic()
     done = subprocess.run([sys.executable, "-c", text], env=environment(), capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "[]"
-    assert time.monotonic() - begun < 2  # 0.1 s on an idle machine
+    heavy, seconds = done.stderr.split("\n")[:2]
+    assert heavy == "[]" and float(seconds) < 2  # 0.1 s on an idle machine
 
 
 def test_stage_modules_are_light() -> None:

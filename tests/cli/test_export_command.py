@@ -317,7 +317,7 @@ def test_unwritable_folder(here: Path) -> None:
     assert "file: " in refused("small", "--format", "coco", out="file/o")
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", sorted({*FORMATS} - {"geotiff", "geojson"}))  # these need georeferenced images
 def test_exports_are_deterministic(here: Path, name: str) -> None:
     more = ["--pages", "pdf"] if name == "sheet" else []
     result = []

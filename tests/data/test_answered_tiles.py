@@ -1,4 +1,4 @@
-"""Tiles of images without masks, labelled by the answers of people."""
+"""Tiles of images without masks, labelled by people's answers."""
 
 from __future__ import annotations
 

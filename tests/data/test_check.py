@@ -56,7 +56,7 @@ def test_a_clean_dataset(voc: Path, check: Callable[..., Report]) -> None:
     assert train.class_pixels is not None
     assert train.class_pixels["cat"] == pytest.approx(3 / 48) and sum(train.class_pixels.values()) == pytest.approx(1)
     assert notes(report) == {
-        "splits of a single image": ("val",),
+        "splits with a single image": ("val",),
         "splits without an image of some class": ("val: dog, person, car",),
     }
     assert json.loads(json.dumps(report.to_json()))["ok"] is True
@@ -91,7 +91,7 @@ def test_masks_of_another_size_or_with_unknown_values(voc: Path, check: Callable
     write_mask(voc / "SegmentationClass" / "b.png", np.full((12, 16), 77, np.uint8))
     Image.new("RGB", (16, 12), (255, 0, 9)).save(voc / "SegmentationClass" / "c.png")
     result = problems(check())
-    assert "16×6 (width×height), its image 16×12" in result["masks of another size than their image"][0]
+    assert "16×6 (width×height), its image 16×12" in result["masks that differ in size from their image"][0]
     values, colours = result["invalid masks"]
     assert "b.png: unknown mask value" in values
     assert "c.png: " in colours and "got (255, 0, 9)" in colours
@@ -101,18 +101,18 @@ def test_converted_and_rotated_images(voc: Path, check: Callable[..., Report]) -
     for name in "abc":
         (voc / "JPEGImages" / f"{name}.png").unlink()
     Image.new("CMYK", (16, 12), (9, 9, 9, 9)).save(voc / "JPEGImages" / "a.jpg")
-    Image.fromarray(np.full((12, 16), 40_000, np.uint16)).save(voc / "JPEGImages" / "b.png")
+    Image.new("HSV", (16, 12), (9, 9, 9)).convert("YCbCr").save(voc / "JPEGImages" / "b.tif")
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.new("RGB", (12, 16), (200, 9, 9)).save(voc / "JPEGImages" / "c.jpg", exif=exif)  # upright: 16 × 12
     assert read_image(voc / "JPEGImages" / "c.jpg").shape == (12, 16, 3)
     report = check()
     assert report.problems == ()
-    assert notes(report)["images of other kinds, converted to 8-bit RGB"] == ("a.jpg (CMYK)", "b.png (16-bit)")
+    assert notes(report)["images of other kinds, converted to 8-bit RGB"] == ("a.jpg (CMYK)", "b.tif (YCbCr)")
     assert notes(report)["images rotated by their EXIF orientation"] == ("c.jpg",)
 
     write_mask(voc / "SegmentationClass" / "c.png", np.full((16, 12), 7, np.uint8))  # drawn on the image as stored
-    (message,) = problems(check())["masks of another size than their image"]
+    (message,) = problems(check())["masks that differ in size from their image"]
     assert "matches the image as stored" in message
 
 
@@ -212,7 +212,7 @@ def test_a_single_class_without_negative_images(folder: Path, open_at: Open) -> 
     rows = "".join(f"i{n},{'sun' if n % 2 else ''}\n" for n in range(10))
     (folder / "labels.csv").write_text("image_id,labels\n" + rows)
     report = check_dataset(open_at(folder, val_fraction=0))
-    assert kind not in notes(report) and len(notes(report)["images of no class"]) == 5
+    assert kind not in notes(report) and len(notes(report)["images without any class"]) == 5
 
 
 def test_a_dataset_that_cannot_be_opened_is_a_problem(voc: Path, tmp_path: Path) -> None:

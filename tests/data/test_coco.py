@@ -243,7 +243,7 @@ def test_the_check_reads_every_mask(coco: Path, open_at: Open) -> None:
     content["annotations"][3]["segmentation"]["counts"] = "~"
     (coco / TRAIN).write_text(json.dumps(content))
     problems = {finding.kind: finding.examples for finding in check_dataset(open_at(coco)).problems}
-    assert "image COCO_train2014_000000000001" in problems["masks of another size than their image"][0]
+    assert "image COCO_train2014_000000000001" in problems["masks that differ in size from their image"][0]
     assert "image 4, annotation" in problems["invalid masks"][0]
 
 

@@ -128,7 +128,7 @@ def test_masks_without_an_image_are_a_note_or_a_problem_if_no_mask_matches(
     report = check_config({"root": str(root)}, work=tmp_path / "work")
     assert "masks without an image" in kinds(report, "notes") and not report.problems
     open_at(root)
-    assert any("No matching image for 1 mask: stranger.png" in line for line in lines)
+    assert any("no matching image for 1 mask: stranger.png" in line for line in lines)
     for name in "ab":
         (root / "masks" / f"{name}.png").unlink()
     assert "masks without an image" in kinds(check_config({"root": str(root)}, work=tmp_path / "w"), "problems")

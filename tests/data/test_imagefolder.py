@@ -116,10 +116,10 @@ def test_the_record_of_predicted_masks(tmp_path: Path) -> None:
         assert error.value.subject == str(tmp_path / "images.json")
 
 
-def test_files_with_several_pages_are_noted(tmp_path: Path) -> None:
+def test_files_with_several_frames_are_noted(tmp_path: Path) -> None:
     page = Image.fromarray(np.zeros((4, 5, 3), np.uint8))
-    page.save(tmp_path / "one.tif")
-    page.save(tmp_path / "Two.TIFF", save_all=True, append_images=[page])
-    (tmp_path / "broken.tif").write_bytes(b"II*\0")
+    page.save(tmp_path / "one.webp")
+    page.save(tmp_path / "Two.WEBP", save_all=True, append_images=[Image.new("RGB", (5, 4), "red")])
+    (tmp_path / "broken.webp").write_bytes(b"RIFF")
     (note,) = left_out_notes(tmp_path)
-    assert "only the first frame or page is used: Two.TIFF" in note
+    assert "only the first frame is used: Two.WEBP" in note

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
+import os
+import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -84,16 +87,17 @@ def test_bodies_differ_from_the_background_in_colour(tmp_path: Path) -> None:
 def test_interrupted_calls_are_completed(tmp_path: Path) -> None:
     config = Config(size=48, train=80, val=4)
     generate(config, tmp_path / "whole")
-    out = tmp_path / "out"
-    code = (
-        "import sys; from pathlib import Path; from wsss.data.synthetic.shapes import Config, generate\n"
-        "generate(Config(size=48, train=80, val=4), Path(sys.argv[1]))"
-    )
-    with subprocess.Popen([sys.executable, "-c", code, str(out)]) as process:
-        until = time.monotonic() + 30
-        while not len(list(out.glob("masks/*.png"))) >= 3 and time.monotonic() < until:
-            time.sleep(0.001)
-        process.kill()
+    out, finished = tmp_path / "out", count()
+
+    def killed_at_the_third(steps: int) -> None:
+        if next(finished) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    call = {"config": config, "out": out, "advance": killed_at_the_third}
+    process = multiprocessing.get_context("fork").Process(target=generate, kwargs=call)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert json.loads((out / "shapes.json").read_text())["complete"] is False
     (out / "masks" / ".wsss-tmp-1-x.png").write_bytes(b"half")
     generate(config, out)
@@ -108,7 +112,7 @@ def test_concurrent_processes_draw_the_dataset_once(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
     ranks = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
-    output = "".join(rank.communicate(timeout=60)[0] for rank in ranks)
+    output = "".join(rank.communicate(timeout=300)[0] for rank in ranks)
     assert [rank.returncode for rank in ranks] == [0, 0, 0]
     assert output.count("True") == 1
 

@@ -273,7 +273,7 @@ def test_check_reads_every_label_kind(walls: Path, tmp_path: Path) -> None:
 
     report = check_config({"root": walls}, work=tmp_path / "work", start=start)
     assert [problem.kind for problem in report.problems] == [
-        "masks of another size than their image",
+        "masks that differ in size from their image",
         "labels without a pixel in the mask",
         "invalid masks",
     ]

@@ -37,7 +37,7 @@ def test_ids_with_path_components_are_refused(tmp_path: Path, name: str, image_i
     assert {path.name for path in tmp_path.rglob("*")} == {"m.png", "i.png"}
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", sorted({*FORMATS} - {"geotiff", "geojson"}))  # these need georeferenced images
 def test_strange_ids_stay_in_the_folder(tmp_path: Path, name: str) -> None:
     image_id = "%2e%2e%2fa ; $(x) 'ü\"&"
     export_masks(masks(tmp_path, image_id=image_id), name, Options(), tmp_path / "o")

@@ -85,7 +85,7 @@ def test_unmatched_files_are_reported(tmp_path: Path) -> None:
     assert files.unmatched == tuple(f"x{number}.png" for number in range(7)) and files.lossy == ("b.jpg",)
     remarks = dict(files.remarks())
     assert set(remarks) == {UNMATCHED, LOSSY}
-    assert "No matching image for 7 masks: x0.png, x1.png, x2.png, x3.png, x4.png and 2 more" in remarks[UNMATCHED]
+    assert "no matching image for 7 masks: x0.png, x1.png, x2.png, x3.png, x4.png and 2 more" in remarks[UNMATCHED]
     assert "b.jpg" in remarks[LOSSY]
 
 

@@ -16,9 +16,11 @@ from learning import CLASSES
 from safetensors.torch import load_file, save_file
 
 from wsss.errors import InvalidInput
+from wsss.io.rasters.samples.reading import Reading
 from wsss.io.weights import DESCRIPTION, WEIGHTS
 from wsss.models.classifier import build_classifier, load_classifier, save_classifier
-from wsss.models.config import ClassifierConfig, LocalWeights, Normalisation
+from wsss.models.config import ClassifierConfig, LocalWeights, Normalisation, SegmenterConfig
+from wsss.models.segmentation_networks.segmenters import build_segmenter, load_reading, load_segmenter, save_segmenter
 from wsss.validation import validate
 
 
@@ -94,3 +96,18 @@ def test_normalisation_for_0_to_255(model: Any) -> None:
     keys = {"mean": [123.7, 116.3, 103.5]} | ({"path": "w.pth"} if model is LocalWeights else {})
     with pytest.raises(InvalidInput, match=r"weights\.mean"):
         validate(model, keys, where="weights")
+
+
+def test_conversion_of_the_training_images(tmp_path: Path) -> None:
+    config = SegmenterConfig.model_validate({"backbone": {"weights": "none"}})
+    network, reading = build_segmenter(config, len(CLASSES)), Reading((0.5, 4095), 2, (3, 2, 1))
+    save_segmenter(tmp_path, network, CLASSES, reading)
+    load_segmenter(tmp_path)
+    assert load_reading(tmp_path) == reading
+    content = json.loads((tmp_path / DESCRIPTION).read_text())
+    assert content["reading"] == {"scaling": [0.5, 4095], "page": 2, "bands": [3, 2, 1]}
+    for value in ({"scaling": "max"}, {"scaling": [2, 1]}, {"bands": [0]}, {"gain": 2}):
+        (tmp_path / DESCRIPTION).write_text(json.dumps({**content, "reading": value}))
+        with pytest.raises(InvalidInput) as error:
+            load_reading(tmp_path)
+        assert error.value.subject == str(tmp_path / DESCRIPTION) and "reading" in error.value.problem

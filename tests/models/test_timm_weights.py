@@ -182,7 +182,7 @@ def test_files_of_other_networks_are_refused(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput) as error:
             check_weights_fit(config("timm/test_convnext", {"path": str(path)}))
         assert error.value.subject == str(path)
-        assert "another architecture" in error.value.problem
+        assert "different architecture" in error.value.problem
 
 
 @pytest.mark.parametrize("name", ["resnet18", "timm/test_efficientnet"])

@@ -394,8 +394,8 @@ def test_missing_splits_of_inputs_are_listed_before_anything_runs(here: Path, sp
     with pytest.raises(InvalidInput) as caught:
         plan()
     assert caught.value.message.splitlines() == [
-        "Stage 'count@f=2': requires the images of val, but 'double@f=2' covers train only.",
-        "Stage 'count@f=3': requires the images of val, but 'double@f=3' covers train only.",
+        "Stage 'count@f=2': requires the images of val, but 'double@f=2' covers only train.",
+        "Stage 'count@f=3': requires the images of val, but 'double@f=3' covers only train.",
     ]
     assert "Add val to the splits of 'double@f=2'" in (caught.value.hint or "")
 
@@ -438,7 +438,7 @@ def test_another_number_of_processes_re_runs_a_training(here: Path) -> None:
     run_pipeline(spec(text=text), registry, session=session, open_data=open_toy_data)
     assert plan(1) == {}
     assert plan(2) == {
-        "train": "number of processes, and so the effective batch, changed: 1 → 2",
+        "train": "number of processes (and thus the effective batch) changed: 1 → 2",
         "all": "input stages: train changed",
     }
     assert plan(2, start="all") == {}  # not for a stage that is left out

@@ -235,7 +235,7 @@ def test_the_number_of_processes_counts_for_trainings() -> None:
     assert of(trains, 3) != of(trains, 2) != of(trains, 1)
     assert (ranks_of(of(trains, 3)), ranks_of(of(trains, 1)), ranks_of(of(plain_stage, 3))) == (3, 1, 1)
     assert describe_changes(of(trains, 2), of(trains, 1)) == [
-        "number of processes, and so the effective batch, changed: 2 → 1"
+        "number of processes (and thus the effective batch) changed: 2 → 1"
     ]
     assert describe_changes(of(trains, 1), of(trains, 2))[0].endswith("1 → 2")
 

@@ -98,7 +98,7 @@ def test_a_plan_compares_inputs_of_an_earlier_run() -> None:
     delete_first_stage()
     result = run(registry(), until="make")
     assert [outcome.id for outcome in result.outcomes if outcome.status != "done"] == []
-    assert planned()["double"] == ("input numbers: re-run with another result",)
+    assert planned()["double"] == ("input numbers: re-run with a different result",)
     assert ran(registry()) == ["double", "train", "all"]
 
 

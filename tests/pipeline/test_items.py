@@ -118,8 +118,8 @@ def test_a_killed_worker_names_its_item(tmp_path: Path) -> None:
 def test_an_error_of_the_machine_stops_the_other_workers(tmp_path: Path) -> None:
     begun = time.monotonic()
     with pytest.raises(RunFailed):
-        map_items(context(tmp_path, 2), [3, 0, 0, 0], partial(fail_or_sleep, seconds=30.0), "x")
-    assert time.monotonic() - begun < 15
+        map_items(context(tmp_path, 2), [3, 0, 0, 0], partial(fail_or_sleep, seconds=120.0), "x")
+    assert time.monotonic() - begun < 60
 
 
 def touch_or_fail(item: int, out: Path) -> None:
@@ -175,7 +175,7 @@ if __name__ == "__main__":
 
 def write_pid(item: int, out: str) -> int:
     (Path(out) / f"{item}.pid").write_text(str(os.getpid()))
-    time.sleep(60)
+    time.sleep(120)
     return item
 
 
@@ -265,7 +265,7 @@ def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
     finally:
         timer.cancel()
         signal.signal(signal.SIGINT, before)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
     for file in tmp_path.glob("*.pid"):
         assert not alive(int(file.read_text()))
 

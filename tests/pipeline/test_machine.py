@@ -99,7 +99,7 @@ def test_a_number_of_threads_set_by_the_user_takes_precedence(tmp_path: Path, mo
     assert (tmp_path / "a" / "threads.txt").read_text() == "2"
     assert machine(tmp_path / "a")["mixed_threads"] == [1, 2]
     interrupt_with_one_thread(tmp_path / "b", trains=False)
-    assert "a part was computed with 1 thread, the rest with 2" in run(training(trains=False), tmp_path / "b")
+    assert "one part was computed with 1 thread, the rest with 2" in run(training(trains=False), tmp_path / "b")
 
 
 def test_the_default_of_torchrun_is_not_set_by_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ def test_repair_names_a_folder_and_continues(here: Path, name: str) -> None:
     result = {one.path: one for one in repair_folder(RUN_DIR, lambda line: None)}
     assert result.keys() == {path, RUN_DIR / "make" / RECORD}
     assert result[RUN_DIR / "make" / RECORD].restored and not result[path].restored
-    assert "a folder is in its place" in result[path].what and f"Delete the folder {path}" in result[path].hint
+    assert "there is a folder in its place" in result[path].what and f"Delete the folder {path}" in result[path].hint
     assert (path / "inside").is_file()
     shutil.rmtree(path)
     assert [one.restored for one in repair_folder(RUN_DIR, lambda line: None)] == [True]

@@ -19,8 +19,13 @@ from wsss.pipeline.run.items import map_items
 MIB = 1 << 20
 
 
-def span(item: int, seconds: float) -> tuple[float, float]:
+def span(item: int, seconds: float, together: tuple[int, ...] = (), folder: str = "") -> tuple[float, float]:
+    """Return the times of begin and end; items of ``together`` wait for each other, since processes may start late."""
     begin = time.monotonic()
+    if item in together:
+        Path(folder, f"begun-{item}").touch()
+        while any(not Path(folder, f"begun-{other}").exists() for other in together) and time.monotonic() < begin + 60:
+            time.sleep(0.02)
     time.sleep(seconds)
     return begin, time.monotonic()
 
@@ -45,7 +50,8 @@ def test_large_items_are_processed_alone(tmp_path: Path, monkeypatch: pytest.Mon
     lines: list[str] = []
     large = {3: 100 * MIB, 4: 5000 * MIB}
     ctx = context(tmp_path, 3, log=lines.append)
-    spans = map_items(ctx, list(range(8)), partial(span, seconds=0.4), "maps", memory=partial(needs, of_each=large))
+    work = partial(span, seconds=0.2, together=(0, 1, 2), folder=str(tmp_path))
+    spans = map_items(ctx, list(range(8)), work, "maps", memory=partial(needs, of_each=large))
     assert busiest(spans) == 3
     for item in large:
         begin, end = spans[item]
@@ -74,7 +80,8 @@ def test_unknown_memory_limits_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("wsss.pipeline.processes.pool.available_bytes", lambda: None)
     ctx = context(tmp_path, 2)
     huge = partial(needs, of_each={0: 1 << 50, 1: 1 << 50})
-    assert busiest(map_items(ctx, [0, 1], partial(span, seconds=1.5), "maps", memory=huge)) == 2
+    work = partial(span, seconds=0.1, together=(0, 1), folder=str(tmp_path))
+    assert busiest(map_items(ctx, [0, 1], work, "maps", memory=huge)) == 2
 
 
 def die_at(item: int, bad: int, log: str) -> int:

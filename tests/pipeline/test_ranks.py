@@ -76,7 +76,7 @@ with join_ranks("cpu") as ranks:
 def test_two_ranks_exchange_values_and_errors(tmp_path: Path) -> None:
     script = tmp_path / "talk.py"
     script.write_text(TALK)
-    several(2, "--script", str(script), str(tmp_path), timeout=120).check_returncode()
+    several(2, "--script", str(script), str(tmp_path), timeout=300).check_returncode()
     assert json.loads((tmp_path / "0.json").read_text()) == [0, 1000, "ZeroDivisionError: division by zero", [0, 2, 4]]
     assert json.loads((tmp_path / "1.json").read_text()) == [
         0, 1000, "RunFailed: Rank 0 failed: division by zero.", [1, 3],
@@ -89,7 +89,7 @@ from wsss.pipeline.processes.ranks import join_ranks
 with join_ranks("cpu") as ranks:
     ranks.barrier()
     begun = time.monotonic()
-    time.sleep(2 if ranks.rank == 3 else 0)
+    time.sleep(4 if ranks.rank == 3 else 0)
     ranks.barrier()
     with open(f"{sys.argv[1]}/{ranks.rank}", "w") as file:
         file.write(str(time.monotonic() - begun))
@@ -101,7 +101,7 @@ def test_a_barrier_waits_for_all_ranks(tmp_path: Path) -> None:
     """A broadcast among four would let the third continue before the fourth arrives."""
     script = tmp_path / "wait.py"
     script.write_text(WAIT)
-    several(4, "--script", str(script), str(tmp_path), timeout=180).check_returncode()
+    several(4, "--script", str(script), str(tmp_path), timeout=300).check_returncode()
     assert all(float((tmp_path / str(rank)).read_text()) > 1 for rank in range(4))
 
 
@@ -119,7 +119,7 @@ stages:
 def torchrun(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """Run the toy command in two ranks, each of a new process."""
     command = [*SEVERAL, "2", str(HERE / "toycli.py"), *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=180)
+    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
 
 
 def two_ranks(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -12,12 +12,16 @@ from pathlib import Path
 import pytest
 from toycli import environment
 
-from wsss.pipeline.processes.supervise import crash_message
+from wsss.pipeline.processes.supervise import GRACE, crash_message
+
+SLACK = 15
+"""Seconds that a busy machine may take in addition."""
 
 START = """
 import ctypes, os, signal, sys, time
 from wsss.io.process import shared_state
 from wsss.pipeline.processes.interrupt import Interrupted, interruptible
+from wsss.pipeline.processes import supervise as supervising
 from wsss.pipeline.processes.supervise import supervise, visible_pid
 
 def busy():  # a loop in C that blocks signal handlers for many minutes
@@ -38,9 +42,9 @@ except Interrupted as error:
 """
 
 
-def start(body: str, **more: object) -> subprocess.Popen[str]:
+def start(body: str, grace: float = GRACE, **more: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", START + body],
+        [sys.executable, "-c", START.replace("supervise()", f"supervising.GRACE = {grace}\nsupervise()") + body],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -79,11 +83,9 @@ def test_a_command_that_ends_by_itself_after_a_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         process = start(POLITE.format(body='print("busy", os.getpid(), flush=True); time.sleep(60)'))
         until_busy(process)
-        begun = time.monotonic()
         process.send_signal(number)
-        output, messages = process.communicate(timeout=20)
+        output, messages = process.communicate(timeout=30)
         assert (process.returncode, output, messages) == (128 + number, "", "told\n")
-        assert time.monotonic() - begun < 2
 
 
 def test_the_visible_process_is_the_supervisor() -> None:
@@ -101,7 +103,7 @@ def test_the_visible_process_is_the_supervisor() -> None:
         (signal.SIGINT, "group"),
     ],
 )
-def test_a_native_call_is_ended_within_five_seconds(tmp_path: Path, number: signal.Signals, whom: str) -> None:
+def test_a_native_call_is_ended_after_the_grace_period(tmp_path: Path, number: signal.Signals, whom: str) -> None:
     """The supervisor prints the child's message and deletes its temporary files."""
     (tmp_path / "half").mkdir()
     body = f"""
@@ -119,7 +121,7 @@ with shared_state.deleted_if_killed(Path({str(tmp_path)!r}) / "half"):
     else:
         os.kill(process.pid if whom == "supervisor" else child, number)
     output, messages = process.communicate(timeout=30)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < GRACE + SLACK
     assert process.returncode == 128 + number
     assert (output, messages) == ("the document\n", "how to resume\n")
     assert not alive(child)
@@ -128,17 +130,15 @@ with shared_state.deleted_if_killed(Path({str(tmp_path)!r}) / "half"):
 
 @pytest.mark.slow
 def test_a_second_signal_ends_at_once_and_an_immediate_one_is_the_same() -> None:
-    process = start(POLITE.format(body="busy()"))
+    process = start(POLITE.format(body="busy()"), grace=600)
     until_busy(process)
-    begun = time.monotonic()
     for _ in range(3):  # as ``timeout`` signals a process and its group
         process.send_signal(signal.SIGINT)
     time.sleep(1.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 130
-    assert time.monotonic() - begun < 2.5
 
 
 def test_signals_in_quick_succession_let_the_command_end_by_itself() -> None:
@@ -157,7 +157,7 @@ def test_no_child_outlives_a_killed_supervisor() -> None:
     child = until_busy(process)
     process.kill()
     process.wait()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while alive(child) and time.monotonic() < end:
         time.sleep(0.05)
     assert not alive(child)

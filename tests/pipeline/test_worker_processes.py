@@ -42,7 +42,7 @@ def processes(ctx: Context[Any], items: int = 4) -> set[int]:
 
 
 def wait_for_end(pid: int) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while alive(pid) and time.monotonic() < end:
         time.sleep(0.02)
     assert not alive(pid)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wsss.refine.fixed_affinities import vector_affinities
 from wsss.refine.pixel_pairs import first_and_second, steps
-from wsss.refine.random_walk import affinities_along_paths, transition_matrix, walk
+from wsss.refine.random_walk import affinities_along_paths, clip_peaks, transition_matrix, walk
 
 Floats = NDArray[np.floating[Any]]
 
@@ -114,3 +114,20 @@ def test_memory_grows_with_the_number_of_elements() -> None:
         tracemalloc.stop()
     assert peaks[1] < 1.1 * peaks[0]
     assert max(peaks) < 60 * 69  # bytes per element, as `propagate` estimates
+
+
+def test_an_enclosed_peak_does_not_determine_the_scale() -> None:
+    """An object of which one small part has a boundary around it, as an eye; values by hand."""
+    seeds = np.zeros((1, 20, 20), np.float32)
+    seeds[0, 5:15, 5:15] = 0.4
+    seeds[0, 8:10, 8:10] = 1.0
+    walked = np.full((1, 20, 20), 0.05, np.float32)
+    walked[0, 5:15, 5:15] = 0.2
+    walked[0, 8:10, 8:10] = 1.0
+    clipped = clip_peaks(walked, seeds, 0.9)
+    assert clipped[0, 8:10, 8:10] == pytest.approx(0.2), "4 of 100 elements are the peak"
+    assert np.array_equal(np.where(walked > 0.5, 0.2, walked).astype(np.float32), clipped)
+    assert clip_peaks(walked, seeds, 1) is walked
+    few = seeds * (seeds > 0.5)  # the object is no larger than the peak: nothing is clipped
+    assert np.array_equal(clip_peaks(walked, few, 0.9), walked)
+    assert not clip_peaks(np.zeros_like(walked), seeds, 0.9).any()

@@ -16,6 +16,7 @@ from wsss.data.answers.answer_rows import Item, read_answers
 from wsss.data.answers.question_pictures import question_picture, tile_picture
 from wsss.data.dataset import Dataset
 from wsss.io.rasters.rgb_images import read_image, write_png
+from wsss.io.rasters.samples.reading import ImageSource
 
 pytest.importorskip("starlette", reason="no starlette: pip install 'wsss[ask]'")
 pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'wsss[ask]'")
@@ -159,7 +160,7 @@ def test_the_border_of_an_image_is_not_mixed_into_a_tile(x: int, y: int) -> None
 @pytest.mark.parametrize("shape", [(1, 6000), (6000, 1), (3000, 2000)])
 def test_pictures_of_narrow_images(tmp_path: Path, shape: tuple[int, int]) -> None:
     write_png(tmp_path / "w.png", np.zeros((*shape, 3), np.uint8))
-    content, _ = question_picture(Item("w"), tmp_path / "w.png")
+    content, _ = question_picture(Item("w"), ImageSource(tmp_path / "w.png"))
     assert max(Image.open(io.BytesIO(content)).size) == 1400
 
 

@@ -39,6 +39,7 @@ from wsss.train.corrected_examples import CorrectedExamples, weighted_mask_loss
 from wsss.train.image_cache import ArrayCache
 from wsss.train.tasks.segmentation import PairLoader, SegmentationExamples, mask_loss
 from wsss.train.tasks.soft import SoftPairLoader
+from wsss.train.training_job import Batch
 
 FIXED = {"policy": {"name": "fixed", "foreground": 0.5, "background": 0.5}}
 NONE, GREEN = 255, 2
@@ -200,7 +201,7 @@ def test_soft_targets_are_overridden(tmp_path, data, corrections):
     samples = data.split("train")
     for sample in samples:
         write_probabilities(tmp_path / f"{sample.id}.npz", np.full((3, 36, 44), 1 / 3, np.float16))
-    pairs = [(sample.image, tmp_path / f"{sample.id}.npz") for sample in samples]
+    pairs = [(sample.source, tmp_path / f"{sample.id}.npz") for sample in samples]
     load = SoftPairLoader(
         pairs, CLASSES, corrected=CorrectedMasks([s.id for s in samples], open_corrections(corrections))
     )
@@ -232,6 +233,10 @@ class Fixed(nn.Module):
         return self.logits
 
 
+def collated(images: Tensor, mask: Tensor, corrected: Tensor) -> Batch:
+    return CorrectedExamples.collate(list(zip(images, mask, corrected, strict=True)))
+
+
 def batch(seed: int = 0) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(seed)
     logits = torch.randn(2, 3, 16, 16, generator=generator)
@@ -244,7 +249,7 @@ def batch(seed: int = 0) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
 def test_corrected_pixels_count_as_several_in_the_cross_entropy():
     logits, (images, mask, corrected) = batch()
     compute = weighted_mask_loss(build_loss(CrossEntropyConfig()), DeepSupervisionConfig(), 4.0)
-    loss = compute(Fixed(logits), (images, mask, corrected))
+    loss = compute(Fixed(logits), collated(images, mask, corrected))
     each = torch.nn.functional.cross_entropy(logits, mask.long(), ignore_index=NONE, reduction="none")
     weights = torch.where(corrected != NONE, 4.0, 1.0)
     assert loss.item() == pytest.approx(((each * weights).sum() / (mask != NONE).sum()).item(), rel=1e-5)
@@ -261,12 +266,12 @@ def test_every_loss_takes_weights(name):
     logits, full = batch()
     network = Fixed(logits[:, :2] if loss.config.name in ("betti_matching",) else logits)
     full = tuple(part.clamp(max=1) if part.ndim == 3 and network.logits.shape[1] == 2 else part for part in full)
-    value = weighted_mask_loss(loss, DeepSupervisionConfig(), 3.0)(network, full)
+    value = weighted_mask_loss(loss, DeepSupervisionConfig(), 3.0)(network, collated(*full))
     value.backward()
     assert torch.isfinite(value) and torch.isfinite(network.logits.grad).all()
     assert value.item() != pytest.approx(plain(network, full[:2]).item())
     without = (full[0], full[1], torch.full_like(full[2], NONE))
-    same = weighted_mask_loss(loss, DeepSupervisionConfig(), 3.0)(network, without)
+    same = weighted_mask_loss(loss, DeepSupervisionConfig(), 3.0)(network, collated(*without))
     assert same.item() == plain(network, full[:2]).item()
 
 

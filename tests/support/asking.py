@@ -53,7 +53,7 @@ def client(interview: Interview, data: Dataset, **settings: Any) -> Any:
 
     from wsss.server.ask_app import Questions, ask_app
 
-    images = {sample.id: sample.image for sample in data.split("train")}
+    images = {sample.id: sample.source for sample in data.split("train")}
     app = ask_app(
         Questions(interview, images, **settings),
         token=TOKEN,

@@ -121,9 +121,10 @@ class Session:
         self.folder, self.slow, self.checkout = folder, slow, checkout
         self.python = python or Path(sys.executable)
         self.own = checkout is None and python is None  # code and environment are those of this process
+        self.preloaded = warm.command(str(self.python)) if slow and checkout is None else None
         shim = folder.parent / f"{folder.name}-bin" / "wsss"
         shim.parent.mkdir()
-        start = warm.command() if slow and self.own else [str(self.python), "-m", "wsss.cli.main"]
+        start = self.preloaded or [str(self.python), "-m", "wsss.cli.main"]
         shim.write_text(f'#!/bin/sh\nexec {shlex.join(start)} "$@"\n')
         shim.chmod(0o755)
         self.env = {**os.environ, "OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1", **(env or {})}
@@ -163,10 +164,10 @@ class Session:
             return self._call_here(block, text)  # ten times as fast as a process
         if block.language == "sh":
             call = ["bash", "-euo", "pipefail", "-c", text]
-        elif self.slow and self.own:
+        elif self.preloaded:
             script = self.folder / ".block.py"
             script.write_text(text, encoding="utf-8")
-            call = [*warm.command(), "--script", str(script)]
+            call = [*self.preloaded, "--script", str(script)]
         else:
             call = [str(self.python), "-c", text]
         done = subprocess.run(call, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=1800)

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,7 +74,8 @@ def kill_command(
         more: environment variables.
 
     Returns:
-        The finished process (its ``returncode`` is `KILLED` after a kill), and the number of its calls.
+        The finished process (its ``returncode`` is `KILLED` after a kill), and the number of its calls; other threads
+        may call until the signal arrives.
     """
     here = Path(__file__).parent
     path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
@@ -147,13 +149,14 @@ def strike_as_asked() -> bool:
         return False
     asked = json.loads(os.environ.pop(STRIKE))
     file = os.open(asked["counter"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    made = 0
+    made, lock = 0, threading.Lock()
 
     def counted() -> int:
         nonlocal made
-        if not asked["after"] or Path(asked["after"]).exists():
-            made += os.write(file, b".")
-        return made
+        with lock:  # a command may write with several threads
+            if not asked["after"] or Path(asked["after"]).exists():
+                made += os.write(file, b".")
+            return made
 
     strike(asked["at"], asked["before"], counted)
     return True

@@ -17,7 +17,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": path, **more}
 
 
-def toy(*arguments: str, cwd: Path, timeout: float = 60, **more: str) -> subprocess.CompletedProcess[str]:
+def toy(*arguments: str, cwd: Path, timeout: float = 300, **more: str) -> subprocess.CompletedProcess[str]:
     """Run the toy command line in a separate process; `inprocess.toy` does so in this one."""
     command = [sys.executable, str(HERE / "toycli.py"), *arguments]
     return subprocess.run(command, cwd=cwd, env=environment(**more), capture_output=True, text=True, timeout=timeout)

@@ -10,6 +10,7 @@ commands use new processes.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import functools
 import importlib
 import json
@@ -30,33 +31,68 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 STARTED = b"ready"
+SHARED = "WSSS_TEST_WARM"
+"""Environment variable with the folder of the server that several test processes share; see `share`."""
 
 
-def command() -> list[str]:
-    """Return the command line of a client, without arguments of ``wsss``; the first call starts the server."""
-    return [sys.executable, "-I", "-S", __file__, _server()]
+def command(python: str = sys.executable) -> list[str]:
+    """Return the command line of a client, without arguments of ``wsss``; the first call starts the server.
+
+    Args:
+        python: interpreter of the server, for example of a virtual environment with further packages.
+    """
+    return [sys.executable, "-I", "-S", __file__, _server(python)]
 
 
 @functools.cache
-def _server() -> str:
-    """Start the server, which ends with this process, and return its socket."""
+def _server(python: str) -> str:
+    """Start the server of an interpreter, which ends with this process, or find the shared one; return its socket."""
+    if SHARED in os.environ and python == sys.executable:
+        return _shared_server(Path(os.environ[SHARED]))
     folder = tempfile.TemporaryDirectory(prefix="wsss-warm-")
     path = str(Path(folder.name) / "socket")  # short: socket names are limited to 107 bytes
-    here = Path(__file__).parent
-    search_path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": search_path, "NO_ALBUMENTATIONS_UPDATE": "1"}
-    call = [sys.executable, __file__, "--serve", path]
-    process = subprocess.Popen(call, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
-    assert process.stdin is not None and process.stdout is not None
+    process = _start_server(python, path, subprocess.PIPE)
+    assert process.stdin is not None
 
     def end(stdin: IO[bytes] = process.stdin) -> None:
         stdin.close()
-        process.wait(timeout=60)
+        process.wait(timeout=300)
         folder.cleanup()
 
     atexit.register(end)
-    assert process.stdout.read(len(STARTED)) == STARTED, "the server did not start"
     return path
+
+
+def share() -> None:
+    """Let the test processes that this one starts share a server, which ends with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="wsss-warm-")
+    alive = Path(folder.name) / "alive"
+    os.mkfifo(alive)
+    os.open(alive, os.O_RDWR)  # until the end of this process
+    os.environ[SHARED] = folder.name
+    atexit.register(folder.cleanup)
+
+
+def _shared_server(folder: Path) -> str:
+    path = folder / "socket"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            with (folder / "alive").open("rb", buffering=0) as alive:
+                _start_server(sys.executable, str(path), alive)
+    return str(path)
+
+
+def _start_server(python: str, path: str, stdin: int | IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start a server that ends when its stdin does, and wait until clients can connect."""
+    here = Path(__file__).parent
+    search_path = os.pathsep.join([str(here), str(here.parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": search_path, "NO_ALBUMENTATIONS_UPDATE": "1"}
+    call = [python, __file__, "--serve", path]
+    process = subprocess.Popen(call, stdin=stdin, stdout=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    assert process.stdout.read(len(STARTED)) == STARTED, "the server did not start"
+    return process
 
 
 def client(server: str, arguments: list[str]) -> int:
@@ -75,18 +111,18 @@ def client(server: str, arguments: list[str]) -> int:
 
 def serve(path: str) -> None:
     """Fork for every client until stdin is closed; kill the processes of clients that disconnect."""
-    preload()
     children: dict[int, socket.socket] = {}
     ended, wake = os.pipe()
     os.set_blocking(wake, False)
-    signal.set_wakeup_fd(wake)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door, selectors.DefaultSelector() as waiting:
         door.bind(path)
         door.listen(16)
+        os.write(1, STARTED)  # the first clients wait for the imports
+        preload()
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
         for source in (0, ended, door):
             waiting.register(source, selectors.EVENT_READ)
-        os.write(1, STARTED)
         while True:
             for key, _ in waiting.select():
                 if key.fileobj == 0:

@@ -71,8 +71,8 @@ def photograph(tmp_path: Path) -> Sample:
 
 
 def test_images_are_reduced_by_area(photograph: Sample) -> None:
-    plain, small = (cached_images([photograph.image], cache_bytes=0, max_side=side)[0] for side in (None, 45))
-    assert np.array_equal(cached_images([photograph.image], cache_bytes=0, max_side=90)[0], plain)
+    plain, small = (cached_images([photograph.source], cache_bytes=0, max_side=side)[0] for side in (None, 45))
+    assert np.array_equal(cached_images([photograph.source], cache_bytes=0, max_side=90)[0], plain)
     blocks = plain.reshape(30, 2, 45, 2, 3).mean((1, 3))
     assert small.shape == (30, 45, 3) and np.abs(small - blocks).max() <= 1
 
@@ -91,7 +91,7 @@ def test_probabilities_are_reduced_with_their_images(photograph: Sample, tmp_pat
     foreground = np.random.default_rng(1).random((60, 90)).astype(np.float16)
     stored = np.stack([1 - foreground, foreground]).astype(np.float16)
     write_arrays(tmp_path / "a.npz", {"probabilities": stored})
-    pair = SoftPairLoader([(photograph.image, tmp_path / "a.npz")], CLASSES, 45)(0)
+    pair = SoftPairLoader([(photograph.source, tmp_path / "a.npz")], CLASSES, 45)(0)
     reduced_probabilities = np.ascontiguousarray(pair[..., 3:]).view(np.float16)
     assert reduced_probabilities.shape == (30, 45, 2)
     expected = stored.astype(np.float32).reshape(2, 30, 2, 45, 2).mean((2, 4)).transpose(1, 2, 0)

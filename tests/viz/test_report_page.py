@@ -15,6 +15,7 @@ from small_run import drawn_dataset, whole_run
 from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
+from wsss.viz.report.page import breakable
 from wsss.viz.report.run_overview import StageRecord, read_record
 from wsss.viz.report.run_page import Options, build_report
 
@@ -173,7 +174,7 @@ def test_the_size_limit_is_kept_and_omissions_are_stated(
 
 
 @pytest.mark.parametrize(
-    ("images", "max_bytes", "words"), [(0, 9_500_000, "none were requested"), (9, 1, "none fits the size limit")]
+    ("images", "max_bytes", "words"), [(0, 9_500_000, "none were requested"), (9, 1, "none fit within the size limit")]
 )
 def test_page_without_pictures(
     run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord], images: int, max_bytes: int, words: str
@@ -296,3 +297,7 @@ def test_predicted_masks_that_contradict_the_labels_are_marked(tmp_path: Path) -
     assert [str(row["data-name"])[:6] for row in rows[:2]] == ["val_1:", "val_0:"]
     assert "".join(page.words).count("contradicts labels") == 1 + 2  # the filter, and two images
     assert "misses <script>alert(1)</script>" in page.text and "shows <script>alert(1)</script> (" in page.text
+
+
+def test_captions_break_at_the_parts_of_an_id() -> None:
+    assert breakable("cam@variant=a<b,seed=1") == "cam<wbr>@variant=a&lt;b,<wbr>seed=1"

@@ -93,4 +93,4 @@ def test_page_without_scores_or_masks(tmp_path: Path, pictures: bool) -> None:
     run.network("segment", "segment", {})
     records = (read_record(tmp_path / "run" / "segment"),)
     html = build_runs_page([Run("a", records), Run("b", records)], data if pictures else None, title="none")
-    assert "no stage of these runs was compared" in html and "All settings are equal" in html
+    assert "no stage of these runs was compared" in html and "All settings are identical" in html

@@ -1,4 +1,4 @@
-"""The tables of a benchmark as text, for Markdown, a page of its own, and a section of the report."""
+"""The tables of a benchmark as text, for Markdown, a standalone page, and a section of the report."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def read_view(folder: Path) -> tuple[View, list[EmbeddedPlot]]:
     """Read the tables of a bench stage, and its plots sorted by name.
 
     Raises:
-        InvalidInput: other content.
+        InvalidInput: the file has unexpected content.
     """
     path = folder / BENCHMARK
     value = read_object(path)

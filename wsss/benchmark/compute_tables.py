@@ -149,7 +149,7 @@ def explain_contrasts(reference: Arm, seed: int) -> str:
         f"Mean over images, seeds averaged per image; below it, the difference from {name_of(reference)} with its 95 % "
         f"bootstrap interval (images resampled within their groups, {RESAMPLES:,} times, seed {seed}). p: two-sided "
         f"paired permutation test over images. Bold: better with p < {SIGNIFICANT}; ▼: worse with p < {SIGNIFICANT}. "
-        "Intervals and p-values describe the variation over images; for the variation over trainings, compare the "
+        "Intervals and p-values describe the variation over images; for the variation over training runs, compare the "
         "means of the seeds (in the JSON and CSV rows)."
     )
 

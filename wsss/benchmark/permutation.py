@@ -53,7 +53,7 @@ def permutation_test(
         ``(M,)`` p-values in [0, 1]; 1 where all differences are 0.
 
     Raises:
-        ValueError: no pairs, or non-finite values.
+        ValueError: there are no pairs, or a value is not finite.
     """
     if differences.ndim != 2 or not len(differences):
         raise ValueError(f"differences: expected shape (pairs, comparisons) with pairs > 0, got {differences.shape}")

@@ -88,7 +88,7 @@ def rank_losses(rows: Sequence[Row]) -> Ranking:
     """Rank the losses in every table by each metric shown in the paper, and average, ID and OOD separately.
 
     Tables of a single loss are ignored. A loss without some of the cells of the others gets no rank, since its mean
-    would be over other tables.
+    would be over different tables.
     """
     shown = {metric.name for metric in SHOWN}
     rows = [row for row in rows if row.metric in shown]

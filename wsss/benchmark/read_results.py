@@ -65,7 +65,7 @@ def _read_files(results: Sequence[ResultFile]) -> dict[Case, dict[str, list[Name
         first = folders.setdefault((case, loss), result)
         if first.loss != result.loss:
             raise InvalidInput(
-                f"second folder of loss {loss}; the first is {first.path.parent}",
+                f"second folder for loss {loss}; the first is {first.path.parent}",
                 subject=result.path.parent,
                 hint="Move all seeds of a loss into one folder.",
             )

@@ -83,7 +83,7 @@ def read_scores(path: Path, requested: Sequence[str]) -> Scores:
     rows = _rows(path)
     if not rows or ID not in rows[0]:
         raise InvalidInput(
-            "invalid first line",
+            "invalid header",
             subject=path,
             allowed=f"column names, including {ID}",
             found=rows[0] if rows and any(rows[0]) else "",
@@ -138,7 +138,7 @@ def read_groups(path: Path) -> dict[str, str]:
     rows = _rows(path)
     if not rows or ID not in rows[0] or GROUP not in rows[0]:
         raise InvalidInput(
-            "invalid first line", subject=path, allowed=f"{ID},{GROUP}", found=",".join(rows[0]) if rows else ""
+            "invalid header", subject=path, allowed=f"{ID},{GROUP}", found=",".join(rows[0]) if rows else ""
         )
     image_column, group_column = rows[0].index(ID), rows[0].index(GROUP)
     groups: dict[str, str] = {}
@@ -172,7 +172,7 @@ def find_groups(root: Path) -> Path:
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
         raise InvalidInput(
-            f"unknown groups of images: no {GROUPS_FILE} in this folder, beside it, or in dataset/ beside it",
+            f"unknown image groups: no {GROUPS_FILE} in this folder, next to it, or in dataset/ next to it",
             subject=root,
             hint=f"Pass --groups FILE: the dataset's dataset/{GROUPS_FILE}, or a CSV file with columns ID and group.",
         )
@@ -186,7 +186,7 @@ def read_resources(path: Path) -> Resources | None:
         path: the result file (``1.csv``; its costs are in ``1.json``).
 
     Raises:
-        InvalidInput: the file has other content.
+        InvalidInput: the file has unexpected content.
     """
     costs = path.with_suffix(".json")
     check_recorded(costs)

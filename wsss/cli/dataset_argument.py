@@ -69,8 +69,8 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
             raise InvalidInput(
                 subject=path,
                 allowed="a folder or a pipeline file (.yaml)",
-                found=Verbatim("another kind of file"),
-                hint=f"Its folder is {folder.parent}.",
+                found=Verbatim("a different kind of file"),
+                hint=f"The folder of this file is {folder.parent}.",
             )
         known = resources.names(resources.shipped("pipelines"))
         if not folder.exists() and path not in known:
@@ -97,7 +97,7 @@ def _of_folder(path: str, folder: Path, overrides: Source, log: Callable[[str], 
         raise InvalidInput(
             f"{path} is already the dataset's folder",
             subject=f"--data.root {overrides.value['root']}",
-            hint="Omit one.",
+            hint="Omit one of the two.",
         )
     return NamedDataset(merge(Source({"root": str(folder), "layout": "auto"}), overrides), is_folder=True)
 

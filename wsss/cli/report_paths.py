@@ -52,7 +52,7 @@ def comparison_folder(runs: Sequence[Path]) -> Path:
     """Return the default folder for a comparison of runs, ``comparison-of-A-and-B`` in the working directory.
 
     Raises:
-        InvalidInput: the folder has other contents.
+        InvalidInput: the folder contains other files.
     """
     names = [run.resolve().name for run in runs]
     full = "comparison-of-" + "-and-".join(names)

@@ -16,7 +16,7 @@ def verify(folder: Path) -> Verification:
     """Verify all recorded files of a run or stage.
 
     Raises:
-        InvalidInput: the folder is neither.
+        InvalidInput: the folder is neither of these.
     """
     from wsss.pipeline.run.progress import Reporter
     from wsss.pipeline.store.verification import verify_folder

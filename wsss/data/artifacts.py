@@ -23,5 +23,5 @@ def read_maps(folder: Path, sample: Sample, classes: Classes, *, size: tuple[int
     Raises:
         InvalidInput: the image is unreadable, or see `wsss.io.rasters.cams.read_cams`.
     """
-    height, width = size or image_size(sample.image)
+    height, width = size or image_size(*sample.source)
     return read_cams(cam_path(folder, sample.id), size=(height, width), classes=len(classes))

@@ -105,7 +105,11 @@ def read_class_list(path: Path) -> dict[str, int]:
             raise InvalidInput(f"duplicate class id {number}", subject=line)
         if not 1 <= number < IGNORE:
             raise InvalidInput(
-                "class id out of range", subject=line, found=number, allowed="1 to 254 (0 = background, 255 = ignore)"
+                "class id out of range",
+                subject=line,
+                found=number,
+                allowed="1 to 254 (0 = background, 255 = ignore)",
+                hint="Masks are 8-bit images: merge classes, or remove some from the file.",
             )
         ids[name] = number
     if not ids:

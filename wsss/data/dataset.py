@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from wsss.data.sample import Remark, Sample
 from wsss.data.truth import load_truth
 from wsss.errors import InvalidInput, together
 from wsss.io.rasters.rgb_images import read_image, size_if_readable
+from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 Kind = Literal["images", "labels", "masks"]
 
@@ -35,6 +36,7 @@ class Dataset:
         cache: file of content hashes, keyed by size, times and inode, so that a large dataset is hashed once.
         image_root: folder that contains the images, if there is one; image names in exports are relative to it.
         remarks: remarks for the user, for example on unused files.
+        reading: how its images are converted to 8-bit RGB, as in each `Sample`.
     """
 
     name: str
@@ -45,6 +47,14 @@ class Dataset:
     cache: Path | None = field(default=None, compare=False)
     image_root: Path | None = field(default=None, compare=False)
     remarks: tuple[Remark, ...] = field(default=(), compare=False)
+    reading: Reading = PLAIN
+
+    def read_with(self, reading: Reading) -> Dataset:
+        """Return the dataset with another conversion of its images to 8-bit RGB."""
+        splits = {
+            name: tuple(replace(sample, reading=reading) for sample in samples) for name, samples in self.splits.items()
+        }
+        return replace(self, splits=splits, reading=reading)
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of one split.
@@ -66,6 +76,8 @@ class Dataset:
         """Return a SHA-256 over the ids of a split and the content of its images, labels or masks."""
         samples = self.split(split)
         digest = hashlib.sha256(repr((kind, self.classes.to_json())).encode())
+        if kind == "images" and self.reading != PLAIN:
+            digest.update(repr(sorted(self.reading.to_json().items())).encode())
         if kind == "labels":
             for sample in samples:
                 digest.update(repr((sample.id, sample.labels, *((sample.unknown,) if sample.unknown else ()))).encode())
@@ -97,9 +109,9 @@ class Dataset:
     def _read_error(self, sample: Sample, kind: Kind) -> InvalidInput | None:
         try:
             if kind == "images":
-                read_image(sample.image)
+                read_image(*sample.source)
             elif sample.mask is not None:  # the size of an unreadable image is reported with the images
-                load_truth(sample, self.classes, size=size_if_readable(sample.image))
+                load_truth(sample, self.classes, size=size_if_readable(*sample.source))
         except InvalidInput as error:
             return error
         return None

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import sha256_file, write_json
@@ -20,19 +21,22 @@ SETTLED_NS = 2_000_000_000
 
 _in_process: dict[str, tuple[StatKey, str]] = {}
 
+_contents: dict[Path, tuple[StatKey, dict[str, list[Any]]]] = {}
+"""The latest content of every cache file: images and masks of a dataset share one, and it has an entry per file."""
+
 
 class ContentHashes:
     """SHA-256 of files, cached by size, modification time, change time and inode.
 
     Args:
         cache: JSON file that persists the hashes; ``None`` caches them in this process only. A broken cache, or one
-            of another version, is ignored.
+            of a different version, is ignored.
     """
 
     def __init__(self, cache: Path | None) -> None:
         self._cache = cache
         self._known = _read(cache) if cache is not None else {}
-        self._new: dict[str, tuple[StatKey, str]] = {}
+        self._new: dict[str, list[Any]] = {}
 
     def of(self, path: Path) -> str:
         """Return the SHA-256 of a file's bytes as 64 hex digits.
@@ -40,12 +44,15 @@ class ContentHashes:
         Raises:
             InvalidInput: the file is missing or unreadable.
         """
-        name = os.path.abspath(path)  # noqa: PTH100 - links are not resolved: a changed link is another file
+        return self._of(_name(path), path)
+
+    def _of(self, name: str, path: Path) -> str:
         try:
             key = _stat_key(name)
-            for cached in (self._known, _in_process):
-                if name in cached and cached[name][0] == key:
-                    return self._remember(name, key, cached[name][1])
+            if name in _in_process and _in_process[name][0] == key:
+                return self._remember(name, key, _in_process[name][1])
+            if name in self._known and self._known[name][:4] == [*key]:
+                return self._remember(name, key, str(self._known[name][4]))
             digest = sha256_file(path)
             while (after := _stat_key(name)) != key:  # changed while it was read
                 key, digest = after, sha256_file(path)
@@ -61,43 +68,54 @@ class ContentHashes:
         Raises:
             InvalidInput: a file is missing or unreadable.
         """
-        if all(self._hashed(os.path.abspath(path)) for path in paths):  # noqa: PTH100 - see `of`
-            return [self.of(path) for path in paths]  # without a thread's hand-over per file
+        names = [_name(path) for path in paths]
+        if all(name in self._known or name in _in_process for name in names):
+            return [*map(self._of, names, paths)]  # without a thread's hand-over per file
         with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 2)) as pool:
-            return list(pool.map(self.of, paths))
-
-    def _hashed(self, name: str) -> bool:
-        return name in self._known or name in _in_process
+            return list(pool.map(self._of, names, paths))
 
     def save(self) -> None:
         """Merge new hashes into the cache file, keeping entries that other processes have added."""
         if self._cache is None or not self._new:
             return
         merged = {**_read(self._cache), **self._new}
-        write_json(self._cache, {"version": 1, "files": {name: [*key, sha] for name, (key, sha) in merged.items()}})
+        write_json(self._cache, {"version": 1, "files": merged})
         self._known, self._new = merged, {}
 
     def _remember(self, name: str, key: StatKey, digest: str) -> str:
         if time.time_ns() - max(key[1], key[2]) > SETTLED_NS:
             _in_process[name] = (key, digest)
-            if self._known.get(name) != (key, digest):
-                self._new[name] = (key, digest)
+            if self._known.get(name) != [*key, digest]:
+                self._new[name] = [*key, digest]
         return digest
 
 
-def _stat_key(name: str) -> StatKey:
+def _name(path: Path) -> str:
+    """Return the absolute path; links are not resolved, since a changed link is another file."""
+    text = os.fspath(path)
+    return text if os.path.isabs(text) and ".." not in text else os.path.abspath(text)  # noqa: PTH100, PTH117
+
+
+def _stat_key(name: str | Path) -> StatKey:
     status = os.stat(name)  # noqa: PTH116 - faster; called for every file at every start
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def _read(cache: Path) -> dict[str, tuple[StatKey, str]]:
+def _read(cache: Path) -> dict[str, list[Any]]:
+    """Return path → size, three numbers of its state, and SHA-256."""
     try:
+        key = _stat_key(cache)
+        if cache in _contents and _contents[cache][0] == key:
+            return _contents[cache][1]
         content = read_json(cache)
         if content["version"] != 1:
             return {}
-        return {
-            name: ((int(size), int(mtime), int(ctime), int(inode)), str(sha))
-            for name, (size, mtime, ctime, inode, sha) in content["files"].items()
-        }
+        files = {name: entry for name, entry in content["files"].items() if _is_entry(entry)}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+    _contents[cache] = key, files
+    return files
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, list) and len(entry) == 5 and isinstance(entry[4], str)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.rasters.samples.reading import PLAIN, ImageSource, Reading
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +54,7 @@ class Sample:
         mask: path of the ground-truth mask, or ``None``. A file that is not an image needs a ``drawing``.
         mask_values: meaning of the values of ``mask``, where they differ from `Classes.values`.
         unknown: sorted indices (≥ 1) of the classes that may or may not be in the image.
+        reading: how the image is converted to 8-bit RGB.
         drawing: draws the mask from ``mask``; ``None`` if that is an image.
 
     Raises:
@@ -65,6 +67,7 @@ class Sample:
     mask: Path | None = None
     mask_values: MaskValues | None = None
     unknown: tuple[int, ...] = ()
+    reading: Reading = PLAIN
     drawing: MaskDrawing | None = None
 
     def __post_init__(self) -> None:
@@ -75,6 +78,11 @@ class Sample:
     def mask_name(self) -> str:
         """Name of the ground-truth mask in messages: its file and, if that has the masks of many images, the id."""
         return str(self.mask) if self.drawing is None else f"{self.mask}: image {self.id}"
+
+    @property
+    def source(self) -> ImageSource:
+        """The arguments of `wsss.io.rasters.rgb_images.read_image` and ``image_size``."""
+        return ImageSource(self.image, self.reading)
 
     def mask_encoder(self, classes: Classes) -> Classes | MaskValues:
         """Return the object whose ``encode`` maps the values of the ground-truth mask to class indices."""

@@ -16,7 +16,7 @@ MAX_ID_BYTES = 200
 
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+(?:[. ][A-Za-z0-9_-]+)*")
-"""Ids that are valid for certain, as nearly all are: a large dataset has hundreds of thousands."""
+"""Ids that are certainly valid, as nearly all are; a quick test, since a dataset may have hundreds of thousands."""
 
 
 def check_id(name: str, where: object, *, max_bytes: int | None = MAX_ID_BYTES) -> str:

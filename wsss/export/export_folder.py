@@ -30,7 +30,7 @@ def check_out(out: Path, *, force: bool, kind: Kind = "masks") -> None:
 
     Raises:
         InvalidInput: ``out`` is a file, the working directory or one of its parents, or a non-empty folder (with
-            ``force``: one that is not such an export, or contains other files).
+            ``force``: one that is not an export, or contains other files).
     """
     subject, hint = f"--out {out}", "Choose a new folder."
     if out.is_symlink() or (out.exists() and not out.is_dir()):
@@ -53,7 +53,7 @@ def check_out(out: Path, *, force: bool, kind: Kind = "masks") -> None:
         )
     if (before := _kind_of(record)) != kind:
         raise InvalidInput(
-            f"--force would replace an export of another kind ({before})",
+            f"--force would replace an export of a different kind ({before})",
             subject=subject,
             hint="Choose a new folder, or delete this one.",
         )
@@ -70,7 +70,7 @@ def check_apart(out: Path, source: Path) -> None:
     """Require that the output folder is not inside a stage's folder, nor contains the source.
 
     Raises:
-        InvalidInput: it is, or does.
+        InvalidInput: it is inside one, or contains the source.
     """
     target = _real(out)
     stage = next((folder for folder in (target, *target.parents) if (folder / STAGE_RECORD).is_file()), None)

@@ -64,6 +64,8 @@ FORMATS = {
         "file",
     ),
     "polygons": Format("wsss.export.write_polygons:export", ("components", "tolerance")),
+    "geotiff": Format("wsss.export.geo.write_geotiff:export", (), "file"),
+    "geojson": Format("wsss.export.geo.write_geojson:export", ("components", "tolerance"), "file"),
 }
 
 
@@ -166,7 +168,7 @@ def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name:
     """
     if (chosen.needs or options.with_images) and all(item.file is None and item.image is None for item in items):
         subject = format_name if options.with_images is None else "--with-images"
-        raise InvalidInput(f"unknown images for {counted(len(items), 'mask')}", subject=subject, hint=UNKNOWN_IMAGES)
+        raise InvalidInput(f"no images known for {counted(len(items), 'mask')}", subject=subject, hint=UNKNOWN_IMAGES)
     failed: dict[str, InvalidInput] = {}
     for item in items:
         try:

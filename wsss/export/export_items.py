@@ -16,6 +16,7 @@ from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE, ignored_name, voc_palette
 from wsss.io.rasters.rgb_images import size_if_readable
+from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,8 +41,9 @@ class Item:
         image: path of the image, if known.
         splits: splits of the dataset that contain the image.
         mask_values: meaning of the mask's values, if different from `Classes.values`.
-        file: path of the image below the folder of images, with ``/`` as separator.
+        file: path of the image relative to the folder of images, with ``/`` as separator.
         stem: path of the output files without suffix (`naming.with_stems`).
+        reading: how the image is converted to 8-bit RGB.
     """
 
     id: str
@@ -51,6 +53,7 @@ class Item:
     mask_values: MaskValues | None = None
     file: str | None = None
     stem: str | None = None
+    reading: Reading = PLAIN
 
     @property
     def file_name(self) -> str:
@@ -130,14 +133,19 @@ class Masks:
     items: tuple[Item, ...]
     dropped: dict[str, Dropped] = field(default_factory=dict, compare=False)
 
-    def read(self, item: Item, options: Options) -> NDArray[np.uint8]:
+    def read(self, item: Item, options: Options, *, any_size: bool = False) -> NDArray[np.uint8]:
         """Return a mask as class indices ``(H, W)`` (255 = ignored), with ``min_area`` and ``keep_ignored`` applied.
+
+        Args:
+            item: the mask.
+            options: options of the export.
+            any_size: the mask may have another size than its image.
 
         Raises:
             InvalidInput: the mask is missing or broken, differs in size from its image, or contains an invalid value.
         """
         sample = Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values)
-        size = None if item.image is None else size_if_readable(item.image)
+        size = None if item.image is None or any_size else size_if_readable(item.image, item.reading)
         mask = read_truth(sample, self.classes, size=size)
         if options.min_area > 1:
             mask, regions = without_small(mask, options.min_area)

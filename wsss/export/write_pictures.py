@@ -139,7 +139,7 @@ def _height(rows: Sequence[int]) -> int:
 def _picture(masks: Masks, item: Item, options: Options) -> tuple[NDArray[np.uint8], set[int]]:
     """Return the overlay (for ``side_by_side`` to the right of the image), and the classes in it."""
     assert item.image is not None
-    mask, image = masks.read(item, options), read_image(item.image)
+    mask, image = masks.read(item, options), read_image(item.image, item.reading)
     picture = overlay(image, mask, class_colours(masks.classes), options.opacity, options.contours)
     shown = {*present(mask), *([IGNORE] if (mask == IGNORE).any() else [])}
     return (np.concatenate([image, picture], axis=1) if options.side_by_side else picture), shown

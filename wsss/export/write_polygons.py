@@ -27,7 +27,7 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
         mask = masks.read(item, options)
         corners, features = 0, []
         for index, region in objects(mask, options):
-            polygons = [simplified(rings, options.tolerance) for rings in _rings(region)]
+            polygons = [simplified(rings, options.tolerance) for rings in region_outlines(region)]
             corners += sum(len(ring) for rings in polygons for ring in rings)
             properties = {
                 "class": name_of(masks.classes, index),
@@ -54,7 +54,7 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
     return {"corners": sum(corners)}
 
 
-def _rings(region: NDArray[np.bool_]) -> list[list[NDArray[np.int64]]]:
+def region_outlines(region: NDArray[np.bool_]) -> list[list[NDArray[np.int64]]]:
     """Return the outlines of every 4-connected part of a region, in image coordinates."""
     from scipy.ndimage import find_objects, label
 

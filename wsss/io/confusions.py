@@ -86,7 +86,7 @@ def read_confusions(path: Path) -> Confusions:
     """Read a file written by `write_confusions`.
 
     Raises:
-        InvalidInput: the file is missing, or not such a file.
+        InvalidInput: the file is missing, or does not contain confusion counts.
     """
     check_recorded(path)
     try:

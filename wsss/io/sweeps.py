@@ -52,7 +52,7 @@ def read_sweep_counts(path: Path) -> SweepCounts:
     """Read a file written by `write_sweep_counts`.
 
     Raises:
-        InvalidInput: the file is missing, broken, or not such a file.
+        InvalidInput: the file is missing or broken, or does not contain the counts of a sweep.
     """
     arrays = read_arrays(path)
     missing = {"classes", "levels", "images", "counts"} - arrays.keys()

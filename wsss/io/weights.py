@@ -39,7 +39,7 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
         kind: expected kind of model, for the suggestion of a subfolder if ``folder`` contains no model.
 
     Raises:
-        InvalidInput: the folder contains no readable model, or the model was changed after its stage had finished.
+        InvalidInput: the folder contains no readable model, or the model was changed after its stage finished.
     """
     path = folder / DESCRIPTION
     if not path.is_file():
@@ -70,7 +70,7 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
     """Read ``model.safetensors`` to the CPU.
 
     Raises:
-        InvalidInput: the file is missing or broken, was changed after its stage had finished, or see `require_usable`.
+        InvalidInput: the file is missing or broken, was changed after its stage finished, or see `require_usable`.
     """
     path = folder / WEIGHTS
     check_recorded(path, always=True)

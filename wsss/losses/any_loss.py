@@ -1,6 +1,6 @@
 """The union of the configs of all losses, those of other packages included.
 
-It is apart from `wsss.losses.config`, so that these packages may import their base classes from there.
+It is separate from `wsss.losses.config`, so that these packages can import their base classes from there.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from wsss.losses.catalogue import loss_class
 from wsss.losses.config import InputForm
 from wsss.losses.conversion import converted
 from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
-from wsss.losses.targets import check_indices, checked_once, has_ignored
+from wsss.losses.targets import check_indices, checked_once, has_ignored, has_labelled
 from wsss.validation import Settings, validate
 
 
@@ -78,7 +78,7 @@ class Loss(nn.Module):
         """Return the scalar loss of predictions and target in the form that the constructor was given.
 
         Raises:
-            InvalidInput: predictions or target of another form.
+            InvalidInput: the predictions or the target do not have the expected form.
         """
         with checked_once():
             losses = [
@@ -91,7 +91,7 @@ class Loss(nn.Module):
         """Announce training step ``step`` of ``steps`` (from 0), for losses that change during training.
 
         Raises:
-            InvalidInput: no integers, or ``step`` outside 0 … ``steps`` − 1.
+            InvalidInput: not integers, or ``step`` outside 0 … ``steps`` − 1.
         """
         for subject, value, least in (("begin_step.steps", steps, 1), ("begin_step.step", step, 0)):
             if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
@@ -176,6 +176,18 @@ def labelled_mask(target: Tensor) -> Tensor | None:
         return labelled(target) if has_ignored(target) or not target.numel() else None
     mask = labelled(target)
     return None if mask.numel() and mask.all() else mask
+
+
+def is_unlabelled(target: Tensor, mask: Tensor | None) -> bool:
+    """Return whether all pixels are ignored.
+
+    Args:
+        target: see `wsss.losses.base`.
+        mask: its `labelled_mask`.
+    """
+    if mask is None:
+        return False
+    return not (mask.any() if is_soft(target) else has_labelled(target))
 
 
 def is_soft(target: Tensor) -> bool:

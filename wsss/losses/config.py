@@ -106,7 +106,7 @@ def _foreground_dice() -> DiceConfig:
 class WeightedTermConfig(LossSettings):
     """Weights of ``base_weight · base + alpha · term``."""
 
-    base_weight: float = Field(default=1.0, ge=0, description="weight of the base loss; 0: the term alone")
+    base_weight: float = Field(default=1.0, ge=0, description="weight of the base loss; 0: only the term")
     alpha: float = Field(default=0.5, ge=0, description="weight of the topological term")
     active_from: float = Field(
         default=0.0,
@@ -165,7 +165,7 @@ class ClDiceConfig(TermConfig):
 
     loss: ClassVar[str] = "wsss.losses.topological.cldice:ClDiceLoss"
     name: Literal["cldice"] = "cldice"
-    base_weight: float = Field(default=0.5, ge=0, description="weight of the base loss; 0: the term alone")
+    base_weight: float = Field(default=0.5, ge=0, description="weight of the base loss; 0: only the term")
     iterations: int = Field(
         default=3,
         ge=0,

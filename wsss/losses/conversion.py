@@ -1,4 +1,4 @@
-"""Conversion of predictions and targets in other usual forms to logits, class indices and probabilities."""
+"""Conversion of predictions and targets in other common forms to logits, class indices and probabilities."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def converted(logits: Tensor, target: Tensor, form: InputForm) -> list[tuple[Ten
         form: the form of both.
 
     Raises:
-        InvalidInput: values that contradict the form, volumes, or no tensors.
+        InvalidInput: values that do not match the form, volumes, or values that are not tensors.
     """
     check_tensors(logits, target)
     if not form.from_logits:
@@ -48,11 +48,11 @@ def to_logits(probabilities: Tensor, *, independent: bool = False) -> Tensor:
     """Return logits whose softmax (of one channel, or independent ones: sigmoid) gives the probabilities.
 
     Args:
-        probabilities: ``(B, C, H, W)`` floats; clipped by the machine epsilon, so that gradients are finite. NaN stays.
+        probabilities: ``(B, C, H, W)`` floats; clipped by the machine epsilon, for finite gradients. NaN is kept.
         independent: each channel has probabilities of its own.
 
     Raises:
-        InvalidInput: another shape or type, values outside [0, 1], or channels that do not sum to 1.
+        InvalidInput: an invalid shape or type, values outside [0, 1], or channels that do not sum to 1.
     """
     check_logits(probabilities)
     wide = torch.promote_types(probabilities.dtype, torch.float32)

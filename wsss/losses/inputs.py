@@ -19,7 +19,7 @@ def check_tensors(logits: Any, target: Any) -> None:
     """Require two tensors that are not volumes.
 
     Raises:
-        InvalidInput: another type, or five dimensions.
+        InvalidInput: an invalid type, or five dimensions.
     """
     for subject, value in (("logits", logits), ("target", target)):
         if isinstance(value, list | tuple):
@@ -50,7 +50,7 @@ def check_logits(logits: Tensor) -> None:
     """Require logits ``(B, C, H, W)`` of a float type with at least one channel.
 
     Raises:
-        InvalidInput: another shape or type.
+        InvalidInput: an invalid shape or type.
     """
     if logits.ndim != 4 or not logits.shape[1]:
         raise InvalidInput(
@@ -72,7 +72,7 @@ def check_form(target: Tensor, logits: Tensor, channels: int) -> None:
         channels: number of channels of the caller's logits, 1 or C.
 
     Raises:
-        InvalidInput: another shape or type; the hint is the likely conversion.
+        InvalidInput: an invalid shape or type; the hint suggests the likely conversion.
     """
     indices = target.shape == (logits.shape[0], *logits.shape[2:]) and not target.is_floating_point()
     probabilities = target.shape == logits.shape and target.is_floating_point()
@@ -119,7 +119,7 @@ def check_foreground(values: Tensor, subject: str = "target") -> None:
     """Require foreground probabilities in [0, 1].
 
     Raises:
-        InvalidInput: other values; the error has their number and an example.
+        InvalidInput: some values are outside this range; the error contains their number and an example.
     """
     wrong = ~((values >= 0) & (values <= 1))  # also true for NaN
     if wrong.any():
@@ -136,7 +136,7 @@ def check_distribution(values: Tensor, subject: str = "target") -> None:
     """Require probabilities ``(B, C, H, W)`` ≥ 0 that sum to 1 at each pixel, or are all 0 (ignored).
 
     Raises:
-        InvalidInput: other values; the error has the number of pixels and an example.
+        InvalidInput: some values are invalid; the error contains the number of pixels and an example.
     """
     sums = values.sum(1, dtype=torch.promote_types(values.dtype, torch.float32))
     valid = ((sums - 1).abs() <= TOLERANCE) | (sums == 0)

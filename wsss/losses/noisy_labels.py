@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from wsss.losses.base import Loss, is_soft, labelled_mask, prepared, zero_loss
+from wsss.losses.base import Loss, is_soft, is_unlabelled, labelled_mask, prepared, zero_loss
 from wsss.losses.noisy_label_config import BootstrapConfig, LabelDistributionConfig, SymmetricCrossEntropyConfig
 
 
 class PixelLoss(Loss):
-    """A mean over labelled pixels of a loss of each pixel, `per_pixel`."""
+    """The mean of a per-pixel loss, `per_pixel`, over the labelled pixels."""
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
         mask = labelled_mask(target)
-        if mask is not None and not mask.any():
+        if is_unlabelled(target, mask):
             return zero_loss(logits)
         if not is_soft(target):
             target = target if mask is None else target.masked_fill(~mask, 0)
@@ -94,7 +94,7 @@ class BootstrapLoss(PixelLoss):
 class LabelDistributionLoss(PixelLoss):
     """Label-distributionally robust loss, ``λ log Σ_c exp((z_c + margin · [c ≠ t] − z_t) / λ)`` of logits z.
 
-    LDR-KL of Zhu, Ying & Yang, ICML 2023, with λ the temperature, plus the constant λ log C, so that it is 0 at best.
+    LDR-KL of Zhu, Ying & Yang, ICML 2023, with λ the temperature, plus the constant λ log C, so that its minimum is 0.
     With λ → 0 it is the loss of multi-class support vector machines; with λ → ∞ its gradient no longer depends on the
     logits, which makes it tolerant of wrong labels; λ = 1 without margin is cross-entropy.
 

@@ -12,7 +12,7 @@ def check_loss(name: str) -> None:
     """Validate the loss of another package by its name; those of `wsss` itself would only import torch.
 
     Raises:
-        InvalidInput: as `check_entry`.
+        InvalidInput: see `check_entry`.
     """
     if not LOSSES.entry(name).own:
         check_entry(LOSSES.entry(name))

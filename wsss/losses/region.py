@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.losses.base import Loss, hard, is_soft, labelled_mask, prepared, zero_loss
+from wsss.losses.base import Loss, hard, is_soft, is_unlabelled, labelled_mask, prepared, zero_loss
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
 
@@ -34,7 +34,7 @@ class CrossEntropyLoss(Loss):
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
         mask = labelled_mask(target)
-        if _is_empty(mask):
+        if is_unlabelled(target, mask):
             return zero_loss(logits)
         return self.of_log_probabilities(logits.log_softmax(1), target, mask)
 
@@ -81,7 +81,9 @@ class DiceLoss(Loss):
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
         mask = labelled_mask(target)
-        return zero_loss(logits) if _is_empty(mask) else self.of_probabilities(logits.softmax(1), target, mask)
+        if is_unlabelled(target, mask):
+            return zero_loss(logits)
+        return self.of_probabilities(logits.softmax(1), target, mask)
 
     def of_probabilities(self, probabilities: Tensor, target: Tensor, mask: Tensor | None) -> Tensor:
         """Return the loss of probabilities ``(B, C, H, W)``; see `CrossEntropyLoss.of_log_probabilities`."""
@@ -103,10 +105,9 @@ class DiceLoss(Loss):
             included = included & mask.flatten(1).any(1).unsqueeze(1)  # exclude images without a labelled pixel
         if not config.background:
             dice, included = dice[..., 1:], included[..., 1:]
-        excludes = config.absent == "skip" or mask is not None
-        if excludes and not included.any():
-            return (probabilities * 0).sum()  # propagates NaN, unlike `zero_loss`
-        return 1 - (dice * included).sum() / included.sum()
+        # If all are excluded, 0 instead of 1; no branch on a value, which would have to be fetched from the device.
+        best = included.any().to(dice.dtype)
+        return best - (dice * included).sum() / included.sum().clamp(min=1)
 
 
 class CrossEntropyDiceLoss(Loss):
@@ -132,14 +133,9 @@ class CrossEntropyDiceLoss(Loss):
         """Return the scalar loss; see `wsss.losses.base`."""
         logits, target = prepared(logits, target)
         mask = labelled_mask(target)
-        if _is_empty(mask):
+        if is_unlabelled(target, mask):
             return zero_loss(logits)
         logs = logits.log_softmax(1)
         ce = self.ce.of_log_probabilities(logs, target, mask)
         dice = self.dice.of_probabilities(logs.exp(), target, mask)
         return self.config.ce_weight * ce + self.config.dice_weight * dice
-
-
-def _is_empty(mask: Tensor | None) -> bool:
-    """Return whether no pixel is labelled."""
-    return mask is not None and not mask.any()

@@ -63,7 +63,7 @@ class DeepSupervision(nn.Module):
             target: one target, resized to smaller outputs by nearest neighbour, or a list with one per output.
 
         Raises:
-            InvalidInput: no tensors, or the number of targets or weights differs from that of the outputs.
+            InvalidInput: not tensors, or the number of targets or weights differs from that of the outputs.
         """
         logits = _listed(outputs)
         targets = (

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from wsss.losses.base import Loss, build_loss, hard, nan_loss, prepared, zero_loss
@@ -19,7 +18,7 @@ class LossWithTerm(Loss):
     """Base class of losses with a topological term.
 
     Before training step ``active_from`` only the weighted base loss counts. Steps are announced by `begin_step`;
-    without its calls the term counts from the first call of the loss on.
+    without its calls the term is active from the first call of the loss.
 
     For probabilities as target, the term uses the most probable classes, since topology is a property of masks; the
     base loss gets the probabilities if it accepts them.
@@ -58,8 +57,11 @@ class LossWithTerm(Loss):
             return zero_loss(logits)
         if not self.config.base_weight and _gives_nan(logits.detach()):
             return nan_loss(logits)  # a term does not read every pixel, a base loss does
-        order = (self._weighted_base, self._weighted_term)
-        parts = [part(logits, target) for part in (order if self.on_processor else order[::-1])]
+        term = self._begin_weighted_term(logits, target)
+        if self.on_processor:
+            parts = [self._weighted_base(logits, target), term()]
+        else:
+            parts = [term(), self._weighted_base(logits, target)]
         present = [part for part in parts if part is not None]
         return sum(present[1:], present[0]) if present else zero_loss(logits)
 
@@ -67,9 +69,20 @@ class LossWithTerm(Loss):
         weight = self.config.base_weight
         return weight * self.base(logits, target if self.base.takes_soft else hard(target)) if weight else None
 
-    def _weighted_term(self, logits: Tensor, target: Tensor) -> Tensor | None:
+    def _begin_weighted_term(self, logits: Tensor, target: Tensor) -> Callable[[], Tensor | None]:
         alpha = self.config.alpha
-        return alpha * self.term(logits, hard(target)) if self.active and alpha else None
+        if not (self.active and alpha):
+            return lambda: None
+        term = self.begin_term(logits, hard(target))
+        return lambda: alpha * term()
+
+    def begin_term(self, logits: Tensor, target: Tensor) -> Callable[[], Tensor]:
+        """Return the function that computes `term` later.
+
+        A loss with `on_processor` starts its transfers from the device here, before the base loss is queued; then it
+        does not have to wait for the base loss.
+        """
+        return lambda: self.term(logits, target)
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the term of logits ``(B, C, H, W)`` (float32 or float64, C ≥ 2) and target ``(B, H, W)``.
@@ -82,11 +95,6 @@ class LossWithTerm(Loss):
 def _gives_nan(logits: Tensor) -> bool:
     """Return whether a softmax probability of logits ``(B, C, H, W)`` is NaN; none is if their sum is finite."""
     return not math.isfinite(float(logits.sum())) and bool(logits.softmax(1).isnan().any())
-
-
-def class_array(target: Tensor) -> NDArray[np.integer]:
-    """Return class indices ``(B, H, W)`` in main memory; from a GPU as uint8, an eighth of the transfer."""
-    return (target if target.device.type == "cpu" else target.to(torch.uint8).cpu()).numpy()
 
 
 def foreground(logits: Tensor) -> Tensor:

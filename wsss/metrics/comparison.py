@@ -1,4 +1,4 @@
-"""Comparison of variants: means over seeds, confidence intervals over images, paired differences to a reference."""
+"""Comparison of variants: means over seeds, confidence intervals over images, paired differences from a reference."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def disagreement(masks: Sequence[NDArray[np.uint8]]) -> float:
 
 
 def boundary_pixels(mask: NDArray[np.uint8]) -> int:
-    """Return the number of pixels of a mask ``(H, W)`` that touch a pixel of another value at an edge."""
+    """Return the number of pixels of a mask ``(H, W)`` that share an edge with a pixel of a different value."""
     touching = np.zeros(mask.shape, bool)
     for first, second in (((slice(1, None),), (slice(-1),)), ((slice(None), slice(1, None)), (slice(None), slice(-1)))):
         different = mask[first] != mask[second]

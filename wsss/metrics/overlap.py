@@ -37,7 +37,7 @@ def confusion_matrix(
         counts unsure pixels.
 
     Raises:
-        InvalidInput: different shapes, values that are not class indices, indices out of range, or another ``unsure``.
+        InvalidInput: different shapes, values that are not class indices or out of range, or an invalid ``unsure``.
 
     Example:
         >>> import numpy as np
@@ -197,7 +197,7 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
 def dice(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> float:
     """Return the Dice coefficient ``2 |A ∩ B| / (|A| + |B|)`` in [0, 1]; 1 if both masks are empty.
 
-    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+    Any non-zero value, including 255, is foreground, unless it is the ``ignore_index``.
 
     Args:
         pred: ``(H, W)`` mask, or with leading dimensions of 1; an array or a tensor, non-zero pixels are foreground.
@@ -205,7 +205,7 @@ def dice(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> 
         ignore_index: value of pixels of ``gt`` that are background in both masks.
 
     Raises:
-        InvalidInput: not two masks of one shape, or all pixels are ignored.
+        InvalidInput: the shapes differ, a mask is invalid, or all pixels are ignored.
 
     Example:
         >>> from wsss.metrics import dice

@@ -40,7 +40,7 @@ def spread(values: Sequence[float]) -> Spread:
     """Return mean and sample standard deviation.
 
     Raises:
-        ValueError: no value.
+        ValueError: there is no value.
     """
     if not values:
         raise ValueError("no value to average")
@@ -54,7 +54,7 @@ def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64
     """Yield blocks of draws, ``(r, N)`` counts of each image with row sums N, ``resamples`` rows in total.
 
     Raises:
-        ValueError: no image.
+        ValueError: there is no image.
     """
     if images < 1:
         raise ValueError("no image to draw")
@@ -80,7 +80,7 @@ def replicates(
         seed: seed of the draws.
 
     Raises:
-        ValueError: no image.
+        ValueError: there is no image.
     """
     # Counts are exact as floats below 2⁵³ pixels, in any order of summation.
     flat = counts.reshape(len(counts), math.prod(counts.shape[1:])).astype(np.float64)

@@ -21,7 +21,7 @@ def hd95(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> 
     each mask's surface pixels to the nearest surface pixel of the other are concatenated, and their 95th percentile is
     taken (linear interpolation). Many programs take the larger of the percentiles of both directions instead.
 
-    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+    Any non-zero value, including 255, is foreground, unless it is the ``ignore_index``.
 
     Args:
         pred: ``(H, W)`` mask, or with leading dimensions of 1; an array or a tensor, non-zero pixels are foreground.
@@ -33,7 +33,7 @@ def hd95(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> 
         between the centres of opposite corner pixels (√2 · 511 in TopoMortar's tables).
 
     Raises:
-        InvalidInput: not two masks of one shape with pixels, or all pixels are ignored.
+        InvalidInput: the shapes differ, a mask is invalid or empty, or all pixels are ignored.
 
     Example:
         >>> from wsss.metrics import hd95
@@ -56,7 +56,7 @@ def mask_pair(
     """Return both masks as ``(H, W)`` bool; pixels with ``ignore_index`` in ``gt`` are background in both.
 
     Raises:
-        InvalidInput: not two masks of one shape with pixels, or all pixels are ignored.
+        InvalidInput: the shapes differ, a mask is invalid or empty, or all pixels are ignored.
     """
     if ignore_index is None:
         return checked_masks(pred, gt)

@@ -1,6 +1,6 @@
 """Topological errors of a predicted mask.
 
-All functions compare two masks ``(H, W)`` and return finite numbers, also if the prediction, the label or both are
+All functions compare two masks ``(H, W)`` and return finite numbers, even if the prediction, the label or both are
 empty.
 """
 
@@ -49,7 +49,7 @@ def betti_error(
 ) -> BettiError:
     """Return ``(|β₀(pred) − β₀(gt)|, |β₁(pred) − β₁(gt)|)``.
 
-    An empty mask has neither components nor holes. Any non-zero value is foreground, also 255, unless it is the
+    An empty mask has neither components nor holes. Any non-zero value, including 255, is foreground, unless it is the
     ``ignore_index``.
 
     Args:
@@ -59,7 +59,7 @@ def betti_error(
         ignore_index: value of pixels of ``gt`` that are background in both masks.
 
     Raises:
-        InvalidInput: all pixels are ignored, not two masks of one shape, or another connectivity.
+        InvalidInput: all pixels are ignored, the shapes differ, or a mask or the connectivity is invalid.
 
     Example:
         >>> from wsss.metrics import betti_error
@@ -82,7 +82,7 @@ def local_betti_error(
 
     Windows that are empty in both masks have an error of 0.
 
-    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+    Any non-zero value, including 255, is foreground, unless it is the ``ignore_index``.
 
     Args:
         pred: see `betti_error`.
@@ -92,7 +92,7 @@ def local_betti_error(
         ignore_index: see `betti_error`.
 
     Raises:
-        InvalidInput: see `betti_error`; ``window`` below 1.
+        InvalidInput: see `betti_error`; or ``window`` is below 1.
 
     Example:
         >>> from wsss.metrics import local_betti_error
@@ -121,7 +121,7 @@ def betti_matching_error(
 
     Two empty masks have an error of 0.
 
-    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+    Any non-zero value, including 255, is foreground, unless it is the ``ignore_index``.
 
     Args:
         pred: see `betti_error`.
@@ -130,7 +130,7 @@ def betti_matching_error(
         ignore_index: see `betti_error`.
 
     Raises:
-        InvalidInput: all pixels are ignored, not two masks of one shape, or another frame.
+        InvalidInput: all pixels are ignored, the shapes differ, or a mask or the frame is invalid.
 
     Example:
         >>> from wsss.metrics import betti_matching_error
@@ -155,7 +155,7 @@ def cldice(pred: ArrayLike, gt: ArrayLike, *, transposed: bool = False, ignore_i
     Zhang and Suen's thinning treats rows and columns differently. Programs that load images with swapped axes (MONAI's
     ``LoadImage``) therefore get slightly different values, which ``transposed`` reproduces.
 
-    Any non-zero value is foreground, also 255, unless it is the ``ignore_index``.
+    Any non-zero value, including 255, is foreground, unless it is the ``ignore_index``.
 
     Args:
         pred: see `betti_error`.
@@ -164,7 +164,7 @@ def cldice(pred: ArrayLike, gt: ArrayLike, *, transposed: bool = False, ignore_i
         ignore_index: see `betti_error`.
 
     Raises:
-        InvalidInput: all pixels are ignored, not two masks of one shape.
+        InvalidInput: all pixels are ignored, the shapes differ, or a mask is invalid.
 
     Example:
         >>> from wsss.metrics import cldice

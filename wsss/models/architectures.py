@@ -48,7 +48,7 @@ def require_timm(name: str) -> None:
     """Require that timm is installed if a backbone is one of its networks.
 
     Raises:
-        InvalidInput: it is not.
+        InvalidInput: timm is not installed.
     """
     if name.startswith(TIMM) and find_spec("timm") is None:
         raise InvalidInput(

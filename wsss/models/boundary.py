@@ -121,7 +121,7 @@ def _resampled(features: Tensor, level: Level, pixels: tuple[int, int], size: tu
     """Resample ``(B, C, h, w)`` to ``(B, C, *size)``; see `wsss.models.attribution.multiscale_cam.resampling`."""
     sides = zip(features.shape[2:], pixels, size, strict=True)
     rows, columns = (
-        resampling(n, side, level.stride, target, level.offset).to(features.device) for n, side, target in sides
+        resampling(n, side, level.stride, target, level.offset, device=features.device) for n, side, target in sides
     )
     return rows @ features @ columns.T
 

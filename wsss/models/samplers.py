@@ -9,6 +9,7 @@ offset branch are ours; see docs/esol.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,6 +48,25 @@ def centred(offsets: Tensor) -> Tensor:
     This removes common shifts before the bound; a very skewed field has one again after it (see `offset_summary`).
     """
     return offsets - offsets.mean((2, 3), keepdim=True)
+
+
+def finite_or_nan(offsets: Tensor) -> tuple[Tensor, Tensor]:
+    """Replace NaN and infinity by 0 without waiting for the device, unlike a check that raises an error.
+
+    Returns:
+        The offsets, and a scalar to add to features, so that results are NaN after a replacement: 0 or NaN.
+    """
+    finite = offsets.isfinite()
+    return offsets.where(finite, 0.0), torch.where(finite.all(), 0.0, math.nan)
+
+
+def _require_finite(offsets: Tensor) -> None:
+    if not offsets.isfinite().all():
+        raise RunFailed(
+            "offsets are no longer finite: training has diverged",
+            subject="sampler",
+            hint="Lower optimiser.lr or offset_lr_factor, or set sampler.max_offset.",
+        )
 
 
 def bounded(offsets: Tensor, limit: float) -> Tensor:
@@ -136,16 +156,16 @@ class DeformableSampler(nn.Module):
         """Return features ``(B, C, h, w)`` sampled at displaced positions (0 outside).
 
         Raises:
-            RunFailed: an offset is NaN or infinite.
+            RunFailed: an offset is NaN or infinite. On a GPU the result is NaN instead.
         """
         features = self.sampled_from(features)
         offsets = self.offsets(features)
-        if not offsets.isfinite().all():  # torchvision's kernel would read outside its memory
-            raise RunFailed(
-                "offsets are no longer finite: training has diverged",
-                subject="sampler",
-                hint="Lower optimiser.lr or offset_lr_factor, or set sampler.max_offset.",
-            )
+        # torchvision's kernel would read outside its memory.
+        if offsets.device.type == "cpu":
+            _require_finite(offsets)
+        else:
+            offsets, nan = finite_or_nan(offsets)
+            features = features + nan
         with torch.autocast(features.device.type, enabled=False):
             # torchvision's CPU kernel needs at least single precision, and channels first in memory.
             dtype = torch.promote_types(features.dtype, torch.float32)

@@ -20,7 +20,7 @@ MAX_SIDE = 1024
 
 
 CERTAIN = 60.0
-"""Energy of all labels but the known one at a certain pixel; pairwise energies of the usual weights stay below it."""
+"""Energy of all labels except the known one, at pixels with a known label; the usual pairwise energies are lower."""
 
 
 class CrfConfig(Settings):

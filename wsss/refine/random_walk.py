@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+SEED_LEVEL = 0.3
+"""Part of its maximum from which a map counts as started; see `clip_peaks`."""
+
 
 @dataclass(frozen=True)
 class Affinities:
@@ -95,3 +98,28 @@ def walk(maps: Floats, transition: Any, steps: int) -> Floats:
             values = transition @ values
         walked[number] = values.reshape(class_map.shape)
     return walked
+
+
+def clip_peaks(maps: Floats, seeds: Floats, quantile: float) -> Floats:
+    """Clip every map at a quantile of its values where it started.
+
+    A walk keeps the scores of a small region with a boundary around it, such as an eye, while those of the rest spread
+    and decrease. As maps are divided by their maximum, such a peak alone would determine the scale of the map.
+
+    Args:
+        maps: propagated maps ``(K, h, w)`` ≥ 0.
+        seeds: the maps before the walk ``(K, h, w)``; a map started where its seed is at least `SEED_LEVEL` times the
+            maximum of the seed.
+        quantile: in (0, 1]; 1 leaves the maps unchanged, as does a quantile of zero.
+
+    Returns:
+        ``(K, h, w)``.
+    """
+    if quantile == 1:
+        return maps
+    clipped = maps.copy()
+    for class_map, seed in zip(clipped, seeds, strict=True):
+        limit = np.quantile(class_map[seed >= SEED_LEVEL * seed.max()], quantile)
+        if limit > 0:
+            np.minimum(class_map, np.float32(limit), out=class_map)
+    return clipped

@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from wsss.data.answers.interview import Interview
+    from wsss.io.rasters.samples.reading import ImageSource
 
 AHEAD = 4
 """Number of items in a view; the page preloads the pictures of the items after the first."""
@@ -68,7 +68,7 @@ class Questions:
     """
 
     interview: Interview
-    images: Mapping[str, Path]
+    images: Mapping[str, ImageSource]
     annotator: str | None = None
     proposed: str = ""
     single: bool = False

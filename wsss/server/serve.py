@@ -33,8 +33,8 @@ def listen(host: str, port: int) -> socket.socket:
     except ValueError as error:
         raise InvalidInput("not an IP address", subject=subject, hint=f"The default is {LOOPBACK}.") from error
     if address.is_unspecified:
-        hint = "Pass the address of one network interface; requests for other hosts are refused."
-        raise InvalidInput("is the wildcard address", subject=subject, hint=hint)
+        hint = "Pass the address of one network interface; requests to other hosts are refused."
+        raise InvalidInput("the wildcard address is not allowed", subject=subject, hint=hint)
     family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -30,17 +30,17 @@ LEVELS: tuple[Level, ...] = ("framework", "labels", "size", "loss", "seed")
 class BenchConfig(StageConfig):
     """Config of `bench`."""
 
-    framework: str = Field("supervised", description="framework of the scores, unless the matrix has an axis framework")
+    framework: str = Field("supervised", description="framework of the scores, unless the matrix has a framework axis")
     labels: Annotated[str, OptionName("label-kind")] = Field(
         "accurate",
-        description="training labels of the scores (accurate, noisy, weak …), unless the matrix has an axis labels",
+        description="training labels of the scores (accurate, noisy, weak …), unless the matrix has a labels axis",
     )
     size: Annotated[str, OptionName("train-size")] = Field(
-        "large", description="training set size of the scores, unless the matrix has an axis size"
+        "large", description="training set size of the scores, unless the matrix has a size axis"
     )
     loss: str | None = Field(
         None,
-        description="loss of the scores, unless the matrix has an axis loss; by default the training loss",
+        description="loss of the scores, unless the matrix has a loss axis; by default the training loss",
     )
     places: dict[str, dict[Level, str | int]] = Field(
         default_factory=dict,
@@ -55,7 +55,7 @@ class BenchConfig(StageConfig):
         pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
         description="reference that all other configurations are compared with, even across training labels",
     )
-    swaps: int = Field(10_000, ge=100, le=1_000_000, description="number of random sign swaps per permutation test")
+    swaps: int = Field(10_000, ge=100, le=1_000_000, description="number of random sign flips per permutation test")
 
 
 def run(ctx: Context[BenchConfig]) -> Result:
@@ -142,7 +142,7 @@ def levels_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
 
 
 def _configured(config: BenchConfig, id: str) -> dict[Level, Any]:
-    """Return the place of a score by matrix and config; the loss is ``None`` if only the training stage records it."""
+    """Return the position of a score by matrix and config; the loss is ``None`` if only training recorded it."""
     entry, point = read_instance_id(id)
     defaults: dict[Level, Any] = {
         "framework": config.framework,
@@ -250,7 +250,7 @@ def _check(config: BenchConfig, data: Any) -> None:
     if config.groups is None and not any(name.startswith(GROUP_PREFIX) for name in getattr(data, "splits", {})):
         why = f"its splits are {listing(data.splits, limit=20)}" if data is not None else "no dataset is given"
         raise InvalidInput(
-            f"unknown groups of images: the dataset has no split {GROUP_PREFIX}GROUP ({why})",
+            f"unknown image groups: the dataset has no split {GROUP_PREFIX}GROUP ({why})",
             subject="bench",
             hint="Use the layout topomortar or bricks, or a CSV with the columns ID and group: groups: FILE.",
         )

@@ -112,7 +112,8 @@ def run(ctx: Context[CamConfig]) -> Result:
     import torch
 
     from wsss.io.process.retained_memory import retained_memory
-    from wsss.stages.common.inference.batches import require_all, work_in_batches
+    from wsss.models.weights.folding import fold_for_inference
+    from wsss.stages.common.inference.batches import batches_at_once, require_all, work_in_batches
     from wsss.stages.common.inference.inference_precision import stated_precision, usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
@@ -121,6 +122,8 @@ def run(ctx: Context[CamConfig]) -> Result:
     model = load_on_all_ranks(ctx)
     classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    if not config.adapt:
+        fold_for_inference(model)
     with deterministic(ctx.device, ctx.seed), retained_memory():
         failed = work_in_batches(
             ctx,
@@ -130,6 +133,8 @@ def run(ctx: Context[CamConfig]) -> Result:
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
             check=partial(_check_finished, config=config, out=ctx.out, classes=ctx.data.classes),
             description="class activation maps",
+            # Gradients and fine-tuning change the state of the network or of torch.
+            at_once=1 if config.adapt or config.method.name != PLAIN else batches_at_once(ctx.device),
         )
     require_all(failed, samples)
     ctx.ranks.barrier()

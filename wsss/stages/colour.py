@@ -57,7 +57,7 @@ def _write_map(sample: Sample, *, out: Path, channel: Channel) -> None:
     from wsss.io.rasters.cams import Cams, write_cams
     from wsss.io.rasters.rgb_images import read_image
 
-    image = read_image(sample.image)
+    image = read_image(*sample.source)
     values = rgb2lab(image)[..., "Lab".index(channel[-1])]
     values = -values if channel.startswith("-") else values
     spread = values.max() - values.min()

@@ -160,7 +160,7 @@ def _changed(sample: Sample, *, after: Path) -> _Change:
     from wsss.io.rasters.label_masks import IGNORE, read_mask
     from wsss.io.rasters.rgb_images import image_size
 
-    new = read_mask(mask_path(after, sample.id), size=image_size(sample.image))
+    new = read_mask(mask_path(after, sample.id), size=image_size(*sample.source))
     assert sample.mask is not None
     old = read_mask(sample.mask, size=new.shape)
     uncertain = float((new == IGNORE).mean())

@@ -1,4 +1,4 @@
-"""Train the expansion sampler: its offsets maximise the image-level loss, all layers behind it minimise the loss."""
+"""Train the expansion sampler: its offsets maximise the image-level loss, all layers after it minimise the loss."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ExpandConfig(SamplingTraining, StageConfig):
 
 
 def run(ctx: Context[ExpandConfig]) -> Result:
-    """Insert the sampler behind the trained trunk, train, and save the weights of the last epoch."""
+    """Insert the sampler after the trained trunk, train, and save the weights of the last epoch."""
     from wsss.train.runtime import deterministic
 
     config = ctx.config

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from wsss.data.readers.image_reading import BandsSetting, PageSetting, ScalingSetting
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import mask_path
 from wsss.models.config import InferencePrecision, Scale
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.inference import predict_batch
+from wsss.stages.common.inference.folder_images import as_trained
 from wsss.stages.common.inference.predict_batch import outputs_of
 from wsss.stages.common.inference.prediction_record import (
     discard_outdated,
@@ -48,6 +50,18 @@ class PredictConfig(StageConfig):
     )
     images: Path | None = Field(default=None, description="folder of images to predict instead of splits")
     recursive: bool = Field(default=False, description="include images in subfolders; the mask of a/b.jpg is a__b.png")
+    scaling: ScalingSetting = Field(
+        default=None,
+        description="scaling of images with more than 8 bits in the folder images: full, or [low, high]; null: as in "
+        "training",
+    )
+    page: PageSetting = Field(
+        default=None, description="page of TIFF files in the folder images, from 1; null: as in training"
+    )
+    bands: BandsSetting = Field(
+        default=None,
+        description="bands for red, green and blue of the images in the folder images, from 1; null: as in training",
+    )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(
@@ -83,6 +97,8 @@ class PredictConfig(StageConfig):
             raise ValueError("expected either splits or images, got both")
         if self.recursive and self.images is None:
             raise ValueError("recursive requires images, a folder; splits list their images")
+        if self.images is None and (self.scaling, self.page, self.bands) != (None, None, None):
+            raise ValueError("scaling, page and bands require images, a folder; for splits, set them under data:")
         if self.labels == "restrict" and self.images is not None:
             raise ValueError("labels: restrict requires splits of a dataset; a folder of images has no labels")
         return self
@@ -103,20 +119,22 @@ def run(ctx: Context[PredictConfig]) -> Result:
 
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.mixed_precision import MixedPrecision
-    from wsss.stages.common.inference.batches import work_in_batches
+    from wsss.models.weights.folding import fold_for_inference
+    from wsss.stages.common.inference.batches import batches_at_once, work_in_batches
     from wsss.stages.common.inference.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
     config, precision = ctx.config, usable_precision(ctx)
     model, classes = _load(ctx)
     folder = _folder(config)
-    samples = ctx.data.samples(config.chosen_splits) if folder is None else folder.samples
+    samples = ctx.data.samples(config.chosen_splits) if folder is None else as_trained(ctx, folder)
     if folder is None:
         classes = ctx.data.classes  # mask values on disk may differ from the training dataset's
     if ctx.ranks.rank == 0:
         _begin(ctx, folder, samples, classes)
     ctx.ranks.barrier()
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    fold_for_inference(model)
     network = MixedPrecision(model, precision)
     with deterministic(ctx.device, ctx.seed), retained_memory():
         errors = work_in_batches(
@@ -127,6 +145,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
             outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
             check=lambda sample: predict_batch.check_outputs(config, ctx.out, sample, classes),
             description="prediction",
+            at_once=batches_at_once(ctx.device),
         )
     ctx.ranks.barrier()
     failed = failed_images(ctx, samples, errors)
@@ -155,9 +174,9 @@ def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[
         if folder.renamed:
             renamed = listing((f"{file!r} → {id}" for id, file in folder.renamed.items()), limit=3)
             count = counted(len(folder.renamed), "mask")
-            notes.append(f"{count} named differently from the image (images.json lists all): {renamed}.")
+            notes.append(f"{count} with names that differ from the image's (images.json lists all): {renamed}.")
         if folder.unnamed:
-            notes.append(f"images skipped because their names are not valid text: {listing(folder.unnamed)}.")
+            notes.append(f"images skipped because their names are not valid UTF-8: {listing(folder.unnamed)}.")
         if folder.closed:
             notes.append(f"unreadable folders skipped: {listing(folder.closed)}.")
         return notes

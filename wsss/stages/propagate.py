@@ -55,6 +55,13 @@ class PropagateConfig(StageConfig):
         default=True,
         description="multiply the maps by 1 − boundary before the walk, so that scores at boundaries do not spread",
     )
+    clip_quantile: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="clip each propagated map at this quantile of its values where the input map is at least 0.3 times "
+        "its maximum, so that a small region with a boundary around it does not determine the scale; 1: no clipping",
+    )
     colour_sigma: float = Field(
         default=30.0, gt=0, description="standard deviation of the colour affinity, in grey levels (0 … 255)"
     )
@@ -76,7 +83,7 @@ def run(ctx: Context[PropagateConfig]) -> Result:
         grid = _write_boundaries(ctx)
     memory = partial(_bytes, grid=grid, radius=config.radius)
     metrics = refine_maps(ctx, partial(_propagate, out=ctx.out, config=config), grid, "random walk", memory)
-    settings = config.model_dump(include={"affinity", "beta", "steps", "radius", "boundary_factor"})
+    settings = config.model_dump(include={"affinity", "beta", "steps", "radius", "boundary_factor", "clip_quantile"})
     if config.affinity == "colour":
         settings["colour_sigma"] = config.colour_sigma
     return Result(metrics, {"propagate": settings | reduced_in(metrics)} | _supervision(ctx))
@@ -96,11 +103,13 @@ def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
     import torch
 
     from wsss.io.process.retained_memory import retained_memory
+    from wsss.models.weights.folding import fold_for_inference
     from wsss.stages.common.inference.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     samples, network = ctx.data.samples(ctx.config.splits), _load(ctx)
     network.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    fold_for_inference(network)
     grid = WorkingGrid(network.config.stride, ctx.config.max_side)
     with deterministic(ctx.device, ctx.seed), retained_memory():
         failed = work_in_batches(
@@ -138,16 +147,16 @@ def _check_boundary(sample: Sample, *, out: Path, grid: WorkingGrid) -> None:
 def _propagate(
     sample: Sample, cams: Cams, size: tuple[int, int], *, out: Path, config: PropagateConfig
 ) -> NDArray[np.float32]:
-    from wsss.refine.random_walk import transition_matrix, walk
+    from wsss.refine.random_walk import clip_peaks, transition_matrix, walk
 
-    maps = cams.at(size)
+    seeds = maps = cams.at(size)
     if not len(maps):
         return maps
     affinities = AFFINITIES[config.affinity](sample, size, out, config)
     transition = transition_matrix(affinities.pairs, size, radius=config.radius, beta=config.beta)
     if config.boundary_factor:
         maps = maps * (1 - affinities.boundary)
-    return walk(maps, transition, config.steps)
+    return clip_peaks(walk(maps, transition, config.steps), seeds, config.clip_quantile)
 
 
 def _learned(sample: Sample, size: tuple[int, int], out: Path, config: PropagateConfig) -> Affinities:

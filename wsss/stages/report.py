@@ -206,7 +206,7 @@ def compare_runs(
         for stage in stages:
             changes = changes_since(stage.path, (read_stage(stage.path) or {}).get("artifacts") or {})
             if changes:
-                log(f"warning: report: {stage.path}: {changes}; used as they are.")
+                log(f"warning: report: {stage.path}: {changes}; they are used as they are.")
         runs.append(Run(name, tuple(as_records(stages, folder)), settings))
     page = build_runs_page(
         runs,

@@ -119,7 +119,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         warnings.simplefilter("ignore", OnlyBackground)  # a batch may lack all classes; `_ready` checked all masks
         history = fit(job, config, ctx)
     if ctx.ranks.rank == 0:
-        save_segmenter(ctx.out, model, classes)
+        save_segmenter(ctx.out, model, classes, ctx.data.reading)
     metrics = {"images": len(examples)} | empty | training_metrics(config, len(examples), history)
     provenance = {
         "segmenter": _network(config),
@@ -160,6 +160,7 @@ def _job(ctx: Context[SegmentConfig], model: SegmentationNetwork, examples: Segm
         begin_step=loss.begin_step,
         pictures=segmentation_pictures(model, examples, ctx.data.classes),
         image_bytes=examples.pairs.largest,
+        collate=examples.collate,
     )
 
 

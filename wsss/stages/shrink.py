@@ -1,4 +1,4 @@
-"""Train the shrinkage sampler, a deformable convolution on clipped features, behind the expansion sampler."""
+"""Train the shrinkage sampler, a deformable convolution on clipped features, after the expansion sampler."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks aligned with class-agnostic segments: of another program, such as SAM, or superpixels."""
+"""Masks aligned with class-agnostic segments: from another program, such as SAM, or superpixels."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes, c
     from wsss.io.rasters.label_masks import write_mask
     from wsss.io.rasters.rgb_images import read_image
 
-    image = read_image(sample.image)
+    image = read_image(*sample.source)
     mask = read_truth(sample, classes, size=image.shape[:2])
     corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
     snapped = overridden(_snapped(sample, image, overridden(mask, corrected), config), corrected)

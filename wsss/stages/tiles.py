@@ -1,4 +1,4 @@
-"""Tiles with image-level labels from the masks or from the answers of people, as training data for `classify`."""
+"""Tiles with image-level labels from masks or from people's answers, as training data for `classify`."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def betti_numbers(mask: ArrayLike, *, connectivity: int = 8) -> BettiNumbers:
         ``(b0, b1)``; ``(0, 0)`` for an empty mask, ``(1, 0)`` for a full one.
 
     Raises:
-        InvalidInput: not a two-dimensional mask with pixels, probabilities, or another connectivity.
+        InvalidInput: not a two-dimensional mask with pixels, or an invalid connectivity.
 
     Example:
         >>> from wsss.topology import betti_numbers
@@ -82,7 +82,7 @@ def local_betti_error(pred: ArrayLike, gt: ArrayLike, *, window: int = 128, conn
         connectivity: see `betti_numbers`.
 
     Raises:
-        InvalidInput: invalid masks, different shapes, another connectivity, or ``window`` below 1.
+        InvalidInput: invalid masks, different shapes, an invalid connectivity, or ``window`` below 1.
 
     Example:
         >>> from wsss.topology import local_betti_error

@@ -43,7 +43,7 @@ def kernel(function: Callable[..., Any]) -> Any:
     return dispatcher
 
 
-_ONCE = "once per kind of computation, then cached; all in advance: wsss topo warmup"
+_ONCE = "once per kind of computation, then cached; to compile all in advance: wsss topo warmup"
 _uncached: list[str] = []
 _announced = threading.Event()
 
@@ -52,7 +52,7 @@ def _announce() -> None:
     if _announced.is_set():
         return
     _announced.set()
-    often = "in every process, since no cache folder is writable: set NUMBA_CACHE_DIR" if _uncached else _ONCE
+    often = "in every process, because no cache folder is writable: set NUMBA_CACHE_DIR" if _uncached else _ONCE
     print(f"Compiling numerical kernels (up to half a minute, {often}) …", file=sys.stderr)
 
 

@@ -68,7 +68,7 @@ def critical_pixels(
         keep_gaps: whether gaps of the structure connect regions.
 
     Raises:
-        InvalidInput: not two images of one shape, or ``window`` below 1.
+        InvalidInput: the shapes differ, an array is not an image, or ``window`` is below 1.
 
     Example:
         >>> import numpy as np

@@ -79,8 +79,8 @@ def betti_matching(
         gt: ``(H, W)`` label of the same shape.
         filtration: see `barcode`.
         frame: see `barcode`; each image is framed by its own values. ``own-max`` is the paper's ``relative=True``.
-        essential: ``omit`` leaves out the essential classes of dimension 0 (as the C++ implementation); ``match``
-            matches them with each other, with deaths at 0 (as the Python implementation).
+        essential: ``omit`` leaves out the essential classes of dimension 0 (as in the C++ implementation); ``match``
+            matches them with each other, with deaths at 0 (as in the Python implementation).
 
     Returns:
         The matching. For the paper's Betti matching error pass masks (thresholded at 0.5) and read ``.error``.
@@ -120,7 +120,7 @@ def betti_matching_batch(
 
     Args:
         preds: ``(B, H, W)``, or a sequence of images; shapes may differ between pairs.
-        gts: as many labels.
+        gts: the same number of labels.
         threads: number of pairs matched in parallel; by default one per processor.
         filtration: see `barcode`.
         frame: see `barcode`.

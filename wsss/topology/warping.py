@@ -33,7 +33,7 @@ def warping_error_mask(pred: ArrayLike, gt: ArrayLike, *, connectivity: int = 4)
         ``(H, W)`` bool, a subset of the pixels in which the masks differ; symmetric in both.
 
     Raises:
-        InvalidInput: not two masks of one shape, or another connectivity.
+        InvalidInput: the shapes differ, or a mask or the connectivity is invalid.
 
     Example:
         >>> from wsss.topology import warping_error_mask

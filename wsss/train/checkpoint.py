@@ -110,7 +110,7 @@ def load_checkpoint(path: Path, training: TrainingState, log: Callable[[str], No
         raise_if_exhausted(error)  # a valid checkpoint must not be discarded for lack of memory
         # torch's own messages recommend loading the file unsafely.
         reason = str(error) if isinstance(error, ValueError) else "this version cannot read it"
-        log(f"warning: {path}: checkpoint discarded ({reason}); training starts over")
+        log(f"warning: {path}: checkpoint discarded ({reason}); training restarts")
         return Progress()
     if state["threads"] != torch.get_num_threads():
         log(
@@ -137,9 +137,9 @@ def _restore(state: Mapping[str, Any], training: TrainingState) -> None:
 def _check(state: Any, training: TrainingState) -> None:
     """Raise `ValueError` or `KeyError` unless a checkpoint agrees with the training run."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise ValueError("not a checkpoint of this version")
+        raise ValueError("not a checkpoint written by this version")
     if state["identity"] != training.identity:
-        raise ValueError("it belongs to a run with another seed, config, dataset or input")
+        raise ValueError("it belongs to a run with a different seed, config, dataset or input")
     shapes = {name: value.shape for name, value in training.model.state_dict().items()}
     if shapes != {name: value.shape for name, value in state["model"].items()}:
         raise ValueError("it belongs to another network")

@@ -8,18 +8,21 @@ since all of them leave out ignored pixels; a weight per pixel would need a defi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import Loss
+from wsss.losses.targets import contents_of, known_contents
 from wsss.train.config import DeepSupervisionConfig
 from wsss.train.sample_order import Item
 from wsss.train.tasks.deep_supervision import deep_loss
 from wsss.train.tasks.segmentation import SegmentationExamples
+from wsss.train.training_job import Batch
 
 
 class CorrectedExamples(SegmentationExamples):
@@ -39,10 +42,20 @@ class CorrectedExamples(SegmentationExamples):
         rgb, corrected = (np.ascontiguousarray(pair[..., part]) for part in (slice(3), 4))
         return image, mask, self.as_tensor(self.transform(rgb, corrected, seed=seed)[1])
 
+    @staticmethod
+    def collate(examples: list[tuple[Tensor, ...]]) -> Batch:
+        """Return images, both kinds of masks, and of each kind the `Contents` and the number of labelled pixels."""
+        images, *masks = default_collate(examples)
+        return [images, *masks, *((contents_of(mask), _labelled_pixels(mask)) for mask in masks)]
+
+
+def _labelled_pixels(mask: Tensor) -> int:
+    return int((mask != IGNORE).sum())
+
 
 def weighted_mask_loss(
     loss: Loss, deep_supervision: DeepSupervisionConfig, weight: float
-) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
+) -> Callable[[nn.Module, Batch], Tensor]:
     """Return the loss function (network, batch) → scalar of the training loop, for `CorrectedExamples`.
 
     Args:
@@ -51,15 +64,17 @@ def weighted_mask_loss(
         weight: w of corrected pixels, at least 1.
     """
 
-    def compute(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        images, mask, corrected = batch
+    def compute(model: nn.Module, batch: Batch) -> Tensor:
+        images, mask, corrected, (contents, pixels), (corrected_contents, corrected_pixels) = batch
         outputs: Tensor | list[Tensor] = model(images)
         outputs = [outputs] if isinstance(outputs, Tensor) else outputs
-        total = deep_loss(loss, outputs, mask.long(), deep_supervision)
-        count = int((corrected != IGNORE).sum())
-        if not count:
+        target = mask.long()
+        with known_contents(target, contents):
+            total = deep_loss(loss, outputs, target, deep_supervision)
+        if not corrected_pixels:
             return total
-        share = count / int((mask != IGNORE).sum())
-        return total + (weight - 1) * share * deep_loss(loss, outputs, corrected.long(), deep_supervision)
+        share, target = corrected_pixels / pixels, corrected.long()
+        with known_contents(target, corrected_contents):
+            return total + (weight - 1) * share * deep_loss(loss, outputs, target, deep_supervision)
 
     return compute

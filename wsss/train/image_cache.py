@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from wsss.data.checks.inspection import UNREADABLE_HINT
 from wsss.data.image_transforms.resizing import opencv, scaled
 from wsss.errors import DamagedFile, InvalidInput, together
 from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.samples.reading import ImageSource
 from wsss.io.rasters.working_size import reduction, scaled_size
 
 
@@ -82,23 +82,23 @@ class ArrayCache:
 class ImageLoader:
     """Loads images ``(H, W, 3)`` uint8 RGB by index, reduced to a longer side of ``max_side`` pixels."""
 
-    def __init__(self, paths: Sequence[Path], max_side: int | None = None) -> None:
-        self.paths, self.max_side = list(paths), max_side
+    def __init__(self, sources: Sequence[ImageSource], max_side: int | None = None) -> None:
+        self.sources, self.max_side = list(sources), max_side
 
     def __call__(self, index: int) -> NDArray[np.uint8]:
         """Return one image."""
-        return reduced(read_image(self.paths[index]), self.max_side)
+        return reduced(read_image(*self.sources[index]), self.max_side)
 
 
-def cached_images(paths: Sequence[Path], *, cache_bytes: int, max_side: int | None = None) -> ArrayCache:
+def cached_images(sources: Sequence[ImageSource], *, cache_bytes: int, max_side: int | None = None) -> ArrayCache:
     """Return images ``(H, W, 3)`` uint8 RGB by index.
 
     Args:
-        paths: image files.
+        sources: image files.
         cache_bytes: see `ArrayCache`.
         max_side: maximum side length in pixels; larger images are downscaled.
     """
-    return ArrayCache(ImageLoader(paths, max_side), len(paths), cache_bytes=cache_bytes)
+    return ArrayCache(ImageLoader(sources, max_side), len(sources), cache_bytes=cache_bytes)
 
 
 def reduced(image: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:

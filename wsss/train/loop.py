@@ -134,7 +134,7 @@ class _Loop:
         first = int(self.context.ranks.from_first(lambda: self.progress.step))
         if first != self.progress.step:
             raise RunFailed(
-                f"process {self.plan.rank} would resume after step {self.progress.step}, the first one after step "
+                f"process {self.plan.rank} would resume after step {self.progress.step}, process 0 after step "
                 f"{first}: they read different checkpoints",
                 subject=self.path,
                 hint="Make sure that all machines share this folder, or delete the checkpoint to start over.",
@@ -149,6 +149,7 @@ class _Loop:
             cast("Dataset[Any]", self.job.examples),
             batch_sampler=cast("Iterable[list[Any]]", self.plan.batches(self.progress.step)),
             num_workers=workers,
+            collate_fn=self.job.collate,
             worker_init_fn=begin_worker if workers else None,
             pin_memory=self.context.device != "cpu",
         )

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from wsss.train.optim import Group
 from wsss.train.sample_order import Item
 
-Batch = Sequence[Tensor]
+Batch = Sequence[Any]
+"""Tensors, stacked over the examples, followed by what `Job.collate` adds."""
 
 
 class Examples(Protocol):
@@ -77,6 +78,7 @@ class Job:
         begin_step: called before each optimiser step with its number, starting at 0, and the total number of steps.
         pictures: called after each row in one process; returns name → ``(H, W, 3)`` uint8 for TensorBoard.
         image_bytes: memory of the largest image with its target, if known.
+        collate: makes a batch of a list of examples, in main memory; by default their tensors are stacked.
     """
 
     name: str
@@ -88,3 +90,4 @@ class Job:
     begin_step: Callable[[int, int], None] | None = None
     pictures: Callable[[], Mapping[str, NDArray[np.uint8]]] | None = None
     image_bytes: int = 0
+    collate: Callable[[list[tuple[Tensor, ...]]], Batch] | None = None

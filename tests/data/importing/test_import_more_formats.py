@@ -165,7 +165,7 @@ def test_coco_with_gaps_and_unused_categories(tmp_path: Path) -> None:
 def test_another_key_of_a_category_as_class(tmp_path: Path) -> None:
     labels = read(coco(tmp_path / "i.json"), label_key="supercategory")
     assert by_image(labels) == dict(zip(NAMES, [("animal",), ("animal",), ()], strict=True))
-    assert noted(labels, "categories of the same name")
+    assert noted(labels, "categories with the same name")
     with pytest.raises(InvalidInput) as error:
         read(tmp_path / "i.json", label_key="supercategori")
     assert error.value.found == "supercategori" and "supercategory" in (error.value.allowed or ())

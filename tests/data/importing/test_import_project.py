@@ -19,12 +19,12 @@ from wsss.data.importers.gather import (
     LESS_EXACT,
     RIVALS,
     SIMILAR_CLASSES,
-    SIMILAR_FILES,
     UNPREFIXED,
     UNSHOWN,
     WITHOUT_IMAGE,
     gather,
 )
+from wsss.data.importers.name_notes import SIMILAR_FILES
 from wsss.data.importers.project import Project, default_name, plan_project, write_project
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
@@ -266,7 +266,7 @@ def test_names_of_splits(suffix: str, images: Path, tmp_path: Path) -> None:
     project = plan(images, file, tmp_path)
     counts = {name: c.images for name, c in project.report.splits.items()}
     assert counts == {"train": 2, "val": 4, "test": 2, "extra": 1, "unlabelled": 3}
-    assert kinds(project.report.notes)["splits under another name"] == (
+    assert kinds(project.report.notes)["splits with other names"] == (
         *("Training → train", "valid → val", "validation → val", "VAL → val", "Val → val"),
         *("testing → test", "TEST → test"),
     )
@@ -327,9 +327,10 @@ def test_pipelines_are_valid(weights: str, size: tuple[int, int], share: float, 
     project = plan(tmp_path / 'my "best" photos: #1', labels, tmp_path, weights=initial, val_share=share)
     pipeline = write_project(project)
     spec = load_spec(str(pipeline), STAGES)
+    small = weights == "none" or max(size) < 200
     assert list(build_jobs(spec, STAGES)) == [
-        *("classify", "expand", "shrink", "cam"),
-        *(() if weights == "none" or max(size) < 200 else ("pseudo-sure", "crf-sure", "affinity", "propagate")),
+        *("classify", "expand", *(("shrink",) if small else ()), "cam"),
+        *(() if small else ("pseudo-sure", "crf-sure", "affinity", "propagate")),
         *("pseudo", "crf", "segment", "predict", "report"),
     ]
     dataset = open_dataset(spec.data, work=tmp_path)

@@ -138,7 +138,7 @@ def test_minus_one_depends_on_the_file(tmp_path: Path, write_rows: Callable[...,
     )
     path = write_rows(tmp_path, {"a": ("1", "-1"), "b": ("0", "1")})
     labels = read_labels(tmp_path, [], path)
-    assert known(labels) == {"a": (("cat",), ("dog",)), "b": (("dog",), ())} and "beside 0" in kinds(labels)
+    assert known(labels) == {"a": (("cat",), ("dog",)), "b": (("dog",), ())} and "together with 0" in kinds(labels)
     assert known(read_labels(tmp_path, [], path, ReadOptions(rules=Rules(negative=("-1",)))))["a"] == (("cat",), ())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,19 @@ from wsss.viz.drawing.figures import Format, render
 PICTURES = (".svg", ".png", ".pdf", ".jpg", ".jpeg")
 
 
-def write_plots(benchmark: Benchmark, folder: Path, kind: Format = "svg") -> list[Path]:
+def write_plots(
+    benchmark: Benchmark, folder: Path, kind: Format = "svg", *, drawn: Mapping[str, bytes] | None = None
+) -> list[Path]:
     """Write all plots into ``folder``, one file each; return their paths.
 
+    Args:
+        benchmark: the scores.
+        folder: created if necessary.
+        kind: file format.
+        drawn: result of `draw_plots` for this benchmark and format; ``None``: draw them.
+
     Raises:
-        InvalidInput: ``folder`` has the name of a picture.
+        InvalidInput: ``folder`` has the name of an image file.
     """
     if folder.suffix.lower() in PICTURES:
         raise InvalidInput(
@@ -34,7 +43,7 @@ def write_plots(benchmark: Benchmark, folder: Path, kind: Format = "svg") -> lis
             hint=f"Pass {folder.with_suffix('')}.",
         )
     written = []
-    for name, content in draw_plots(benchmark, kind).items():
+    for name, content in (draw_plots(benchmark, kind) if drawn is None else drawn).items():
         written.append(folder / f"{name}.{kind}")
         write_bytes(written[-1], content)
     return written

@@ -45,7 +45,7 @@ MAX_CLASSES = 9
 @click.option(
     "--single",
     is_flag=True,
-    help="With several classes: each tile or image shows at most one, so a single key answers.",
+    help="With several classes: each tile or image shows at most one of them, so one key press is enough.",
 )
 @click.option("--whole", is_flag=True, help="Ask about whole images instead of tiles.")
 @shared("--split", default="train", show_default=True, help="Split whose images are asked about.")
@@ -54,11 +54,11 @@ MAX_CLASSES = 9
 @click.option(
     "--order",
     type=click.Choice(["random", "file", "uncertain"]),
-    help="Order of the questions: random, by file, or uncertain ones first (by the maps of --run). [default: random]",
+    help="Order of the questions: random, by file, or most uncertain first (by the maps of --run). [default: random]",
 )
 @shared("--run", type=NAMED, help="Run or stage with maps or probabilities, for --order uncertain.")
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
-@click.option("--annotator", metavar="NAME", help="Name of the person who answers. [default: asked on the page]")
+@click.option("--annotator", metavar="NAME", help="Name of the person who answers. [default: entered on the page]")
 @click.option(
     "--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="IP address to serve the page on."
 )
@@ -89,7 +89,7 @@ def ask(
 
     PATH is a dataset, a pipeline, or a folder of images (with --about NAME); masks are not needed. The command
     prints the address of the page, which contains a secret. Each answer is saved before the next picture is shown; run
-    the command again to continue. Several people can answer, and all their answers are kept.
+    the command again to continue. Several people can answer; all answers are kept.
 
     \b
     wsss ask photos --about mortar
@@ -163,7 +163,7 @@ def _asked(dataset: Dataset, names: Sequence[str]) -> list[str]:
         raise InvalidInput(
             f"{len(asked)} classes, but the page has keys for {MAX_CLASSES}",
             subject="--about",
-            hint=f"Ask about some of them at a time, for example --about {asked[0]} --about {asked[1]}.",
+            hint=f"Ask about fewer classes at a time, for example --about {asked[0]} --about {asked[1]}.",
         )
     return asked
 
@@ -181,7 +181,7 @@ def _serve(
     samples = dataset.split(given["split"])
     name = given["annotator"]
     annotator = None if name is None else check_annotator(name, "--annotator")
-    images = {sample.id: sample.image for sample in samples}
+    images = {sample.id: sample.source for sample in samples}
     known, size = dataset.classes.foreground, 0 if config.whole else config.size
     with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
         ballot = Ballot(log.answers, answers)
@@ -242,7 +242,7 @@ def _announce(url: str, interview: Any, answers: Path, as_json: bool, given: dic
     from wsss.server.serve import is_local
 
     if not is_local(given["host"]):
-        _log("warning: everyone in the network who has the address can see the images and answer; it is not encrypted.")
+        _log("warning: anyone on the network who has the address can see the images and answer; nothing is encrypted.")
     if given["open_page"]:
         click.launch(url)
 

@@ -71,15 +71,15 @@ def tables(
     """
     from wsss.benchmark.benchmark_view import as_markdown, as_page, view_of
     from wsss.benchmark.compute_tables import CONTRAST_COLUMNS, KEYS, as_csv, as_json, contrasts_as_json, make_tables
+    from wsss.benchmark.figures.plots import draw_plots, write_plots
     from wsss.benchmark.result_files import find_groups
 
     made = make_tables(results, groups or find_groups(results), seed=seed, against=against)
     for note in made.benchmark.notes:
         echo(f"note: {note}", err=True)
+    of_page = draw_plots(made.benchmark) if style == "html" else None
     if plots is not None:
-        from wsss.benchmark.figures.plots import write_plots
-
-        written = write_plots(made.benchmark, plots, plot_format)
+        written = write_plots(made.benchmark, plots, plot_format, drawn=of_page if plot_format == "svg" else None)
         echo(f"{plots}: {len(written)} plots", err=True)
     rows = as_json(made.rows) if against is None else contrasts_as_json(made.contrasts)
     if style == "json":
@@ -89,9 +89,7 @@ def tables(
     elif style == "md":
         echo(as_markdown(view_of(made)), nl=False)
     else:
-        from wsss.benchmark.figures.plots import draw_plots
-
-        echo(as_page(view_of(made), draw_plots(made.benchmark)), nl=False)
+        echo(as_page(view_of(made), of_page or {}), nl=False)
 
 
 bench.add_command(stage_command(STAGES["bench"]), "gather")

@@ -31,7 +31,7 @@ OUT = click.Path(path_type=Path, file_okay=False)
 
 @click.group("data", cls=Group)
 def data() -> None:
-    """Check datasets and image folders, generate synthetic datasets, extract tiles.
+    """Check datasets and image folders, generate synthetic datasets, or extract tiles.
 
     \b
     Your images:           wsss data check photos
@@ -49,7 +49,7 @@ def data() -> None:
 def check(context: click.Context, path: str, workers: int | None, as_json: bool) -> None:
     """Check PATH: a dataset folder, an image folder, a pipeline file, or the name of a bundled pipeline.
 
-    Reads every image, mask and label once. Problems give exit code 2; notes are informational. In an image folder,
+    Reads every image, mask and label once. Problems result in exit code 2; notes are informational. In an image folder,
     unreadable images are problems, although wsss init skips them.
 
     \b

@@ -70,7 +70,7 @@ def shapes(out: Path, as_json: bool, **settings: int | None) -> None:
 @count_option("train", "Number of training images", 40)
 @count_option("small", "Number of training images in the small training set", 8)
 @count_option("val", "Number of validation images", 10)
-@count_option("test", "Number of test images per group, of seven groups", 6)
+@count_option("test", "Number of test images in each of the seven groups", 6)
 @count_option("size", "Side length of the images in pixels (TopoMortar: 512)", 256)
 @shared("--seed", type=int, more=". [default: 0]")
 @json_option

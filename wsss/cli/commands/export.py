@@ -25,7 +25,7 @@ BYTES_PER_PIXEL = 20
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
-NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
+NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons", "geotiff", "geojson")
 
 
 @click.command("export", cls=DataCommand, renamed={"--split": "--splits", "--image-folder": "--images"})
@@ -47,7 +47,9 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons")
     type=click.Choice(["keep", "drop"]),
     help="Ignored pixels (255): keep as a separate class, or turn into background. [default: keep]",
 )
-@click.option("--tolerance", type=click.FloatRange(0, 50), help="polygons: maximum deviation in pixels. [default: 1]")
+@click.option(
+    "--tolerance", type=click.FloatRange(0, 50), help="polygons, geojson: maximum deviation in pixels. [default: 1]"
+)
 @click.option("--opacity", type=click.FloatRange(0, 1), help="overlay, sheet: opacity of the colours. [default: 0.5]")
 @click.option(
     "--contours/--no-contours", default=None, help="overlay, sheet: draw the outlines of regions. [default: yes]"
@@ -82,9 +84,9 @@ def export(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Export the masks of RUN to other tools: a run, a stage's folder, or any folder of masks (ID.png).
+    """Export the masks of RUN (a run, a stage's folder, or any folder of ID.png files) for other tools.
 
-    The dataset is that of the run. For other masks, or to change a dataset setting, use --data.root DIR and
+    The run determines the dataset. For other masks, or to change a dataset setting, use --data.root DIR and
     --data.KEY VALUE as for single stages.
 
     \b

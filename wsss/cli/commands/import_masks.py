@@ -1,4 +1,4 @@
-"""``wsss import-masks``: corrected masks of other tools, for a run."""
+"""``wsss import-masks``: corrected masks from other tools, for a run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
 
 @click.command("import-masks", cls=DataCommand, renamed={"--id": "--ids", "--run-dir": "--run"})
 @click.argument("source", type=click.Path(path_type=Path))
-@shared("--run", type=NAMED, help="Run of the images: a path, or a name under runs/.")
+@shared("--run", type=NAMED, help="Run that the images belong to: a path, or a name under runs/.")
 @shared("--out", type=click.Path(path_type=Path), more=" of the corrected masks. [default: RUN/corrections]")
 @shared("--format", "format_name", type=click.Choice(NAMES), help="Format of SOURCE. [default: detected]")
 @click.option(
@@ -65,7 +65,7 @@ def import_masks(
     """Import corrected masks from SOURCE: a file, a zip archive or a folder, as exported by another tool.
 
     SOURCE is a folder of masks (ID.png), COCO, CVAT ("Segmentation mask" or "CVAT for images"), Label Studio, labelme,
-    or polygons of wsss export. Full masks, polygons, lines, points and boxes are accepted; 255 means unlabelled. The
+    or polygons from wsss export. Full masks, polygons, lines, points and boxes are accepted; 255 means unlabelled. The
     masks are added to the corrections of the run; set supervision.corrections to use them in a pipeline. If any mask is
     invalid, nothing is written.
 
@@ -82,7 +82,7 @@ def import_masks(
     run_dir = None if run is None else named_run(run, fits=is_run, expected="a run directory", option="--run")
     folder = out or (None if run_dir is None else run_dir / CORRECTIONS)
     if folder is None:
-        raise InvalidInput("unknown output folder", subject="--out", hint="Pass --run RUN or --out DIR.")
+        raise InvalidInput("no output folder", subject="--out", hint="Pass --run RUN or --out DIR.")
     rules = DrawingRules(given["unmarked"], given["boxes"], given["brush"], given["empty"])
     options = ImportOptions(given["format_name"], rules, ids_in(given["ids"]), given["force"])
     reporter = Reporter()

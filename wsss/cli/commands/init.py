@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from wsss.cli.echo import echo
 from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option, shared
+from wsss.cli.options.reading_options import parsed_reading
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import InvalidInput, listing
 from wsss.io.utf8 import require_utf8
@@ -47,8 +48,8 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 @shared(
     "--classes",
     type=click.Path(path_type=Path),
-    help="Class list, one name per line; for npy in the order of the vector, or with ids from 1. [default for 20 "
-    "elements: VOC's classes]",
+    help="Class list, one name per line; for npy in the order of the vector, or with ids from 1. [default for "
+    "vectors of 20 elements: the VOC classes]",
 )
 @click.option(
     "--label-key",
@@ -82,6 +83,14 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     metavar="P|LOW,HIGH",
     help="Threshold of soft labels (0 to 1): present from P; or present from HIGH, absent at LOW and below.",
 )
+@click.option(
+    "--scaling",
+    metavar="full|LOW,HIGH",
+    help="Scaling of images with more than 8 bits: full (0 … 65535 become 0 … 255), or the values that become 0 and "
+    "255. [default: such images are left out]",
+)
+@shared("--page", type=click.IntRange(1), help="Page of TIFF files. [default: files with several are left out]")
+@shared("--bands", help="Bands for red, green and blue, or a single one. [default: 1 or 3 bands, and alpha]")
 @shared("--force", is_flag=True, more=", including OUT/splits/*.txt")
 @json_option
 def init(
@@ -102,6 +111,9 @@ def init(
     no_negatives: bool,
     unknown: tuple[str, ...],
     soft_threshold: str | None,
+    scaling: str | None,
+    page: int | None,
+    bands: str | None,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -143,10 +155,10 @@ def init(
     written = {"--images": images, "--out": folder, **({"--weights": Path(weights)} if weights else {})}
     for option, path in written.items():
         require_utf8(path.resolve(), option)  # a link may lead to a name that the pipeline cannot hold
-    initial = _initial_weights(weights)
+    initial, reading = _initial_weights(weights), parsed_reading(scaling, page, bands)
     with progress("Checking") as start:
         options = ReadOptions(format, separator, classes, label_key, rules, image_key, use_predictions)
-        gathered = gather(images, labels, options, start=start)
+        gathered = gather(images, labels, options, reading=reading, start=start)
         _refuse_without_effect(gathered)
         project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
     echo(f"Labels: {gathered.format}.", err=True)
@@ -219,7 +231,7 @@ def _refuse_without_effect(gathered: Gathered) -> None:
     """Reject the options of the validation split if the labels define splits.
 
     Raises:
-        InvalidInput: such an option is set.
+        InvalidInput: one of these options is set.
     """
     splits = sorted({picture.split for picture in gathered.labelled if picture.split is not None})
     source = click.get_current_context().get_parameter_source
@@ -227,7 +239,7 @@ def _refuse_without_effect(gathered: Gathered) -> None:
         if splits and source(name) is ParameterSource.COMMANDLINE:
             option = f"--{name.replace('_', '-')}"
             raise InvalidInput(
-                f"no effect, since the labels define splits ({listing(splits)})",
+                f"no effect, because the labels define splits ({listing(splits)})",
                 subject=option,
                 hint=f"Omit {option}, or remove the splits from the labels.",
             )

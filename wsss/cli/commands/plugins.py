@@ -30,7 +30,7 @@ REGISTRIES = {
 def plugins(everything: bool, as_json: bool) -> None:
     """List the stages, losses, layouts, backbones and CAM methods added by other installed packages.
 
-    Exit code 1 if one of them cannot be used.
+    The exit code is 1 if any of them cannot be used.
     """
     entries = [entry for group in REGISTRIES for entry in registry(group).entries if everything or entry.package]
     rows = [_row(entry) for entry in entries]

@@ -28,7 +28,7 @@ SHEET = "sheet"
 
 @click.command("rank", cls=DataCommand, renamed={"--splits": "--split", "--number": "--count", "--format": "--tasks"})
 @click.argument("run", type=NAMED)
-@shared("--split", default="train", show_default=True, help="Split of the images.")
+@shared("--split", default="train", show_default=True, help="Split of the images to rank.")
 @shared("--count", type=click.IntRange(min=1), default=20, show_default=True, help="Number of images to correct.")
 @shared("--stage", help="Stage whose masks are corrected. [default: the last stage with masks for all images]")
 @click.option(

@@ -73,8 +73,8 @@ def command() -> click.Command:
         help="Write an HTML page about a run: images, scores, curves, settings. For several runs: a comparison of "
         "their settings, scores and masks.\n\nRUN is a run directory, or its name under runs/. The dataset is that of "
         "the run; --data.KEY VALUE changes a dataset setting. If the pipeline has a report stage, its settings are the "
-        "defaults. The page is RUN/report/index.html, comparison-of-A-and-B/index.html in the current folder for "
-        "several runs, or index.html in --out.",
+        "defaults. The page is written to RUN/report/index.html, comparison-of-A-and-B/index.html in the current "
+        "folder for several runs, or index.html in --out.",
         short_help=base.short_help,
         params=[runs, *base.params],
     )

@@ -182,7 +182,7 @@ def _refuse_incomplete(folder: Path, option: str) -> None:
     if predicted is not None and predicted.failed:
         count = counted(len(predicted.failed), "image has", "images have")
         raise InvalidInput(
-            f"{count} no mask, since their prediction failed: {listing(predicted.failed)} (see {folder / PREDICTED})",
+            f"{count} no mask, because their prediction failed: {listing(predicted.failed)} (see {folder / PREDICTED})",
             subject=f"{option} {folder}",
             hint="Repair these images and predict them again, or remove them from the split (the result then covers a "
             "smaller split).",

@@ -59,7 +59,7 @@ def topo() -> None:
     "--threshold",
     type=Threshold(),
     metavar="NUMBER|none",
-    help="Foreground: values above this. [default: 0.5 for probability PNGs, none for .npy arrays]",
+    help="Foreground: values above this threshold. [default: 0.5 for probability PNGs, none for .npy arrays]",
 )
 @class_option
 @click.option(
@@ -138,7 +138,7 @@ def match(
     metavar="NUMBER|none",
     default=0.5,
     show_default=True,
-    help="Foreground of probabilities and arrays: values above this; none: all values but 0.",
+    help="Foreground of probabilities and arrays: values above this threshold; none: all values but 0.",
 )
 @class_option
 @click.option(
@@ -199,7 +199,7 @@ def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None
     if options["frame"] == "own-max":
         echo(
             f"note: {empty[0]} has no foreground. Its own maximum, and thus its frame, is 0: it is matched like a mask "
-            "of only foreground. wsss score --structure frames it with foreground, like any other mask.",
+            "that is all foreground. wsss score --structure frames it with foreground, like any other mask.",
             err=True,
         )
     elif options["essential"] == "omit":

@@ -1,1 +1,1 @@
-"""Answers of people to yes/no questions about tiles or whole images, which need no masks."""
+"""People's answers to yes/no questions about tiles or whole images, which need no masks."""

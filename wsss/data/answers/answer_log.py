@@ -84,7 +84,7 @@ class AnswerLog:
             same = False
         if not same or os.fstat(self._descriptor).st_size != self._size:
             raise RunFailed(
-                "changed by another program since it was opened, so nothing more is written to it",
+                "another program has changed it since it was opened, so nothing more is written to it",
                 subject=self.path,
                 hint="Close the other program, then run `wsss ask` again; answers that were confirmed are kept.",
             )

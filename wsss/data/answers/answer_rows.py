@@ -91,7 +91,7 @@ def check_annotator(name: str, where: object = "annotator") -> str:
     name = unicodedata.normalize("NFC", name)
     if not name.strip() or len(name) > MAX_NAME or one_line(name) != name or name != name.strip():
         allowed = f"a name of 1 to {MAX_NAME} characters in one line"
-        raise InvalidInput("invalid name of an annotator", subject=where, found=name, allowed=allowed)
+        raise InvalidInput("invalid annotator name", subject=where, found=name, allowed=allowed)
     return name
 
 
@@ -103,7 +103,7 @@ def check_class(name: str, where: object) -> str:
             at an end.
     """
     if not name or name != name.strip() or one_line(name) != name or set(name) & {";", "|"} or name.startswith("?"):
-        allowed = "a name in one line, without ; and |, and without ? at its beginning"
+        allowed = "a name in one line, without ; and |, and not beginning with ?"
         raise InvalidInput("invalid class name", subject=where, found=name, allowed=allowed)
     return name
 
@@ -179,7 +179,7 @@ def parse_answers(text: str, where: object) -> list[Answer]:
         where: subject of errors, usually the file.
 
     Raises:
-        InvalidInput: another header, or an invalid row; the subject names the line.
+        InvalidInput: an invalid header or row; the subject names the line.
     """
     rows = list(_numbered_rows(text, where))
     if not rows or tuple(rows[0][1]) != COLUMNS:
@@ -206,7 +206,7 @@ def parse_row(cells: Sequence[str], where: str) -> Answer:
     """Return the answer in a row.
 
     Raises:
-        InvalidInput: a wrong number of cells, or an invalid cell.
+        InvalidInput: the wrong number of cells, or an invalid cell.
     """
     if len(cells) != len(COLUMNS):
         raise InvalidInput("wrong number of cells", subject=where, allowed=f"{len(COLUMNS)} cells",

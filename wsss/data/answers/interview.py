@@ -199,7 +199,7 @@ def check_known(
         size = sizes[0] if sizes else 0
     if any(one != size for one in sizes):
         raise InvalidInput(
-            "answers about tiles of another size",
+            "answers about tiles of a different size",
             subject=where,
             found=[one or "whole image" for one in sizes],
             allowed=f"tiles of {size} pixels" if size else "whole images",

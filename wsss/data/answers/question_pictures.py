@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from wsss.data.answers.answer_rows import Item
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.samples.reading import ImageSource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,17 +32,17 @@ GREY = 128
 """Grey level beyond the border of the image."""
 
 
-def question_picture(item: Item, path: Path) -> tuple[bytes, str]:
+def question_picture(item: Item, source: ImageSource) -> tuple[bytes, str]:
     """Return the picture of an item as the content of a file, and its media type.
 
     Args:
         item: the tile or image.
-        path: the image.
+        source: the image.
 
     Raises:
         InvalidInput: the image is unreadable, or the tile is not inside it.
     """
-    image = _read(path)
+    image = _read(source)
     return (_encoded(tile_picture(image, item), "PNG"), "image/png") if item.size else (_whole(image), "image/jpeg")
 
 
@@ -102,5 +102,5 @@ def _encoded(pixels: NDArray[np.uint8], kind: str) -> bytes:
 
 
 @lru_cache(maxsize=2)
-def _read(path: Path) -> NDArray[np.uint8]:
-    return read_image(path)
+def _read(source: ImageSource) -> NDArray[np.uint8]:
+    return read_image(*source)

@@ -108,7 +108,7 @@ def _generator(seed: int, purpose: int, sample: Sample) -> np.random.Generator:
 
 def _positions(sample: Sample, size: int, seed: int) -> Iterator[Item]:
     """Yield distinct tiles of an image at random positions."""
-    height, width = image_size(sample.image)
+    height, width = image_size(*sample.source)
     rows, columns = height - size + 1, width - size + 1
     if min(rows, columns) < 1:
         return

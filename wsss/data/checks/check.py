@@ -14,7 +14,7 @@ from wsss.data.checks.split_checks import check_classes, check_copies, check_mas
 from wsss.data.dataset import Dataset
 from wsss.data.masks.encodings import Shown, check_encoding
 from wsss.data.readers.layout import Log
-from wsss.data.readers.registry import parse_config
+from wsss.data.readers.registry import parse_config, read_layout
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import ignored_name
@@ -95,7 +95,7 @@ def check_config(
     """
     layout, checked = parse_config(config, locate=locate)
     try:
-        dataset = layout.read(checked, work=work, log=log)
+        dataset = read_layout(layout, checked, work=work, log=log)
     except InvalidInput as error:
         root = str(config.get("root", ""))
         problem = Finding(UNOPENED, 1, (str(error),))

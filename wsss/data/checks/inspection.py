@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,27 +12,29 @@ from wsss.data.sample import Sample
 from wsss.data.truth import load_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, open_image, orientation, read_image
+from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, image_errors, image_size, open_image, read_image
+from wsss.io.rasters.samples.exif_rotation import orientation
+from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNREADABLE = "unreadable images"
 UNREADABLE_HINT = (
-    "Restore the files, or leave them out: `wsss init --force` writes lists without them, or remove their ids from the "
+    "Restore the files, or omit them: `wsss init --force` writes lists without them; or remove their ids from the "
     "lists of the splits."
 )
-SEVERAL = "images with several frames or pages; the first is used"
+SEVERAL = "images with several frames; the first is used"
 CONVERTED_MODES = {
     "CMYK": "CMYK",
     "YCbCr": "YCbCr",
     "LAB": "Lab",
     "HSV": "HSV",
-    "I;16": "16-bit",
-    "I;16B": "16-bit",
-    "I;16L": "16-bit",
-    "I": "more than 8 bits",
 }
+CONVERTED = "images of other kinds, converted to 8-bit RGB"
+NARROW = "images with little contrast after data.scaling"
+MIN_CONTRAST = 32
+"""Difference of the brightest and the darkest value (0 … 255) below which a scaled image has little contrast."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Inspection:
     Args:
         id: sample id.
         size: ``(height, width)`` of the upright image; ``None`` if unreadable.
-        pixels: K + 2 numbers of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
+        pixels: K + 2 counts of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
         problems: (kind, message) pairs; they make the sample unusable.
         notes: (kind, message) pairs; they do not.
     """
@@ -64,7 +65,7 @@ class _Findings:
 def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
     """Read a sample's image and mask, and compare them with its labels; broken files do not raise errors."""
     findings = _Findings()
-    size, raw_size = _inspect_image(sample.image, findings)
+    size, raw_size = _inspect_image(sample, findings)
     pixels = None
     if sample.mask is not None:
         mask = _inspect_mask(sample, classes, size, raw_size, findings)
@@ -76,27 +77,42 @@ def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
     return Inspection(sample.id, size, pixels, tuple(findings.problems), tuple(findings.notes))
 
 
-def _inspect_image(path: Path, findings: _Findings) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
+def _inspect_image(sample: Sample, findings: _Findings) -> tuple[tuple[int, int] | None, tuple[int, int] | None]:
     """Return (height, width) of the upright image and of the image as stored."""
+    path = sample.image
     try:
-        with open_image(path) as image:
+        with image_errors(path):
+            page = stored_page(path, sample.reading)
+        if page is not None and not page.plain:
+            pixels = read_image(*sample.source)
+            _note_converted(sample, page, pixels, findings)
+            return image_size(*sample.source), page.size
+        with open_image(path, frame=0 if page is None else page.frame) as image:
             mode, turn, (width, height) = image.mode, orientation(image), image.size
             several = frames(image)
-        if mode in CONVERTED_MODES:
-            findings.notes.append(
-                ("images of other kinds, converted to 8-bit RGB", f"{path.name} ({CONVERTED_MODES[mode]})")
-            )
-        elif mode == "F":
-            read_image(path)  # raises the error
+        if sample.reading.bands is not None:
+            read_image(*sample.source)  # the bands may be missing
     except InvalidInput as error:
         findings.problems.append((UNREADABLE, error.message if error.hint == BROKEN_HINT else str(error)))
         return None, None
+    if mode in CONVERTED_MODES:
+        findings.notes.append((CONVERTED, f"{path.name} ({CONVERTED_MODES[mode]})"))
     if several > 1:
         findings.notes.append((SEVERAL, f"{path.name} ({several})"))
     if turn > 1:
         findings.notes.append(("images rotated by their EXIF orientation", path.name))
     raw = (height, width)
     return ((width, height) if turn >= 5 else raw), raw
+
+
+def _note_converted(sample: Sample, page: StoredPage, pixels: NDArray[np.uint8], findings: _Findings) -> None:
+    """Note the scaling and the bands of an image, and a scaling that leaves little contrast."""
+    settings = {**sample.reading.to_json(), **({} if page.deep else {"scaling": None}), "page": None}
+    stated = [f"data.{name}: {value}" for name, value in settings.items() if value is not None]
+    findings.notes.append((CONVERTED, f"{sample.image.name} ({', '.join([page.depth, *stated])})"))
+    low, high = int(pixels.min()), int(pixels.max())
+    if page.deep and high - low < MIN_CONTRAST:
+        findings.notes.append((NARROW, f"{sample.image.name} ({low} … {high} of 0 … 255)"))
 
 
 def _inspect_mask(
@@ -117,7 +133,7 @@ def _inspect_mask(
         message = f"{sample.mask_name}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
         if mask.shape == raw_size:
             message += "; it matches the image as stored: draw it on the image rotated by its EXIF orientation"
-        findings.problems.append(("masks of another size than their image", message))
+        findings.problems.append(("masks that differ in size from their image", message))
     return mask
 
 

@@ -69,11 +69,11 @@ def check_splits(dataset: Dataset, collected: Collected) -> None:
         if 0 < len(without_mask) < len(split):
             notes.add("images without a mask, in splits that have masks", *(f"{name}: {i}" for i in without_mask))
         negative = [f"{name}: {sample.id}" for sample in split if sample.labels == () and not sample.unknown]
-        notes.add("images of no class", *negative)
+        notes.add("images without any class", *negative)
         unknown = [f"{name}: {sample.id}" for sample in split if sample.unknown]
-        notes.add("images with unknown labels of some classes", *unknown)
+        notes.add("images whose labels are unknown for some classes", *unknown)
         if len(split) == 1:
-            notes.add("splits of a single image", name)
+            notes.add("splits with a single image", name)
     for (first, samples), (second, other) in combinations(dataset.splits.items(), 2):
         if first.partition("-")[0] == second.partition("-")[0]:  # train-large-noisy and train-small-noisy
             continue
@@ -102,7 +102,7 @@ def groups_of_copies(dataset: Dataset) -> list[dict[str, list[str]]]:
     """Return the groups of ids whose images have the same bytes, in order of first appearance.
 
     Returns:
-        per group: image id → splits that contain it. Their total size is that of the dataset at most.
+        per group: image id → splits that contain it. Their total size is at most that of the dataset.
     """
     hashes = ContentHashes(dataset.cache)
     splits_of: dict[str, dict[str, list[str]]] = {}

@@ -243,7 +243,7 @@ def _require_same(found: Classes, classes: Classes, path: Path) -> None:
         other = next((name for name in theirs if ours.get(name) != theirs[name]), "")
         near = closest(other, ours) if other and other not in ours else ""
         raise InvalidInput(
-            f"corrected masks of other classes{near}",
+            f"corrected masks with other classes{near}",
             subject=path,
             found=[f"{name} {value}" for name, value in theirs.items()],
             allowed=[f"{name} {value}" for name, value in ours.items()],

@@ -65,7 +65,7 @@ class Drawing:
             raise self._binary(ignored)
 
     def _draw(self, image: AnnotatedImage, sample: Sample) -> NDArray[np.uint8]:
-        mask, invisible = drawn_mask(image, image_size(sample.image), self.classes, self.rules)
+        mask, invisible = drawn_mask(image, image_size(*sample.source), self.classes, self.rules)
         if (mask == IGNORE).all():
             raise InvalidInput(
                 "no labelled pixel: all are 255, which means unlabelled",

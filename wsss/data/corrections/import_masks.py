@@ -121,7 +121,7 @@ def _chosen(
     """Return the images to import, with their samples.
 
     Raises:
-        InvalidInput: there is none, or see `match_samples`.
+        InvalidInput: there are none, or see `match_samples`.
     """
     images = [image for image in listed if not is_skipped(image, options.rules)]
     if not images:
@@ -139,10 +139,10 @@ def _nothing(path: Path, listed: list[AnnotatedImage]) -> InvalidInput:
 
 
 def _earlier(out: Path, data: Dataset) -> Corrections | None:
-    """Return the corrections that the folder has already.
+    """Return the corrections that the folder already contains.
 
     Raises:
-        InvalidInput: the folder holds something else, or corrections of other classes.
+        InvalidInput: the folder contains other files, or corrections of other classes.
     """
     subject, hint = f"--out {out}", "Choose another folder with --out."
     restore_killed(out)

@@ -69,7 +69,7 @@ def _sample_id(image: AnnotatedImage, samples: dict[str, Sample], files: dict[st
 
 
 def _file(sample: Sample, data: Dataset) -> str:
-    """Return the path of an image below the folder of images, or its id with its suffix."""
+    """Return the path of an image relative to the folder of images, or its id with its suffix."""
     if data.image_root is not None and sample.image.is_relative_to(data.image_root):
         return sample.image.relative_to(data.image_root).as_posix()
     return sample.id + sample.image.suffix

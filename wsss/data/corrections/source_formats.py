@@ -101,7 +101,7 @@ def _member(path: Path, format: str) -> Path:
         if files:
             shown = listing(file.name for file in files)
             raise InvalidInput(f"several files of this format: {shown}", subject=path, hint="Pass one of them.")
-    raise InvalidInput(f"no file of the format {format}", subject=path, allowed=_MEMBERS[format])
+    raise InvalidInput(f"no file in the format {format}", subject=path, allowed=_MEMBERS[format])
 
 
 def _recognise(path: Path) -> tuple[Path, str]:
@@ -137,7 +137,7 @@ def _kind_of_json(path: Path) -> str | None:
 def _recognise_folder(folder: Path) -> tuple[Path, str]:
     archives = sorted(folder.glob("*.zip"))
     if archives:
-        raise InvalidInput("a folder with an archive", subject=folder, hint=f"Pass the archive: {archives[0]}")
+        raise InvalidInput("the folder contains an archive", subject=folder, hint=f"Pass the archive: {archives[0]}")
     if (folder / mask_pictures.CLASS_MASKS).is_dir():
         return folder, "voc" if (folder / mask_pictures.CLASS_LIST).is_file() else "cvat"
     if (folder / "annotations.xml").is_file():
@@ -161,7 +161,7 @@ def _files(path: Path, pattern: str) -> list[Path]:
     """Return a file, or the files below a folder that match a pattern.
 
     Raises:
-        InvalidInput: there is none.
+        InvalidInput: there are none.
     """
     files = [path] if path.is_file() else sorted(path.rglob(pattern))
     if not files:

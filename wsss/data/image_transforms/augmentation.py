@@ -29,11 +29,11 @@ IMAGENET_MEAN = (124, 116, 104)
 class ColourJitter(Settings):
     """Random brightness, contrast, saturation and hue, in random order."""
 
-    probability: Strength = Field(0.8, description="Share of images that are changed.")
+    probability: Strength = Field(0.8, description="Fraction of images that are changed.")
     brightness: Strength = Field(0.3, description="The factor is drawn from 1 ± this value.")
     contrast: Strength = Field(0.3, description="The factor is drawn from 1 ± this value.")
     saturation: Strength = Field(0.3, description="The factor is drawn from 1 ± this value.")
-    hue: float = Field(0.05, ge=0, le=0.5, description="The shift is drawn from ± this share of the colour circle.")
+    hue: float = Field(0.05, ge=0, le=0.5, description="The shift is drawn from ± this fraction of the colour circle.")
 
 
 class Augmentation(Settings):
@@ -54,7 +54,7 @@ class ClassificationAugmentation(Augmentation):
     """
 
     method: Literal["resized_crop", "scale_crop"] = Field("resized_crop", description="Cropping method.")
-    area: tuple[float, float] = Field((0.4, 1.0), description="resized_crop: share of the image area, low and high.")
+    area: tuple[float, float] = Field((0.4, 1.0), description="resized_crop: fraction of the image area, low and high.")
     aspect: tuple[float, float] = Field((0.75, 1.3333), description="resized_crop: width / height, low and high.")
     longer_side: tuple[int, int] = Field((224, 448), description="scale_crop: length in pixels, low and high.")
 
@@ -69,7 +69,7 @@ class ClassificationAugmentation(Augmentation):
 class Rotation(Settings):
     """Random rotation about the image centre; the image size does not change."""
 
-    probability: Strength = Field(0.2, description="Share of images that are rotated.")
+    probability: Strength = Field(0.2, description="Fraction of images that are rotated.")
     degrees: float = Field(180.0, ge=0, le=180, description="The angle is drawn from ± this value.")
 
 
@@ -81,7 +81,7 @@ class SegmentationAugmentation(Augmentation):
 
     size: int = Field(320, ge=16, le=4096, description="Side length of the square crop in pixels.")
     scale: tuple[float, float] = Field((0.5, 2.0), description="Factor on the image size, low and high.")
-    scale_probability: Strength = Field(1.0, description="Share of images that are scaled.")
+    scale_probability: Strength = Field(1.0, description="Fraction of images that are scaled.")
     rotation: Rotation | None = Field(None, description="Rotation, or null for none.")
     border: Literal["fill", "replicate"] = Field(
         "fill",

@@ -1,8 +1,8 @@
 """Random intensity changes: settings, and functions of (image, random generator).
 
 They reproduce the probabilities, ranges and order of TopoMortar's training (Valverde et al., BMVC 2025; public
-configuration), with one difference: TopoMortar normalises each image to zero mean and unit variance first, while values
-here are 8 bits. Noise is therefore relative to the standard deviation of the image.
+configuration), with one difference: TopoMortar normalises each image to zero mean and unit variance first, whereas
+values here are 8-bit. Noise is therefore relative to the standard deviation of the image.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Factor = Annotated[float, Field(gt=0, le=100)]
 class Change(Settings):
     """Base of all intensity changes."""
 
-    probability: Probability = Field(0.5, description="Share of images that are changed.")
+    probability: Probability = Field(0.5, description="Fraction of images that are changed.")
 
     def apply(self, image: Pixels, random: np.random.Generator) -> Pixels:
         """Return a changed copy of ``image`` ``(H, W, 3)`` uint8 RGB."""

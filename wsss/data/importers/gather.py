@@ -11,28 +11,26 @@ from pathlib import Path
 from wsss.data.checks.check_report import Collector
 from wsss.data.checks.inspection import Inspection, inspect_sample
 from wsss.data.classes import Classes
-from wsss.data.image_ids import fold, image_ids, is_cut, renamed
+from wsss.data.image_ids import fold, image_ids
 from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.listing import Listing, list_images
 from wsss.data.importers.match_images import Finder, Match
+from wsss.data.importers.name_notes import note_names
 from wsss.data.importers.rules.imported_labels import Entry, Labels
 from wsss.data.importers.rules.joined_entries import CONTRADICTION, join_entries
 from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Sample
-from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 WITHOUT_IMAGE = "labels without an image, left out"
 AMBIGUOUS = "labels that match several images, left out"
 LESS_EXACT = "labels that match an image less exactly than others, left out"
 RIVALS = "labels under several names that match one image equally well, left out"
-NOT_READ = "labels of image files that cannot be read, left out"
-JOINED = "images that the labels name twice, joined"
+NOT_READ = "labels of unreadable image files, left out"
+JOINED = "images that the labels name twice, merged"
 UNPREFIXED = "images matched without the prefix of an upload to Label Studio"
-SHORTENED = "images with long names, shortened in the names of their masks"
-RENAMED = "images whose ids, and masks, are named differently from their files (see files.csv)"
-SIMILAR_FILES = "images whose names differ only in case or suffix"
 SIMILAR_CLASSES = "classes whose names differ only in case"
 UNSHOWN = "classes that no image shows, left out"
 
@@ -72,6 +70,7 @@ class Gathered:
         classes: classes that at least one image shows, in the order of the labels.
         images: all readable images, by file.
         problems, notes: everything that does not fit, and decisions made.
+        reading: how the images are converted to 8-bit RGB.
     """
 
     folder: Path
@@ -80,6 +79,7 @@ class Gathered:
     images: tuple[ImportedImage, ...]
     problems: Collector
     notes: Collector
+    reading: Reading = PLAIN
 
     @property
     def labelled(self) -> tuple[ImportedImage, ...]:
@@ -92,6 +92,7 @@ def gather(
     labels: Path | None,
     options: ReadOptions | None = None,
     *,
+    reading: Reading = PLAIN,
     start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
 ) -> Gathered:
     """Read the labels, match them to images, and read every image once.
@@ -100,6 +101,7 @@ def gather(
         images: folder of the images, which may have subfolders.
         labels: label file, or ``None`` for a folder per class.
         options: options of the label file.
+        reading: how the images are converted to 8-bit RGB.
         start: called with the number of images; returns a function to call with the number of images done.
 
     Raises:
@@ -114,17 +116,17 @@ def gather(
     if not entries:
         raise _no_match(read, images, labels, files, problems)
     ids = image_ids(files)
-    _note_names(ids, notes)
-    imported = _inspect(images, ids, entries, problems, notes, start)
+    note_names(ids, notes)
+    imported = _inspect(images, ids, entries, reading, problems, notes, start)
     if labels is None:
         imported = _join_equal(imported, notes)
     else:
         _note_equal(imported, notes)
     classes = _classes(read, imported, notes)
     notes.add("images without labels", *(i.file for i in imported if i.labels is None and i.file not in entries))
-    gathered = Gathered(images, read.format, classes, tuple(imported), problems, notes)
+    gathered = Gathered(images, read.format, classes, tuple(imported), problems, notes, reading)
     if not gathered.labelled:
-        raise InvalidInput("none of the labelled images can be read", subject=images)
+        raise InvalidInput(f"none of the labelled images can be read{_findings(problems)}", subject=images)
     if not classes:
         raise InvalidInput(
             f"none of the {counted(len(gathered.labelled), 'readable labelled image')} shows any of the classes "
@@ -217,23 +219,11 @@ def _join(file: str, entries: Sequence[Entry], notes: Collector) -> Entry:
     return first
 
 
-def _note_names(ids: Mapping[str, str], notes: Collector) -> None:
-    """Note ids that differ from file names, and similar file names."""
-    notes.add(SHORTENED, *(f"{file} → {name}" for file, name in ids.items() if is_cut(file, name)))
-    others = {file: name for file, name in renamed(ids).items() if not is_cut(file, name)}
-    if others:
-        example = next(f"{file} → {name}" for file, name in others.items())
-        notes.add(RENAMED, f"{counted(len(others), 'image')}, such as {example}")
-    groups: dict[str, list[str]] = defaultdict(list)
-    for file in ids:
-        groups[fold(without_suffix(file))].append(file)
-    notes.add(SIMILAR_FILES, *(" and ".join(group) for group in groups.values() if len(group) > 1))
-
-
 def _inspect(
     folder: Path,
     ids: Mapping[str, str],
     entries: Mapping[str, Entry],
+    reading: Reading,
     problems: Collector,
     notes: Collector,
     start: Callable[[int], Callable[[int], None]],
@@ -242,7 +232,7 @@ def _inspect(
     hashes, advance = ContentHashes(None), start(len(ids))
 
     def inspect(file: str) -> tuple[str, Inspection, str]:
-        inspection = inspect_sample(Sample(ids[file], folder / file), _NO_CLASSES)
+        inspection = inspect_sample(Sample(ids[file], folder / file, reading=reading), _NO_CLASSES)
         return file, inspection, "" if inspection.problems else hashes.of(folder / file)
 
     images: list[ImportedImage] = []
@@ -275,16 +265,16 @@ def _join_equal(images: Sequence[ImportedImage], notes: Collector) -> list[Impor
         labels[group[0].id] = tuple(dict.fromkeys(name for image in group for name in image.labels or ()))
         dropped |= {image.id for image in group[1:]}
         contradiction = any(not image.labels for image in group)
-        kind = CONTRADICTION if contradiction else "images in the folders of several classes, joined with all labels"
+        kind = CONTRADICTION if contradiction else "images in the folders of several classes, merged with all labels"
         notes.add(kind, " and ".join(image.file for image in group))
     return [replace(i, labels=labels.get(i.id, i.labels)) for i in images if i.id not in dropped]
 
 
 def _note_equal(images: Sequence[ImportedImage], notes: Collector) -> None:
-    """Note equal images with different labels: at least one of them is wrong or incomplete."""
+    """Note identical images with different labels: at least one of them is wrong or incomplete."""
     for group in _equal(images):
         labels = (f"{image.file} ({', '.join(image.labels or ()) or 'no class'})" for image in group)
-        notes.add("equal images with different labels", " and ".join(labels))
+        notes.add("identical images with different labels", " and ".join(labels))
 
 
 def _classes(read: Labels, images: Sequence[ImportedImage], notes: Collector) -> tuple[str, ...]:

@@ -27,8 +27,8 @@ def stratified(
     Args:
         labels: id → classes of the image.
         val_share: share of the images in ``val``, in [0, 1). Above 0, and with two images or more, no part is empty.
-        seed: another seed gives another division.
-        equal: groups of ids of the same picture, which stay together.
+        seed: a different seed gives a different division.
+        equal: groups of ids of identical images, which stay together.
 
     Returns:
         id → ``"train"`` or ``"val"``, in the order of ``labels``.

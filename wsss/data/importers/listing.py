@@ -20,7 +20,7 @@ OURS = (("stage.json",), ("run.json",), ("pipeline.yaml", "image_labels.csv"))
 
 UNREAD = "image files of unsupported formats, left out"
 NO_IMAGES = "files other than images, left out"
-SYSTEM = "folders of the system or of other programs, left out"
+SYSTEM = "folders of the operating system or of other programs, left out"
 LISTED = "folders that are listed already, left out"
 LOOPS = "links to folders that contain the link itself, not followed"
 WRITTEN = "folders written by wsss, left out"

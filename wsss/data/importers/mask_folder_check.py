@@ -40,7 +40,7 @@ def refuse_masks(folder: Path) -> None:
     """Reject a folder of masks where images are expected.
 
     Raises:
-        InvalidInput: it holds masks alone; names the command for them.
+        InvalidInput: it contains only masks; names the command for them.
     """
     count = masks_in(folder)
     if count:

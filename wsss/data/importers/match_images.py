@@ -24,7 +24,7 @@ class Match:
     """The images that match a name in a label file.
 
     Args:
-        files: matching paths below the folder of images; more than one if the name is ambiguous.
+        files: matching paths, relative to the folder of images; more than one if the name is ambiguous.
         difference: one of `DIFFERENCES`.
         name: the compared form of the name; equal forms certainly mean the same image.
         distance: distance between name and path, smaller for a more exact match: index in `DIFFERENCES`, 1 if an upload
@@ -56,7 +56,7 @@ class _Table:
 class Finder:
     """Matches names in label files to images.
 
-    A name is compared, from the strictest to the loosest rule, with the path below the folder; the path without suffix;
+    A name is compared, from the strictest to the loosest rule, with the path in the folder; the path without suffix;
     the file name; the file name without suffix; the same four ignoring Unicode form, then also ignoring case. A number
     (``9``) is finally compared with the digits at the end of the file name (``COCO_train2014_000000000009``). A name
     may have more or fewer folders than the path, but no different ones: ``dog/1.jpg`` matches ``1.jpg`` and
@@ -65,7 +65,7 @@ class Finder:
     Studio adds to uploaded files.
 
     Args:
-        files: paths below the folder of images.
+        files: paths relative to the folder of images.
         root: name of the folder of images, with which names may begin.
         unread: paths of image files that cannot be read.
     """

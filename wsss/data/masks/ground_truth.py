@@ -85,12 +85,12 @@ def _only_background(samples: Sequence[Sample], where: str) -> InvalidInput:
         return InvalidInput(
             f"{problem}, but the image-level labels of {counted(labelled, 'image')} name a class",
             subject=where,
-            hint="`wsss data check` lists each contradiction. Check the masks: they may be the wrong ones.",
+            hint="`wsss data check` lists each contradiction. Check the masks: these may be the wrong files.",
         )
     return InvalidInput(
         f"{problem}, so an empty prediction would get a perfect score",
         subject=where,
-        hint="Choose a split that shows the classes, and check the masks: they may be the wrong ones.",
+        hint="Choose a split that shows the classes, and check the masks: these may be the wrong files.",
     )
 
 

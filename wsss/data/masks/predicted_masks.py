@@ -14,6 +14,7 @@ from wsss.io.files.atomic import write_json
 from wsss.io.files.contained import below
 from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
+from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 PREDICTED = "images.json"
 PREDICT_AGAIN = "Predict the images again."
@@ -42,12 +43,14 @@ class Predicted:
         failed: id → image without a mask.
         sources: id → hash of the inputs of the mask, so that it is kept when a failed image is repaired; recorded only
             if an image failed.
+        reading: how the images of a folder were converted to 8-bit RGB.
     """
 
     classes: Classes
     files: Mapping[str, str] | None
     failed: Mapping[str, FailedImage] = field(default_factory=dict)
     sources: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading = PLAIN
 
 
 def write_predicted(folder: Path, predicted: Predicted) -> None:
@@ -55,6 +58,7 @@ def write_predicted(folder: Path, predicted: Predicted) -> None:
     record: dict[str, Any] = {"classes": predicted.classes.to_json()}
     if predicted.files is not None:
         record["files"] = dict(predicted.files)
+        record |= {"reading": predicted.reading.to_json()} if predicted.reading != PLAIN else {}
     if predicted.failed:
         record["failed"] = {name: asdict(image) for name, image in predicted.failed.items()}
         record["sources"] = dict(predicted.sources)
@@ -94,4 +98,5 @@ def _parse(value: Any, path: Path) -> Predicted:
         {str(name): str(file) for name, file in value["files"].items()} if "files" in value else None,
         failed,
         {str(name): str(source) for name, source in value.get("sources", {}).items()},
+        Reading.from_json(value.get("reading", {})),
     )

@@ -18,8 +18,8 @@ from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, unsupported_reason
 from wsss.io.rasters.rgb_images import frames, image_errors, open_image
 from wsss.io.utf8 import is_utf8
 
-PAGED = (".tif", ".tiff", ".webp")
-"""Supported formats whose files may contain several images; animated GIFs are rejected."""
+ANIMATED = (".webp",)
+"""Supported formats whose files may contain several frames; animated GIFs are rejected."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ImageFolder:
 
     Args:
         samples: in the order of their names.
-        renamed: id → path below the folder, for images whose id is not their name; see `wsss.data.image_ids`.
+        renamed: id → path relative to the folder, for images whose id is not their name; see `wsss.data.image_ids`.
         unnamed: escaped names of images that are skipped because their name is not UTF-8.
         closed: unreadable subfolders, with the reason.
     """
@@ -73,9 +73,9 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     others = other_images(folder, recursive=recursive)
     if others:
         notes.append(f"{counted(len(others), 'image file')} in {folder} skipped: {_with_reasons(others)}.")
-    several = several_pages(folder, recursive=recursive)
+    several = several_frames(folder, recursive=recursive)
     if several:
-        notes.append(f"only the first frame or page is used: {listing(several)}.")
+        notes.append(f"only the first frame is used: {listing(several)}.")
     hidden = [path.relative_to(folder).as_posix() for path in _below(folder, hidden=True, deep=recursive)]
     if hidden:
         notes.append(f"hidden images in {folder} skipped: {listing(hidden)}.")
@@ -97,15 +97,15 @@ def other_images(folder: Path, *, recursive: bool = False) -> dict[str, str]:
     }
 
 
-def several_pages(folder: Path, *, recursive: bool = False) -> list[str]:
-    """Return the TIFF and WebP files (relative paths) that contain several images."""
-    paged = []
+def several_frames(folder: Path, *, recursive: bool = False) -> list[str]:
+    """Return the WebP files (relative paths) that contain several images."""
+    animated = []
     for path in _below(folder) if recursive else _directly(folder):
-        if path.suffix.lower() in PAGED:
+        if path.suffix.lower() in ANIMATED:
             with suppress(InvalidInput), open_image(path, decode=False) as image, image_errors(path):
                 if frames(image) > 1:
-                    paged.append(path.relative_to(folder).as_posix())
-    return paged
+                    animated.append(path.relative_to(folder).as_posix())
+    return animated
 
 
 def passed_over(folder: Path) -> list[str]:

@@ -87,7 +87,7 @@ class LabelCells:
 
 
 def names_of(cell: str, known: Collection[str], rules: Rules) -> list[str]:
-    """Return the names in a cell; a cell that is a word such as "no finding" as a whole is not split."""
+    """Return the names in a cell; a cell that as a whole is a word such as "no finding" is not split."""
     whole = bool(cell) and cell not in known and rules.word(cell) is not None
     return [cell] if whole else split_labels(cell, tuple(known))
 

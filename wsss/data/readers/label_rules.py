@@ -147,7 +147,7 @@ def parse_soft(text: str) -> tuple[float, float]:
     """Parse ``"0.5"`` or ``"0.3,0.7"`` into `Rules.soft`.
 
     Raises:
-        InvalidInput: expected one or two ascending numbers in (0, 1].
+        InvalidInput: not one number, or two ascending ones, in (0, 1].
     """
     try:
         numbers = [float(part) for part in text.split(",")]

@@ -9,12 +9,13 @@ from pydantic import Field
 
 from wsss.data.class_list import LabelNames
 from wsss.data.mask_values import MaskNames, MaskValues, resolve
-from wsss.data.readers.layout import LayoutConfig, Log
+from wsss.data.readers.image_reading import ImageReadingConfig
+from wsss.data.readers.layout import Log
 from wsss.errors import InvalidInput, listing
 from wsss.io.rasters.mask_files import MaskFiles, masks_by_id
 
 
-class OwnMasksConfig(LayoutConfig):
+class OwnMasksConfig(ImageReadingConfig):
     """Keys of ``data:`` for layouts with folders of ground-truth masks."""
 
     mask_values: MaskNames = Field(

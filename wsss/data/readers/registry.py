@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from wsss.data.readers.image_reading import ImageReadingConfig
 from wsss.data.readers.layout import AnyLayout, LayoutConfig, Log, require_root
 from wsss.errors import InvalidInput, listing
 from wsss.extensions import Extensions
@@ -144,8 +145,20 @@ def open_dataset(
         InvalidInput: an invalid config, or files that do not match the layout.
     """
     layout, checked = parse_config(config, locate=locate)
-    read = layout.read if complete else layout.read_incomplete or layout.read
-    dataset = read(checked, work=work, log=log)
+    dataset = read_layout(layout, checked, work=work, log=log, complete=complete)
     for _, message in dataset.remarks:
         log(f"note: {message}")
     return dataset
+
+
+def read_layout(
+    layout: AnyLayout, config: LayoutConfig, *, work: Path, log: Log = lambda line: None, complete: bool = True
+) -> Dataset:
+    """Return the dataset of a validated config, see `open_dataset`; its remarks are not logged.
+
+    Raises:
+        InvalidInput: the files do not match the layout.
+    """
+    read = layout.read if complete else layout.read_incomplete or layout.read
+    dataset: Dataset = read(config, work=work, log=log)
+    return dataset.read_with(config.reading) if isinstance(config, ImageReadingConfig) else dataset

@@ -28,8 +28,8 @@ def read_lists(path: Path) -> dict[str, list[str]]:
         Part (train, val, test) → ids in order; empty for a part that is not listed.
 
     Raises:
-        InvalidInput: a missing file, another structure, a path other than ``<part>/images/<id>.png`` (paths must not
-            lead out of the dataset), or a duplicate id.
+        InvalidInput: a missing file, an unexpected structure, a path other than ``<part>/images/<id>.png`` (paths must
+            not lead out of the dataset), or a duplicate id.
     """
     if path.is_file() and path.stat().st_size > MAX_LIST_BYTES:
         raise InvalidInput(

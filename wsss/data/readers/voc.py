@@ -183,7 +183,7 @@ def _folder_of_mask(path: str, image: str, line: Line) -> str:
     folder, _, name = path.rpartition("/")
     if Path(name).stem != image:
         raise InvalidInput(
-            f"mask {path!r} of image {image!r} does not have the name of its image",
+            f"mask {path!r} of image {image!r} is not named after its image",
             subject=line,
             hint=f"Rename it to {image}.png, or delete the mask column from the list.",
         )

@@ -32,7 +32,7 @@ class Generated:
 
     Args:
         config: settings of the generator.
-        generator: version of the generator, raised whenever the files of a config change.
+        generator: version of the generator, incremented whenever the files of a config change.
     """
 
     config: LayoutConfig

@@ -1,4 +1,4 @@
-"""Tiles whose labels are the answers of people, instead of being derived from masks."""
+"""Tiles whose labels are people's answers, instead of being derived from masks."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def read_answered(path: Path, samples: Sequence[Sample], classes: Classes, confi
         config: ``size`` if it is not the default, and ``disagreement``.
 
     Raises:
-        InvalidInput: the table is damaged, is about unknown images or classes, whole images or tiles of another size,
-            or no tile has a label.
+        InvalidInput: the table is damaged, is about unknown images or classes, whole images or tiles of a different
+            size, or no tile has a label.
     """
     ballot = Ballot(read_answers(path), path)
     images = {sample.id for sample in samples}
@@ -186,7 +186,7 @@ def cut_answered(
 
 def _cut(crops: Crops, *, out: Path, classes: int, noise: float, seed: int) -> list[Tile]:
     """Cut the tiles of one image, and write those that do not exist yet."""
-    image = read_image(crops.sample.image)
+    image = read_image(*crops.sample.source)
     mean, std = colour_statistics(image)
     rng = np.random.default_rng([seed, 5, crops.number])
     tiles = []

@@ -40,8 +40,8 @@ def draw_into(
         start: called with the number of steps; returns a function that advances a progress bar.
 
     Raises:
-        InvalidInput: no such split, masks that are missing, show no class or mix two encodings, or ``out`` holds
-            something else; see `draw_tiles` and `read_answered`.
+        InvalidInput: no such split, masks that are missing, show no class or mix two encodings, or ``out`` contains
+            other files; see `draw_tiles` and `read_answered`.
         RunFailed: ``out`` cannot be written to.
     """
     samples, of = dataset.split(split), f"split {split!r}"

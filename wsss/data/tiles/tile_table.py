@@ -64,7 +64,7 @@ class Tile:
         return f"{self.image}_{self.row:05d}_{self.column:05d}"
 
     def path(self, folder: Path) -> Path:
-        """Return the tile's PNG below the folder of all tiles."""
+        """Return the tile's PNG, relative to the folder of all tiles."""
         return folder / IMAGES / f"{self.id}.png"
 
 

@@ -156,7 +156,7 @@ def cut_tiles(request: Request, *, out: Path, classes: Classes, config: TilesCon
     sample, quota = request.sample, request.quota
     if not quota.without and not quota.having:
         return []
-    image = read_image(sample.image)
+    image = read_image(*sample.source)
     mask = read_truth(sample, classes, size=(image.shape[0], image.shape[1]))
     having, without = _positions(mask, len(classes), config)
     rng = np.random.default_rng([seed, 1, request.number])

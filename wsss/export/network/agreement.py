@@ -72,7 +72,7 @@ def compare(
         expected = classes.decode(predict(network, image[None], len(classes)).masks[0])
         if mask.shape != expected.shape or probabilities.shape != (len(classes), *size):
             raise RunFailed(
-                f"the ONNX file gives a mask of shape {mask.shape} for an image of {size[0]}×{size[1]} pixels",
+                f"the ONNX file returns a mask of shape {mask.shape} for an image of {size[0]}×{size[1]} pixels",
                 subject=SUBJECT,
                 hint=REPORT,
             )
@@ -85,9 +85,9 @@ def compare(
     found = Agreement(len(sizes), pixels, equal / pixels, agreeing / pixels, largest)
     if not found.agreeing >= REQUIRED:
         raise RunFailed(
-            f"the ONNX file gives other results than torch on {1 - found.agreeing:.2%} of the pixels of "
-            f"{found.pictures} generated pictures (other mask values on {1 - found.equal:.2%}, probabilities differ by "
-            f"up to {found.largest_difference:.2g})",
+            f"the results of the ONNX file differ from torch's on {1 - found.agreeing:.2%} of the pixels of "
+            f"{found.pictures} generated images (different mask values on {1 - found.equal:.2%}, probabilities differ "
+            f"by up to {found.largest_difference:.2g})",
             subject=SUBJECT,
             hint=REPORT,
         )

@@ -103,11 +103,11 @@ def _require_opset(model: ModelProto, network: SegmentationNetwork) -> None:
     """Require version `OPSET`: torch keeps a newer one, with a warning only, if it cannot convert an operator.
 
     Raises:
-        InvalidInput: the file has another version.
+        InvalidInput: the file has a different one.
     """
     found = next(entry.version for entry in model.opset_import if not entry.domain)
     if found != OPSET:
-        raise _not_convertible(network, f"an operator requires version {found} of ONNX's operators, expected {OPSET}")
+        raise _not_convertible(network, f"an operator requires ONNX opset {found}, expected {OPSET}")
 
 
 def _first_line(error: Exception) -> str:

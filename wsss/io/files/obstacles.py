@@ -39,7 +39,7 @@ def obstructed(path: Path, expected: Literal["file", "folder"], written: Path | 
     Args:
         path: the obstructing path.
         expected: the expected kind.
-        written: the path to write, if it is another one.
+        written: the path to write, if it differs.
     """
     found = Verbatim("a folder" if path.is_dir() else "a file" if path.is_file() else "a special file or broken link")
     error = Obstructed(subject=path, allowed=f"a {expected}", found=found, hint=_hint(path))

@@ -75,7 +75,7 @@ def check_recorded(path: Path, *, always: bool = False) -> None:
     elif always or not edited:
         keep = f" To use it anyway, delete {known.folder / RECORD}." if edited else ""
         raise DamagedFile(
-            f"the file is damaged: it changed after stage {known.stage!r} had finished",
+            f"the file is damaged: it changed after stage {known.stage!r} finished",
             subject=path,
             allowed=f"SHA-256 {known.sha256[:12]}…",
             found=Verbatim(f"{digest[:12]}…"),

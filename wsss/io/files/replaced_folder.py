@@ -1,4 +1,4 @@
-"""A folder that is replaced as a whole: written next to its name, and renamed when it is complete."""
+"""A folder that is replaced as a whole: written under a temporary name, and renamed when it is complete."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def read_intact_json(path: Path) -> dict[str, Any]:
 
     Raises:
         OSError: the file is missing or unreadable.
-        ValueError: no such object, or its content does not match its checksum.
+        ValueError: not a JSON object, or its content does not match its checksum.
     """
     value, seal, _ = _read(path)
     if not isinstance(seal, dict) or seal.get("sha256") != _digest(value):

@@ -174,7 +174,7 @@ def _explain_worker(text: str) -> RunFailed:
     signal = (match["signal"] or "").strip() if match else ""
     if signal and signal not in ("Killed", "Terminated"):
         return RunFailed(
-            f"A process that loads images crashed ({signal})",
+            f"A data-loading process crashed ({signal})",
             hint="Run the same command again with --workers 1: it resumes, and names the image if one is the cause.",
         )
     return RunFailed(
@@ -184,7 +184,7 @@ def _explain_worker(text: str) -> RunFailed:
 
 def _explain_rank(text: str) -> RunFailed:
     return RunFailed(
-        f"Another rank of this run has ended, or its machine is unreachable ({_shortened(text)})",
+        f"Another rank of this run has exited, or its machine is unreachable ({_shortened(text)})",
         hint="See the message of that rank; if it was killed, it most likely ran out of memory. Run the same command "
         "again: finished work is kept.",
     )

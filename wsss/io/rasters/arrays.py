@@ -126,7 +126,7 @@ def _check_size(path: Path, members: Sequence[zipfile.ZipInfo]) -> None:
             subject=path,
             allowed=f"at most {MAX_ARRAYS} arrays and {limit:,} bytes",
             found=Verbatim(f"{len(members)} arrays and {size:,} bytes (compressed {packed:,})"),
-            hint="Make the image smaller, or cut it into tiles.",
+            hint="Downscale the image, or cut it into tiles.",
         )
 
 

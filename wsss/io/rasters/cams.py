@@ -107,7 +107,7 @@ def read_cams(path: Path, *, size: tuple[int, int] | None = None, classes: int |
         classes: number C of classes, background included; upper bound of the class indices.
 
     Raises:
-        InvalidInput: the file is missing, broken or no CAM file; or the maps are not finite or not in [0, 1], have
+        InvalidInput: the file is missing, broken or not a CAM file; or the maps are not finite or not in [0, 1], have
             duplicate or invalid class indices, or another size.
     """
     arrays = read_arrays(path)

@@ -129,7 +129,7 @@ def require_size(mask: NDArray[np.uint8], size: tuple[int, int] | None, where: o
             allowed=f"{size[1]}×{size[0]}",
             found=Verbatim(f"{mask.shape[1]}×{mask.shape[0]}"),
             hint="Use the mask that was drawn on this image, or resize it with nearest neighbour: interpolation would "
-            "create values of no class.",
+            "create values that belong to no class.",
         )
 
 
@@ -178,7 +178,7 @@ def _values_of_colours(pixels: NDArray[np.uint8], path: Path, *, grey: bool) -> 
     """Return the palette indices or grey values of RGB pixels ``(H, W, 3)``, and the conversion as a phrase.
 
     Raises:
-        InvalidInput: there are other colours.
+        InvalidInput: there are colours that are neither.
     """
     known, seen = np.zeros(1 << 24, bool), np.zeros(1 << 24, bool)  # one flag per colour
     value = np.zeros(1 << 24, np.uint8)

@@ -68,7 +68,7 @@ class MaskFiles:
             yield GUESSED, f"{self.folder}: {count} matched by a part of the name: {listing(pairs)}"
         if self.unmatched:
             count = counted(len(self.unmatched), "mask")
-            yield UNMATCHED, f"{self.folder}: No matching image for {count}: {listing(self.unmatched)}"
+            yield UNMATCHED, f"{self.folder}: no matching image for {count}: {listing(self.unmatched)}"
         if self.lossy:
             text = f"JPEG and WebP change pixel values and are not read as masks: {listing(self.lossy)}"
             yield LOSSY, f"{self.folder}: {text}"
@@ -100,7 +100,7 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
             hint="Set data.mask_suffix to the end of the names without file extension: _mask for a_mask.png.",
         )
     lossy = tuple(name for name in names if name.lower().endswith(LOSSY_SUFFIXES))
-    without_words = _unique((_OF_IMAGE.sub("", id), id) for id in ids)
+    without_words: dict[str, str] | None = None
     paths: dict[str, Path] = {}
     guessed: dict[str, None] = {}
     unmatched: list[str] = []
@@ -110,9 +110,11 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
             continue
         base = stem if suffix is None else stem[: -len(suffix) or None]
         image = next((id for id in (base, _stem(base, IMAGE_SUFFIXES)) if id in ids), None)
-        if image is None and suffix is None:
-            base = _OF_MASK.sub("", stem)
-        image = next((id for id in (image, base, without_words.get(base)) if id is not None and id in ids), None)
+        if image is None:
+            base = _OF_MASK.sub("", stem) if suffix is None else base
+            if without_words is None:  # only if a name differs
+                without_words = _unique((_OF_IMAGE.sub("", id), id) for id in ids)
+            image = base if base in ids else without_words.get(base)
         if image is None:
             unmatched.append(name)
             continue

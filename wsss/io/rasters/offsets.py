@@ -62,17 +62,17 @@ def read_offsets(path: Path) -> Offsets:
     """Read an image's offsets, as float32.
 
     Raises:
-        InvalidInput: missing, broken, or not such a file.
+        InvalidInput: missing, broken, or not an offsets file.
     """
     arrays = read_arrays(path)
     missing = {"offsets", "stride", "size"} - arrays.keys()
     if missing:
-        raise InvalidInput(f"not a file of offsets (missing arrays: {', '.join(sorted(missing))})", subject=path)
+        raise InvalidInput(f"not an offsets file (missing arrays: {', '.join(sorted(missing))})", subject=path)
     offsets, stride, size = arrays["offsets"], arrays["stride"], arrays["size"]
     shapes = offsets.ndim == 4 and offsets.shape[1:2] == (2,) and stride.shape == () and size.shape == (2,)
     if not shapes or stride < 1 or offsets.dtype.kind != "f" or not np.isfinite(offsets).all():
         raise InvalidInput(
-            "not a file of offsets",
+            "not an offsets file",
             subject=path,
             allowed="finite offsets (T, 2, h, w), a stride of at least 1, and a size (2,)",
             found=Verbatim(f"offsets {offsets.shape}, stride {stride}, size {size.shape}"),

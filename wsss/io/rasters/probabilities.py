@@ -43,8 +43,8 @@ def read_probabilities(
         size: expected (H, W).
 
     Raises:
-        InvalidInput: the file is missing or broken, or the array has another shape or order of classes, or holds no
-            probabilities.
+        InvalidInput: the file is missing or broken, or the array has the wrong shape or order of classes, or contains
+            no probabilities.
     """
     arrays = read_arrays(path)
     probabilities = arrays.get("probabilities")

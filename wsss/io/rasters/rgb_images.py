@@ -20,6 +20,11 @@ from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unsupported_reason
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
+from wsss.io.rasters.samples.eight_bits import eight_bits, rgb_of
+from wsss.io.rasters.samples.exif_rotation import orientation, upright
+from wsss.io.rasters.samples.reading import PLAIN, Reading
+from wsss.io.rasters.samples.stored_pages import StoredPage, deep_page, stored_page, stored_pages
+from wsss.io.rasters.samples.stored_samples import stored_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,34 +38,58 @@ BROKEN_HINT = "Copy the image again from its source, or open it in an image edit
 BAND = 1024
 """Rows copied from Pillow to NumPy at a time."""
 
-ORIENTATION = 0x0112
-"""EXIF tag: 1 upright, 2–4 mirrored or upside down, 5–8 transposed or rotated by 90°."""
 
-
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, reading: Reading = PLAIN) -> NDArray[np.uint8]:
     """Read an image as ``(H, W, 3)`` uint8 RGB, rotated upright according to its EXIF orientation.
 
-    CMYK, palette, grey and 16-bit grey images are converted (16-bit: the upper 8 bits); transparent images are composed
-    onto white.
+    CMYK, palette and grey images are converted; transparent images are composed onto white.
+
+    Args:
+        path: the file.
+        reading: scaling of pixels with more than 8 bits, page, and bands.
 
     Raises:
-        InvalidInput: the file is missing, empty, truncated, too large, of floating-point pixels, or not an image.
+        InvalidInput: the file is missing, empty, truncated, too large, or not an image; or it has more than 8 bits,
+            several pages or more bands, and ``reading`` has no setting for them.
     """
-    with open_image(path) as image, image_errors(path):
-        return rgb_array(image, path)
+    with image_errors(path):
+        page = stored_page(path, reading)
+        if page is not None and not (page.plain and reading.bands is None):
+            return _stored(path, page, reading)
+        with open_image(path, frame=0 if page is None else page.frame) as image:
+            pixels = rgb_array(image, path)
+        if reading.bands is None:
+            return pixels
+        if max(reading.bands) > 3:
+            raise InvalidInput("no such band", subject=path, allowed="data.bands from 1 to 3", found=[*reading.bands])
+        return np.ascontiguousarray(np.broadcast_to(pixels[..., [band - 1 for band in reading.bands]], pixels.shape))
 
 
-def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
+def _stored(path: Path, page: StoredPage, reading: Reading) -> NDArray[np.uint8]:
+    """Read a page whose values or bands Pillow does not convert to 8-bit RGB."""
+    from PIL import Image
+
+    _check_size(path, page.size)
+    turn = 1
+    if page.png:
+        with open_image(path) as image:  # validates the pixels
+            turn = orientation(image)
+    pixels = rgb_of(stored_samples(path, page, reading.bands), page, reading, path)
+    return pixels if turn == 1 else np.array(upright(Image.fromarray(pixels), turn))
+
+
+def rgb_array(image: Image.Image, where: object, reading: Reading = PLAIN) -> NDArray[np.uint8]:
     """Return an open image as ``(H, W, 3)`` uint8 RGB, see `read_image`.
 
     Args:
         image: an image of any mode.
         where: subject of errors.
+        reading: scaling of 16-bit and floating-point pixels.
 
     Raises:
-        InvalidInput: floating-point pixels.
+        InvalidInput: pixels with more than 8 bits, without a scaling.
     """
-    turned = upright(_to_rgb(image, where), orientation(image))
+    turned = upright(_to_rgb(image, where, reading), orientation(image))
     # A copy, since Pillow's array is read-only, which torch warns about; in bands, since Pillow needs twice the memory.
     pixels = np.empty((turned.height, turned.width, 3), np.uint8)
     for top in range(0, turned.height, BAND):
@@ -68,61 +97,40 @@ def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
     return pixels
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return ``(height, width)`` of the upright image, from its header (PNG and TIFF are decoded).
+def image_size(path: Path, reading: Reading = PLAIN) -> tuple[int, int]:
+    """Return ``(height, width)`` of the upright image, from its header (PNG is decoded).
 
     Raises:
-        InvalidInput: the file is missing, empty or not an image.
+        InvalidInput: the file is missing, empty or not an image, or see `read_image`.
     """
-    with open_image(path, decode=False) as image:
-        with image_errors(path):
-            if image.format == "TIFF":
-                image.load()  # Pillow rotates a TIFF itself: some versions on opening, others on decoding
-            turned = orientation(image) >= 5
-        width, height = image.size
-        return (width, height) if turned else (height, width)
+    with image_errors(path):
+        page = stored_page(path, reading)
+        if page is not None and not page.png:
+            _check_size(path, page.size)
+            return page.upright_size
+        with open_image(path, decode=False) as image:
+            width, height = image.size
+            return (width, height) if orientation(image) >= 5 else (height, width)
 
 
 def pixels_in(path: Path) -> int:
-    """Return the number of pixels of an image, from its header; 0 if it cannot be read."""
+    """Return the number of pixels of an image (of its largest page), from its header; 0 if it cannot be read."""
     try:
+        with image_errors(path):
+            if pages := stored_pages(path):
+                return max(page.size[0] * page.size[1] for page in pages)
         with open_image(path, decode=False) as image:
             return image.width * image.height
     except InvalidInput:
         return 0
 
 
-def size_if_readable(path: Path) -> tuple[int, int] | None:
+def size_if_readable(path: Path, reading: Reading = PLAIN) -> tuple[int, int] | None:
     """Return `image_size`, or ``None`` if the image cannot be read."""
     try:
-        return image_size(path)
+        return image_size(path, reading)
     except InvalidInput:
         return None
-
-
-def orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation of an open image, 1 … 8; 1 if missing or broken."""
-    try:
-        value = image.getexif().get(ORIENTATION, 1)
-    except (SyntaxError, ValueError, KeyError, TypeError, struct.error):  # broken EXIF
-        return 1
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def upright(image: Image.Image, turn: int) -> Image.Image:
-    """Return the image rotated and mirrored according to its EXIF orientation ``turn`` (1 … 8)."""
-    from PIL.Image import Transpose
-
-    steps = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    return image.transpose(steps[turn]) if turn in steps else image
 
 
 def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -133,7 +141,7 @@ def write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
         Image.fromarray(pixels).save(file, format="PNG")
 
 
-def open_image(path: Path, *, decode: bool = True) -> Image.Image:
+def open_image(path: Path, *, decode: bool = True, frame: int = 0) -> Image.Image:
     """Open an image of bounded size.
 
     Only `wsss.io.rasters.image_kinds.FORMATS` are supported, whatever the file's suffix.
@@ -141,6 +149,7 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
     Args:
         path: the file.
         decode: also decode the pixels.
+        frame: index of the page of a TIFF.
 
     Raises:
         InvalidInput: the file is missing, empty, truncated, too large, an animated GIF, or not a supported image.
@@ -154,8 +163,11 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
             check_recorded(path)
         image = Image.open(path, formats=_formats())
         try:
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(path, f"{image.width}×{image.height} pixels")
+            if image.format == "TIFF":
+                image.filename = ""  # Pillow would map the file into memory, which scrambles rotated grey images
+            if frame:
+                image.seek(frame)
+            _check_size(path, (image.height, image.width))
             if image.format == "GIF" and frames(image) > 1:
                 raise InvalidInput(
                     "animations are not supported",
@@ -174,11 +186,11 @@ def open_image(path: Path, *, decode: bool = True) -> Image.Image:
 
 
 def frames(image: Image.Image) -> int:
-    """Return the number of frames or pages of an open image; only the first one is read.
+    """Return the number of frames of an open image other than TIFF; only the first one is read.
 
     Previews in a JPEG and further images of a HEIC container are not counted.
     """
-    return getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "WEBP", "TIFF", "AVIF") else 1
+    return getattr(image, "n_frames", 1) if image.format in ("GIF", "PNG", "WEBP", "AVIF") else 1
 
 
 @cache
@@ -235,6 +247,11 @@ def _description(path: Path) -> str:
     return other or "not an image"
 
 
+def _check_size(path: Path, size: tuple[int, int]) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise _too_large(path, f"{size[1]}×{size[0]} pixels")
+
+
 def _too_large(path: Path, found: str) -> InvalidInput:
     return InvalidInput(
         "the image is too large",
@@ -245,15 +262,12 @@ def _too_large(path: Path, found: str) -> InvalidInput:
     )
 
 
-def _to_rgb(image: Image.Image, where: object) -> Image.Image:
+def _to_rgb(image: Image.Image, where: object, reading: Reading) -> Image.Image:
     from PIL import Image
 
-    if image.mode in ("I;16", "I;16B", "I;16L", "I"):
-        values = np.asarray(image).astype(np.int64)
-        return Image.fromarray((values >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        hint = "Save it with 8 or 16 bits."
-        raise InvalidInput("floating-point pixels have no defined range", subject=where, hint=hint)
+    page = deep_page(image)
+    if page is not None:
+        return Image.fromarray(eight_bits(np.asarray(image), reading.scaling, page, where)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

@@ -107,7 +107,7 @@ def coco_counts(text: str) -> NDArray[np.int64]:
     """Return the run lengths of COCO's compressed text; the inverse of the encoding in `coco_rle`.
 
     Raises:
-        ValueError: not such a text.
+        ValueError: the text is not a valid encoding.
     """
     codes = np.frombuffer(text.encode("ascii"), np.uint8).astype(np.int64) - 48
     if ((codes < 0) | (codes > 63)).any() or (len(codes) and codes[-1] & 32):
@@ -136,7 +136,7 @@ def brush_mask(stream: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_
         size: height and width.
 
     Raises:
-        ValueError: not such a stream, or of another number of pixels.
+        ValueError: the stream is invalid, or encodes another number of pixels.
     """
     reader = _BitReader(bytes(stream))
     total, word = reader.take(32), reader.take(5) + 1

@@ -34,7 +34,7 @@ def segments_path(folder: Path, image_id: str) -> Path:
     """Return the file or folder with the segments of an image.
 
     Raises:
-        InvalidInput: there is none, or more than one.
+        InvalidInput: there are none, or several of these names exist.
     """
     names = (f"{image_id}.json", f"{image_id}.png", image_id)
     present = [name for name in names if (folder / name).exists()]

@@ -69,7 +69,7 @@ def read_table(path: Path) -> list[dict[str, str]]:
     """Return the rows of a CSV file; see `read_rows`.
 
     Raises:
-        InvalidInput: the file cannot be read, or is no such table.
+        InvalidInput: the file cannot be read, or is not a CSV table.
     """
     try:
         with io.TextIOWrapper(open_to_read(path), encoding="utf-8", newline="") as file:

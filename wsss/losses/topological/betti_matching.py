@@ -7,6 +7,7 @@ probabilities. Its gradient is therefore computed without torch and is zero at a
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,8 @@ from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss, zero_loss
 from wsss.losses.config import BettiMatchingConfig
 from wsss.losses.targets import has_ignored
-from wsss.losses.term import LossWithTerm, class_array, foreground
+from wsss.losses.term import LossWithTerm, foreground
+from wsss.losses.topological.host_copy import class_copy, host_copy
 from wsss.losses.topological.sparse import ChannelGradient, sparse_loss
 from wsss.losses.topological.thread_share import thread_count
 from wsss.topology import LossGradient, NotFinite, betti_matching_batch, loss_gradient
@@ -41,8 +43,8 @@ class BettiMatchingLoss(LossWithTerm):
 
     NaN or infinite logits give NaN.
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch
@@ -60,21 +62,31 @@ class BettiMatchingLoss(LossWithTerm):
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean Betti matching loss; see `LossWithTerm.term`."""
-        pairs = _pairs(_probabilities(logits.detach(), self.config.background), target, self.config)
-        if not pairs.windows:
-            return zero_loss(logits)
-        try:
-            loss, gradients = _match(pairs, self.config, logits.shape[3])
-        except NotFinite:
-            return nan_loss(logits)
-        return sparse_loss(logits, loss, gradients, pairs.scale)
+        return self.begin_term(logits, target)()
+
+    def begin_term(self, logits: Tensor, target: Tensor) -> Callable[[], Tensor]:
+        """See `LossWithTerm.begin_term`."""
+        complete = not has_ignored(target)
+        predictions, classes = host_copy(_probabilities(logits.detach(), self.config.background)), class_copy(target)
+
+        def term() -> Tensor:
+            pairs = _pairs(predictions(), classes(), self.config, complete=complete)
+            if not pairs.windows:
+                return zero_loss(logits)
+            try:
+                loss, gradients = _match(pairs, self.config, logits.shape[3])
+            except NotFinite:
+                return nan_loss(logits)
+            return sparse_loss(logits, loss, gradients, pairs.scale)
+
+        return term
 
 
 _buffers = threading.local()
 
 
 def _probabilities(logits: Tensor, background: bool) -> Tensor:
-    """Return the probabilities of the matched classes; of two classes in a buffer that the thread re-uses.
+    """Return the probabilities of the matched classes; of two classes in a buffer that the thread reuses.
 
     Allocating memory for two classes would take as long as computing them.
     """
@@ -110,11 +122,11 @@ class _Pairs:
     scale: float
 
 
-def _pairs(probabilities: Tensor, target: Tensor, config: BettiMatchingConfig) -> _Pairs:
-    """Cut out the windows to match, of images with a labelled pixel."""
+def _pairs(
+    predictions: NDArray[np.floating], classes: NDArray[np.integer], config: BettiMatchingConfig, *, complete: bool
+) -> _Pairs:
+    """Cut out the windows to match, of images with a labelled pixel; ``complete``: no pixel is ignored."""
     first = 0 if config.background else 1
-    complete = not has_ignored(target)
-    predictions, classes = probabilities.cpu().numpy(), class_array(target)
     if not complete:
         predictions = predictions * (classes != IGNORE)[:, None]
     height, width = classes.shape[1:]

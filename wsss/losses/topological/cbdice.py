@@ -45,8 +45,8 @@ class CbDiceLoss(LossWithTerm):
 
     Skeletons and distances are computed on the CPU; those of labels are cached (`LabelCache`).
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch

@@ -25,8 +25,8 @@ class ClDiceLoss(LossWithTerm):
     The label's skeleton has no gradient. On a CPU it is cached per sample (`LabelCache`); on a GPU computing it is
     faster.
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch

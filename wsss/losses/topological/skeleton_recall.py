@@ -29,8 +29,8 @@ class SkeletonRecallLoss(LossWithTerm):
 
     Skeletons are computed on the CPU and cached per sample (`LabelCache`).
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch

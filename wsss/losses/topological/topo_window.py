@@ -42,8 +42,8 @@ class TopoWindowLoss(LossWithTerm):
     Ignored pixels are background, have no loss, and have the true distance instead of a predicted one, so that a path
     through them is as good as its labelled pixels.
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -9,7 +11,8 @@ from torch import Tensor
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.base import nan_loss
 from wsss.losses.config import TopoLossConfig
-from wsss.losses.term import LossWithTerm, class_array, foreground
+from wsss.losses.term import LossWithTerm, foreground
+from wsss.losses.topological.host_copy import class_copy, host_copy
 from wsss.losses.topological.sparse import ChannelGradient, sparse_loss
 from wsss.losses.topological.thread_share import thread_count
 from wsss.topology import Intervals, NotFinite, barcode
@@ -23,7 +26,7 @@ class TopoLoss(LossWithTerm):
     births b and deaths d in the superlevel filtration, in dimensions k = 0, 1. All intervals of a mask are (1, 0); as
     many intervals of the prediction are matched as the mask has, and each missing one costs ½. See `diagram_distance`.
 
-    From the paper: the squared distance of diagrams, patches, late activation. From the authors' code: spurious
+    From the paper: the squared distance between diagrams, patches, late activation. From the authors' code: spurious
     intervals shorter than ``min_persistence`` are not penalised. Our choices: both dimensions (the code compares only
     components), which intervals are matched, and the mean over pixels, so that ``alpha`` does not depend on the image
     size. With ``frame="own-max"`` foreground surrounds each patch, so that a structure that crosses the patch divides
@@ -32,8 +35,8 @@ class TopoLoss(LossWithTerm):
     The component that never dies is not compared. Ignored pixels are background in both, and patches without a labelled
     pixel are left out. NaN or infinite logits give NaN.
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch
@@ -49,8 +52,14 @@ class TopoLoss(LossWithTerm):
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the mean distance of diagrams; see `LossWithTerm.term`."""
-        probabilities = foreground(logits.detach())
-        predictions, classes = probabilities.cpu().numpy(), class_array(target)
+        return self.begin_term(logits, target)()
+
+    def begin_term(self, logits: Tensor, target: Tensor) -> Callable[[], Tensor]:
+        """See `LossWithTerm.begin_term`."""
+        predictions, classes = host_copy(foreground(logits.detach())), class_copy(target)
+        return lambda: self._term(logits, predictions(), classes())
+
+    def _term(self, logits: Tensor, predictions: NDArray[np.floating], classes: NDArray[np.integer]) -> Tensor:
         if classes.max() == IGNORE:
             predictions = predictions * (classes != IGNORE)[:, None]
         masks = [(image, channel) for image in range(len(classes)) for channel in range(predictions.shape[1])]

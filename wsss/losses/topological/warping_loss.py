@@ -34,14 +34,14 @@ class WarpingLoss(LossWithTerm):
 
     Masks are warped on the CPU. The choice of critical pixels has no gradient.
 
-    ``active_from`` needs a call of `begin_step` before each training step; otherwise the term counts from the first
-    call of the loss on.
+    ``active_from`` requires a call of `begin_step` before each training step; otherwise the term is active from the
+    first call of the loss.
 
     Example:
         >>> import torch
         >>> from wsss.losses import WarpingLoss
         >>> loss = WarpingLoss(mean_over="critical", active_from=0.7)
-        >>> loss.begin_step(0, 1000)  # the term counts from step 700 on
+        >>> loss.begin_step(0, 1000)  # the term is active from step 700 on
         >>> loss.active
         False
     """

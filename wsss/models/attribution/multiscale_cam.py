@@ -21,6 +21,8 @@ from wsss.models.mixed_precision import autocast
 Normalisation = Literal["max", "minmax"]
 Activation = Literal["relu", "sigmoid"]
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class RawMaps:
@@ -145,8 +147,8 @@ class Grid:
             Tensors ``(B, K, h, w)``, one per element of ``view.mirrored``.
         """
         height, width = view.pixels.shape[2:]
-        rows = resampling(maps.shape[2], height, step, self.size[0], offset).to(maps.device)
-        columns = resampling(maps.shape[3], width, step, self.size[1], offset).to(maps.device)
+        rows = resampling(maps.shape[2], height, step, self.size[0], offset, device=maps.device)
+        columns = resampling(maps.shape[3], width, step, self.size[1], offset, device=maps.device)
         parts = (rows @ maps @ columns.T).chunk(len(view.mirrored))
         return [part.flip(3) if mirrored else part for part, mirrored in zip(parts, view.mirrored, strict=True)]
 
@@ -175,7 +177,9 @@ class Total:
 
 
 @functools.lru_cache(maxsize=32)
-def resampling(features: int, pixels: int, step: int, targets: int, offset: float = 0.0) -> Tensor:
+def resampling(
+    features: int, pixels: int, step: int, targets: int, offset: float = 0.0, *, device: torch.device = CPU
+) -> Tensor:
     """Return the matrix ``(targets, features)`` of linear interpolation along one side of a feature map.
 
     It is kept for other maps of these sizes: do not modify it.
@@ -189,6 +193,7 @@ def resampling(features: int, pixels: int, step: int, targets: int, offset: floa
         step: pixels per feature.
         targets: length of the result, whose elements divide the side evenly.
         offset: pixel on which feature 0 is centred.
+        device: where the matrix is kept; it is computed in main memory, in double precision.
     """
     with torch.inference_mode(False):  # kept tensors made in inference mode could not be used in training
         centres = (torch.arange(targets, dtype=torch.float64) + 0.5) * pixels / targets - 0.5
@@ -200,7 +205,7 @@ def resampling(features: int, pixels: int, step: int, targets: int, offset: floa
         rows = torch.arange(targets)
         matrix.index_put_((rows, lower), 1 - weight, accumulate=True)
         matrix.index_put_((rows, upper), weight, accumulate=True)
-        return matrix.float()
+        return matrix.float().to(device)
 
 
 def tapered(maps: Tensor, strength: float) -> Tensor:

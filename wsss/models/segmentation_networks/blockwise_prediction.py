@@ -90,9 +90,9 @@ def predict(
     for which, blocks in _blocks_of_batch(segmenter, images, classes, tuple(scales), flip, max_side):
         for block in blocks:
             changed = change(block.probabilities, which)
-            masks[which, block.rows, block.columns] = changed.argmax(1).cpu().numpy()
+            masks[which, block.rows, block.columns] = changed.argmax(1).to(torch.uint8).cpu().numpy()
             if kept is not None:
-                kept[which, :, block.rows, block.columns] = changed.cpu().numpy()
+                kept[which, :, block.rows, block.columns] = changed.half().cpu().numpy()
     return Prediction(masks, kept)
 
 

@@ -57,7 +57,11 @@ def require_finite(values: Tensor, what: str) -> None:
     Raises:
         InvalidInput: a value is NaN or infinite.
     """
-    if not bool(values.isfinite().all()):
+    _require(values.isfinite(), what)
+
+
+def _require(finite: Tensor, what: str) -> None:
+    if not finite.all():
         raise InvalidInput(
             f"the network's {what} are not finite (NaN or infinity): its weights overflow on this image",
             hint="Train the network again, with a lower learning rate.",
@@ -79,10 +83,11 @@ def view_probabilities(
         segmenter, images, scales, flip, max_side: see `class_probabilities`.
 
     Raises:
-        InvalidInput: see `require_finite`.
+        InvalidInput: see `require_finite`; after the last view.
     """
     device = next(segmenter.parameters()).device
     height, width = images.shape[1:3]
+    finite: list[Tensor] = []
     fit = reduction((height, width), max_side)
     for scale in scales:
         size = max(1, round(height * fit * scale)), max(1, round(width * fit * scale))
@@ -90,6 +95,7 @@ def view_probabilities(
         batch = torch.from_numpy(scaled).to(device).permute(0, 3, 1, 2)
         for mirrored in (False, True) if flip else (False,):
             logits = segmenter(batch.flip(3) if mirrored else batch)
-            require_finite(logits, "logits")
+            finite.append(logits.isfinite().all())
             probabilities = logits.float().softmax(1)
             yield probabilities.flip(3) if mirrored else probabilities
+    _require(torch.stack(finite), "logits")  # at the end, since every check waits for the device

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
+from wsss.io.rasters.samples.reading import PLAIN, Reading
 from wsss.io.weights import load_description, load_weights, save_model
 from wsss.models.architectures import without_tag
 from wsss.models.backbones import Normalise, build_backbone
@@ -17,7 +18,7 @@ from wsss.models.config import NO_TRUNK, SegmenterConfig
 from wsss.models.segmentation_networks.unet import UNet
 from wsss.models.segmentation_networks.upsampling import to_pixels
 from wsss.models.trunk import Features, Trunk
-from wsss.models.weights.description import describe, load_strictly, read_description
+from wsss.models.weights.description import describe, load_strictly, read_description, read_reading
 from wsss.models.weights.initial import Origin
 
 
@@ -99,7 +100,7 @@ def build_segmenter(
         start: initialise the trunk from this classifier instead of ``config.backbone.weights``.
 
     Raises:
-        InvalidInput: ``start`` has another architecture, or the network has no trunk; or see
+        InvalidInput: ``start`` has a different architecture, or the network has no trunk; or see
             `wsss.models.backbones.build_backbone`.
         RunFailed: torchvision's weights cannot be downloaded.
     """
@@ -125,9 +126,10 @@ def build_segmenter(
     return Segmenter(config, backbone, origin, classes)
 
 
-def save_segmenter(folder: Path, segmenter: SegmentationNetwork, classes: Classes) -> None:
-    """Write ``model.safetensors`` and ``model.json`` for `load_segmenter`."""
-    save_model(folder, segmenter.state_dict(), describe("segmenter", SegmenterConfig, segmenter, classes))
+def save_segmenter(folder: Path, segmenter: SegmentationNetwork, classes: Classes, reading: Reading = PLAIN) -> None:
+    """Write ``model.safetensors`` and ``model.json`` for `load_segmenter` and `load_reading`."""
+    description = describe("segmenter", SegmenterConfig, segmenter, classes, reading)
+    save_model(folder, segmenter.state_dict(), description)
 
 
 def load_segmenter(folder: Path) -> tuple[SegmentationNetwork, Classes]:
@@ -143,6 +145,15 @@ def load_segmenter(folder: Path) -> tuple[SegmentationNetwork, Classes]:
     segmenter = _rebuild(config, origin, len(classes))
     load_strictly(segmenter, load_weights(folder), folder)
     return segmenter.eval(), classes
+
+
+def load_reading(folder: Path) -> Reading:
+    """Return how the training images of the network of a `segment` stage were converted to 8-bit RGB.
+
+    Raises:
+        InvalidInput: no segmentation network in the folder, or an invalid one.
+    """
+    return read_reading(load_description(folder, "segmenter"), folder)
 
 
 def _rebuild(config: SegmenterConfig, origin: Origin, classes: int) -> SegmentationNetwork:

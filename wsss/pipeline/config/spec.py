@@ -21,7 +21,7 @@ from wsss.pipeline.store.run_folder import LOG
 from wsss.validation import KeyPath, validate
 
 _RESERVED = {
-    **dict.fromkeys((RUN, LOG), "a file of every run"),
+    **dict.fromkeys((RUN, LOG), "a file in every run directory"),
     CORRECTIONS: "the folder of corrected masks",
     **dict.fromkeys(TOP_KEYS, "a key of pipeline files"),
 }

@@ -84,7 +84,7 @@ def check_weight(block: Source) -> None:
     """Require corrected masks for a weight.
 
     Raises:
-        InvalidInput: there is a weight alone.
+        InvalidInput: there is a weight without corrections.
     """
     if block.value.get("weight") is not None and block.value.get("corrections") is None:
         hint = "Name the folder of corrected masks: supervision.corrections."

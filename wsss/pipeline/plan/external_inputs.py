@@ -40,7 +40,7 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, log: Callable
         hint = "Finish it first, with the command that started it."
         raise InvalidInput(f"the stage is not finished (status {record.get('status')})", subject=subject, hint=hint)
     if record.get("provides") not in (None, *kinds):
-        problem = f"the stage ({record.get('uses')}) provides another kind"
+        problem = f"the stage ({record.get('uses')}) provides a different kind"
         raise InvalidInput(problem, subject=subject, found=record["provides"], allowed=kinds)
     changes = changes_since(folder, record.get("artifacts") or {})
     if changes:

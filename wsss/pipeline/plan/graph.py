@@ -164,7 +164,7 @@ def _unknown_names(spec: Spec, registry: Registry) -> list[InvalidInput]:
         for index, need in enumerate(entry.needs):
             path = ("needs", index)
             if need not in spec.entries:
-                others = [id for id in spec.entries if id != entry.id] or "another stage, but there is none"
+                others = [id for id in spec.entries if id != entry.id] or "another stage, but there are none"
                 problems.append(entry.error("unknown stage", path, found=need, allowed=others))
             elif need in entry.needs[:index]:
                 problems.append(entry.error(f"duplicate {need!r}", path))
@@ -188,4 +188,4 @@ def _cycle(left: Mapping[str, Entry]) -> InvalidInput:
     while walk[-1] not in walk[:-1]:
         walk.append(next(need for need in left[walk[-1]].needs if need in left))
     cycle = walk[walk.index(walk[-1]) :]
-    return left[cycle[0]].error(f"cycle of stages: {' → '.join(cycle)}", ("needs",))
+    return left[cycle[0]].error(f"stages form a cycle: {' → '.join(cycle)}", ("needs",))

@@ -23,7 +23,7 @@ def describe_changes(old: Parts, new: Parts) -> list[str]:
     if old.get("seed") != new.get("seed"):
         reasons.append(f"seed changed: {old.get('seed')} → {new.get('seed')}")
     if ranks_of(old) != ranks_of(new):
-        reasons.append(f"number of processes, and so the effective batch, changed: {ranks_of(old)} → {ranks_of(new)}")
+        reasons.append(f"number of processes (and thus the effective batch) changed: {ranks_of(old)} → {ranks_of(new)}")
     reasons += _input_changes(old.get("inputs") or {}, new.get("inputs") or {})
     reasons += _read_changes(old.get("reads") or {}, new.get("reads") or {})
     return reasons or ["identity changed"]

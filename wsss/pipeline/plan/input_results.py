@@ -1,7 +1,7 @@
 """Hashes of the files that a result was computed from.
 
 An identity consists of configs, seeds and data. On one machine it determines the bytes of the result, but
-repeating a training run with another number of threads, on another machine or on a GPU yields different weights with
+repeating a training run with a different number of threads, on another machine or on a GPU gives different weights with
 the same identity. Therefore the record of a stage also holds a hash of the files of each input, and a stage re-runs if
 they differ.
 """
@@ -55,7 +55,7 @@ def follow_inputs(decision: Decision, results: Results) -> Decision:
     changed = [name for name in results if _differs(before.get(name), results[name])]
     if not changed:
         return decision
-    return Decision("run", (f"input {listing(changed)}: re-run with another result",), record=decision.record)
+    return Decision("run", (f"input {listing(changed)}: re-run with a different result",), record=decision.record)
 
 
 def _result(artifact: Artifact | tuple[Artifact, ...]) -> str | dict[str, str | None] | None:

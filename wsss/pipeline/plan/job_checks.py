@@ -59,7 +59,7 @@ def _check_splits(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:
         missing = [split for split in others if not samples.issuperset(data.splits.get(split, ()))]
         if missing:
             raise InvalidInput(
-                f"requires the images of {listing(missing)}, but {provider.id!r} covers {listing(covered)} only",
+                f"requires the images of {listing(missing)}, but {provider.id!r} covers only {listing(covered)}",
                 hint=f"Add {listing(missing)} to the splits of {provider.id!r} (and of the stages it needs), or change "
                 f"those of {job.id!r}.",
             )

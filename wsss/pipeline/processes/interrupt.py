@@ -14,8 +14,8 @@ LAG = 0.5
 """Seconds to wait, after a worker process died, for a signal sent to the whole process group."""
 
 AGAIN = 1.0
-"""A signal this many seconds after the first ends the process at once. An earlier one counts as the same: a shell or
-``timeout`` signals a process and its group."""
+"""A signal this many seconds after the first ends the process at once. An earlier one is treated as the same: a shell
+or ``timeout`` signals a process and its group."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -88,7 +88,7 @@ def interruptible() -> Iterator[None]:
 
 
 def as_interrupt(error: BaseException) -> BaseException:
-    """Return the `Interrupted` that caused an error, or the error itself if no signal came.
+    """Return the `Interrupted` that caused an error, or the error itself if no signal was received.
 
     Worker processes that die of the same signal, and code in which the exception cannot be raised (a finaliser, for
     example), raise other errors. If a worker died first, this waits for the signal to this process.

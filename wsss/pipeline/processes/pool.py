@@ -111,7 +111,7 @@ class _Pool(Generic[T, R]):
         """Log once that memory limits the number of workers."""
         if not self.logged:
             available = size_text(self.budget.available or 0)
-            self.log(f"note: fewer than {self.workers} images at a time: {reason}, {available} of memory is available.")
+            self.log(f"note: fewer than {self.workers} images at a time: {reason}, and only {available} is available.")
             self.logged = True
 
     def _names(self, indices: Sequence[int]) -> list[str]:
@@ -122,7 +122,7 @@ class _Pool(Generic[T, R]):
         names = self._names(workers.killed() or sorted(index for index, _ in self.running.values()))
         at = f"{'one of: ' if len(names) > 1 else ''}{listing(names, limit=12)}"
         return RunFailed(
-            f"a worker process was killed while it processed {at}; most likely memory ran out", hint=OUT_OF_MEMORY
+            f"a worker process was killed while it processed {at}; most likely out of memory", hint=OUT_OF_MEMORY
         )
 
 

@@ -215,7 +215,7 @@ class _Supervisor:
 def crash_message(number: int, items: list[str], batch_size: int = 1) -> str:
     """Return the message for a command that was ended by a signal other than SIGINT and SIGTERM."""
     work = f" while it processed {'one of: ' if len(items) > 1 else ''}{listing(items, limit=12)}" if items else ""
-    ended = f"error: The process{_rank()} was ended by the system ({signal.Signals(number).name}){work}."
+    ended = f"error: The process{_rank()} was terminated by the system ({signal.Signals(number).name}){work}."
     return f"{ended}\n{_cause(number, batch_size)}"
 
 

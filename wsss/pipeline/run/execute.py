@@ -111,7 +111,7 @@ def run_pipeline(
         The result; a failure or an interrupt is in its ``error``.
 
     Raises:
-        InvalidInput: the pipeline is invalid, or the folder holds something else.
+        InvalidInput: the pipeline is invalid, or the folder contains other files.
         RunFailed: the folder is not writable, or another process works in it.
     """
     jobs = _jobs(spec, registry, check_data)

@@ -31,8 +31,8 @@ def locked_for(out: Path, session: Session) -> Iterator[Path]:
     created here is deleted again if it stays empty.
 
     Raises:
-        InvalidInput: ``out`` holds something else.
-        RunFailed: it is not writable, or another process holds it.
+        InvalidInput: ``out`` contains other files.
+        RunFailed: it is not writable, or another process holds its lock.
     """
     inside_run = run_folder.read_run(out.parent) is not None
     guarded, first, new = out.parent if inside_run else out, session.ranks.rank == 0, not out.exists()

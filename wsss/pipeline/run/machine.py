@@ -23,7 +23,7 @@ def machine_record(task: Task, decision: Decision, session: Session) -> dict[str
     Returns:
         ``ranks`` (processes that work together), ``workers`` (processes for single images, per rank), ``threads`` of
         torch (``None`` if it is not loaded), ``effective_batch`` (images per optimiser step of all processes; ``None``
-        if nothing is trained), and ``mixed_threads`` of a stage that was resumed with another number.
+        if nothing is trained), and ``mixed_threads`` of a stage that was resumed with a different one.
     """
     trains, ranks = task.stage.trains, session.ranks.size
     record: dict[str, Any] = {
@@ -71,7 +71,7 @@ def same_threads(task: Task, decision: Decision | None, session: Session) -> Ite
     if user_sets_threads():
         if before != now and task.stage.trains is None:  # the training loop warns when it reads its checkpoint
             session.reporter.log(
-                f"warning: {task.id}: a part was computed with {counted(before, 'thread')}, the rest with {now}"
+                f"warning: {task.id}: one part was computed with {counted(before, 'thread')}, the rest with {now}"
             )
         yield
         return
@@ -94,4 +94,4 @@ def _earlier_machine(decision: Decision) -> Mapping[str, Any]:
 
 def _too_few_cores(threads: int) -> str:
     cores = available_cores()
-    return f"; slower, as this machine has only {counted(cores, 'core')}" if cores < threads else ""
+    return f"; slower, because this machine has only {counted(cores, 'core')}" if cores < threads else ""

@@ -72,7 +72,7 @@ class Execution:
 
         Raises:
             WsssError: a stage failed.
-            Interrupted: a signal came.
+            Interrupted: a signal was received.
         """
         artifacts: dict[str, Artifact] = {}
         for job in self.jobs.values():

@@ -51,7 +51,7 @@ def run_stage(
         session: device, workers and so on (default: CPU, one worker, messages on stderr).
 
     Raises:
-        InvalidInput: the stage's check failed, a required input is missing, or ``out`` holds something else.
+        InvalidInput: the stage's check failed, a required input is missing, or ``out`` contains other files.
         RunFailed: the stage failed.
     """
     session = session or Session(run_dir=out.parent)
@@ -103,7 +103,7 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
 
     Raises:
         RunFailed, InvalidInput: the stage failed; the subject names it.
-        Interrupted: a signal came; the record has status interrupted.
+        Interrupted: a signal was received; the status in the record is interrupted.
     """
     ranks = session.ranks
     if ranks.from_first(lambda: decision is not None and decision.action == "skip"):
@@ -160,7 +160,7 @@ def _require_unchanged(task: Task) -> None:
     planned, now = task.parts["config"], config_parts(task.config, Contents())
     changed = [key for key in planned if planned[key] != now.get(key)]
     if changed:
-        problem = f"the content of {listing(changed)} changed after the run began"
+        problem = f"the content of {listing(changed)} changed after the run started"
         raise InvalidInput(problem, subject=task.id, hint="Run the same command again.")
 
 
@@ -221,7 +221,7 @@ def _within_stage(task: Task, error: BaseException, session: Session) -> BaseExc
     if not isinstance(error, WsssError):
         session.reporter.log_to_file("".join(traceback.format_exception(error)))
         logged = "" if session.reporter.file is None else "; run.log has the full traceback"
-        hint = f"Run again with --debug to see where{logged}."
+        hint = f"Run again with --debug to see the traceback{logged}."
         error = machine_error(error, task.folder) or RunFailed(f"{type(error).__name__}: {error}", hint=hint)
     return error.within(f"Stage {task.id!r} failed")
 

@@ -125,7 +125,7 @@ def restore_metrics(task: Task, decision: Decision | None, session: Session) -> 
         if path.is_dir():
             discard(path)
         write_json(path, record.get("metrics") or {})
-    stage_folder.drop_checkpoint(task.folder)  # remains after a kill right behind the record
+    stage_folder.drop_checkpoint(task.folder)  # left over if the process was killed right after the record was written
     return record
 
 

@@ -79,7 +79,7 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
         log: prints one line if the lock of a dead process is taken over.
 
     Raises:
-        RunFailed: another process holds it (named with pid and host), or the file system has no locks.
+        RunFailed: another process holds it (the error names pid and host), or the file system has no locks.
         InvalidInput: the lock is a link or a pipe, or a link leads out of the run directory.
     """
     check_contained(folder / LOCK)
@@ -94,7 +94,7 @@ def run_lock(folder: Path, log: Callable[[str], None]) -> Iterator[None]:
         if former is not None:
             log(
                 f"Taking over {folder} from process {former.pid} on {former.host} (started {former.start}), which "
-                "ended without finishing."
+                "exited without finishing."
             )
         write_json(folder / HOLDER, asdict(Holder(visible_pid(), socket.gethostname(), timestamp())))
         yield

@@ -94,7 +94,7 @@ def _repair_run(run_dir: Path) -> list[Repair]:
     try:
         copy = read_copy(path)
         if copy.get("format") != FORMAT:
-            raise ValueError("its copy has another format")
+            raise ValueError("its copy has a different format")
     except ValueError as error:
         hint = f"To write it again, {first}run the pipeline again: wsss run PIPELINE --run-dir {run_dir} (finished "
         return [Repair(path, False, f"{problem}; {error}", f"{hint}stages are kept).")]
@@ -140,7 +140,7 @@ def _repair_stage(folder: Path, *, known: bool) -> list[Repair]:
 def _obstructed(path: Path) -> Repair:
     """Return the outcome for a folder in place of a record, which is left to the user to delete."""
     hint = f"Delete the folder {path} and run the same command again."
-    return Repair(path, False, "a folder is in its place; the checksum of its copy is valid", hint)
+    return Repair(path, False, "there is a folder in its place; the checksum of its copy is valid", hint)
 
 
 def _compare(folder: Path, artifacts: dict[str, Any]) -> None:
@@ -151,4 +151,4 @@ def _compare(folder: Path, artifacts: dict[str, Any]) -> None:
     if not all(known.get("sha256") for known in artifacts.values()):
         raise ValueError("its copy lists files without hashes")
     if stage_folder.has_unlisted_files(folder, artifacts):
-        raise ValueError("there are files that its copy does not list")
+        raise ValueError("the folder contains files that its copy does not list")

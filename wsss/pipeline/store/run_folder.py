@@ -55,8 +55,8 @@ def check_run_dir(run_dir: Path, name: str) -> None:
         name: name of the pipeline.
 
     Raises:
-        InvalidInput: other content, its log is a link or a pipe, a link redirects its generated data, or its path is
-            not valid UTF-8.
+        InvalidInput: it contains other files, its log is a link or a pipe, a link redirects its generated data, or its
+            path is not valid UTF-8.
         Obstructed: its generated data is a file.
     """
     require_utf8(run_dir.absolute(), "the run directory")
@@ -88,7 +88,7 @@ def make_run_dir(run_dir: Path) -> None:
     """Create the folder if necessary and test that it is writable.
 
     Raises:
-        RunFailed: it is not.
+        RunFailed: it is not writable.
     """
     with convert_os_errors(run_dir):
         run_dir.mkdir(parents=True, exist_ok=True)

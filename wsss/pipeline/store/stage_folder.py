@@ -104,10 +104,10 @@ def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]], *, content:
         artifacts: artifacts in its record; missing keys are not compared.
         content: read the bytes of all files.
     """
-    damages, record = [], folder / RECORD
+    damages, record, prefix = [], folder / RECORD, os.path.join(folder, "")  # noqa: PTH118 - called for all files
     for name, known in artifacts.items():
         check_below(folder, name, where=record)
-        what = _damage(os.path.join(folder, name), known, content=content)  # noqa: PTH118 - faster, called for all files
+        what = _damage(prefix + name, known, content=content)
         if what:
             damages.append(Damage(name, what))
     return damages
@@ -182,7 +182,7 @@ def check_stage_folder(folder: Path, uses: str | None = None) -> None:
         uses: the kind of that stage; results of other kinds are not overwritten.
 
     Raises:
-        InvalidInput: files without a ``stage.json``, or the result of another kind of stage.
+        InvalidInput: files without a ``stage.json``, or the result of a different kind of stage.
         Obstructed: it is a file.
     """
     record = read_record(folder) if uses is not None else None

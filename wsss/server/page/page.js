@@ -29,15 +29,15 @@ async function request(path, body) {
     try {
       reply = await fetch(path, options);
     } catch {
-      problem("The server does not reply" + (body ? ", so this answer is not saved yet" : "") +
-        ". Is the command still running? Trying again …");
+      problem("The server is not responding" + (body ? ", so this answer is not saved yet" : "") +
+        ". Is the command still running? Retrying …");
       await pause(1);
       continue;
     }
     if (reply.ok) { problem(""); return reply.json(); }
     let text = reply.status === 404
-      ? "The command was restarted; open the new address that it printed."
-      : `The server replied ${reply.status}.`;
+      ? "The command was restarted; open the new address it printed."
+      : `The server replied with status ${reply.status}.`;
     try { text = (await reply.json()).error; } catch { /* not JSON */ }
     throw new Error(text);
   }
@@ -105,7 +105,7 @@ async function advance(next) {
 // Loads a picture again until it is shown, or another one is asked about.
 async function retry(index) {
   $("shown").hidden = true;
-  problem("This picture cannot be shown. Trying again …");
+  problem("This picture cannot be loaded. Retrying …");
   const asked = () => current() && current().index === index && !visible;
   while (asked()) {
     await pause(1);
@@ -187,7 +187,7 @@ function build() {
     addButton("choices", "N", "None", "no", () => decide([], "none")).dataset.word = "none";
     if (!view.single) addButton("choices", "Enter", "Done", "go", () => confirmChoice());
     keys.push(["N", "if it shows none of them"]);
-    if (!view.single) keys.push(["Enter", "done with this picture"]);
+    if (!view.single) keys.push(["Enter", "when done with this picture"]);
   }
   for (const [key, text] of [...keys, ["S", "if you cannot tell"], ["U", "or Backspace to undo the last answer"]]) addKey(key, text);
 }
@@ -310,7 +310,7 @@ $("more").addEventListener("click", async () => {
     const more = all - found.disagreements.length;
     if (more) parts.push(Object.assign(document.createElement("p"), { textContent: `${more} more; wsss ask --summary lists all.` }));
   } else {
-    parts.push(Object.assign(document.createElement("p"), { textContent: "No disagreement." }));
+    parts.push(Object.assign(document.createElement("p"), { textContent: "No disagreements." }));
   }
   $("summary-body").replaceChildren(...parts);
   $("summary").showModal();

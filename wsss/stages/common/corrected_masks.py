@@ -84,7 +84,7 @@ def inspect_corrections(folder: Path | None, data: Dataset | None, splits: Seque
     corrections = open_corrections(folder, data.classes)
     for sample in data.samples(splits):
         if sample.id in corrections.images:
-            corrections.read(sample.id, image_size(sample.image))
+            corrections.read(sample.id, image_size(*sample.source))
 
 
 def stated_corrections(

@@ -45,7 +45,7 @@ def refine_image(
     from wsss.io.rasters.rgb_images import read_image
     from wsss.refine.cleaning import clean
 
-    image = read_image(sample.image)
+    image = read_image(*sample.source)
     corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
     if cams is not None:
         refined = _refine_seeds(image, sample, masks, cams, config, classes, corrected)

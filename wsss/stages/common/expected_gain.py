@@ -176,7 +176,7 @@ def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
     from wsss.io.rasters.rgb_images import image_size
     from wsss.metrics.doubt import boundary_pixels, disagreement
 
-    size = image_size(sample.image)
+    size = image_size(*sample.source)
     paths = [mask_path(folder, sample.id) for folder in sources.masks]
     masks = [classes.encode(read_mask(path, size=size), where=str(path)) for path in paths]
     different = disagreement(masks) if len(masks) > 1 else None

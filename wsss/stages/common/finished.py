@@ -1,4 +1,4 @@
-"""Validation of the files that an interrupted stage wrote for an image: readable, of its size and of its classes."""
+"""Validation of the files that an interrupted stage wrote for an image: readable, with its size and its classes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check_mask(sample: Sample, *, out: Path, classes: Classes, allowed: Collecti
     path = mask_path(out, sample.id)
     indices = (*range(len(classes)), IGNORE) if allowed is None else sorted(allowed)
     values = set(classes.decode(np.asarray(indices, np.uint8)).tolist())
-    present = set(np.unique(read_mask(path, size=image_size(sample.image))).tolist())
+    present = set(np.unique(read_mask(path, size=image_size(*sample.source))).tolist())
     invalid = sorted(present - values)
     if invalid:
         expected = listing(sorted(values), limit=30)
@@ -89,4 +89,4 @@ def check_probabilities(sample: Sample, *, out: Path, classes: Classes) -> None:
     from wsss.io.rasters.rgb_images import image_size
 
     path = probability_path(out, sample.id)
-    read_probabilities(path, classes=len(classes), size=image_size(sample.image))
+    read_probabilities(path, classes=len(classes), size=image_size(*sample.source))

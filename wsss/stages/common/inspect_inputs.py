@@ -1,4 +1,4 @@
-"""Reading all input files of a stage before an earlier result of it is deleted."""
+"""Reading all input files of a stage before its earlier result is deleted."""
 
 from __future__ import annotations
 
@@ -45,4 +45,4 @@ def _read_mask(sample: Sample, *, classes: Classes) -> None:
     from wsss.data.truth import read_truth
     from wsss.io.rasters.rgb_images import image_size
 
-    read_truth(sample, classes, size=image_size(sample.image))
+    read_truth(sample, classes, size=image_size(*sample.source))

@@ -53,7 +53,7 @@ class WorkingGrid:
         from wsss.io.rasters.rgb_images import image_size
 
         try:
-            return self.cells(image_size(sample.image))
+            return self.cells(image_size(*sample.source))
         except InvalidInput:  # reported when the image is processed
             return 1, 1
 
@@ -126,7 +126,7 @@ def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:
     from wsss.data.image_transforms.resizing import scaled
     from wsss.io.rasters.rgb_images import read_image
 
-    image = read_image(sample.image)
+    image = read_image(*sample.source)
     return scaled(image, reduction(image.shape[:2], max_side))
 
 

@@ -58,7 +58,7 @@ def _probabilities(sample: Sample, *, folder: Path, classes: Classes, indices: S
     from wsss.io.rasters.probabilities import read_probabilities
     from wsss.io.rasters.rgb_images import image_size
 
-    size = image_size(sample.image)
+    size = image_size(*sample.source)
     found = read_probabilities(probability_path(folder, sample.id), classes=len(classes), size=size)
     return np.asarray(found[list(indices)], np.float32)
 

@@ -97,7 +97,7 @@ def checked_mask(mask: ArrayLike, name: str) -> NDArray[np.bool_]:
 
 
 def checked_masks(pred: ArrayLike, gt: ArrayLike) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return two masks of one shape as `checked_mask` does.
+    """Return two masks of equal shape as `checked_mask` does.
 
     Raises:
         InvalidInput: see `checked_mask`; different shapes.
@@ -143,7 +143,7 @@ def as_plane(values: ArrayLike, name: str) -> NDArray[Any]:
     """Return values as an array ``(H, W)`` with pixels, without leading dimensions of 1.
 
     Raises:
-        InvalidInput: another number of dimensions, or no pixels.
+        InvalidInput: the image is not two-dimensional, or has no pixels.
     """
     array = as_array(values, name)
     plane = array.reshape(array.shape[-2:]) if set(array.shape[:-2]) == {1} else array
@@ -174,7 +174,7 @@ def checked_option(value: str, options: Any, name: str) -> None:
     """Require a value of the literal type ``options``.
 
     Raises:
-        InvalidInput: another value.
+        InvalidInput: the value is not one of them.
     """
     if value not in get_args(options):
         raise InvalidInput(subject=name, found=value, allowed=get_args(options))

@@ -1,4 +1,4 @@
-"""Memory that each thread re-uses for its next image, since allocating pages costs more than the computation."""
+"""Memory that each thread reuses for its next image, since allocating pages costs more than the computation."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def tile_examples(
     paths = [tile.path(folder) for tile in tiles]
     samples = [Sample(tile.id, path, tile.labels) for tile, path in zip(tiles, paths, strict=True)]
     statistics = np.array([(tile.mean, tile.std) for tile in tiles], np.float32)
-    images = cached_images(paths, cache_bytes=cache_bytes, max_side=max_side)
+    images = cached_images([sample.source for sample in samples], cache_bytes=cache_bytes, max_side=max_side)
     return TileExamples(images, label_targets(samples, classes), statistics)
 
 

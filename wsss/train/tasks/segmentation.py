@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.utils.data import default_collate
 
 from wsss.data.classes import Classes
 from wsss.data.corrections.corrected_pixels import CorrectedMasks, overridden, reduced_corrections
@@ -19,10 +21,12 @@ from wsss.data.truth import read_truth
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard
+from wsss.losses.targets import contents_of, known_contents
 from wsss.train.config import DeepSupervisionConfig
 from wsss.train.image_cache import ArrayCache, reduced, reduced_mask
 from wsss.train.sample_order import Item
 from wsss.train.tasks.deep_supervision import deep_loss
+from wsss.train.training_job import Batch
 
 
 class PairLoader:
@@ -55,7 +59,7 @@ class PairLoader:
             InvalidInput: a file is missing or invalid, image and mask differ in size, or a mask value is unknown.
         """
         sample = self.samples[index]
-        image = read_image(sample.image)
+        image = read_image(*sample.source)
         mask = read_truth(sample, self.classes, size=image.shape[:2])
         corrected = None if self.corrected is None else self.corrected(index, image.shape[:2])
         mask = reduced_mask(mask, self.max_side)
@@ -83,6 +87,12 @@ class PairExamples:
         """Return the augmented target: class indices uint8 or probabilities, as `mask_loss` expects."""
         raise NotImplementedError
 
+    @staticmethod
+    def collate(examples: list[tuple[Tensor, ...]]) -> Batch:
+        """Return a batch of examples, with what `mask_loss` needs besides their tensors."""
+        batch: Batch = default_collate(examples)
+        return batch
+
     def __getitem__(self, item: Item) -> tuple[Tensor, Tensor]:
         """Return the image ``(3, S, S)`` uint8 and the target of an item (index, augmentation seed)."""
         index, seed = item
@@ -102,8 +112,14 @@ class SegmentationExamples(PairExamples):
         """Return ``(S, S)`` uint8; `mask_loss` widens it on the device, after an eighth of the transfer."""
         return torch.from_numpy(np.ascontiguousarray(target))
 
+    @staticmethod
+    def collate(examples: list[tuple[Tensor, ...]]) -> Batch:
+        """Return images, masks, and the `Contents` of the masks, for which a loss would wait for the GPU."""
+        images, masks = default_collate(examples)
+        return [images, masks, contents_of(masks)]
 
-def mask_loss(loss: Loss, deep_supervision: DeepSupervisionConfig) -> Callable[[nn.Module, Sequence[Tensor]], Tensor]:
+
+def mask_loss(loss: Loss, deep_supervision: DeepSupervisionConfig) -> Callable[[nn.Module, Batch], Tensor]:
     """Return the loss function (network, batch) → scalar of the training loop.
 
     Args:
@@ -111,8 +127,8 @@ def mask_loss(loss: Loss, deep_supervision: DeepSupervisionConfig) -> Callable[[
         deep_supervision: weights of the outputs.
     """
 
-    def compute(model: nn.Module, batch: Sequence[Tensor]) -> Tensor:
-        images, target = batch
+    def compute(model: nn.Module, batch: Batch) -> Tensor:
+        images, target, *contents = batch
         outputs: Tensor | list[Tensor] = model(images)
         if not target.is_floating_point():
             target = target.long()
@@ -120,6 +136,7 @@ def mask_loss(loss: Loss, deep_supervision: DeepSupervisionConfig) -> Callable[[
             target = hard(target)
         if isinstance(outputs, Tensor):
             outputs = [outputs]
-        return deep_loss(loss, outputs, target, deep_supervision)
+        with known_contents(target, *contents) if contents else nullcontext():
+            return deep_loss(loss, outputs, target, deep_supervision)
 
     return compute

@@ -20,6 +20,7 @@ from wsss.data.corrections.corrected_pixels import CorrectedMasks, overridden_pr
 from wsss.data.image_transforms.resizing import opencv
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.samples.reading import ImageSource
 from wsss.train.image_cache import reduced
 from wsss.train.tasks.segmentation import PairExamples
 
@@ -36,7 +37,7 @@ class SoftPairLoader:
 
     def __init__(
         self,
-        pairs: Sequence[tuple[Path, Path]],
+        pairs: Sequence[tuple[ImageSource, Path]],
         classes: Classes,
         max_side: int | None = None,
         *,
@@ -50,8 +51,8 @@ class SoftPairLoader:
         Raises:
             InvalidInput: a file is missing or invalid, or the probabilities have a different size or number of classes.
         """
-        image_path, path = self.pairs[index]
-        image = read_image(image_path)
+        source, path = self.pairs[index]
+        image = read_image(*source)
         probabilities = read_probabilities(path, classes=len(self.classes), size=image.shape[:2])
         if self.corrected is not None:
             probabilities = overridden_probabilities(probabilities, self.corrected(index, image.shape[:2]))

@@ -76,7 +76,7 @@ def draw(chart: CurveChart) -> Figure:
         figure = Figure(figsize=(8, max(4.9, 1.7 + 0.22 * len(names))))
         ax = figure.add_axes((0.075, 0.11, 0.63, 0.76))
         figure.suptitle(printable(f"{chart.title} · {chart.split}"), x=0.015, y=0.975, ha="left", va="top")
-        stamp = "ORACLE: each point is a threshold, evaluated on ground truth"
+        stamp = "ORACLE: each point is a threshold, evaluated on the ground truth"
         ax.set_title(stamp, fontsize=8, fontweight="normal", color=MUTED)
         ax.set(xlabel="recall (foreground)", ylabel="precision (foreground)")
         for index, curve in enumerate(chart.curves):

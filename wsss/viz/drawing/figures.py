@@ -168,7 +168,7 @@ def embed_svg(name: str, svg: str) -> EmbeddedPlot:
     """Return an SVG file with a width and a height as a plot in a page.
 
     Raises:
-        InvalidInput: not such a file.
+        InvalidInput: the file was not written by wsss.
     """
     try:
         root = ElementTree.fromstring(svg)

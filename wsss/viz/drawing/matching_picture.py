@@ -89,7 +89,7 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
         path: the file to write, with a suffix in `PLOTS`; equal input gives equal bytes.
 
     Raises:
-        InvalidInput: another suffix.
+        InvalidInput: any other suffix.
     """
     check_plot(path)
     panels = []

@@ -75,7 +75,7 @@ def _lines(mask: NDArray[np.uint8], rows: slice) -> NDArray[np.bool_]:
 
 
 def border(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return the pixels with a 4-neighbour of another value, ``(H, W)`` bool; the image edge does not count."""
+    """Return the pixels with a 4-neighbour of a different value, ``(H, W)`` bool; the image edge does not count."""
     pixels = np.zeros(mask.shape, bool)
     across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
     pixels[:, 1:] |= across
@@ -133,7 +133,7 @@ def contact_sheet(
         titles: one heading per column, drawn in Pillow's own font.
         path: the PNG to write (atomically; equal pixels give equal bytes).
         width: width of a column in pixels.
-        gap: between images and around the sheet, pixels.
+        gap: space between images and around the sheet, in pixels.
         font_size: font size of the headings in pixels; by default ``width / 15``, at least 12.
 
     Raises:
@@ -184,7 +184,7 @@ def fit_into(size: tuple[int, int], width: int, height: int | None = None) -> tu
 
 
 def fitted(draw: Any, text: str, letters: Any, width: int) -> str:
-    """Return a heading in drawable letters, cut with an ellipsis to at most ``width`` pixels."""
+    """Return a heading in drawable characters, truncated with an ellipsis to at most ``width`` pixels."""
     text = shown = drawable(text)
     while draw.textlength(shown, font=letters) > width and len(shown) > 1:
         text = text[:-1]

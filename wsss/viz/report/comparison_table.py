@@ -95,7 +95,7 @@ def from_json(value: Mapping[str, Any]) -> Comparison:
     """Read the output of `as_json`.
 
     Raises:
-        ValueError: other content.
+        ValueError: the file has unexpected content.
     """
     if value.get("format") != FORMAT:
         raise ValueError(f"expected format {FORMAT}, got {value.get('format')}")
@@ -111,7 +111,7 @@ def read_comparison(folder: Path) -> Comparison:
     """Read the table of a compare stage.
 
     Raises:
-        InvalidInput: other content.
+        InvalidInput: the file has unexpected content.
     """
     path = folder / COMPARISON
     try:

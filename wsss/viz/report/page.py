@@ -46,7 +46,13 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "duration": duration, "plain": plain, "words": words}
+    environment.filters |= {
+        "number": number,
+        "duration": duration,
+        "plain": plain,
+        "words": words,
+        "breakable": breakable,
+    }
     environment.globals |= {
         "line_chart": line_chart,
         "is_oracle": is_oracle,
@@ -83,6 +89,13 @@ def style_sheet() -> Any:
     from markupsafe import Markup
 
     return Markup(_text("report.css"))
+
+
+def breakable(text: str) -> Any:
+    """Return text as markup that may break within the id of a matrix stage: ``cam``, ``@variant=walk,``, ``seed=1``."""
+    from markupsafe import Markup, escape
+
+    return Markup(str(escape(printable(text))).replace("@", "<wbr>@").replace(",", ",<wbr>"))
 
 
 def _text(name: str) -> str:

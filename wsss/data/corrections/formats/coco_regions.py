@@ -33,7 +33,7 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
     """Yield the images of a COCO file. Annotations are painted in their order, ignored pixels last.
 
     Raises:
-        InvalidInput: not such a file, or an annotation of an unknown image or category; names file and key.
+        InvalidInput: not a COCO file, or an annotation of an unknown image or category; names file and key.
     """
     content = read_json(path)
     if not looks_like(content):

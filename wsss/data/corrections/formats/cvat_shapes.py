@@ -29,7 +29,7 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
     """Yield the images of an export; shapes with a larger ``z_order`` are above others.
 
     Raises:
-        InvalidInput: not such an export, or an attribute is missing or invalid; names file and image.
+        InvalidInput: not an export of CVAT, or an attribute is missing or invalid; names file and image.
     """
     root = read_xml(path, max_bytes=MAX_BYTES)
     images = root.findall("image")
@@ -47,7 +47,7 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
 
 def _shape(element: Element, where: str) -> Shape:
     if element.tag not in SHAPES:
-        raise InvalidInput("unsupported type of shape", subject=where, found=element.tag, allowed=SHAPES)
+        raise InvalidInput("unsupported shape type", subject=where, found=element.tag, allowed=SHAPES)
     kind, read_region = SHAPES[element.tag]
     return Shape(_attribute(element, "label", where), kind, where, read_region(element, where))
 

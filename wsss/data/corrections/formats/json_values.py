@@ -27,7 +27,7 @@ def text(value: Any, where: str) -> str:
     """Return a non-empty string.
 
     Raises:
-        InvalidInput: another type, or empty.
+        InvalidInput: the value has another type, or is empty.
     """
     if not isinstance(value, str) or not value:
         raise wrong_type(value, where, "a name")
@@ -38,7 +38,7 @@ def number(value: Any, where: str) -> float:
     """Return a finite number.
 
     Raises:
-        InvalidInput: another type, or NaN.
+        InvalidInput: the value has another type, or is not finite.
     """
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e12:
         raise wrong_type(value, where, "a finite number")
@@ -49,7 +49,7 @@ def side(value: Any, where: str) -> int:
     """Return the width or height of an image.
 
     Raises:
-        InvalidInput: no integer of at least 1.
+        InvalidInput: not an integer of at least 1.
     """
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SIDE:
         raise wrong_type(value, where, "a number of pixels of at least 1")
@@ -60,7 +60,7 @@ def size_in(value: Mapping[str, Any], where: str, *, height: str, width: str) ->
     """Return height and width of an image from two keys; ``None`` if both are missing.
 
     Raises:
-        InvalidInput: one of them is missing or no number of pixels.
+        InvalidInput: one of them is missing, or is not a number of pixels.
     """
     if value.get(height) is None and value.get(width) is None:
         return None

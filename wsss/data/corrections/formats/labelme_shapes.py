@@ -35,12 +35,12 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
     """Yield the image described by each file.
 
     Raises:
-        InvalidInput: not such a file, or an unknown type of shape; names file and key.
+        InvalidInput: not a labelme file, or an unknown type of shape; names file and key.
     """
     for path in paths:
         content = read_json(path)
         if not looks_like(content):
-            raise InvalidInput("not a file of labelme", subject=path, allowed="the keys shapes and imagePath")
+            raise InvalidInput("not a labelme file", subject=path, allowed="the keys shapes and imagePath")
         listed = objects(content["shapes"], f"{path}: shapes")
         shapes = [_shape(one, f"{path}: shapes[{index}]") for index, one in enumerate(listed)]
         size = size_in(content, str(path), height="imageHeight", width="imageWidth")
@@ -50,7 +50,7 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
 def _shape(shape: dict[str, Any], where: str) -> Shape:
     kind = str(shape.get("shape_type") or "polygon")
     if kind not in SHAPES:
-        raise InvalidInput("unknown type of shape", subject=where, found=kind, allowed=SHAPES)
+        raise InvalidInput("unknown shape type", subject=where, found=kind, allowed=SHAPES)
     of_kind, least, draw = SHAPES[kind]
     points = pairs(shape.get("points"), f"{where}.points")
     if len(points) < least:

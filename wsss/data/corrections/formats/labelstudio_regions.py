@@ -38,7 +38,7 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
     """Yield the annotated tasks: of several annotations the newest; tasks without one are skipped.
 
     Raises:
-        InvalidInput: not such an export, or no task is annotated; names file and key.
+        InvalidInput: not an export of Label Studio, or no task is annotated; names file and key.
     """
     content = read_json(path)
     if not looks_like(content):
@@ -88,13 +88,13 @@ def _is_region(result: Value, where: str) -> bool:
     """Return whether a result is a region with labels: others are choices, comments or links.
 
     Raises:
-        InvalidInput: a region of another type, which would be lost.
+        InvalidInput: a region of an unsupported type, which would be lost.
     """
     value, kind = result.get("value"), str(result.get("type"))
     if not isinstance(value, dict):
         return False
     if kind not in REGIONS and (kind.endswith("labels") or DRAWN.intersection(value)):
-        raise InvalidInput("unsupported type of region", subject=where, found=kind, allowed=REGIONS)
+        raise InvalidInput("unsupported region type", subject=where, found=kind, allowed=REGIONS)
     return kind in REGIONS
 
 

@@ -1,4 +1,4 @@
-"""Masks as pictures: a folder of index PNGs, VOC's layout, and CVAT's "Segmentation mask" with its label map.
+"""Masks as pictures: a folder of indexed PNGs, VOC's layout, and CVAT's "Segmentation mask" with its label map.
 
 The classes are identified by the colours of a label map, else by the values of a class list, else by the values of the
 dataset.
@@ -77,7 +77,7 @@ def read_labelmap(path: Path) -> Colours:
     """Return the classes of the lines ``name:red,green,blue::`` of a label map.
 
     Raises:
-        InvalidInput: a line of another form, or a colour of two classes.
+        InvalidInput: a line has another form, or two classes have the same colour.
     """
     colours: dict[int, tuple[str, str]] = {}
     for line in read_lines(path):
@@ -125,7 +125,7 @@ def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) ->
     unknown = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in found.tolist() if code not in colours]
     if unknown:
         raise InvalidInput(
-            f"colours missing in {LABELMAP}: {listing(unknown)}",
+            f"colours missing from {LABELMAP}: {listing(unknown)}",
             subject=path,
             hint=f"{SMOOTHED}Use the colours of {LABELMAP}." if len(unknown) > 8 else None,
         )

@@ -25,12 +25,18 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
     """Yield the image described by each file.
 
     Raises:
-        InvalidInput: not such a file; names file and key.
+        InvalidInput: the file has another format; names file and key.
     """
     for path in paths:
         content = read_json(path)
         if not isinstance(content, dict) or content.get("type") != "FeatureCollection":
             raise InvalidInput("not a FeatureCollection", subject=path)
+        if "georeference" in content:
+            raise InvalidInput(
+                "the coordinates are longitudes and latitudes, not pixels",
+                subject=path,
+                hint="Edit and import masks that were exported with --format polygons.",
+            )
         features = objects(content.get("features"), f"{path}: features")
         shapes = [_shape(one, f"{path}: features[{index}]") for index, one in enumerate(features)]
         id = content.get("image_id")

@@ -16,9 +16,9 @@ from wsss.errors import InvalidInput, listing
 from wsss.io.utf8 import is_utf8
 
 OUTSIDE = "images outside the class folders"
-NESTED = "folders inside class folders: their images have the upper folder's class (--images UPPER: the inner ones)"
-SAME_FOLDERS = "class folders with the same subfolders (if those are the classes, choose one folder: --images UPPER)"
-RESPLIT = "splits of the folders, not used: train shows no class, so the images of all splits are divided again"
+NESTED = "folders inside class folders: their images have the outer folder's class (--images OUTER: the inner ones)"
+SAME_FOLDERS = "class folders with the same subfolders (if those are the classes, choose one folder: --images OUTER)"
+RESPLIT = "splits of the folders, not used: train shows no class, so all images are pooled and split again"
 
 
 def read(folder: Path, files: Sequence[str], context: ReadContext | None = None) -> Labels:

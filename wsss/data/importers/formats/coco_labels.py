@@ -71,7 +71,7 @@ def read(path: Path, context: ReadContext) -> Labels:
             kind = "background categories, left out: every image has a background"
             context.note(kind, f"{own[category]} ({label_key}: {names.pop(category)})")
     if len(set(names.values())) < len(names):
-        context.note("categories of the same name, joined", str(path))
+        context.note("categories with the same name, merged", str(path))
     entries = [_entry(file, presence[image], names, where) for image, (file, where) in files.items()]
     order = dict.fromkeys(names[category] for category in sorted(names))
     entries, classes = without_no(entries, list(order), context)

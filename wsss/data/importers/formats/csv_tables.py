@@ -170,7 +170,7 @@ def _check_rows(path: Path, rows: Sequence[tuple[int, tuple[str, ...]]], delimit
                 hint=_cells_hint(delimiter),
             )
     if len(rows) == 1:
-        raise InvalidInput("the table has a header and no rows", subject=path)
+        raise InvalidInput("the table has a header but no rows", subject=path)
 
 
 def _cells_hint(delimiter: str) -> str:

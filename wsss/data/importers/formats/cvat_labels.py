@@ -28,7 +28,7 @@ def read(path: Path, context: ReadContext) -> Labels:
     Classes are in the order of the task's labels.
 
     Raises:
-        InvalidInput: not such an export, or an image or a label without a name.
+        InvalidInput: not an export of CVAT, or an image or a label without a name.
     """
     root = read_xml(path, max_bytes=MAX_BYTES)
     _refuse_others(path, root)

@@ -125,7 +125,7 @@ def shape_of(folder: Path, files: Sequence[str], context: ReadContext) -> Shape:
     left_out = frozenset(map("/".join, masks))
     context.note(MASK_FOLDERS, *sorted(left_out))
     renamed = (name for name in sorted(shape.splits) if split_of(name) != name)
-    context.note("splits under another name", *(f"{name} → {split_of(name)}" for name in renamed))
+    context.note("splits with other names", *(f"{name} → {split_of(name)}" for name in renamed))
     return replace(shape, wrapper=wrapper, inner=inner, left_out=left_out)
 
 
@@ -184,7 +184,7 @@ def _splits(folder: Path, paths: Sequence[Folders], context: ReadContext) -> Sha
             subject=f"--images: {folder}",
             hint=f"Move class folders into a split ({deep[0]}/{beside[0]}), or {_IN_A_FILE}",
         )
-    context.note("folders named like splits, read as classes: class folders lie beside them", *sorted(named))
+    context.note("folders named like splits, read as classes: class folders are next to them", *sorted(named))
     return Shape() if named else _splits_in_classes(folder, paths, context)
 
 

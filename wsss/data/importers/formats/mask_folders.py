@@ -1,4 +1,4 @@
-"""Detection of folders of ground-truth masks next to class folders or images, which are not class folders."""
+"""Detection of folders of ground-truth masks that are next to class folders or images."""
 
 from __future__ import annotations
 

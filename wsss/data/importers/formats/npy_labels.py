@@ -28,7 +28,7 @@ def read(path: Path, context: ReadContext) -> Labels:
     The class list names the vector's elements; without one, vectors of 20 have VOC's classes.
 
     Raises:
-        InvalidInput: not such a file, vectors of different lengths, or no names for the elements.
+        InvalidInput: not a file of label vectors, vectors of different lengths, or no names for the elements.
     """
     vectors = [_vector(path, number, key, value) for number, (key, value) in enumerate(_content(path).items())]
     if not vectors:

@@ -162,7 +162,7 @@ def _presence(
     column = presence_column(cells, path, context, label_column=label_column, classes=classes, chosen=chosen)
     if column is not None and default_flag(column.key):
         without = (where for where, record in records if column.key not in record)
-        context.note(f"records without {column.key!r}, whose labels count as present", *without)
+        context.note(f"records without {column.key!r}, whose labels are treated as present", *without)
     return column
 
 
@@ -185,7 +185,7 @@ def _is_of_one_class(
 
 
 def _is_wide(records: Sequence[Any]) -> bool:
-    """Return whether records have the same keys, no labels but flags: ``{"image": "a", "cat": 1}``."""
+    """Return whether records have the same keys, with flags instead of labels: ``{"image": "a", "cat": 1}``."""
     if not records or not all(isinstance(record, dict) and record.keys() == records[0].keys() for record in records):
         return False
     if find_key(records[0], LABEL_KEYS) is not None or find_key(records[0], IMAGE_KEYS) is None:

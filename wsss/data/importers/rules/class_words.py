@@ -84,7 +84,7 @@ class ClassWords:
             if with_classes[name] > alone[name]:
                 self._word[name] = None
                 self._context.note(
-                    "labels that usually mean no class, kept as classes: they occur beside other classes",
+                    "labels that usually mean no class, kept as classes: they occur together with other classes",
                     f"{name!r} (--negative {name}: read as no class)",
                 )
 

@@ -47,7 +47,7 @@ def _with_split_name(entry: Entry, context: ReadContext) -> Entry:
         return entry
     split = split_name(entry.split, entry.where)
     if split != entry.split:
-        context.note("splits under another name", f"{entry.split} → {split}")
+        context.note("splits with other names", f"{entry.split} → {split}")
     return replace(entry, split=split)
 
 

@@ -8,7 +8,7 @@ from wsss.data.importers.rules.imported_labels import Entry
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.errors import InvalidInput
 
-CONTRADICTION = "contradictory labels of an image; its classes are kept"
+CONTRADICTION = "contradictory labels for an image; its classes are kept"
 
 
 def require_one_split(first: Entry, second: Entry, image: str) -> None:

@@ -29,8 +29,8 @@ from wsss.errors import InvalidInput
 
 _FLAG = "column read as: the label's class is {} (rename or delete the column if it means something else)"
 _CONFIDENCE = "column of confidences: 1, the label's class is present; 0, it is absent"
-_LEFT_OUT = "columns of 0 and 1 beside the column of labels, left out (--label-key A,B: read as classes)"
-_UNUSED = "confidences that are not all from 0 to 1, not used: every label counts as present"
+_LEFT_OUT = "columns of 0 and 1 next to the label column, left out (--label-key A,B: read as classes)"
+_UNUSED = "confidences that are not all from 0 to 1, not used: every label is treated as present"
 
 
 class PresenceColumn(NamedTuple):

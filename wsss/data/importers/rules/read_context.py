@@ -57,7 +57,7 @@ class ReadContext:
     """The state of reading one label file.
 
     Attributes:
-        options: options of the user.
+        options: the user's options.
         rules: which labels mean "no class" or "unknown".
         notes: notes so far.
     """
@@ -98,7 +98,7 @@ class ReadContext:
         if _MINUS_ONE not in values or _MINUS_ONE in (*self.rules.unknown, *(self.rules.negative or ())):
             return
         if values & NO:
-            self.note("-1 beside 0, read as unknown (--negative -1: read as absent)", where)
+            self.note("-1 together with 0, read as unknown (--negative -1: read as absent)", where)
         else:
             self._minus_one = False
             self.note("-1 in place of 0, read as absent (--unknown -1: read as unknown)", where)

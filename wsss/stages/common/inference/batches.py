@@ -7,7 +7,9 @@ the result; on a CPU it does not.)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 
 Batch = tuple["Sample", ...]
 
+GPU_BATCHES = 2
+"""Number of batches at once on a GPU: it computes one, while the images of another are read or its files written."""
+
+
+def batches_at_once(device: str) -> int:
+    """Return the number of batches that are processed at once on ``"cpu"`` or ``"cuda"``."""
+    return 1 if device == "cpu" else GPU_BATCHES
+
 
 def work_in_batches(
     ctx: Context[Any],
@@ -31,6 +41,7 @@ def work_in_batches(
     outputs: Callable[[Sample], Sequence[Path]],
     check: Callable[[Sample], Any],
     description: str,
+    at_once: int = 1,
 ) -> dict[str, InvalidInput]:
     """Call ``work`` for every batch with unfinished images; does not wait for other ranks.
 
@@ -43,6 +54,7 @@ def work_in_batches(
         check: reads the files of an image and raises `InvalidInput` if they are invalid; the batch is then repeated
             with a warning.
         description: label of the progress bar.
+        at_once: number of batches that are processed at once, each in a thread of its own; memory is proportional.
 
     Returns:
         Image id → error, for the images of this rank that failed; all others are finished.
@@ -56,12 +68,32 @@ def work_in_batches(
     log_resume(ctx, finished, len(samples))
     advance = ctx.progress.track(description, total, done)
     failed: dict[str, InvalidInput] = {}
-    for batch in left:
-        set_current_items(sample.id for sample in batch)
-        failed |= _failures(work, batch, ctx.log)
+    for batch, errors in _processed(work, left, ctx.log, at_once):
+        failed |= errors
         advance(len(batch))
     set_current_items([])
     return failed
+
+
+def _processed(
+    work: Callable[[Batch], None], batches: Sequence[Batch], log: Callable[[str], None], at_once: int
+) -> Iterator[tuple[Batch, dict[str, InvalidInput]]]:
+    """Yield batches in order, processed, with their errors."""
+    if at_once == 1:
+        for batch in batches:
+            set_current_items(sample.id for sample in batch)
+            yield batch, _failures(work, batch, log)
+        return
+    running: deque[tuple[Batch, Future[dict[str, InvalidInput]]]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        for batch in batches:
+            if len(running) == at_once:
+                yield running[0][0], running[0][1].result()
+                running.popleft()
+            running.append((batch, pool.submit(_failures, work, batch, log)))
+            set_current_items(sample.id for each, _ in running for sample in each)
+        for batch, future in running:
+            yield batch, future.result()
 
 
 def require_all(failed: Mapping[str, InvalidInput], samples: Sequence[Sample]) -> None:
@@ -100,7 +132,7 @@ def same_size_batches(samples: Sequence[Sample], batch_size: int) -> list[Batch]
     batches: list[list[Sample]] = []
     for sample in samples:
         try:
-            size = image_size(sample.image)
+            size = image_size(*sample.source)
         except InvalidInput:  # reported when the image is processed
             batches.append([sample])
             continue

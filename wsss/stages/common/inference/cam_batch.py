@@ -47,7 +47,7 @@ def write_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamSetting
     from wsss.models.attribution.multiscale_cam import normalise, tapered
     from wsss.models.segmentation_networks.inference import require_finite
 
-    images = np.stack([read_image(sample.image) for sample in batch])
+    images = np.stack([read_image(*sample.source) for sample in batch])
     maps, classes = _maps_and_classes(model, images, batch, config)
     require_finite(maps, "class maps")
     row = {index: number for number, index in enumerate(_union(classes))}

@@ -19,7 +19,7 @@ def usable_precision(ctx: Context[Any]) -> InferencePrecision:
     if ctx.ranks.rank == 0:
         ctx.log(
             f"note: {ctx.out.name}: computed in 32-true instead of {wanted}, because this device has no bfloat16 "
-            "instructions and would be slower with emulated ones."
+            "instructions and emulating them would be slower."
         )
     return "32-true"
 

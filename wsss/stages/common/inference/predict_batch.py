@@ -38,7 +38,7 @@ def predict_batch(
     from wsss.io.rasters.rgb_images import read_image
     from wsss.models.segmentation_networks.blockwise_prediction import predict
 
-    images = np.stack([read_image(sample.image) for sample in batch])
+    images = np.stack([read_image(*sample.source) for sample in batch])
     allowed = [allowed_classes(config, sample) for sample in batch]
     predicted = predict(
         model,

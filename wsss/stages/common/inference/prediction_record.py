@@ -93,7 +93,7 @@ def _reading_error(sample: Sample) -> InvalidInput | None:
     from wsss.io.rasters.rgb_images import read_image
 
     try:
-        read_image(sample.image)
+        read_image(*sample.source)
     except InvalidInput as error:
         return error
     return None
@@ -116,7 +116,8 @@ def write_record(
     if failed or files is not None:
         sources = {sample.id: _source(config, sample) for sample in done} if failed else {}
         known = {id: source for id, source in sources.items() if source is not None}
-        write_predicted(ctx.out, Predicted(classes, files, failed, known))
+        reading = {"reading": samples[0].reading} if files is not None and samples else {}
+        write_predicted(ctx.out, Predicted(classes, files, failed, known, **reading))
     else:
         with convert_os_errors(ctx.out / PREDICTED):
             delete_file(ctx.out / PREDICTED)

@@ -1,4 +1,6 @@
-"""Classes of masks without a dataset: of a network of the run, of a class list, or of the values in the masks."""
+"""Masks without a dataset: their classes (of a network of the run, of a class list, or of the values in the masks), and
+the conversion of their images to 8-bit RGB.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
     from wsss.data.classes import Classes
     from wsss.data.mask_values import MaskValues
     from wsss.export.export_items import Item
+    from wsss.io.rasters.samples.reading import Reading
+    from wsss.pipeline.config.source import Source
+
+READING_KEYS = ("scaling", "page", "bands")
+"""Keys of a dataset that state how its images are converted to 8-bit RGB; also accepted for masks without a dataset."""
 
 
 def classes_of_masks(
@@ -52,7 +59,7 @@ def _values_in(items: Sequence[Item], folder: Path, *, listed: bool) -> list[int
     """Return the values from 1 to 254 in the masks.
 
     Raises:
-        InvalidInput: there is none, and the masks contain 255, or there is no class list.
+        InvalidInput: there are none, and the masks contain 255 or there is no class list.
     """
     import numpy as np
 
@@ -100,3 +107,16 @@ def classes_of_run(run_dir: Path, run: Mapping[str, Any]) -> tuple[Classes, Path
             except ValueError as error:
                 raise InvalidInput(f"classes.{error}", subject=path) from error
     return None
+
+
+def stated_reading(config: Source) -> Reading:
+    """Return how images without a dataset are converted to 8-bit RGB, from `READING_KEYS` of ``data:``.
+
+    Raises:
+        InvalidInput: an invalid value.
+    """
+    from wsss.data.readers.image_reading import ImageReadingConfig
+    from wsss.validation import validate
+
+    stated = {key: config.value[key] for key in READING_KEYS if key in config.value}
+    return validate(ImageReadingConfig, {"layout": "", **stated}, where="data", locate=config.locate).reading

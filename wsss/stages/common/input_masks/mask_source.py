@@ -12,7 +12,7 @@ from wsss.io.files.stage_files import RUN
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.store.run_folder import DATA, read_run
 from wsss.pipeline.store.stage_folder import read_record
-from wsss.stages.common.input_masks.mask_classes import classes_of_masks, classes_of_run
+from wsss.stages.common.input_masks.mask_classes import READING_KEYS, classes_of_masks, classes_of_run, stated_reading
 from wsss.stages.common.input_masks.mask_folder import find_folder, mask_files
 from wsss.stages.common.run_dataset import dataset_config
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 NAMED_VALUES = "mask_values"
-"""Key of a dataset that names mask values; also accepted for masks without a dataset."""
+"""Key of a dataset that names mask values; also accepted for masks without a dataset, like `READING_KEYS`."""
 
 Run = Mapping[str, Any]
 
@@ -85,7 +85,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     missing, known = _missing_dataset(request, config, folder, run)
     if missing is not None:
         _note_missing(request, missing, known, reporter.log)
-    elif config.value.keys() - {NAMED_VALUES}:
+    elif config.value.keys() - {NAMED_VALUES, *READING_KEYS}:
         generated = request.run / DATA if run is not None and read_run(request.run) else work
         data = _open_dataset(request, config, generated, reporter.log)
         items = _of_dataset(data, request, folder, reporter.log)
@@ -93,7 +93,8 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     _refuse_splits(request, "no dataset is set" if missing is None else "the dataset is missing")
     if known is not None:
         _refuse_classes(request, known[1], hint="Omit --classes.")
-    alone = _without_dataset(request, files, folder, reporter.log)
+    reading = stated_reading(config)
+    alone = tuple(replace(item, reading=reading) for item in _without_dataset(request, files, folder, reporter.log))
     if known is not None:
         return Masks(name, known[0], alone)
     classes, values = classes_of_masks(request.classes, config.value.get(NAMED_VALUES), alone, folder)
@@ -115,7 +116,7 @@ def _of_images(
     _refuse_splits(request, "these masks were predicted from a folder of images")
     _refuse_classes(request, folder / PREDICTED, hint="Omit --classes.")
     images = _predicted_images(request.images, folder, names, run)
-    return [Item(id, files[id], images.get(id), file=names.get(id)) for id in sorted(files)]
+    return [Item(id, files[id], images.get(id), file=names.get(id), reading=predicted.reading) for id in sorted(files)]
 
 
 def _predicted_images(
@@ -202,6 +203,7 @@ def _of_dataset(data: Dataset, request: Request, folder: Path, log: Callable[[st
             tuple(splits[id]),
             sample.mask_values if own else None,
             _user_name(sample, data),
+            reading=sample.reading,
         )
         for id, sample in samples.items()
         if id in files
@@ -238,7 +240,7 @@ def _note_unmatched(
 
 
 def _user_name(sample: Sample, data: Dataset) -> str | None:
-    """Return the path of an image below the folder of images; ``None`` if it is unknown or has no suffix."""
+    """Return the path of an image relative to the folder of images; ``None`` if it is unknown or has no suffix."""
     from wsss.data.sample_ids import without_suffix
     from wsss.export.naming import path_below
 

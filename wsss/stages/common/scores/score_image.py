@@ -87,7 +87,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
     values = _values_of_masks(sample, classes, config)
     mask, conversion = load_mask(path, grey=values is not classes)
     if mask.shape != truth.shape:  # the size of the image decides which of the two is wrong
-        size = image_size(sample.image)
+        size = image_size(*sample.source)
         read_truth(sample, classes, size=size)
         load_mask(path, size=size)
     histogram = np.bincount(mask.ravel(), minlength=256)

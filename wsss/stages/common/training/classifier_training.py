@@ -160,8 +160,8 @@ def training_metrics(config: TrainConfig, images: int, history: Sequence[Any]) -
 def _cached(samples: Sequence[Sample], config: LabelledConfig) -> Any:
     from wsss.train.image_cache import cached_images
 
-    paths = [sample.image for sample in samples]
-    return cached_images(paths, cache_bytes=config.cache_mb << 20, max_side=config.max_side)
+    sources = [sample.source for sample in samples]
+    return cached_images(sources, cache_bytes=config.cache_mb << 20, max_side=config.max_side)
 
 
 def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
@@ -203,7 +203,7 @@ def require_absent(
         log: receives the warning.
 
     Raises:
-        InvalidInput: no class has a negative, or none has a positive.
+        InvalidInput: no class has a negative example, or none has a positive one.
     """
     everywhere = [name for name, column in zip(classes, labels.T, strict=True) if not (column == 0).any()]
     if len(everywhere) == len(classes):
@@ -247,7 +247,7 @@ def check_examples(config: LabelledConfig, ids: Mapping[str, Sequence[str]]) -> 
     """Require a split or tiles to train on.
 
     Raises:
-        InvalidInput: there are neither.
+        InvalidInput: there is neither.
     """
     if config.split is None and not ids.get("tiles"):
         raise InvalidInput(

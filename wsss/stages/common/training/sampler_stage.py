@@ -191,7 +191,7 @@ def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) ->
     from wsss.io.rasters.rgb_images import read_image
     from wsss.train.image_cache import reduced
 
-    original = read_image(sample.image)
+    original = read_image(*sample.source)
     image = reduced(original, max_side or LARGEST)
     pixels = torch.from_numpy(image).permute(2, 0, 1)[None].to(classifier.head.weight.device)
     with torch.no_grad():

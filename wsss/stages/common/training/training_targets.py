@@ -15,6 +15,7 @@ from wsss.stages.common.input_masks.mask_inputs import count_empty, require_clas
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
+    from wsss.io.rasters.samples.reading import ImageSource
     from wsss.train.tasks.segmentation import SegmentationExamples
     from wsss.train.tasks.soft import SoftExamples
 
@@ -50,7 +51,7 @@ def is_weighted(ctx: Context[Any]) -> bool:
     return ctx.config.corrections is not None and getattr(ctx.config, "correction_weight", 1) != 1
 
 
-def probability_files(ctx: Context[Any]) -> list[tuple[Path, Path]]:
+def probability_files(ctx: Context[Any]) -> list[tuple[ImageSource, Path]]:
     """Return the paths of image and class probabilities of every sample.
 
     Raises:
@@ -59,12 +60,12 @@ def probability_files(ctx: Context[Any]) -> list[tuple[Path, Path]]:
     split, masks = ctx.config.split, ctx.inputs["masks"]
     if masks is None:
         raise InvalidInput(
-            "soft requires class probabilities of a predict stage",
+            "soft requires class probabilities from a predict stage",
             subject="segment.labels",
             hint=f"Add a predict stage to its needs (or pass --masks DIR). {SAVE}.",
         )
     samples = ctx.data.split(split)
-    files = [(sample.image, probability_path(masks.path, sample.id)) for sample in samples]
+    files = [(sample.source, probability_path(masks.path, sample.id)) for sample in samples]
     missing = [sample.id for sample, (_, path) in zip(samples, files, strict=True) if not path.is_file()]
     if missing:
         raise InvalidInput(

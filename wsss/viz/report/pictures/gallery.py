@@ -46,7 +46,7 @@ def make_gallery(
     workers: int = 1,
     track: Callable[[int], Advance] = lambda total: lambda steps: None,
 ) -> Gallery:
-    """Choose the images and make their thumbnails, in the highest resolution that fits.
+    """Choose the images and make their thumbnails, at the highest resolution that fits.
 
     Args:
         data: the dataset of the run.
@@ -127,7 +127,7 @@ def _fit(
     budget: int,
     track: Callable[[int], Advance],
 ) -> tuple[int, tuple[Pick, ...], Detail]:
-    """Make rows that fit the budget: in a lower resolution, then fewer.
+    """Make rows that fit the budget: at a lower resolution, then fewer.
 
     Returns:
         The number of images without a budget, those that fit, and their resolution.

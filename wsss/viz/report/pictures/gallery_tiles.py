@@ -59,7 +59,7 @@ def make_row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail:
     """Return the row of an image; a missing or broken photograph only costs this row."""
     sample = pick.sample
     try:
-        image = read_image(sample.image)
+        image = read_image(*sample.source)
         size = (image.shape[0], image.shape[1])
         cells = tuple(
             tiles_or_error(column.title, sample, _tiles(column, sample, size, classes, detail))

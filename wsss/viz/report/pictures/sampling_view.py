@@ -164,7 +164,7 @@ def _make_row(
 ) -> Row | Unread:
     """Return the row of an image: per checkpoint its sampling, and its class maps, if any."""
     try:
-        image = read_image(sample.image)
+        image = read_image(*sample.source)
     except DamagedFile:
         raise
     except InvalidInput as error:

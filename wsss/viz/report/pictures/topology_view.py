@@ -205,7 +205,7 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
     from wsss.topology import betti_matching
 
     index = classes.names.index(name)
-    image = read_image(sample.image)
+    image = read_image(*sample.source)
     size = image.shape[:2]
     truth = read_truth(sample, classes, size=size)
     path = mask_path(masks.path, sample.id)

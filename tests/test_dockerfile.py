@@ -1,0 +1,142 @@
+"""The Dockerfile: rules that a linter does not know, and its commands outside Docker. No image is built."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator
+from fnmatch import fnmatch
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+from dockerfiles import Stage, read_stages
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+STAGES = read_stages((ROOT / "Dockerfile").read_text(encoding="utf-8"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONSTRAINTS = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+
+
+def with_parents(stage: Stage) -> Iterator[Stage]:
+    """Yield a stage and those that it starts from."""
+    yield stage
+    if stage.base in STAGES:
+        yield from with_parents(STAGES[stage.base])
+
+
+def copied(stage: Stage) -> list[str]:
+    """Return what a stage copies from the checkout."""
+    words = [shlex.split(text) for text in stage.of("COPY") if not text.startswith("--from=")]
+    return [name for line in words for name in line[:-1]]
+
+
+def test_bases_are_pinned_and_fit_the_constraints() -> None:
+    bases = {stage.base for stage in STAGES.values()} - set(STAGES)
+    [base] = bases
+    found = re.fullmatch(r"python:(\d+\.\d+)\.(\d+)-slim-\w+", base)
+    assert found, "an official image with a full version, so that a build can be repeated"
+    assert f"Python {found[1]}, Linux" in CONSTRAINTS.partition("\n")[0]
+    assert SpecifierSet(PROJECT["requires-python"]).contains(f"{found[1]}.{found[2]}")
+
+
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_an_image_runs_the_command_as_a_user_without_privileges(target: str) -> None:
+    assert list(STAGES)[-1] == "cpu"  # the default of docker build
+    chain = [*with_parents(STAGES[target])]
+    assert [stage.name for stage in chain] == [target, "runtime"]
+    [entry] = [text for stage in chain for text in stage.of("ENTRYPOINT")]
+    assert json.loads(entry) == ["wsss"] and set(PROJECT["scripts"]) == {"wsss"}
+    [user] = [text for stage in chain for text in stage.of("USER")]
+    assert user.isdigit() and int(user) > 0
+    assert "sudo" not in " ".join(text for stage in chain for text in stage.of("RUN"))
+    assert ("NVIDIA_VISIBLE_DEVICES=all" in " ".join(STAGES[target].of("ENV"))) == (target == "cuda")
+
+
+def test_a_compiler_is_only_in_the_stage_that_is_left_behind() -> None:
+    with_apt = {stage.name: text for stage in STAGES.values() for text in stage.of("RUN") if "apt-get" in text}
+    assert set(with_apt) == {"packages"}
+    assert re.search(r"pydensecrf\* \]\]; then", with_apt["packages"])
+    assert "--no-install-recommends" in with_apt["packages"] and "rm -rf /var/lib/apt/lists" in with_apt["packages"]
+    for text in (text for stage in STAGES.values() for text in stage.of("RUN") if "pip " in text):
+        assert text.count("--no-cache-dir") == len(re.findall(r"pip (?:install|wheel)", text))
+
+
+def test_nothing_is_sent_to_the_builder_that_is_not_copied() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    patterns = [line for line in lines if line and not line.startswith("#")]
+    sent = {line.removeprefix("!") for line in patterns if line.startswith("!")}
+    assert patterns[0] == "*"
+    names = [name for stage in STAGES.values() for name in copied(stage)]
+    assert sorted(names) == sorted(sent) and all((ROOT / name).exists() for name in names)
+    assert any(fnmatch("wsss/io/__pycache__", line) for line in patterns if line not in ("*", *sent))
+
+
+def test_all_packages_of_an_image_have_one_version() -> None:
+    """Those that the package and its extras require here are in the constraints, directly or not."""
+    pinned = {canonicalize_name(line.partition("==")[0]) for line in CONSTRAINTS.splitlines() if "==" in line}
+    extras = set(PROJECT["optional-dependencies"]) - {"docs", "test"}
+    wanted = [*PROJECT["dependencies"], *(one for extra in extras for one in PROJECT["optional-dependencies"][extra])]
+    waiting, seen = [Requirement(one) for one in wanted], set()
+    while waiting:
+        name = canonicalize_name(waiting.pop().name)
+        if name in seen or name == PROJECT["name"]:
+            continue
+        seen.add(name)
+        every = map(Requirement, distribution(name).requires or ())
+        waiting += [one for one in every if one.marker is None or one.marker.evaluate({"extra": ""})]
+    of_cuda = {name for name in seen if name.startswith(("nvidia-", "cuda-")) or name == "triton"}  # pinned by torch
+    assert seen - pinned - of_cuda <= {"setuptools"}
+
+
+@pytest.mark.slow
+def test_the_commands_build_a_wheel_and_install_a_package_that_runs(tmp_path: Path) -> None:
+    """Commands are run as they are, with other folders, and pip without an index and without dependencies."""
+    folders = {"/src": tmp_path / "src", "/dist": tmp_path / "dist", "/opt/wsss": tmp_path / "wsss"}
+    for folder in (folders["/src"], folders["/dist"]):
+        folder.mkdir()
+    for name in copied(STAGES["wheel"]):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, folders["/src"] / name)
+    shutil.copy(ROOT / "constraints.txt", folders["/dist"])
+    offline = {
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_CONFIG_FILE": os.devnull,
+        "PIP_NO_COMPILE": "1",
+    }
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHONPATH"))}
+    variables = kept | offline | {"EXTRAS": "[timm]", "TORCH_INDEX": ""}
+    variables["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{variables['PATH']}"
+
+    def execute(command: str) -> str:
+        for inside, outside in folders.items():
+            command = re.sub(rf"(?<![\w.]){inside}(?=[/\s\"]|$)", str(outside), command)
+        shell = ["bash", "-e", "-o", "pipefail", "-c", command]
+        done = subprocess.run(shell, cwd=folders["/src"], env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        return done.stdout
+
+    for stage in ("wheel", "packages"):
+        for command in STAGES[stage].of("RUN"):
+            execute(command)
+    [wheel] = folders["/dist"].glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {"wsss/predictor.py", "wsss/pipelines/quickstart.yaml"} <= set(archive.namelist())
+    [packages] = (folders["/opt/wsss"] / "lib").glob("*/site-packages")
+    others = [path for path in map(Path, sys.path) if path.name in ("site-packages", "dist-packages")]
+    (packages / "dependencies.pth").write_text("".join(f"{path}\n" for path in others))
+    [entry] = STAGES["runtime"].of("ENTRYPOINT")
+    assert execute(f"/opt/wsss/bin/{json.loads(entry)[0]} --version").split()[-1] == PROJECT["version"]
+    assert execute("/opt/wsss/bin/python -I -c 'import wsss; print(wsss.__file__)'").startswith(str(packages))

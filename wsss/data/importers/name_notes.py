@@ -1,0 +1,28 @@
+"""Notes on images whose ids differ from their file names, and on similar file names."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from wsss.data.checks.check_report import Collector
+from wsss.data.image_ids import fold, is_cut, renamed
+from wsss.data.sample_ids import without_suffix
+from wsss.errors import counted
+
+SHORTENED = "images with long names, shortened in the names of their masks"
+RENAMED = "images whose ids and masks have names that differ from their files (see files.csv)"
+SIMILAR_FILES = "images whose names differ only in case or suffix"
+
+
+def note_names(ids: Mapping[str, str], notes: Collector) -> None:
+    """Note ids that differ from file names, and similar file names."""
+    notes.add(SHORTENED, *(f"{file} → {name}" for file, name in ids.items() if is_cut(file, name)))
+    others = {file: name for file, name in renamed(ids).items() if not is_cut(file, name)}
+    if others:
+        example = next(f"{file} → {name}" for file, name in others.items())
+        notes.add(RENAMED, f"{counted(len(others), 'image')}, such as {example}")
+    groups: dict[str, list[str]] = defaultdict(list)
+    for file in ids:
+        groups[fold(without_suffix(file))].append(file)
+    notes.add(SIMILAR_FILES, *(" and ".join(group) for group in groups.values() if len(group) > 1))

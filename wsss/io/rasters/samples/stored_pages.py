@@ -1,0 +1,183 @@
+"""Headers of images whose pixels may need a scaling, a page or bands: TIFF, and PNG with 16 bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from wsss.errors import InvalidInput, Verbatim, counted
+from wsss.io.rasters.samples.reading import Reading
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+MAX_PAGES = 100_000
+"""Maximum number of pages of a TIFF that are looked at."""
+
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5
+"""Values of the TIFF tag PhotometricInterpretation."""
+
+COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, 4: 1, CMYK: 4, 6: 3, 8: 3, 9: 3}
+"""PhotometricInterpretation → number of bands besides alpha."""
+
+ORIENTATION = 0x0112
+"""EXIF tag: 1 upright, 2–4 mirrored or upside down, 5–8 transposed or rotated by 90°."""
+
+NUMBERS = {1: "uint", 2: "int", 3: "float", 4: "uint"}
+"""TIFF tag SampleFormat → kind of number."""
+
+_DEEP_MODES = {**dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), (16, "uint")), "I": (32, "int"), "F": (32, "float")}
+"""Pillow's modes with more than 8 bits → bits and kind of number."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_PNG_BANDS = {0: 1, 2: 3, 4: 2, 6: 4}
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_REDUCED_OR_MASK = 0b101
+
+
+@dataclass(frozen=True)
+class StoredPage:
+    """The header of one page of an image.
+
+    Args:
+        frame: index of the page in the file, including overviews and masks.
+        size: ``(height, width)`` as stored.
+        bands: number of bands, including alpha.
+        bits: bits per value.
+        kind: ``uint``, ``int`` or ``float``.
+        alpha: the last band is transparency.
+        photometric: TIFF's PhotometricInterpretation.
+        turn: EXIF orientation, 1 … 8.
+        planar: the bands are stored one after the other.
+        png: the file is a PNG.
+    """
+
+    frame: int
+    size: tuple[int, int]
+    bands: int
+    bits: int
+    kind: str
+    alpha: bool = False
+    photometric: int = BLACK_IS_ZERO
+    turn: int = 1
+    planar: bool = False
+    png: bool = False
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        """``(height, width)`` of the upright image."""
+        return (self.size[1], self.size[0]) if self.turn >= 5 else self.size
+
+    @property
+    def deep(self) -> bool:
+        """Whether the values have no defined range of 8 bits."""
+        return self.bits > 8 or self.kind != "uint"
+
+    @property
+    def plain(self) -> bool:
+        """Whether Pillow converts the page to RGB without any choice."""
+        return not self.deep and self.bands == COLOURS.get(self.photometric, 0) + self.alpha
+
+    @property
+    def depth(self) -> str:
+        """Description of the values: ``16-bit``, ``16-bit signed``, ``32-bit floating-point``."""
+        return f"{self.bits}-bit" + {"int": " signed", "float": " floating-point", "complex": " complex"}.get(
+            self.kind, ""
+        )
+
+
+def stored_page(path: Path, reading: Reading) -> StoredPage | None:
+    """Return the header of the page that is read; ``None`` for images other than TIFF and 16-bit PNG.
+
+    Raises:
+        InvalidInput: the file has several pages and ``reading`` names none, or has not as many.
+        OSError, SyntaxError, ValueError: the file cannot be read, or is not valid.
+    """
+    pages = stored_pages(path)
+    count = max(1, len(pages))
+    if count > 1 and reading.page is None:
+        raise InvalidInput(
+            "the file has several pages",
+            subject=path,
+            allowed="one page, or the page to read",
+            found=Verbatim(counted(count, "page")),
+            hint="Set data.page to the page to read, from 1, or save the pages as separate files.",
+        )
+    if (reading.page or 1) > count:
+        raise InvalidInput("no such page", subject=path, allowed=f"data.page from 1 to {count}", found=reading.page)
+    return pages[(reading.page or 1) - 1] if pages else None
+
+
+def stored_pages(path: Path) -> list[StoredPage]:
+    """Return the headers of all pages, without overviews and transparency masks; empty for other images.
+
+    Raises:
+        OSError, SyntaxError, ValueError: the file cannot be read, or is not valid.
+    """
+    with path.open("rb") as file:
+        head = file.read(26)
+        if head.startswith(_TIFF):
+            return _tiff_pages(file)
+        if head.startswith(_PNG) and len(head) == 26 and head[24] == 16:
+            size = int.from_bytes(head[20:24], "big"), int.from_bytes(head[16:20], "big")
+            bands = _PNG_BANDS.get(head[25], 0)
+            return [StoredPage(0, size, bands, 16, "uint", alpha=bands in (2, 4), png=True)] if bands else []
+    return []
+
+
+def deep_page(image: Image) -> StoredPage | None:
+    """Return the header of an open image with more than 8 bits in memory; ``None`` for other images."""
+    if image.mode not in _DEEP_MODES:
+        return None
+    return StoredPage(0, (image.height, image.width), 1, *_DEEP_MODES[image.mode])
+
+
+def _tiff_pages(file: BinaryIO) -> list[StoredPage]:
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    file.seek(0)
+    header = file.read(8)
+    if b"+" in header[2:4]:  # BigTIFF
+        header += file.read(8)
+    directory = ImageFileDirectory_v2(header)
+    pages: list[StoredPage] = []
+    offset, seen = directory.next, set[int]()
+    while offset and offset not in seen and len(seen) < MAX_PAGES:
+        seen.add(offset)
+        file.seek(offset)
+        directory.load(file)
+        if not _number(directory, 254, 0) & _REDUCED_OR_MASK:
+            pages.append(_tiff_page(directory, len(seen) - 1))
+        offset = directory.next
+    if not pages:
+        raise ValueError("no image in the file")
+    return pages
+
+
+def _tiff_page(directory: ImageFileDirectory_v2, frame: int) -> StoredPage:
+    bands, extra = _number(directory, 277, 1), directory.get(338, ())
+    extra = extra if isinstance(extra, tuple) else (extra,)
+    size = _number(directory, 257, 0), _number(directory, 256, 0)
+    if min(size) < 1:
+        raise ValueError("no pixels")
+    photometric, turn = _number(directory, 262, BLACK_IS_ZERO), _number(directory, ORIENTATION, 1)
+    return StoredPage(
+        frame,
+        size,
+        bands,
+        _number(directory, 258, 1),
+        NUMBERS.get(_number(directory, 339, 1), "complex"),
+        alpha=bands == COLOURS.get(photometric, 0) + 1 and extra[-1:] in ((1,), (2,)),
+        photometric=photometric,
+        turn=turn if 1 <= turn <= 8 else 1,
+        planar=_number(directory, 284, 1) == 2,
+    )
+
+
+def _number(directory: ImageFileDirectory_v2, tag: int, default: int) -> int:
+    """Return the first value of a tag."""
+    value: Any = directory.get(tag, default)
+    value = value[0] if isinstance(value, tuple) and value else value
+    return value if isinstance(value, int) else default

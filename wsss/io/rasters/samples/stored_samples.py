@@ -1,0 +1,146 @@
+"""The values of an image as they are stored, at full depth and with all bands."""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wsss.errors import InvalidInput, Verbatim, counted
+from wsss.io.rasters.samples.stored_pages import ORIENTATION, RGB, StoredPage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+GEO = "pip install 'wsss[geo]'"
+
+
+def stored_samples(path: Path, page: StoredPage, bands: tuple[int, ...] | None) -> NDArray[Any]:
+    """Return bands of a page.
+
+    Args:
+        path: the file, validated by Pillow if Pillow can open it.
+        page: its header.
+        bands: numbers of the bands, from 1; ``None``: all of them.
+
+    Returns:
+        ``(H, W, C)``: uint8, uint16, int16, … or float; a TIFF upright, a PNG as stored.
+
+    Raises:
+        InvalidInput: the file has no such band, or requires the extra ``geo``.
+        OSError, ValueError: the pixels are broken.
+    """
+    if bands is not None and max(bands) > page.bands:
+        raise InvalidInput(
+            "no such band", subject=path, allowed=f"data.bands from 1 to {page.bands}", found=list(bands)
+        )
+    if page.png:
+        samples = _png(path, page)
+    elif not page.planar and _read_by_pillow(page):
+        samples = _with_pillow(path, page)
+    else:
+        return _turned(_with_rasterio(path, page, bands), page.turn)
+    return samples if bands is None else samples[..., [band - 1 for band in bands]]
+
+
+def _read_by_pillow(page: StoredPage) -> bool:
+    if page.bands == 1:
+        return page.depth in ("8-bit", "12-bit", "16-bit", "16-bit signed", "32-bit", "32-bit signed") or (
+            page.depth == "32-bit floating-point"
+        )
+    return page.depth == "8-bit" and page.photometric == RGB and page.bands - page.alpha == 3
+
+
+def _png(path: Path, page: StoredPage) -> NDArray[Any]:
+    import cv2
+
+    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != page.size:
+        raise ValueError("not a valid 16-bit PNG")
+    if samples.ndim == 2:
+        samples = samples[..., None]
+    elif page.bands == 2:
+        samples = samples[..., [0, -1]]
+    else:
+        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
+    return np.asarray(samples[..., : page.bands], np.uint16)
+
+
+def _with_pillow(path: Path, page: StoredPage) -> NDArray[Any]:
+    from PIL import Image
+
+    # From a file: Pillow maps a path into memory, which scrambles rotated grey images.
+    with path.open("rb") as file, Image.open(file, formats=("TIFF",)) as image:
+        image.seek(page.frame)
+        image.load()
+        left = image.getexif().get(ORIENTATION, 1)  # Pillow may have rotated the pixels, and then removes the tag
+        pixels = np.asarray(image)
+    samples = _turned(pixels if pixels.ndim == 3 else pixels[..., None], left)
+    if samples.shape != (*page.upright_size, page.bands):
+        raise ValueError("the header is contradictory")
+    if page.kind == "float":
+        return samples
+    width = next(bits for bits in (8, 16, 32) if bits >= page.bits)
+    return samples.astype(np.dtype(f"{page.kind}{width}"))  # Pillow's integers are signed and have 32 bits
+
+
+def _turned(samples: NDArray[Any], turn: int) -> NDArray[Any]:
+    """Rotate and mirror stored pixels ``(H, W, C)`` according to their EXIF orientation."""
+    match turn:
+        case 2:
+            return samples[:, ::-1]
+        case 3:
+            return samples[::-1, ::-1]
+        case 4:
+            return samples[::-1]
+        case 5:
+            return samples.swapaxes(0, 1)
+        case 6:
+            return np.rot90(samples, -1)
+        case 7:
+            return samples[::-1, ::-1].swapaxes(0, 1)
+        case 8:
+            return np.rot90(samples, 1)
+    return samples
+
+
+def _with_rasterio(path: Path, page: StoredPage, bands: tuple[int, ...] | None) -> NDArray[Any]:
+    what = f"a TIFF of {counted(page.bands, 'band')} with {page.depth} values"
+    rasterio = require_rasterio(path, what)
+    name = f"GTIFF_DIR:{page.frame + 1}:{path.absolute()}"
+    # Other files in the folder (.ovr, .msk, .aux.xml) must not change the pixels.
+    with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(name, driver="GTiff") as data:
+        if (data.height, data.width, data.count) != (*page.size, page.bands):
+            found = f"{data.width}×{data.height} pixels, {counted(data.count, 'band')}"
+            raise InvalidInput("the header is contradictory", subject=path, found=Verbatim(found))
+        values: NDArray[Any] = data.read(None if bands is None else list(bands))
+    return np.moveaxis(values, 0, 2)
+
+
+def require_rasterio(subject: object, what: str) -> Any:
+    """Return the module rasterio.
+
+    Args:
+        subject: subject of the error.
+        what: what requires it.
+
+    Raises:
+        InvalidInput: it is not installed.
+    """
+    if find_spec("rasterio") is None:
+        raise InvalidInput(f"{what} requires the extra geo", subject=subject, hint=f"Install it: {GEO}")
+    return _rasterio()
+
+
+@cache
+def _rasterio() -> Any:
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning
+
+    # Images without a georeference are the usual case here.
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    return rasterio
