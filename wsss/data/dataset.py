@@ -84,12 +84,12 @@ class Dataset:
             return digest.hexdigest()
         paths = [self._image(sample) if kind == "images" else sample.mask for sample in samples]
         hashes = ContentHashes(self.cache)
-        present = [path for path in paths if path is not None]
-        content = iter(hashes.of_many(present))
+        present = list({path: None for path in paths if path is not None})  # one file may have the masks of many images
+        content = dict(zip(present, hashes.of_many(present), strict=True))
         hashes.save()
         for sample, path in zip(samples, paths, strict=True):
-            values = (sample.mask_values.identity,) if kind == "masks" and sample.mask_values is not None else ()
-            digest.update(repr((sample.id, path and next(content), *values)).encode())
+            values = _mask_identity(sample) if kind == "masks" else ()
+            digest.update(repr((sample.id, path and content[path], *values)).encode())
         return digest.hexdigest()
 
     def read_split(self, split: str, kind: Kind) -> None:
@@ -118,3 +118,9 @@ class Dataset:
 
     def _image(self, sample: Sample) -> Path | None:
         return None if sample.id in self.missing else sample.image
+
+
+def _mask_identity(sample: Sample) -> tuple[object, ...]:
+    """Return what decides on the pixels of a mask besides the content of its file."""
+    values = () if sample.mask_values is None else (sample.mask_values.identity,)
+    return values if sample.drawing is None else (*values, sample.drawing.identity)

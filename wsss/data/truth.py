@@ -11,7 +11,7 @@ from wsss.data.classes import Classes, unknown_values
 from wsss.data.mask_values import MaskValues, as_key, pixels_of_values, smoothing_hint
 from wsss.data.sample import Remark, Sample
 from wsss.errors import InvalidInput
-from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask, require_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -42,6 +42,10 @@ def load_truth(
     path, encoder = sample.mask, sample.mask_encoder(classes)
     if path is None:
         raise InvalidInput("no ground-truth mask", subject=f"image {sample.id}")
+    if sample.drawing is not None:
+        mask = sample.drawing.draw()
+        require_size(mask, size, sample.mask_name)
+        return encoder.encode(mask, where=sample.mask_name), ()
     mask, conversion = load_mask(path, size=size, grey=encoder is not classes)
     try:
         truth = encoder.encode(mask, where=str(path))

@@ -124,7 +124,7 @@ def init(
       CSV            image,labels (one or several per row), or a 0/1 column per class
       JSON           {image: [names]}, or a list of records with image and labels; JSON Lines
       cls_labels.npy pickled dict image → 0/1 vector; only arrays, strings and numbers are loaded
-      COCO           instances_*.json; only the classes of each image are used, not the masks
+      COCO           instances_*.json; only the classes of each image are used (layout coco: masks, too)
       Label Studio   choices, or labels of boxes, exported as JSON, JSON-MIN or CSV
       CVAT           tags, or labels of shapes, exported as CVAT for images 1.1 (XML)
       folders        without --labels: cat/1.jpg, dog/2.jpg, or train/cat/1.jpg, val/dog/2.jpg

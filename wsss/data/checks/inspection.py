@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +68,7 @@ def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
     size, raw_size = _inspect_image(sample, findings)
     pixels = None
     if sample.mask is not None:
-        mask = _inspect_mask(sample, sample.mask, classes, size, raw_size, findings)
+        mask = _inspect_mask(sample, classes, size, raw_size, findings)
         if mask is not None:
             counts = np.bincount(mask.ravel(), minlength=256)
             pixels = (*map(int, counts[: len(classes)]), int(counts[IGNORE]))
@@ -118,7 +117,6 @@ def _note_converted(sample: Sample, page: StoredPage, pixels: NDArray[np.uint8],
 
 def _inspect_mask(
     sample: Sample,
-    path: Path,
     classes: Classes,
     size: tuple[int, int] | None,
     raw_size: tuple[int, int] | None,
@@ -132,7 +130,7 @@ def _inspect_mask(
         return None
     findings.notes += remarks
     if size is not None and raw_size is not None and mask.shape != size:
-        message = f"{path}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
+        message = f"{sample.mask_name}: {mask.shape[1]}×{mask.shape[0]} (width×height), its image {size[1]}×{size[0]}"
         if mask.shape == raw_size:
             message += "; it matches the image as stored: draw it on the image rotated by its EXIF orientation"
         findings.problems.append(("masks that differ in size from their image", message))

@@ -82,7 +82,8 @@ def read_and_check_encoding(samples: Iterable[Sample], classes: Classes, *, wher
 
 
 def _unstated(sample: Sample, classes: Classes) -> bool:
-    return sample.mask is not None and sample.mask_values is None and len(classes) == 2 and not classes.other
+    stated = sample.mask is None or sample.mask_values is not None or sample.drawing is not None
+    return not stated and len(classes) == 2 and not classes.other
 
 
 def _mixed(doubtful: list[Path | None], with_class: int, classes: Classes, where: str) -> InvalidInput:

@@ -100,6 +100,9 @@ def _only_ignored(samples: Sequence[Sample], classes: Classes, ignored: int, whe
     problem = f"no pixel of any ground-truth mask in {masks[0].parent} has a class ({names})"
     count = f"{ignored} of {len(masks)} masks contain"
     own = samples[0].mask_values
+    if samples[0].drawing is not None:
+        hint = "Choose a split that shows the classes, or other classes."
+        return InvalidInput(f"{problem}; {count} ignored pixels", subject=where, hint=hint)
     if own is not None:
         values = as_key(own.named) if own.named else "those of this layout"
         return InvalidInput(

@@ -25,6 +25,7 @@ LAYOUTS = Extensions(
     "wsss.layouts",
     {
         "voc": "wsss.data.readers.voc:LAYOUT",
+        "coco": "wsss.data.readers.coco:LAYOUT",
         "folder": "wsss.data.readers.folder:LAYOUT",
         "topomortar": "wsss.data.readers.topomortar:LAYOUT",
         "shapes": "wsss.data.synthetic.shapes:LAYOUT",

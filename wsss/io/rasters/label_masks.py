@@ -112,16 +112,25 @@ def load_mask(
     with open_image(path) as image, image_errors(path):
         _refuse_unfit(image, path)
         mask, conversion = _values(image, path, grey=grey)
+    require_size(mask, size, path)
+    return mask, conversion
+
+
+def require_size(mask: NDArray[np.uint8], size: tuple[int, int] | None, where: object) -> None:
+    """Require that a mask has a ``(height, width)``; ``None`` allows any.
+
+    Raises:
+        InvalidInput: another size; its subject is ``where``.
+    """
     if size is not None and mask.shape != tuple(size):
         raise InvalidInput(
             "mask and image differ in size (width×height)",
-            subject=path,
+            subject=where,
             allowed=f"{size[1]}×{size[0]}",
             found=Verbatim(f"{mask.shape[1]}×{mask.shape[0]}"),
             hint="Use the mask that was drawn on this image, or resize it with nearest neighbour: interpolation would "
             "create values that belong to no class.",
         )
-    return mask, conversion
 
 
 def _refuse_unfit(image: Image.Image, path: Path) -> None:

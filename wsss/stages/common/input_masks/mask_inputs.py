@@ -64,7 +64,7 @@ def with_masks(
         raise InvalidInput("\n".join([problem, *unused]), subject=directory, hint=hint)
     if GUESSED in remarks:
         log(f"note: {remarks[GUESSED]}")
-    return tuple(replace(sample, mask=files.paths[sample.id], mask_values=None) for sample in samples)
+    return tuple(replace(sample, mask=files.paths[sample.id], mask_values=None, drawing=None) for sample in samples)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,333 @@
+"""The reader of the COCO layout, with pycocotools as oracle of the masks."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from coco_files import CATEGORIES, annotation, rle, write_coco
+
+from wsss.data.checks.check import check_dataset
+from wsss.data.dataset import Dataset
+from wsss.data.sample import Sample
+from wsss.data.truth import read_truth
+from wsss.errors import InvalidInput
+from wsss.io.files import json_stream
+from wsss.io.rasters.rgb_images import write_png
+
+Open = Callable[..., Dataset]
+ErrorOf = Callable[..., InvalidInput]
+SIZE = (24, 32)
+TRAIN = "annotations/instances_train2014.json"
+
+
+def square(left: float, top: float, side: float) -> list[float]:
+    return [left, top, left + side, top, left + side, top + side, left, top + side]
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """Four training images (dog and person; none; crowd of persons; book as run lengths), one of validation."""
+    crowd = np.zeros(SIZE, bool)
+    crowd[4:8, 3:20] = True
+    annotations = {
+        "train": [
+            annotation(1, 18, [square(2, 2, 14)]),
+            annotation(1, 1, [square(8, 8, 6), square(20, 1, 3.5)]),
+            annotation(3, 1, rle(crowd), iscrowd=1),
+            annotation(4, 84, rle(crowd.T[:24, :].repeat(2, axis=1)[:, : SIZE[1]], text=True)),
+        ],
+        "val": [annotation(7, 90, [[1.5, 1.5, 20.25, 3.75, 9, 22.1]])],
+    }
+    return write_coco(tmp_path / "coco", {"train": (1, 2, 3, 4), "val": (7,)}, annotations, size=SIZE)
+
+
+def api(root: Path, split: str) -> Any:
+    from pycocotools.coco import COCO
+
+    return COCO(str(root / f"annotations/instances_{split}2014.json"))
+
+
+def test_labels_classes_and_splits(coco: Path, open_at: Open, lines: list[str]) -> None:
+    data = open_at(coco)
+    assert data.name == "coco" and list(data.splits) == ["train", "val"]
+    assert data.classes.names == ("background", *CATEGORIES.values())
+    assert data.classes.names.index("stop sign") == 12 and data.classes.values[12] == (12,)  # its id is 13
+    assert {s.id: s.labels for s in data.split("train")} == {
+        "COCO_train2014_000000000001": (1, 17),
+        "COCO_train2014_000000000002": (),
+        "COCO_train2014_000000000003": (1,),  # a crowd only
+        "COCO_train2014_000000000004": (74,),
+    }
+    assert data.split("val")[0].labels == (80,) and data.image_root == coco
+    assert [line for line in lines if "unannotated: keep" in line] and not data.missing
+
+
+def test_masks_have_the_pixels_of_the_coco_api(coco: Path, open_at: Open) -> None:
+    pytest.importorskip("pycocotools")
+    data = open_at(coco)
+    for split in ("train", "val"):
+        tool = api(coco, split)
+        numbers = {id: number for number, id in enumerate(sorted(tool.cats), start=1)}
+        for sample in data.split(split):
+            identity = int(sample.id.rpartition("_")[2])
+            found = tool.loadAnns(tool.getAnnIds(imgIds=identity))
+            expected = np.zeros(SIZE, np.uint8)
+            for one in [a for a in found if a["iscrowd"]]:
+                expected[tool.annToMask(one) > 0] = 255
+            for one in sorted((a for a in found if not a["iscrowd"]), key=lambda a: -int(tool.annToMask(a).sum())):
+                expected[tool.annToMask(one) > 0] = numbers[one["category_id"]]
+            truth = read_truth(pickle.loads(pickle.dumps(sample)), data.classes, size=SIZE)
+            assert np.array_equal(truth, expected)
+    first = read_truth(data.split("train")[0], data.classes)
+    assert (first[10, 10], first[4, 4], first[20, 20]) == (1, 17, 0)  # the person is smaller: on top of the dog
+
+
+def test_polygons_are_those_of_the_coco_api() -> None:
+    tool = pytest.importorskip("pycocotools.mask")
+    from wsss.data.coco.polygon_pixels import polygon_pixels
+
+    rng = np.random.default_rng(0)
+    for number in range(200):
+        height, width = rng.integers(1, 60, 2).tolist()
+        ring = rng.random((int(rng.integers(3, 20)), 2)) * [width, height]
+        ring = ring * 1.6 - 0.3 * max(height, width) if number % 3 == 0 else np.round(ring, number % 2)
+        ring = np.concatenate([ring, ring[-1:], ring[:1]]) if number % 5 == 0 else ring
+        expected = tool.decode(tool.merge(tool.frPyObjects([ring.ravel().tolist()], height, width)))
+        assert np.array_equal(polygon_pixels(ring, (height, width)), expected > 0), number
+
+
+def test_chosen_classes(coco: Path, open_at: Open) -> None:
+    data = open_at(coco, classes={"animal": ["dog", "cat"], "reader": "book"}, other="ignore")
+    assert data.classes.names == ("background", "animal", "reader")
+    first = data.split("train")[0]
+    assert first.labels == (1,)
+    assert np.unique(read_truth(first, data.classes)).tolist() == [0, 1, 255]
+    assert open_at(coco, classes={"pair": [1, 17]}).split("train")[0].labels == (1,)  # numbers, not category ids
+
+
+def test_unannotated_images_can_be_dropped(coco: Path, open_at: Open, lines: list[str]) -> None:
+    ids = [sample.id[-1] for sample in open_at(coco, unannotated="drop").split("train")]
+    assert ids == ["1", "3", "4"]
+    assert [line for line in lines if "1 image without annotations is left out" in line]
+
+
+def test_fingerprints_follow_the_file(coco: Path, open_at: Open) -> None:
+    before = {kind: open_at(coco).fingerprint("train", kind) for kind in ("images", "labels", "masks")}
+    path = coco / TRAIN
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = [square(3, 3, 9)]
+    path.write_text(json.dumps(content))
+    after = {kind: open_at(coco).fingerprint("train", kind) for kind in before}
+    assert [kind for kind in before if before[kind] != after[kind]] == ["masks"]
+
+
+def test_a_file_is_parsed_once(coco: Path, open_at: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = open_at(coco)
+    cached = sorted((tmp_path / "work").glob("coco-*.npz"))
+    assert len(cached) == 2
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("parsed again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wsss.data.coco.index_cache.build_index", refuse)
+        assert open_at(coco) == first
+    for damaged in (b"", cached[0].read_bytes()[:-30], cached[1].read_bytes()):  # the last: the index of another file
+        cached[0].write_bytes(damaged)
+        assert open_at(coco) == first
+
+
+def test_a_poisoned_cache_leads_nowhere(coco: Path, open_at: Open, tmp_path: Path) -> None:
+    from wsss.data.coco.index_cache import load_index
+    from wsss.data.manifest import ContentHashes
+    from wsss.io.rasters.arrays import read_arrays, write_arrays
+
+    open_at(coco, splits=["train"])
+    (cached,) = (tmp_path / "work").glob("coco-*.npz")
+    arrays = read_arrays(cached)
+    valid = load_index(coco / TRAIN, tmp_path / "work", ContentHashes(None), print)
+    for key, change in {"sizes": 1 << 20, "starts": 99, "annotations": None}.items():
+        changed = arrays[key].copy()
+        if change is None:
+            changed["at"] = 1 << 40
+        else:
+            changed[1:] = change
+        write_arrays(cached, {**arrays, key: changed})
+        again = load_index(coco / TRAIN, tmp_path / "work", ContentHashes(None), print)
+        assert np.array_equal(again.sizes, valid.sizes) and np.array_equal(again.starts, valid.starts)
+        assert np.array_equal(again.annotations, valid.annotations)
+
+
+def test_a_file_changed_while_it_is_used(coco: Path, open_at: Open) -> None:
+    data = open_at(coco)
+    path = coco / TRAIN
+    path.write_text(path.read_text().replace('"info"', '"information"'))
+    with pytest.raises(InvalidInput) as error:
+        read_truth(data.split("train")[0], data.classes)
+    assert error.value.subject == f"{path}: image 1"
+
+
+def test_small_chunks_and_other_scripts(coco: Path, open_at: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = open_at(coco).splits
+    path = coco / TRAIN
+    text = path.read_text()
+    path.write_text("\ufeff" + text.replace('"info": {}', '"info": {"description": "日本 é"}'), encoding="utf-8")
+    monkeypatch.setattr(json_stream, "CHUNK", 7)
+    data = open_at(coco)
+    assert [s.labels for s in data.split("train")] == [s.labels for s in expected["train"]]
+    for old, new in zip(expected["train"], data.split("train"), strict=True):
+        assert new.drawing is not None and old.drawing is not None
+    assert read_truth(data.split("train")[0], data.classes).any()
+
+
+def test_non_ascii_names(coco: Path, open_at: Open) -> None:
+    path = coco / TRAIN
+    path.write_text(path.read_text().replace('"dog"', '"chien é\\u0301"'), encoding="utf-8")
+    assert "chien é\u0301" in open_at(coco, splits=["train"]).classes.names
+
+
+def test_years(coco: Path, open_at: Open, error_of: ErrorOf) -> None:
+    write_coco(coco, {"val": (5,)}, {"val": []}, size=SIZE, year=2017)
+    assert (coco / "val2017" / "000000000005.jpg").is_file()
+    assert error_of(coco).hint is not None and "data.year" in str(error_of(coco).hint)
+    assert [s.id for s in open_at(coco, year=2017).split("val")] == ["000000000005"]
+    assert error_of(coco, year=2016).subject == "data.year"
+
+
+def test_named_files_and_nested_images(coco: Path, open_at: Open, error_of: ErrorOf) -> None:
+    (coco / "images").mkdir()
+    for name in ("train2014", "val2014"):
+        (coco / name).rename(coco / "images" / name)
+    assert open_at(coco).split("val")[0].image.parent == coco / "images" / "val2014"
+    (coco / TRAIN).rename(coco / "mine.json")
+    keys = {"annotations": {"fit": "mine.json"}, "images": {"fit": "images/train2014"}}
+    assert len(open_at(coco, **keys).split("fit")) == 4
+    assert error_of(coco, annotations={"fit": "mine.json"}).subject == str(coco / "fit")
+
+
+def test_missing_images(coco: Path, open_at: Open, error_of: ErrorOf, tmp_path: Path) -> None:
+    from wsss.data.readers.registry import open_dataset
+
+    gone = coco / "train2014" / "COCO_train2014_000000000002.jpg"
+    gone.unlink()
+    assert error_of(coco).subject == str(gone)
+    (gone.with_name("COCO_train2014_000000000003.jpg")).unlink()
+    assert error_of(coco).problem.startswith("2 of 4 images listed in")
+    assert len(open_at(coco, splits=["val"]).split("val")) == 1
+    data = open_dataset({"root": str(coco)}, work=tmp_path, complete=False)
+    assert sorted(name[-1] for name in data.missing) == ["2", "3"] and len(data.split("train")) == 4
+
+
+def test_boxes_are_no_masks(coco: Path, open_at: Open, lines: list[str]) -> None:
+    path = coco / TRAIN
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = []
+    path.write_text(json.dumps(content))
+    first = open_at(coco).split("train")[0]
+    assert first.mask is None and first.labels == (1, 17)
+    assert [line for line in lines if "without an outline" in line and first.id in line]
+
+
+def test_the_check_reads_every_mask(coco: Path, open_at: Open) -> None:
+    report = check_dataset(open_at(coco))
+    assert not report.problems and report.splits["train"].masked == 4
+    assert report.splits["train"].class_images["person"] == 2
+    write_png(coco / "train2014" / "COCO_train2014_000000000001.jpg", np.zeros((5, 7, 3), np.uint8))
+    content = json.loads((coco / TRAIN).read_text())
+    content["annotations"][3]["segmentation"]["counts"] = "~"
+    (coco / TRAIN).write_text(json.dumps(content))
+    problems = {finding.kind: finding.examples for finding in check_dataset(open_at(coco)).problems}
+    assert "image COCO_train2014_000000000001" in problems["masks that differ in size from their image"][0]
+    assert "image 4, annotation" in problems["invalid masks"][0]
+
+
+def test_a_drawing_belongs_to_its_mask(coco: Path, open_at: Open) -> None:
+    from dataclasses import replace
+
+    sample = open_at(coco).split("train")[0]
+    with pytest.raises(ValueError, match="expected a drawing of"):
+        replace(sample, mask=coco / "other.png")
+    assert replace(sample, mask=coco / "other.png", drawing=None) == Sample(
+        sample.id, sample.image, sample.labels, coco / "other.png"
+    )
+
+
+def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
+    def edit(text: str) -> str:
+        content = json.loads(text)
+        change(content)
+        return json.dumps(content)
+
+    return edit
+
+
+BROKEN = {
+    "cut": (lambda text: text[:-40], ""),
+    "a list": (lambda text: "[]", ""),
+    "more data": (lambda text: text + "{}", ""),
+    "not a number": (lambda text: text.replace('"image_id": 1', '"image_id": NaN'), ""),
+    "deep": (lambda text: '{"images": ' + "[" * 100_000, ""),
+    "UTF-16": (lambda text: "\ufffe" + text, ""),
+    "no categories": (edited(lambda c: c.pop("categories")), ""),
+    "categories: object": (edited(lambda c: c.update(categories={})), ": categories"),
+    "no category": (edited(lambda c: c["categories"].clear()), ": categories"),
+    "same category": (edited(lambda c: c["categories"][1].update(name="person")), ": categories[1].name"),
+    "category twice": (edited(lambda c: c["categories"][1].update(id=1)), ": categories[1].id"),
+    "unknown category": (edited(lambda c: c["annotations"][1].update(category_id=12)), ": annotations[1].category_id"),
+    "unknown image": (edited(lambda c: c["annotations"][2].update(image_id=99)), ": annotations[2].image_id"),
+    "text as id": (edited(lambda c: c["annotations"][0].update(image_id="1")), ": annotations[0].image_id"),
+    "no id": (edited(lambda c: c["images"][0].pop("id")), ": images[0].id"),
+    "image twice": (edited(lambda c: c["images"][1].update(id=1)), ": images[1].id"),
+    "file twice": (edited(lambda c: c["images"][1].update(c["images"][0], id=2)), ": images[1].file_name"),
+    "escape": (edited(lambda c: c["images"][0].update(file_name="../x.jpg")), ": images[0].file_name"),
+    "absolute": (edited(lambda c: c["images"][0].update(file_name="/etc/x.jpg")), ": images[0].file_name"),
+    "no name": (edited(lambda c: c["images"][0].update(file_name="")), ": images[0].file_name"),
+    "huge": (edited(lambda c: c["images"][0].update(height=10**9)), ": images[0]"),
+    "crowd": (edited(lambda c: c["annotations"][0].update(iscrowd="no")), ": annotations[0].iscrowd"),
+    "outline": (edited(lambda c: c["annotations"][0].update(segmentation=3)), ": annotations[0].segmentation"),
+    "no object": (edited(lambda c: c["annotations"].insert(0, 7)), ": annotations[0]"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files(name: str, coco: Path, error_of: ErrorOf) -> None:
+    edit, subject = BROKEN[name]
+    path = coco / TRAIN
+    path.write_text(edit(path.read_text()), encoding="utf-8")
+    error = error_of(coco)
+    assert error.subject == f"{path}{subject}"
+
+
+@pytest.mark.parametrize(
+    "outline", [[[1, 2, 3, 4, 5, 6, 7]], [["a"] * 6], [[1e9] * 6], {"size": [1, 2], "counts": "0"}]
+)
+def test_broken_outlines(outline: object, coco: Path, open_at: Open) -> None:
+    path = coco / TRAIN
+    content = json.loads(path.read_text())
+    content["annotations"][0]["segmentation"] = outline
+    path.write_text(json.dumps(content))
+    data = open_at(coco)
+    with pytest.raises(InvalidInput) as error:
+        read_truth(data.split("train")[0], data.classes)
+    assert str(error.value.subject).startswith(f"{path}: image 1, annotation")
+
+
+def test_other_categories_in_another_split(coco: Path, error_of: ErrorOf, open_at: Open) -> None:
+    path = coco / TRAIN
+    path.write_text(edited(lambda c: c["categories"][0].update(name="human"))(path.read_text()))
+    assert error_of(coco).subject == str(coco / "annotations/instances_val2014.json")
+    assert open_at(coco, splits=["train"]).classes.names[1] == "human"
+
+
+def test_ids_of_two_images(coco: Path, error_of: ErrorOf) -> None:
+    image = coco / "val2014" / "COCO_train2014_000000000001.jpg"
+    write_png(image, np.zeros((*SIZE, 3), np.uint8))
+    path = coco / "annotations/instances_val2014.json"
+    path.write_text(edited(lambda c: c["images"][0].update(file_name=image.name))(path.read_text()))
+    assert "'COCO_train2014_000000000001'" in error_of(coco).problem
