@@ -47,12 +47,46 @@ InferencePrecision = Literal["32-true", "bf16-mixed"]
 """Floating-point precision of a network that is not trained, named as in training."""
 
 
+TileSide = Annotated[int, Field(ge=64, le=1 << 14)]
+"""Side of a tile in pixels."""
+
+Overlap = Annotated[int, Field(ge=32, le=1 << 13)]
+"""Pixels shared by neighbouring tiles."""
+
+TILE_HELP = "side in pixels of the network's input of overlapping tiles with blended seams, for larger images; null: "
+OVERLAP_HELP = "pixels shared by neighbouring tiles, at most half of tile; null: 128, or half of a smaller tile"
+
+
+def check_tiles(tile: int | None, overlap: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
+    """Require that tiles are at least twice as large as their overlap, and smaller than images can be.
+
+    Raises:
+        ValueError: otherwise, or an overlap without tiles.
+    """
+    if tile is None and overlap is not None:
+        raise ValueError("overlap requires tile, the side of the tiles")
+    if tile is not None and overlap is not None and overlap > tile // 2:
+        raise ValueError(f"overlap: expected at most half of tile ({tile // 2}), got {overlap}")
+    if tile is not None and max_side is not None and max_side * max(scales) <= tile:
+        raise ValueError(
+            f"tile: no image exceeds {tile} pixels, because max_side reduces it to {max_side} times the largest scale; "
+            "set max_side: null, or omit tile"
+        )
+
+
 class Views(Settings):
-    """Scales and mirror images over which predictions are averaged."""
+    """Scales and mirror images over which predictions are averaged, and the tiles of large images."""
 
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(default=None, ge=16, description="maximum longer side in pixels")
+    tile: TileSide | None = Field(default=None, description="side of the tiles of larger images")
+    overlap: Overlap | None = Field(default=None, description="pixels shared by neighbouring tiles")
+
+    @model_validator(mode="after")
+    def _tiles_exceed_their_overlap(self) -> Views:
+        check_tiles(self.tile, self.overlap, self.scales, self.max_side)
+        return self
 
 
 class LocalWeights(Settings):

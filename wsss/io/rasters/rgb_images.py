@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-MAX_PIXELS = 80_000_000
+MAX_PIXELS = 128_000_000
 """Maximum image size, against decompression bombs; larger images have to be tiled."""
 
 BROKEN_HINT = "Copy the image again from its source, or open it in an image editor and save it."
@@ -48,6 +48,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     with open_image(path) as image, image_errors(path):
         return rgb_array(image, path)
+
+
+def read_images(paths: Sequence[Path]) -> NDArray[np.uint8]:
+    """Read images of one size as ``(B, H, W, 3)`` uint8 RGB; a single one is not copied.
+
+    Raises:
+        InvalidInput: see `read_image`.
+    """
+    if len(paths) == 1:
+        return read_image(paths[0])[None]
+    return np.stack([read_image(path) for path in paths])
 
 
 def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:
@@ -185,6 +196,9 @@ def frames(image: Image.Image) -> int:
 def _formats() -> tuple[str, ...]:
     """Register the plugins of `FORMATS`, and return the formats that can be opened."""
     from PIL import Image
+
+    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow warns of larger images, which have a limit of their own here
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
 
     for name in PLUGINS:
         module = f"PIL.{name}ImagePlugin"

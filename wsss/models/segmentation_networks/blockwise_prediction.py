@@ -92,6 +92,38 @@ def predict(
     return Prediction(masks, kept)
 
 
+def probability_array(
+    segmenter: nn.Module,
+    image: NDArray[np.uint8],
+    classes: int,
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    max_side: int | None = None,
+    tiling: Tiling | None = None,
+) -> NDArray[np.float32]:
+    """Return the class probabilities ``(C, H, W)`` of an image.
+
+    Args:
+        segmenter, classes, scales, flip, max_side: see `predict`.
+        image: ``(H, W, 3)`` uint8 RGB.
+        tiling: tiles of an image that is larger than one; by default, it is predicted as a whole.
+
+    Raises:
+        InvalidInput: the logits are not finite, or the probabilities would take more than `MAX_KEPT`.
+    """
+    height, width = image.shape[:2]
+    require_bounded(4 * classes * height * width)
+    if tiling is None or fits_tile((height, width), scales, max_side, tiling):
+        whole = class_probabilities(segmenter, image[None], scales=scales, flip=flip, max_side=max_side)
+        return np.asarray(whole[0].cpu().numpy(), np.float32)
+    kept = np.empty((classes, height, width), np.float32)
+    tiles = TiledImage(segmenter, image, scales=scales, flip=flip, max_side=max_side, tiling=tiling)
+    for block in tiles.blocks():
+        kept[:, block.rows, block.columns] = block.probabilities[0].cpu().numpy()
+    return kept
+
+
 def require_bounded(size: int) -> None:
     """Require that the probabilities of an image fit into memory.
 

@@ -159,7 +159,8 @@ class TiledImage:
         pixels, length = self.size[axis], view.size[axis]
         window, core = tile.window, tile.core
         if window.stop - window.start == pixels:
-            return TileWindow(*[slice(0, length)] * 3, (0, 0))
+            side = slice(0, length)
+            return TileWindow(side, side, side, (0, 0))
         if axis == 1 and view.mirrored:
             window, core = (slice(pixels - each.stop, pixels - each.start) for each in (window, core))
         start = window.start * length // pixels // self._multiple * self._multiple

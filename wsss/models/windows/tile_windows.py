@@ -69,7 +69,8 @@ def tile_windows(length: int, tile: int, overlap: int, multiple: int = 1) -> lis
         multiple: tiles start at multiples of it.
     """
     if length <= tile:
-        return [TileWindow(*[slice(0, length)] * 3, (0, 0))]
+        side = slice(0, length)
+        return [TileWindow(side, side, side, (0, 0))]
     last = -(-(length - overlap) // (tile - overlap)) - 1
     starts = [number * (length - tile) // last // multiple * multiple for number in range(last + 1)]
     stops = [*(start + tile for start in starts[:-1]), length]
