@@ -158,17 +158,16 @@ class TiledImage:
         """Return a tile along one axis in pixels of a view, starting at a multiple of the network's stride."""
         pixels, length = self.size[axis], view.size[axis]
         window, core = tile.window, tile.core
-        if window.stop - window.start == pixels:
-            side = slice(0, length)
-            return TileWindow(side, side, side, (0, 0))
         if axis == 1 and view.mirrored:
             window, core = (slice(pixels - each.stop, pixels - each.start) for each in (window, core))
+        scaled = slice(round(core.start * length / pixels), round(core.stop * length / pixels))
+        if window == slice(0, pixels):
+            return TileWindow(slice(0, length), scaled, scaled, (0, 0))
         start = window.start * length // pixels // self._multiple * self._multiple
         aligned = pixels == length and not (axis == 1 and view.mirrored)
         count = self._tile if aligned else -(-self._tile * length // pixels)
         count = -(-(count + (0 if aligned else self._multiple - 1)) // self._multiple) * self._multiple
         stop = length if window.stop == pixels else min(length, start + count)
-        scaled = slice(round(core.start * length / pixels), round(core.stop * length / pixels))
         return TileWindow(slice(start, stop), scaled, scaled, (0, 0))
 
 

@@ -50,7 +50,7 @@ class ScaledImage:
         pixels = self.image[top : below[-1] + 1, start : right[-1] + 1].astype(np.float32)
         mixed = pixels[above - top] * (1 - down)[:, None, None] + pixels[below - top] * down[:, None, None]
         mixed = mixed[:, left - start] * (1 - across)[:, None] + mixed[:, right - start] * across[:, None]
-        return (mixed + 0.5).astype(np.uint8)
+        return np.ascontiguousarray((mixed + 0.5).astype(np.uint8))
 
     @cached_property
     def statistics(self) -> NDArray[np.float32]:

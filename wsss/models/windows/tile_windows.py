@@ -58,7 +58,7 @@ class TileWindow:
 
 
 def tile_windows(length: int, tile: int, overlap: int, multiple: int = 1) -> list[TileWindow]:
-    """Return evenly spaced tiles; a single one for a side of at most ``tile`` pixels.
+    """Return evenly spaced tiles; a single one for a side that is not longer than the last tile may be.
 
     All tiles but the last one have the same length: on a CPU, a network allocates buffers for every size.
 
@@ -68,7 +68,7 @@ def tile_windows(length: int, tile: int, overlap: int, multiple: int = 1) -> lis
         overlap: minimum overlap, at most half of ``tile``.
         multiple: tiles start at multiples of it.
     """
-    if length <= tile:
+    if length < tile + multiple:
         side = slice(0, length)
         return [TileWindow(side, side, side, (0, 0))]
     last = -(-(length - overlap) // (tile - overlap)) - 1

@@ -47,7 +47,7 @@ class Side:
 
     def core_of(self, elements: int) -> slice:
         """Return the elements of a map that lie in the core."""
-        if self.complete:
+        if self.core == slice(0, self.length):
             return slice(0, elements)
         stride = self.stride(elements)
         first = self.start // stride
