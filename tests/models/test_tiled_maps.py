@@ -50,7 +50,7 @@ def test_tiles_equal_the_whole_image(
     expected = class_maps(model, images, stride=4, **views)
     found = class_maps(model, images, stride=4, tiling=TILING, **views)
     assert_close(found.maps, expected.maps, atol=atol, rtol=1e-4)
-    assert_close(found.probabilities, expected.probabilities, atol=1e-4, rtol=0)
+    assert_close(found.probabilities, expected.probabilities, atol=1e-3 if atol > 1e-5 else 1e-5, rtol=0)
     assert expected.maps.std() > 0.4
 
 

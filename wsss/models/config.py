@@ -12,6 +12,7 @@ from wsss.errors import InvalidInput
 from wsss.models.architectures import TIMM, ArchitectureName, require_timm
 from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
+from wsss.models.tile_settings import Overlap, TileSide, check_tiles
 from wsss.validation import Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -45,33 +46,6 @@ Layer = Literal["features", "low"]
 
 InferencePrecision = Literal["32-true", "bf16-mixed"]
 """Floating-point precision of a network that is not trained, named as in training."""
-
-
-TileSide = Annotated[int, Field(ge=64, le=1 << 14)]
-"""Side of a tile in pixels."""
-
-Overlap = Annotated[int, Field(ge=32, le=1 << 13)]
-"""Pixels shared by neighbouring tiles."""
-
-TILE_HELP = "side in pixels of the network's input of overlapping tiles with blended seams, for larger images; null: "
-OVERLAP_HELP = "pixels shared by neighbouring tiles, at most half of tile; null: 128, or half of a smaller tile"
-
-
-def check_tiles(tile: int | None, overlap: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
-    """Require that tiles are at least twice as large as their overlap, and smaller than images can be.
-
-    Raises:
-        ValueError: otherwise, or an overlap without tiles.
-    """
-    if tile is None and overlap is not None:
-        raise ValueError("overlap requires tile, the side of the tiles")
-    if tile is not None and overlap is not None and overlap > tile // 2:
-        raise ValueError(f"overlap: expected at most half of tile ({tile // 2}), got {overlap}")
-    if tile is not None and max_side is not None and max_side * max(scales) <= tile:
-        raise ValueError(
-            f"tile: no image exceeds {tile} pixels, because max_side reduces it to {max_side} times the largest scale; "
-            "set max_side: null, or omit tile"
-        )
 
 
 class Views(Settings):

@@ -18,7 +18,8 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
-from wsss.models.config import OVERLAP_HELP, TILE_HELP, InferencePrecision, Overlap, Scale, TileSide, check_tiles
+from wsss.models.config import InferencePrecision, Scale
+from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps

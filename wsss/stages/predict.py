@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import mask_path
-from wsss.models.config import OVERLAP_HELP, TILE_HELP, InferencePrecision, Overlap, Scale, TileSide, check_tiles
+from wsss.models.config import InferencePrecision, Scale
+from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.inference import predict_batch
 from wsss.stages.common.inference.predict_batch import outputs_of

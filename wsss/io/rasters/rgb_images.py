@@ -17,6 +17,7 @@ from wsss.errors import InvalidInput, Verbatim, WsssError, unreadable
 from wsss.io.files.atomic import atomic_open
 from wsss.io.files.recorded import check_recorded
 from wsss.io.process.exhausted import raise_if_exhausted
+from wsss.io.process.retained_memory import return_freed
 from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unsupported_reason
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
@@ -29,6 +30,9 @@ MAX_PIXELS = 128_000_000
 """Maximum image size, against decompression bombs; larger images have to be tiled."""
 
 BROKEN_HINT = "Copy the image again from its source, or open it in an image editor and save it."
+
+LARGE = 64_000_000
+"""Bytes of an image after which the memory that decoding it took (4 bytes per pixel) returns to the kernel."""
 
 BAND = 1024
 """Rows copied from Pillow to NumPy at a time."""
@@ -56,9 +60,12 @@ def read_images(paths: Sequence[Path]) -> NDArray[np.uint8]:
     Raises:
         InvalidInput: see `read_image`.
     """
-    if len(paths) == 1:
-        return read_image(paths[0])[None]
-    return np.stack([read_image(path) for path in paths])
+    if len(paths) > 1:
+        return np.stack([read_image(path) for path in paths])
+    image = read_image(paths[0])
+    if image.size > LARGE:
+        return_freed()
+    return image[None]
 
 
 def rgb_array(image: Image.Image, where: object) -> NDArray[np.uint8]:

@@ -63,6 +63,7 @@ def predict_batch(
         probabilities=config.save_probabilities,
         change=lambda probabilities, which: restricted(probabilities, allowed[which]),
     )
+    del images  # large ones would add to the memory for writing
     for index, sample in enumerate(batch):
         if predicted.probabilities is not None:
             write_probabilities(probability_path(out, sample.id), predicted.probabilities[index])
