@@ -158,7 +158,7 @@ def load_segmenter(
         max_side: maximum side length in pixels; larger images are downscaled for the network.
         tile: side of overlapping tiles in pixels of the network's input, for larger images. By default, masks of images
             above about 4 megapixels are predicted in tiles of 1024 pixels with an overlap of 256.
-        overlap: pixels shared by neighbouring tiles, at most half of ``tile``; by default 128, or half of a smaller
+        overlap: pixels shared by neighbouring tiles, at most half of ``tile``; by default 256, or half of a smaller
             tile.
 
     Raises:

@@ -82,9 +82,9 @@ def test_upsampled_rows_equal_interpolate(height: int, width: int, small: int, n
         torch.testing.assert_close(upsampled, expected[:, :, rows], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("options", [{}, {"scales": (0.5, 2.0), "flip": True}])
-def test_tiles_equal_the_whole_image(network: Any, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A quarter of the overlap is wider than the reach of the receptive field."""
+@pytest.mark.parametrize(("options", "atol"), [({}, 1e-3), ({"scales": (0.5, 1.0), "flip": True}, 1e-3)])
+def test_tiles_equal_the_whole_image(network: Any, options: Any, atol: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three eighths of the overlap are wider than the reach of the receptive field."""
     image = picture(304, 416)
     expected = unblocked(network, image, **options)
     network.sizes.clear()
@@ -93,7 +93,7 @@ def test_tiles_equal_the_whole_image(network: Any, options: Any, monkeypatch: py
     prediction = predict(network, image[None], CLASSES, probabilities=True, **options)
     assert len(network.sizes) > 4 and max(map(max, network.sizes)) < 192 + 2 * 32
     assert prediction.probabilities is not None
-    np.testing.assert_allclose(prediction.probabilities[0], expected, atol=5e-3)
+    np.testing.assert_allclose(prediction.probabilities[0], expected, atol=atol)
     assert (prediction.masks[0] == expected.argmax(0)).mean() > 0.995
 
 

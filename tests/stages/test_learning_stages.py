@@ -250,7 +250,7 @@ def test_images_predicted_in_tiles_are_noted(workspace: Path, tmp_path: Path, mo
     monkeypatch.setattr(f"{blockwise}.TILING", Tiling(64, 32))
     lines: list[str] = []
     data, tiled = dataset(workspace), {"images": 2, "tile": 64, "overlap": 32}
-    config = {"scales": [4]}
+    config = {"scales": [2]}
     result = run_stage(predict.STAGE, config, tmp_path / "p", data, lines=lines, segmenter=workspace / "segment")
     assert result.metrics["tiled"] == tiled and "reduced" not in result.metrics
     (line,) = [line for line in lines if "tiles" in line]

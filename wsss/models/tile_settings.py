@@ -13,7 +13,7 @@ Overlap = Annotated[int, Field(ge=32, le=1 << 13)]
 """Pixels shared by neighbouring tiles."""
 
 TILE_HELP = "side in pixels of the network's input of overlapping tiles with blended seams, for larger images; null: "
-OVERLAP_HELP = "pixels shared by neighbouring tiles, at most half of tile; null: 128, or half of a smaller tile"
+OVERLAP_HELP = "pixels shared by neighbouring tiles, at most half of tile; null: 256, or half of a smaller tile"
 
 
 def check_tiles(tile: int | None, overlap: int | None, scales: tuple[float, ...], max_side: int | None) -> None:

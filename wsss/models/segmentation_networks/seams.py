@@ -1,6 +1,6 @@
 """Blending of the seams of tiles that are computed row by row, from left to right.
 
-Only the shares of pixels that later tiles blend are kept: classes × half an overlap × the width of the image.
+Only the shares of pixels that later tiles blend are kept: classes × `RAMP` × the width of the image.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ def tile_multiple(network: nn.Module) -> int:
 
 
 def default_overlap(tile: int, multiple: int = MULTIPLE) -> int:
-    """Return the overlap of tiles for which none is set: 128 pixels, at most half of the tile."""
-    return max(multiple, min(128, tile // 2) // multiple * multiple)
+    """Return the overlap of tiles for which none is set: 256 pixels, at most half of the tile."""
+    return max(multiple, min(256, tile // 2) // multiple * multiple)
 
 
 def tiling_of(network: nn.Module, tile: int | None, overlap: int | None, *, subject: str = "") -> Tiling | None:

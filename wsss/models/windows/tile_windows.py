@@ -1,8 +1,9 @@
 """Overlapping tiles of an image, with weights that blend their seams.
 
-Predictions near the border of a tile lack context. A tile therefore gets weight 0 in the outer quarter of an overlap,
-and the weights of both tiles change linearly in its middle half. If a network's receptive field reaches at most a
-quarter of the overlap to either side, blended tiles equal the whole image.
+Predictions near the border of a tile lack context. A tile therefore gets weight 0 in the outer three eighths of an
+overlap, and the weights of both tiles change linearly in its middle quarter, on at most `RAMP` pixels. If a network's
+receptive field reaches at most three eighths of the overlap to either side, blended tiles equal the whole image. Wider
+ramps smooth no more, but mix in pixels with less context.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from numpy.typing import NDArray
 MULTIPLE = 32
 """Tiles of any network start at multiples of this many pixels of its input, the largest stride of torchvision's
 networks, so that features are sampled at the same positions as in the whole image."""
+
+
+RAMP = 32
+"""Maximum number of pixels on which the weights of two tiles change."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def tile_windows(length: int, tile: int, overlap: int, multiple: int = 1) -> lis
     starts = [number * (length - tile) // last // multiple * multiple for number in range(last + 1)]
     stops = [*(start + tile for start in starts[:-1]), length]
     seams = [(start + stop) // 2 for start, stop in zip(starts[1:], stops, strict=False)]
-    ramp = min([overlap // 4, *((after - before) // 2 for before, after in pairwise(seams))])
+    ramp = min([RAMP // 2, overlap // 8, *((after - before) // 2 for before, after in pairwise(seams))])
     edges = [0, *seams, length]
     return [
         TileWindow(
