@@ -80,7 +80,7 @@ class CamConfig(StageConfig):
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
     )
-    tile: TileSide | None = Field(default=None, description=TILE_HELP + "whole images")
+    tile: TileSide | None = Field(default=None, description=TILE_HELP)
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
     precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(

@@ -58,8 +58,7 @@ class PredictConfig(StageConfig):
     )
     tile: TileSide | None = Field(
         default=None,
-        description=TILE_HELP + "1024 with an overlap of 256 for images of more than about 4 megapixels that max_side "
-        "does not reduce",
+        description=f"{TILE_HELP} (predict: tiles of 1024 with an overlap of 256 above about 4 megapixels)",
     )
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")

@@ -34,7 +34,7 @@ BROKEN_HINT = "Copy the image again from its source, or open it in an image edit
 LARGE = 64_000_000
 """Bytes of an image after which the memory that decoding it took (4 bytes per pixel) returns to the kernel."""
 
-BAND = 1024
+BAND = 64
 """Rows copied from Pillow to NumPy at a time."""
 
 ORIENTATION = 0x0112
