@@ -12,9 +12,7 @@ TileSide = Annotated[int, Field(ge=64, le=1 << 14)]
 Overlap = Annotated[int, Field(ge=32, le=1 << 13)]
 """Pixels shared by neighbouring tiles."""
 
-TILE_HELP = (
-    "side in pixels of the network's input of overlapping tiles with blended seams, for larger images; null: whole images"
-)
+TILE_HELP = "side of overlapping tiles for larger images, in pixels of the network's input; null: whole images"
 OVERLAP_HELP = "pixels shared by neighbouring tiles, at most half of tile; null: 256, or half of a smaller tile"
 
 

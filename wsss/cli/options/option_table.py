@@ -61,6 +61,9 @@ SHARED = {
     "--batch-size": Shared("INT", "Images per forward pass", own_text=True),
     "--count": Shared("INT", "Number of items", own_text=True),
     "--size": Shared("INT", "Side length in pixels", own_text=True),
+    "--tile": Shared(
+        "INT", "Side of overlapping tiles for larger images, in pixels of the network's input; null: whole images"
+    ),
     "--iterations": Shared("INT", "Number of iterations", own_text=True),
     "--placement": Shared("NAME", "Position of a sampler in the network", own_text=True),
     "--frame": Shared("NAME", "Frame around each mask", own_text=True),
