@@ -115,7 +115,7 @@ def test_broken_files_are_refused(tmp_path: Path) -> None:
         "truncated.jpg": (jpeg[: len(jpeg) // 2], "truncated"),
         "header.jpg": (jpeg[:3], "begins like JPEG"),
         "bomb.png": (png_header(40_000, 40_000), "too large"),
-        "large.png": (png_header(8_945, 8_945), "too large"),
+        "large.png": (png_header(11_314, 11_314), "too large"),
         "missing.png": (None, "no such file"),
         "folder": (None, "cannot be read"),
         "f.tiff": (None, "floating-point"),
