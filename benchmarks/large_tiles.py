@@ -125,9 +125,7 @@ def main() -> None:
     parser.add_argument("--set", dest="settings", action="append", default=[], help="settings of the training")
     parser.add_argument("--network", type=Path, help="folder of a trained network, instead of the training")
     parser.add_argument("--large", nargs="+", default=["768/256"], metavar="TILE/OVERLAP", help="of the large picture")
-    parser.add_argument(
-        "--tiles", nargs="+", default=["768/128", "768/256", "1024/256"], help="of the crop"
-    )
+    parser.add_argument("--tiles", nargs="+", default=["768/128", "768/256", "1024/256"], help="of the crop")
     args = parser.parse_args()
     large, tilings = ([tuple(map(int, each.split("/"))) for each in group] for group in (args.large, args.tiles))
     width, height = map(int, args.size.split("x"))
