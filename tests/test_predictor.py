@@ -458,3 +458,22 @@ def test_images_are_read_like_the_training_images(model: Path, deep_folder: Path
 def test_scaling_without_a_folder_of_images_is_refused(model: Path, tmp_path: Path) -> None:
     done = run("predict", "--weights", model, "--data.root", tmp_path, "--out", tmp_path / "o", "--bands", "3,2,1")
     assert isinstance(done.exception, InvalidInput) and "bands require images" in done.exception.message
+
+
+def test_tiles_of_the_function_are_those_of_the_command(model: Path, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (100, 150, 3), dtype=np.uint8)
+    write_png(tmp_path / "photographs" / "a.png", image)
+    out, folder = tmp_path / "out", tmp_path / "photographs"
+    sides = ("--tile", 64, "--overlap", 32)
+    done = run("predict", "--weights", model, "--images", folder, "--out", out, "--save-probabilities", *sides)
+    assert done.exit_code == 0, done.output
+    segment = wsss.load_segmenter(model, device="cpu", tile=64, overlap=32)
+    assert np.array_equal(read_mask(out / "masks" / "a.png"), segment(image))
+    probabilities = segment.probabilities(image)
+    stored = read_arrays(out / "probabilities" / "a.npz")["probabilities"]
+    np.testing.assert_allclose(probabilities, stored, atol=1e-3)
+    np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
+    for options, subject in (({"tile": 100}, "tile"), ({"tile": 64, "overlap": 48}, "overlap"), ({"overlap": 32}, "")):
+        with pytest.raises(InvalidInput) as error:
+            wsss.load_segmenter(model, device="cpu", **options)
+        assert subject in str(error.value)

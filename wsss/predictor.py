@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wsss.data.classes import Classes
     from wsss.io.rasters.samples.reading import Reading
     from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
+    from wsss.models.windows.tile_windows import Tiling
 
     AnyImage = str | os.PathLike[str] | Image.Image | NDArray[np.uint8]
 
@@ -49,11 +50,14 @@ class Predictor:
         scales: Sequence[float] = (1.0,),
         flip: bool = False,
         max_side: int | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
         reading: Reading | None = None,
     ) -> None:
         self.classes, self.device = classes, device
         self._network, self._reading = network, reading
-        self._options = _checked(scales, flip, max_side)
+        self._options = _checked(scales, flip, max_side, tile, overlap)
+        self._tiling(self._options)
 
     @property
     def values(self) -> Mapping[str, int]:
@@ -67,13 +71,15 @@ class Predictor:
         scales: Sequence[float] | None = None,
         flip: bool | None = None,
         max_side: int | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
     ) -> NDArray[np.uint8]:
         """Return the mask of an image, with the values of the classes in the dataset.
 
         Args:
             image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not modified. Files and images with more
                 than 8 bits are converted like the training images (``data.scaling``, ``page``, ``bands``).
-            scales, flip, max_side: override those of `load_segmenter`.
+            scales, flip, max_side, tile, overlap: override those of `load_segmenter`.
 
         Returns:
             ``(H, W)`` uint8, at the size of the upright image; equal to the mask that `wsss predict` writes.
@@ -83,10 +89,9 @@ class Predictor:
         """
         from wsss.models.segmentation_networks.blockwise_prediction import predict
 
-        options = self._overridden(scales, flip, max_side)
-        return self.classes.decode(
-            predict(self._network, as_rgb(image, self._reading)[None], len(self.classes), **options).masks[0]
-        )
+        options = self._overridden(scales, flip, max_side, tile, overlap)
+        pixels = as_rgb(image, self._reading)[None]
+        return self.classes.decode(predict(self._network, pixels, len(self.classes), **options).masks[0])
 
     def probabilities(
         self,
@@ -95,29 +100,46 @@ class Predictor:
         scales: Sequence[float] | None = None,
         flip: bool | None = None,
         max_side: int | None = None,
+        tile: int | None = None,
+        overlap: int | None = None,
     ) -> NDArray[np.float32]:
         """Return the probability of every class at every pixel.
 
-        A photograph of 24 megapixels with 21 classes needs several times 2 GB of memory.
+        A photograph of 24 megapixels with 21 classes needs 2 GB of memory, and several times as much without tiles.
 
         Args:
-            image, scales, flip, max_side: as for a call.
+            image, scales, flip, max_side, tile, overlap: as for a call. Without ``tile``, the image is predicted as a
+                whole, whatever its size.
 
         Returns:
             ``(C, H, W)`` float32 in [0, 1] with sum 1 over the classes, in the order of ``classes.names``.
+
+        Raises:
+            InvalidInput: as for a call; or more than 4 GiB of probabilities.
         """
-        from wsss.models.segmentation_networks.inference import class_probabilities
+        from wsss.models.segmentation_networks.blockwise_prediction import probability_array
 
-        options = self._overridden(scales, flip, max_side)
-        probabilities = (
-            class_probabilities(self._network, as_rgb(image, self._reading)[None], **options)[0].cpu().numpy()
-        )
-        return np.asarray(probabilities, np.float32)
+        options = self._overridden(scales, flip, max_side, tile, overlap)
+        return probability_array(self._network, as_rgb(image, self._reading), len(self.classes), **options)
 
-    def _overridden(self, scales: Sequence[float] | None, flip: bool | None, max_side: int | None) -> dict[str, Any]:
-        """Return the options of `load_segmenter`, overridden by those that are not ``None``."""
-        options = {"scales": scales, "flip": flip, "max_side": max_side}
-        return _checked(**self._options | {name: value for name, value in options.items() if value is not None})
+    def _overridden(
+        self,
+        scales: Sequence[float] | None,
+        flip: bool | None,
+        max_side: int | None,
+        tile: int | None,
+        overlap: int | None,
+    ) -> dict[str, Any]:
+        """Return the options of `predict`: those of `load_segmenter`, overridden by those that are not ``None``."""
+        options = {"scales": scales, "flip": flip, "max_side": max_side, "tile": tile, "overlap": overlap}
+        chosen = _checked(**self._options | {name: value for name, value in options.items() if value is not None})
+        views = {name: chosen[name] for name in ("scales", "flip", "max_side")}
+        return {**views, "tiling": self._tiling(chosen)}
+
+    def _tiling(self, options: Mapping[str, Any]) -> Tiling | None:
+        from wsss.models.windows.tile_limits import tiling_of
+
+        return tiling_of(self._network, options["tile"], options["overlap"])
 
 
 def load_segmenter(
@@ -127,6 +149,8 @@ def load_segmenter(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     max_side: int | None = None,
+    tile: int | None = None,
+    overlap: int | None = None,
 ) -> Predictor:
     """Load the network of a `segment` stage.
 
@@ -136,6 +160,10 @@ def load_segmenter(
         scales: scale factors of the image, over which probabilities are averaged.
         flip: also use the mirror image.
         max_side: maximum side length in pixels; larger images are downscaled for the network.
+        tile: side of overlapping tiles in pixels of the network's input, for larger images. By default, masks of images
+            above about 4 megapixels are predicted in tiles of 1024 pixels with an overlap of 256.
+        overlap: pixels shared by neighbouring tiles, at most half of ``tile``; by default 256, or half of a smaller
+            tile.
 
     Raises:
         InvalidInput: no segmentation network in the folder, no GPU available, or an invalid option.
@@ -156,7 +184,7 @@ def load_segmenter(
     from wsss.train.runtime import torch_device
 
     check_device(device)
-    options = _checked(scales, flip, max_side)
+    options = _checked(scales, flip, max_side, tile, overlap)
     network, classes = load(Path(path))
     resolved = resolve_device(device)
     network.to(torch_device(resolved)).to(memory_format=torch.channels_last)
@@ -204,7 +232,9 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
     )
 
 
-def _checked(scales: Sequence[float], flip: bool, max_side: int | None) -> dict[str, Any]:
+def _checked(
+    scales: Sequence[float], flip: bool, max_side: int | None, tile: int | None, overlap: int | None
+) -> dict[str, Any]:
     """Return the options of a prediction, validated like the config of the stage `predict`.
 
     Raises:
@@ -217,6 +247,5 @@ def _checked(scales: Sequence[float], flip: bool, max_side: int | None) -> dict[
     if not isinstance(factors, Sequence) or isinstance(factors, str | bytes):
         allowed = "a sequence of numbers, such as (0.75, 1.0, 1.25) or (1,)"
         raise InvalidInput(subject="scales", allowed=allowed, found=scales)
-    config = validate(Views, {"scales": list(factors), "flip": flip, "max_side": max_side}, where="")
-
-    return {"scales": config.scales, "flip": config.flip, "max_side": config.max_side}
+    options = {"scales": list(factors), "flip": flip, "max_side": max_side, "tile": tile, "overlap": overlap}
+    return dict(validate(Views, options, where=""))

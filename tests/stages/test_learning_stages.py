@@ -14,6 +14,7 @@ import torch
 import torchvision
 from learning import BACKBONE, CLASSES, SMALL_TRAINING, coloured_dataset, contents, run_stage
 from onethread import one_thread
+from pydantic import ValidationError
 
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
@@ -22,6 +23,7 @@ from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import read_arrays
 from wsss.io.rasters.label_masks import read_mask, voc_palette, write_mask
 from wsss.io.rasters.rgb_images import write_png
+from wsss.models.windows.tile_windows import Tiling
 from wsss.stages import cam, classify, predict, segment
 
 __all__ = ["one_thread"]  # a fixture of every test here
@@ -243,13 +245,53 @@ def test_reduced_images_are_noted(workspace: Path, tmp_path: Path) -> None:
 
 
 def test_images_predicted_in_tiles_are_noted(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.models.segmentation_networks.blockwise_prediction.MAX_PIXELS", 1000)
+    blockwise = "wsss.models.segmentation_networks.blockwise_prediction"
+    monkeypatch.setattr(f"{blockwise}.MAX_PIXELS", 1000)
+    monkeypatch.setattr(f"{blockwise}.TILING", Tiling(64, 32))
     lines: list[str] = []
-    data = dataset(workspace)
-    result = run_stage(predict.STAGE, {}, tmp_path / "p", data, lines=lines, segmenter=workspace / "segment")
-    assert result.metrics["tiled"] == {"images": 2} and "reduced" not in result.metrics
+    data, tiled = dataset(workspace), {"images": 2, "tile": 64, "overlap": 32}
+    config = {"scales": [2]}
+    result = run_stage(predict.STAGE, config, tmp_path / "p", data, lines=lines, segmenter=workspace / "segment")
+    assert result.metrics["tiled"] == tiled and "reduced" not in result.metrics
     (line,) = [line for line in lines if "tiles" in line]
     assert "2 of 2 images" in line and "val0, val1" in line and "max_side" in line
+    sides = {"tile": 64, "overlap": 32}
+    for stage, inputs in ((predict, {"segmenter": "segment"}), (cam, {"classifier": "classify"})):
+        folders = {name: workspace / folder for name, folder in inputs.items()}
+        chosen = config | sides | {"splits": ["val"]}
+        result = run_stage(stage.STAGE, chosen, tmp_path / f"set-{stage.STAGE.name}", data, lines=lines, **folders)
+        assert result.metrics["tiled"] == tiled
+    names = [path.name for path in (tmp_path / "p/masks").iterdir()]
+    assert [(tmp_path / f"set-predict/masks/{name}").read_bytes() for name in names] == [
+        (tmp_path / f"p/masks/{name}").read_bytes() for name in names
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        ({"overlap": 64}, "overlap requires tile"),
+        ({"tile": 128, "overlap": 96}, "at most half of tile"),
+        ({"tile": 1024, "max_side": 512}, "no image exceeds 1024"),
+        ({"tile": 32}, "tile"),
+    ],
+)
+def test_invalid_tiles(config: dict[str, Any], problem: str) -> None:
+    for model in (predict.PredictConfig, cam.CamConfig):
+        with pytest.raises(ValidationError, match=problem):
+            model.model_validate({"max_side": None, **config})
+
+
+def test_tiles_that_a_stage_cannot_use(workspace: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="adapt_batchnorm"):
+        predict.PredictConfig.model_validate({"tile": 128, "adapt_batchnorm": 0.5})
+    with pytest.raises(ValidationError, match="tile requires method cam"):
+        cam.CamConfig.model_validate({"tile": 128, "method": "layercam"})
+    for stage, inputs in ((predict, {"segmenter": "segment"}), (cam, {"classifier": "classify"})):
+        folders = {name: workspace / folder for name, folder in inputs.items()}
+        with pytest.raises(InvalidInput) as error:
+            run_stage(stage.STAGE, {"tile": 100, "max_side": None}, tmp_path / "x", dataset(workspace), **folders)
+        assert error.value.subject == f"{stage.STAGE.name}.tile" and error.value.found == 100
 
 
 @pytest.mark.parametrize("stage", [classify, segment])

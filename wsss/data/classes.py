@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE, value_counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -136,7 +136,7 @@ def lookup_tables(
 
 def unknown_values(mask: NDArray[np.uint8], valid: NDArray[np.bool_]) -> dict[int, int]:
     """Return the mask values that are not ``valid`` ``(256,)``, each with its number of pixels."""
-    counts = np.bincount(mask.ravel(), minlength=256)
+    counts = value_counts(mask)
     return {int(value): int(counts[value]) for value in np.flatnonzero((counts > 0) & ~valid)}
 
 

@@ -1,8 +1,9 @@
 """Class activation maps of all images of the chosen splits.
 
 Memory is proportional to the pixels per forward pass: those of a batch, times the largest scale squared, on a GPU times
-two with ``flip``. ``max_side`` bounds it for large photographs; the size of the maps (image size / ``stride``) does not
-change.
+two with ``flip``. ``max_side`` and ``tile`` bound it for large photographs; the size of the maps (image size /
+``stride``) does not change. With tiles, class scores are kept at the network's stride for the whole image, and pooled
+and normalised like those of smaller images.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import InferencePrecision, Scale
+from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
-from wsss.stages.common.reduced import note_reduced
+from wsss.stages.common.reduced import Sizes, note_reduced, note_tiled
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
     from wsss.models.classifier import CAMClassifier
+    from wsss.models.windows.tile_windows import Tiling
 
 
 class AdaptConfig(Settings):
@@ -77,6 +80,8 @@ class CamConfig(StageConfig):
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
     )
+    tile: TileSide | None = Field(default=None, description=TILE_HELP)
+    overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
     precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
         default="32-true",
@@ -101,6 +106,15 @@ class CamConfig(StageConfig):
         return self
 
     @model_validator(mode="after")
+    def _tiles_of_plain_maps(self) -> CamConfig:
+        check_tiles(self.tile, self.overlap, self.scales, self.max_side)
+        if self.tile is not None and self.method.name != PLAIN:
+            raise ValueError(
+                f"tile requires method {PLAIN}, got {self.method.name}, whose gradients need all pixels of an image"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _precision_of_plain_maps(self) -> CamConfig:
         if self.precision != "32-true" and self.method.name != PLAIN:
             raise ValueError(f"precision: {self.precision} requires method {PLAIN}, got {self.method.name}")
@@ -113,6 +127,7 @@ def run(ctx: Context[CamConfig]) -> Result:
 
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.weights.folding import fold_for_inference
+    from wsss.models.windows.tile_limits import tiling_of
     from wsss.stages.common.inference.batches import batches_at_once, require_all, work_in_batches
     from wsss.stages.common.inference.inference_precision import stated_precision, usable_precision
     from wsss.train.runtime import deterministic, torch_device
@@ -120,6 +135,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     config = ctx.config.model_copy(update={"precision": usable_precision(ctx)})
     samples = ctx.data.samples(config.splits)
     model = load_on_all_ranks(ctx)
+    tiling = tiling_of(model, config.tile, config.overlap, subject="cam.")
     classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     if not config.adapt:
@@ -128,7 +144,7 @@ def run(ctx: Context[CamConfig]) -> Result:
         failed = work_in_batches(
             ctx,
             samples,
-            lambda batch: write_maps(classifier_of(batch[0]), batch, config, ctx.out),
+            lambda batch: write_maps(classifier_of(batch[0]), batch, config, tiling, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
             check=partial(_check_finished, config=config, out=ctx.out, classes=ctx.data.classes),
@@ -141,8 +157,22 @@ def run(ctx: Context[CamConfig]) -> Result:
     _note_unknown(ctx, samples)
     mean, sizes = _read_back(samples, ctx.out)
     reduced = note_reduced(ctx, sizes, config.max_side, how="the size of the maps does not change")
-    metrics = {"images": len(samples), "mean_activation": mean, **reduced}
+    tiled = _note_tiled(ctx, sizes, model, tiling)
+    metrics = {"images": len(samples), "mean_activation": mean, **reduced, **tiled}
     return Result(metrics, {"cam": _provenance(config) | stated_precision(ctx, config.precision) | reduced})
+
+
+def _note_tiled(
+    ctx: Context[CamConfig], sizes: Sizes, classifier: CAMClassifier, tiling: Tiling | None
+) -> dict[str, Any]:
+    """Log which images were split into tiles, and return an entry for the metrics."""
+    from wsss.models.attribution.tiled_scores import exceeds_tile, scores_of
+
+    config = ctx.config
+    ids = [id for id, size in sizes if exceeds_tile(size, config.scales, config.max_side, tiling)]
+    compute = scores_of(classifier, "32-true", classifier.head.weight.device)
+    tiles = dict.fromkeys(ids, tiling) if tiling is not None else {}
+    return note_tiled(ctx, tiles, len(sizes), classifier, compute)
 
 
 def _provenance(config: CamConfig) -> dict[str, Any]:
@@ -152,6 +182,7 @@ def _provenance(config: CamConfig) -> dict[str, Any]:
         **({"settings": settings} if settings else {}),
         **({"taper": config.taper} if config.taper else {}),
         **({"activation": config.activation} if config.activation != "relu" else {}),
+        **({"tile": config.tile} if config.tile else {}),
         **({"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}),
         "scales": list(config.scales),
         "flip": config.flip,
@@ -247,7 +278,11 @@ def _require_labels(samples: Sequence[Sample]) -> None:
 
 
 def _ready(ctx: Context[CamConfig]) -> None:
-    ctx.config.method.require_layers(load_input_classifier(ctx))
+    from wsss.models.windows.tile_limits import tiling_of
+
+    classifier = load_input_classifier(ctx)
+    ctx.config.method.require_layers(classifier)
+    tiling_of(classifier, ctx.config.tile, ctx.config.overlap, subject="cam.")
 
 
 STAGE = Stage(

@@ -1,8 +1,8 @@
 """Predict masks for dataset splits or a folder of images with a trained segmentation network.
 
 Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
-`wsss.models.segmentation_networks.blockwise_prediction`), so a 24-megapixel image needs little more memory than a
-2-megapixel one.
+`wsss.models.segmentation_networks.blockwise_prediction`): besides the tile, memory holds the decoded image (7 bytes per
+pixel while it is read, then 3) and its mask.
 ``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
 """
 
@@ -18,6 +18,7 @@ from wsss.data.readers.image_reading import BandsSetting, PageSetting, ScalingSe
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import mask_path
 from wsss.models.config import InferencePrecision, Scale
+from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.inference import predict_batch
 from wsss.stages.common.inference.folder_images import as_trained
@@ -67,9 +68,13 @@ class PredictConfig(StageConfig):
     max_side: int | None = Field(
         default=None,
         ge=16,
-        # Images above about 4 megapixels are predicted in overlapping tiles unless they are downscaled.
         description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
+    tile: TileSide | None = Field(
+        default=None,
+        description=f"{TILE_HELP} (predict: tiles of 1024 with an overlap of 256 above about 4 megapixels)",
+    )
+    overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
     precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
@@ -103,6 +108,15 @@ class PredictConfig(StageConfig):
             raise ValueError("labels: restrict requires splits of a dataset; a folder of images has no labels")
         return self
 
+    @model_validator(mode="after")
+    def _tiles_of_the_whole_image(self) -> PredictConfig:
+        check_tiles(self.tile, self.overlap, self.scales, self.max_side)
+        if self.tile is not None and self.adapt_batchnorm is not None:
+            raise ValueError(
+                "tile: adapt_batchnorm needs statistics of the whole image, which tiles do not have; omit one"
+            )
+        return self
+
     @property
     def chosen_splits(self) -> tuple[str, ...]:
         """The splits to predict; empty for a folder of images."""
@@ -120,12 +134,14 @@ def run(ctx: Context[PredictConfig]) -> Result:
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.mixed_precision import MixedPrecision
     from wsss.models.weights.folding import fold_for_inference
+    from wsss.models.windows.tile_limits import tiling_of
     from wsss.stages.common.inference.batches import batches_at_once, work_in_batches
     from wsss.stages.common.inference.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
     config, precision = ctx.config, usable_precision(ctx)
     model, classes = _load(ctx)
+    tiling = tiling_of(model, config.tile, config.overlap, subject="predict.")
     folder = _folder(config)
     samples = ctx.data.samples(config.chosen_splits) if folder is None else as_trained(ctx, folder)
     if folder is None:
@@ -140,7 +156,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
         errors = work_in_batches(
             ctx,
             samples,
-            lambda batch: predict_batch.predict_batch(network, classes, batch, config, ctx.out),
+            lambda batch: predict_batch.predict_batch(network, classes, batch, config, tiling, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: outputs_of(config, ctx.out, sample.id),
             check=lambda sample: predict_batch.check_outputs(config, ctx.out, sample, classes),
@@ -154,7 +170,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     ctx.ranks.barrier()
     if failed:
         raise failure_of(failed, len(samples), ctx.out)
-    return _result(ctx, samples, classes, precision)
+    return _result(ctx, samples, classes, precision, note_predicted(ctx, samples, len(classes), model, tiling))
 
 
 def _begin(
@@ -215,16 +231,20 @@ def _ready(ctx: Context[PredictConfig]) -> None:
             subject=ctx.out,
             hint="Choose another output folder (--out or --run-dir).",
         )
-    _load(ctx)
+    from wsss.models.windows.tile_limits import tiling_of
+
+    tiling_of(_load(ctx)[0], ctx.config.tile, ctx.config.overlap, subject="predict.")
 
 
 def _result(
-    ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes, precision: InferencePrecision
+    ctx: Context[PredictConfig],
+    samples: Sequence[Sample],
+    classes: Classes,
+    precision: InferencePrecision,
+    noted: dict[str, Any],
 ) -> Result:
     """Return the number of images per predicted class, and the agreement with the image-level labels."""
-    import numpy as np
-
-    from wsss.io.rasters.label_masks import read_mask
+    from wsss.io.rasters.label_masks import read_mask, value_counts
     from wsss.stages.common.inference.inference_precision import stated_precision
     from wsss.stages.common.inference.label_check import label_check
 
@@ -234,11 +254,11 @@ def _result(
     for sample in samples:
         path = mask_path(ctx.out, sample.id)
         mask = classes.encode(read_mask(path), where=str(path))
-        shares.append(np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)] / mask.size)
+        shares.append(value_counts(mask)[: len(classes)] / mask.size)
         for name, share in zip(classes.names, shares[-1], strict=True):
             counts[name] += bool(share)
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
-    metrics |= note_predicted(ctx, samples, len(classes))
+    metrics |= noted
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
     provenance |= {f"predict_{key}": value for key, value in stated_precision(ctx, precision).items()}
     if config.adapt_batchnorm is not None:
@@ -276,7 +296,7 @@ def _check(config: PredictConfig, data: Dataset) -> None:
 
 STAGE = Stage(
     name="predict",
-    version=2,
+    version=3,
     config=PredictConfig,
     run=run,
     provides="masks",

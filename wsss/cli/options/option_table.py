@@ -63,6 +63,9 @@ SHARED = {
     "--page": Shared("INT", "Page of TIFF files", own_text=True),
     "--bands": Shared("INT,…", "Bands for red, green and blue", own_text=True),
     "--size": Shared("INT", "Side length in pixels", own_text=True),
+    "--tile": Shared(
+        "INT", "Side of overlapping tiles for larger images, in pixels of the network's input; null: whole images"
+    ),
     "--iterations": Shared("INT", "Number of iterations", own_text=True),
     "--placement": Shared("NAME", "Position of a sampler in the network", own_text=True),
     "--frame": Shared("NAME", "Frame around each mask", own_text=True),

@@ -43,6 +43,13 @@ def retained_memory() -> Iterator[None]:
         libc.malloc_trim(0)
 
 
+def return_freed() -> None:
+    """Return the memory that is free now to the kernel, also within `retained_memory`: for large blocks used once."""
+    libc = None if os.environ.get(VARIABLE) == "0" else _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
 def _set(libc: ctypes.CDLL, limits: Mapping[int, int]) -> None:
     for parameter, value in limits.items():
         libc.mallopt(parameter, value)

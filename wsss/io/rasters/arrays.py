@@ -29,7 +29,7 @@ MAX_BYTES = 2_000_000_000
 MAX_BYTES_LOW_RATIO = 16_000_000_000
 MAX_RATIO = 100
 """Limits of an ``.npz``: number of arrays, decompressed bytes, the same for compression ratios up to ``MAX_RATIO``.
-Probabilities of 21 classes for 80 megapixels take 3.4 GB, at a ratio of about 10."""
+Probabilities of 4 GiB, the largest that are written, have a ratio of about 10."""
 
 UNREADABLE = (
     *(OSError, ValueError, EOFError, KeyError, TypeError, RuntimeError, NotImplementedError, SyntaxError, TokenError),

@@ -62,6 +62,19 @@ def voc_palette(count: int = 256) -> NDArray[np.uint8]:
     return palette
 
 
+def value_counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the number of pixels of every value, ``(256,)``; block by block, since NumPy widens what it counts.
+
+    Args:
+        mask: any shape, uint8.
+    """
+    flat = mask.ravel()
+    counts = np.zeros(256, np.int64)
+    for start in range(0, flat.size, BLOCK):
+        counts += np.bincount(flat[start : start + BLOCK], minlength=256)
+    return counts
+
+
 def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
     """Write an ``(H, W)`` uint8 mask as a palette PNG, atomically and deterministically."""
     from PIL import Image

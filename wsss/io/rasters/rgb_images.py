@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -17,6 +17,7 @@ from wsss.errors import InvalidInput, Verbatim, WsssError, unreadable
 from wsss.io.files.atomic import atomic_open
 from wsss.io.files.recorded import check_recorded
 from wsss.io.process.exhausted import raise_if_exhausted
+from wsss.io.process.retained_memory import return_freed
 from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unsupported_reason
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
@@ -30,12 +31,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-MAX_PIXELS = 80_000_000
+MAX_PIXELS = 128_000_000
 """Maximum image size, against decompression bombs; larger images have to be tiled."""
 
 BROKEN_HINT = "Copy the image again from its source, or open it in an image editor and save it."
 
-BAND = 1024
+LARGE = 64_000_000
+"""Bytes of an image after which the memory that decoding it took (4 bytes per pixel) returns to the kernel."""
+
+BAND = 64
 """Rows copied from Pillow to NumPy at a time."""
 
 
@@ -76,6 +80,23 @@ def _stored(path: Path, page: StoredPage, reading: Reading) -> NDArray[np.uint8]
             turn = orientation(image)
     pixels = rgb_of(stored_samples(path, page, reading.bands), page, reading, path)
     return pixels if turn == 1 else np.array(upright(Image.fromarray(pixels), turn))
+
+
+def read_images(sources: Sequence[tuple[Path, Reading]]) -> NDArray[np.uint8]:
+    """Read images of one size as ``(B, H, W, 3)`` uint8 RGB; a single one is not copied.
+
+    Args:
+        sources: file and reading of each image, see `read_image`.
+
+    Raises:
+        InvalidInput: see `read_image`.
+    """
+    if len(sources) > 1:
+        return np.stack([read_image(*source) for source in sources])
+    image = read_image(*sources[0])
+    if image.size > LARGE:
+        return_freed()
+    return image[None]
 
 
 def rgb_array(image: Image.Image, where: object, reading: Reading = PLAIN) -> NDArray[np.uint8]:
@@ -197,6 +218,9 @@ def frames(image: Image.Image) -> int:
 def _formats() -> tuple[str, ...]:
     """Register the plugins of `FORMATS`, and return the formats that can be opened."""
     from PIL import Image
+
+    if Image.MAX_IMAGE_PIXELS is not None:  # Pillow warns of larger images, which have a limit of their own here
+        Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
 
     for name in PLUGINS:
         module = f"PIL.{name}ImagePlugin"

@@ -54,5 +54,5 @@ def attribution_maps(
             computed = method.compute(classifier, view.pixels, repeated)
             for layer, maps, total in zip(layers, computed, totals, strict=True):
                 step, offset = layer_stride(classifier, layer), layer_offset(classifier, layer)
-                total.add(maps[:, kept], view, step, offset)
+                total.add(maps[:, kept], view.frame, step, offset)
     return method.combine([total.maps for total in totals])

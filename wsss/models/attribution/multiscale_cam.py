@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from wsss.data.image_transforms.resizing import scaled
 from wsss.io.rasters.working_size import reduction
+from wsss.models.attribution.tiled_scores import exceeds_tile, scores_of, tiled_scores
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import InferencePrecision
-from wsss.models.mixed_precision import autocast
+from wsss.models.windows.tile_windows import Tiling
 
 Normalisation = Literal["max", "minmax"]
 Activation = Literal["relu", "sigmoid"]
@@ -46,6 +47,7 @@ def class_maps(
     flip: bool,
     stride: int,
     max_side: int | None = None,
+    tiling: Tiling | None = None,
     activation: Activation = "relu",
     select: Callable[[Tensor], Sequence[int]] | None = None,
     precision: InferencePrecision = "32-true",
@@ -60,25 +62,51 @@ def class_maps(
         stride: pixels of the image per element of a map.
         max_side: maximum side length in pixels; larger images are downscaled for the
             network only.
+        tiling: tiles of images that are larger than one at any scale; their scores are blended before they are pooled
+            and resampled, so that memory for the network is bounded.
         activation: applied to the class scores of every view.
         select: probabilities ``(B, K)`` → indices < K of the classes whose maps are computed, all by default. Only
             their scores are upsampled.
         precision: of the network; maps are summed in single precision.
     """
-    device = classifier.head.weight.device
-    scored: list[tuple[View, Tensor]] = []
-    for view in views(images, scales=scales, flip=flip, max_side=max_side, device=device):
-        with autocast(precision, device):
-            scored.append((view, classifier.maps(classifier.features(view.pixels))))
+    options: dict[str, Any] = {"scales": scales, "flip": flip, "max_side": max_side}
+    if tiling is not None and exceeds_tile(images.shape[1:3], scales, max_side, tiling):
+        scored = _tiled(classifier, images, tiling=tiling, precision=precision, **options)
+    else:
+        device = classifier.head.weight.device
+        compute = scores_of(classifier, precision, device)
+        scored = [(view.frame, compute(view.pixels)) for view in views(images, device=device, **options)]
     probabilities = torch.cat([classifier.pooling(scores.float()).sigmoid() for _, scores in scored])
     probabilities = probabilities.unflatten(0, (-1, len(images))).mean(0)
     selected = slice(None) if select is None else list(select(probabilities))
     total, trunk = Total(Grid((images.shape[1], images.shape[2]), stride)), classifier.backbone
-    for view, scores in scored:
+    for frame, scores in scored:
         kept = scores[:, selected].float()
         activated = kept.relu() if activation == "relu" else kept.sigmoid()
-        total.add(activated, view, trunk.output_stride, trunk.output_offset)
+        total.add(activated, frame, trunk.output_stride, trunk.output_offset)
     return RawMaps(total.maps, probabilities)
+
+
+def _tiled(classifier: CAMClassifier, images: NDArray[np.uint8], **options: Any) -> list[tuple[Frame, Tensor]]:
+    """Return the scores of every view of images in tiles, image by image."""
+    of_images = [list(tiled_scores(classifier, image, **options)) for image in images]
+    return [
+        (Frame(same_view[0][0], (same_view[0][1],)), torch.cat([scores for *_, scores in same_view]))
+        for same_view in zip(*of_images, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Size and orientation of a view.
+
+    Args:
+        size: its height and width.
+        mirrored: for every part of a batch of equal parts, whether it consists of mirror images.
+    """
+
+    size: tuple[int, int]
+    mirrored: tuple[bool, ...]
 
 
 @dataclass(frozen=True)
@@ -92,6 +120,11 @@ class View:
 
     pixels: Tensor
     mirrored: tuple[bool, ...]
+
+    @property
+    def frame(self) -> Frame:
+        """Its size and orientation."""
+        return Frame((self.pixels.shape[2], self.pixels.shape[3]), self.mirrored)
 
 
 def views(
@@ -134,23 +167,23 @@ class Grid:
         """Height and width of the final maps."""
         return -(-self.pixels[0] // self.stride), -(-self.pixels[1] // self.stride)
 
-    def place(self, maps: Tensor, view: View, step: int, offset: float = 0.0) -> list[Tensor]:
+    def place(self, maps: Tensor, frame: Frame, step: int, offset: float = 0.0) -> list[Tensor]:
         """Resample maps of a view to the grid, and flip those of mirror images back.
 
         Args:
             maps: ``(N, K, h', w')``.
-            view: the view.
+            frame: size and orientation of the view.
             step: pixels of the view per element of ``maps``.
             offset: pixel of the view on which element 0 is centred; see `wsss.models.trunk.Level`.
 
         Returns:
-            Tensors ``(B, K, h, w)``, one per element of ``view.mirrored``.
+            Tensors ``(B, K, h, w)``, one per element of ``frame.mirrored``.
         """
-        height, width = view.pixels.shape[2:]
+        height, width = frame.size
         rows = resampling(maps.shape[2], height, step, self.size[0], offset, device=maps.device)
         columns = resampling(maps.shape[3], width, step, self.size[1], offset, device=maps.device)
-        parts = (rows @ maps @ columns.T).chunk(len(view.mirrored))
-        return [part.flip(3) if mirrored else part for part, mirrored in zip(parts, view.mirrored, strict=True)]
+        parts = (rows @ maps @ columns.T).chunk(len(frame.mirrored))
+        return [part.flip(3) if mirrored else part for part, mirrored in zip(parts, frame.mirrored, strict=True)]
 
 
 class Total:
@@ -164,9 +197,9 @@ class Total:
         self.grid = grid
         self._sum: Tensor | None = None
 
-    def add(self, maps: Tensor, view: View, step: int, offset: float = 0.0) -> None:
+    def add(self, maps: Tensor, frame: Frame, step: int, offset: float = 0.0) -> None:
         """Add the maps of a view; see `Grid.place`."""
-        for part in self.grid.place(maps, view, step, offset):
+        for part in self.grid.place(maps, frame, step, offset):
             self._sum = part if self._sum is None else self._sum.add_(part)
 
     @property

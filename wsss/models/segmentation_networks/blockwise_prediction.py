@@ -1,14 +1,15 @@
 """Masks of whole images within bounded memory: large images are predicted in blocks of pixels.
 
 The probabilities of a 24-megapixel photograph with 21 classes take 2 GB, several times over. Images that ``max_side``
-reduces pass through the network as a whole, and their probabilities are upsampled a few rows at a time. Others are cut
-into overlapping tiles, each predicted like an image.
+reduces pass through the network as a whole, and their probabilities are upsampled a few rows at a time. Others are
+predicted in overlapping tiles (`wsss.models.segmentation_networks.tiled_prediction`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import torch
@@ -16,23 +17,25 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from wsss.errors import InvalidInput, Verbatim
 from wsss.io.rasters.working_size import bilinear_rows, reduction
 from wsss.models.segmentation_networks.inference import class_probabilities, view_probabilities
+from wsss.models.segmentation_networks.seams import Block
+from wsss.models.segmentation_networks.tiled_prediction import TiledImage, fits_tile
+from wsss.models.windows.tile_limits import tile_multiple
+from wsss.models.windows.tile_windows import Tiling
 
 MAX_PROBABILITIES = 1 << 26
 """Maximum number of probabilities (classes × pixels) computed at once: 256 MiB per array."""
 
 MAX_PIXELS = 1 << 22
-"""Maximum number of pixels, at the largest scale, of an unreduced image that is predicted as a whole."""
+"""Maximum number of pixels, at the largest scale, of an unreduced image that is predicted as a whole by default."""
 
-TILE = 768
-"""Side of a tile in pixels, at the largest scale."""
+MAX_KEPT = 1 << 32
+"""Maximum size in bytes of the probabilities of an image that are returned."""
 
-MARGIN = 128
-"""Additional pixels around a tile, because predictions near the border of a crop lack context."""
-
-STEP = 32
-"""Tiles start at multiples of this, so that features and scaled pixels align with those of the whole image."""
+TILING = Tiling(1024, 256)
+"""Tiles of larger images by default; sides are rounded up to multiples of the network's stride."""
 
 BAND = 32
 """Number of rows upsampled at a time."""
@@ -51,20 +54,6 @@ class Prediction:
     probabilities: NDArray[np.float16] | None = None
 
 
-@dataclass(frozen=True)
-class Block:
-    """A block of pixels of one image, or all pixels of several images.
-
-    Args:
-        rows, columns: the pixels.
-        probabilities: ``(B, C, h, w)`` float32.
-    """
-
-    rows: slice
-    columns: slice
-    probabilities: Tensor
-
-
 def predict(
     segmenter: nn.Module,
     images: NDArray[np.uint8],
@@ -73,6 +62,7 @@ def predict(
     scales: Sequence[float] = (1.0,),
     flip: bool = False,
     max_side: int | None = None,
+    tiling: Tiling | None = None,
     probabilities: bool = False,
     change: Callable[[Tensor, slice], Tensor] = lambda values, which: values,
 ) -> Prediction:
@@ -81,13 +71,19 @@ def predict(
     Args:
         segmenter, images, scales, flip, max_side: see `inference.class_probabilities`.
         classes: number C of classes.
+        tiling: tiles of images that are larger than one; by default `TILING`, for images that `needs_tiles`.
         probabilities: also return probabilities: 2 bytes × classes × pixels.
         change: probabilities ``(b, C, h, w)`` of a block, slice of the batch → probabilities to use instead.
+
+    Raises:
+        InvalidInput: the logits are not finite, or the probabilities would take more than `MAX_KEPT`.
     """
     count, height, width = images.shape[:3]
+    if probabilities:
+        require_bounded(2 * classes * height * width)
     masks = np.empty((count, height, width), np.uint8)
     kept = np.empty((count, classes, height, width), np.float16) if probabilities else None
-    for which, blocks in _blocks_of_batch(segmenter, images, classes, tuple(scales), flip, max_side):
+    for which, blocks in blocks_of_batch(segmenter, images, classes, tuple(scales), flip, max_side, tiling):
         for block in blocks:
             changed = change(block.probabilities, which)
             masks[which, block.rows, block.columns] = changed.argmax(1).to(torch.uint8).cpu().numpy()
@@ -96,10 +92,80 @@ def predict(
     return Prediction(masks, kept)
 
 
+def probability_array(
+    segmenter: nn.Module,
+    image: NDArray[np.uint8],
+    classes: int,
+    *,
+    scales: Sequence[float] = (1.0,),
+    flip: bool = False,
+    max_side: int | None = None,
+    tiling: Tiling | None = None,
+) -> NDArray[np.float32]:
+    """Return the class probabilities ``(C, H, W)`` of an image.
+
+    Args:
+        segmenter, classes, scales, flip, max_side: see `predict`.
+        image: ``(H, W, 3)`` uint8 RGB.
+        tiling: tiles of an image that is larger than one; by default, it is predicted as a whole.
+
+    Raises:
+        InvalidInput: the logits are not finite, or the probabilities would take more than `MAX_KEPT`.
+    """
+    height, width = image.shape[:2]
+    require_bounded(4 * classes * height * width)
+    if tiling is None or fits_tile((height, width), scales, max_side, tiling):
+        whole = class_probabilities(segmenter, image[None], scales=scales, flip=flip, max_side=max_side)
+        return np.asarray(whole[0].cpu().numpy(), np.float32)
+    kept = np.empty((classes, height, width), np.float32)
+    tiles = TiledImage(segmenter, image, scales=scales, flip=flip, max_side=max_side, tiling=tiling)
+    for block in tiles.blocks():
+        kept[:, block.rows, block.columns] = block.probabilities[0].cpu().numpy()
+    return kept
+
+
+def require_bounded(size: int) -> None:
+    """Require that the probabilities of an image fit into memory.
+
+    Args:
+        size: in bytes.
+
+    Raises:
+        InvalidInput: more than `MAX_KEPT`.
+    """
+    if size > MAX_KEPT:
+        raise InvalidInput(
+            "the probabilities of all pixels are too large",
+            allowed=f"at most {MAX_KEPT:,} bytes",
+            found=Verbatim(f"{size:,} bytes"),
+            hint="Predict masks only, or cut the image into parts.",
+        )
+
+
 def needs_tiles(size: tuple[int, int], classes: int, scales: Sequence[float], max_side: int | None) -> bool:
     """Return whether an image of a size (height, width) is too large to be predicted as a whole, and not reduced."""
     pixels = _pixels(size, scales, max_side)
     return reduction(size, max_side) == 1 and (pixels > MAX_PIXELS or classes * pixels > MAX_PROBABILITIES)
+
+
+def tiling_for(
+    segmenter: nn.Module,
+    size: tuple[int, int],
+    classes: int,
+    scales: Sequence[float],
+    max_side: int | None,
+    tiling: Tiling | None,
+) -> Tiling | None:
+    """Return the tiles in which an image is predicted; ``None`` if it is predicted as a whole.
+
+    Args:
+        segmenter, classes, scales, max_side, tiling: see `predict`.
+        size: height and width.
+    """
+    if tiling is None and needs_tiles(size, classes, scales, max_side):
+        multiple = tile_multiple(segmenter)
+        tiling = Tiling(*(ceil(pixels / multiple) * multiple for pixels in (TILING.tile, TILING.overlap)))
+    return None if tiling is None or fits_tile(size, scales, max_side, tiling) else tiling
 
 
 def _pixels(size: tuple[int, int], scales: Sequence[float], max_side: int | None) -> float:
@@ -107,23 +173,31 @@ def _pixels(size: tuple[int, int], scales: Sequence[float], max_side: int | None
     return size[0] * size[1] * max(1.0, reduction(size, max_side) * max(scales)) ** 2
 
 
-def _blocks_of_batch(
+def blocks_of_batch(
     segmenter: nn.Module,
     images: NDArray[np.uint8],
     classes: int,
     scales: tuple[float, ...],
     flip: bool,
     max_side: int | None,
+    tiling: Tiling | None,
 ) -> Iterator[tuple[slice, Iterator[Block]]]:
-    """Yield slices of a batch with their blocks: all images in one block, or one image after the other in several."""
+    """Yield slices of a batch with their blocks: all images in one block, or one image after the other in several.
+
+    Args:
+        segmenter, images, classes, scales, flip, max_side, tiling: see `predict`.
+    """
     size = (images.shape[1], images.shape[2])
-    tiled = needs_tiles(size, classes, scales, max_side)
-    if not tiled and classes * _pixels(size, scales, max_side) <= MAX_PROBABILITIES:
+    tiles = tiling_for(segmenter, size, classes, scales, max_side, tiling)
+    if tiles is None and classes * _pixels(size, scales, max_side) <= MAX_PROBABILITIES:
         probabilities = class_probabilities(segmenter, images, scales=scales, flip=flip, max_side=max_side)
         yield slice(None), iter([Block(slice(None), slice(None), probabilities)])
         return
     for index, image in enumerate(images):
-        blocks = _tiles(segmenter, image, scales, flip) if tiled else _bands(segmenter, image, scales, flip, max_side)
+        if tiles is None:
+            blocks = _bands(segmenter, image, scales, flip, max_side)
+        else:
+            blocks = TiledImage(segmenter, image, scales=scales, flip=flip, max_side=max_side, tiling=tiles).blocks()
         yield slice(index, index + 1), blocks
 
 
@@ -154,27 +228,3 @@ def _upsampled(probabilities: Tensor, size: tuple[int, int], rows: slice) -> Ten
     weight = weight[:, None]
     mixed = probabilities[:, :, above] * (1 - weight) + probabilities[:, :, below] * weight
     return F.interpolate(mixed, (len(above), size[1]), mode="bilinear", align_corners=False)
-
-
-def _tiles(segmenter: nn.Module, image: NDArray[np.uint8], scales: tuple[float, ...], flip: bool) -> Iterator[Block]:
-    """Yield the inner parts of overlapping tiles of an image at its own size."""
-    side, margin = (max(STEP, int(pixels / max(1.0, *scales)) // STEP * STEP) for pixels in (TILE, MARGIN))
-    for rows, window_rows in _windows(image.shape[0], side, margin):
-        for columns, window_columns in _windows(image.shape[1], side, margin):
-            crop = np.ascontiguousarray(image[window_rows, window_columns])[None]
-            probabilities = class_probabilities(segmenter, crop, scales=scales, flip=flip)
-            top, left = rows.start - window_rows.start, columns.start - window_columns.start
-            bottom, right = rows.stop - window_rows.start, columns.stop - window_columns.start
-            yield Block(rows, columns, probabilities[:, :, top:bottom, left:right])
-
-
-def _windows(length: int, side: int, margin: int) -> Iterator[tuple[slice, slice]]:
-    """Yield the parts of a length, each with its window: the part, a margin, and more near the ends.
-
-    All windows but the last ones have the same length: on a CPU, a network allocates buffers for every size.
-    """
-    window = side + 2 * margin
-    for start in range(0, length, side):
-        first = max(0, min(start - margin, (length - window) // STEP * STEP))
-        last = length if first + window > length - STEP else first + window
-        yield slice(start, min(start + side, length)), slice(first, last)

@@ -29,13 +29,13 @@ def check_mask(sample: Sample, *, out: Path, classes: Classes, allowed: Collecti
     import numpy as np
 
     from wsss.io.files.stage_files import mask_path
-    from wsss.io.rasters.label_masks import IGNORE, read_mask
+    from wsss.io.rasters.label_masks import IGNORE, read_mask, value_counts
     from wsss.io.rasters.rgb_images import image_size
 
     path = mask_path(out, sample.id)
     indices = (*range(len(classes)), IGNORE) if allowed is None else sorted(allowed)
     values = set(classes.decode(np.asarray(indices, np.uint8)).tolist())
-    present = set(np.unique(read_mask(path, size=image_size(*sample.source))).tolist())
+    present = set(np.flatnonzero(value_counts(read_mask(path, size=image_size(*sample.source)))).tolist())
     invalid = sorted(present - values)
     if invalid:
         expected = listing(sorted(values), limit=30)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import listing
 from wsss.pipeline.stage import Context
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from wsss.data.sample import Sample
+    from wsss.models.windows.tile_windows import Tiling
 
 Sizes = Sequence[tuple[str, tuple[int, int]]]
 """Id and (height, width) of images."""
@@ -42,29 +45,61 @@ def reduced_ids(sizes: Sizes, max_side: int | None) -> list[str]:
     return [id for id, size in sizes if max_side is not None and max(size) > max_side]
 
 
-def note_predicted(ctx: Context[Any], samples: Sequence[Sample], classes: int) -> dict[str, Any]:
+def note_predicted(
+    ctx: Context[Any], samples: Sequence[Sample], classes: int, network: nn.Module, tiling: Tiling | None
+) -> dict[str, Any]:
     """Log which images `predict` reduced or split into tiles, and return entries for its metrics.
 
     Args:
         ctx: the context of the stage, with its masks written.
         samples: the images; those without a mask are skipped.
         classes: number of classes.
+        network: the segmentation network.
+        tiling: tiles of larger images; ``None``: the default.
 
     Returns:
-        ``{"reduced": …}`` as from `note_reduced`, and ``{"tiled": {"images": number}}``, if there are any.
+        ``{"reduced": …}`` as from `note_reduced`, and ``{"tiled": …}`` as from `note_tiled`, if there are any.
     """
-    from wsss.models.segmentation_networks.blockwise_prediction import needs_tiles
+    from wsss.models.segmentation_networks.blockwise_prediction import tiling_for
 
     config, sizes = ctx.config, _sizes_of_masks(ctx, samples)
     noted = note_reduced(ctx, sizes, config.max_side, how="probabilities were upsampled (bilinear)")
-    tiled = [id for id, size in sizes if needs_tiles(size, classes, config.scales, config.max_side)]
+    used = {id: tiling_for(network, size, classes, config.scales, config.max_side, tiling) for id, size in sizes}
+    return noted | note_tiled(ctx, {id: tiles for id, tiles in used.items() if tiles}, len(sizes), network, network)
+
+
+def note_tiled(
+    ctx: Context[Any], tiled: Mapping[str, Tiling], images: int, network: nn.Module, compute: Callable[[Tensor], Tensor]
+) -> dict[str, Any]:
+    """Log which images were split into tiles, and whether the network depends on more than a tile.
+
+    Args:
+        ctx: the context of the stage.
+        tiled: ids and tiles of these images.
+        images: number of all images.
+        network, compute: see `wsss.models.windows.view_windows.ViewWindows`.
+
+    Returns:
+        ``{"tiled": {"images": number, "tile": …, "overlap": …, "approximate": [reasons]}}``; empty without tiles.
+    """
+    from wsss.models.windows.tile_limits import approximations, tile_multiple
+    from wsss.models.windows.view_windows import pooling_calls
+
     if not tiled:
-        return noted
+        return {}
+    tiling = next(iter(tiled.values()))
     ctx.log(
-        f"note: {ctx.out.name}: {len(tiled)} of {len(sizes)} images are too large for one forward pass and were "
-        f"predicted in overlapping tiles: {listing(tiled)}. A network trained on reduced images needs max_side instead."
+        f"note: {ctx.out.name}: {len(tiled)} of {images} images were processed in tiles of {tiling.tile} pixels with "
+        f"an overlap of {tiling.overlap}: {listing(tiled)}. A network trained on reduced images needs max_side instead."
     )
-    return {**noted, "tiled": {"images": len(tiled)}}
+    reasons = approximations(network, pooling_calls(network, compute, 2 * tile_multiple(network)))
+    if reasons:
+        ctx.log(
+            f"note: {ctx.out.name}: the tiles are an approximation of the whole image, on which this network depends: "
+            f"{listing(reasons)}."
+        )
+    entry = {"images": len(tiled), "tile": tiling.tile, "overlap": tiling.overlap}
+    return {"tiled": entry | ({"approximate": reasons} if reasons else {})}
 
 
 def _sizes_of_masks(ctx: Context[Any], samples: Sequence[Sample]) -> list[tuple[str, tuple[int, int]]]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from wsss.data.sample import Sample
     from wsss.models.classifier import CAMClassifier
+    from wsss.models.windows.tile_windows import Tiling
 
 PLAIN = PlainCam().name
 """Name of the method without gradients, computed by `wsss.models.attribution.multiscale_cam`."""
@@ -38,17 +39,17 @@ class CamSettings(Protocol):
     precision: InferencePrecision
 
 
-def write_maps(model: CAMClassifier, batch: Sequence[Sample], config: CamSettings, out: Path) -> None:
-    """Write the maps of images of one size."""
-    import numpy as np
-
+def write_maps(
+    model: CAMClassifier, batch: Sequence[Sample], config: CamSettings, tiling: Tiling | None, out: Path
+) -> None:
+    """Write the maps of images of one size; for ``tiling`` see `wsss.models.attribution.multiscale_cam.class_maps`."""
     from wsss.io.rasters.cams import Cams, write_cams
-    from wsss.io.rasters.rgb_images import read_image
+    from wsss.io.rasters.rgb_images import read_images
     from wsss.models.attribution.multiscale_cam import normalise, tapered
     from wsss.models.segmentation_networks.inference import require_finite
 
-    images = np.stack([read_image(*sample.source) for sample in batch])
-    maps, classes = _maps_and_classes(model, images, batch, config)
+    images = read_images([sample.source for sample in batch])
+    maps, classes = _maps_and_classes(model, images, batch, config, tiling)
     require_finite(maps, "class maps")
     row = {index: number for number, index in enumerate(_union(classes))}
     for sample, of_image, indices in zip(batch, tapered(maps, config.taper), classes, strict=True):
@@ -63,7 +64,11 @@ def _union(classes: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _maps_and_classes(
-    model: CAMClassifier, images: NDArray[np.uint8], batch: Sequence[Sample], config: CamSettings
+    model: CAMClassifier,
+    images: NDArray[np.uint8],
+    batch: Sequence[Sample],
+    config: CamSettings,
+    tiling: Tiling | None,
 ) -> tuple[Tensor, list[tuple[int, ...]]]:
     """Compute the maps that are written.
 
@@ -89,7 +94,8 @@ def _maps_and_classes(
 
     if config.method.name == PLAIN or config.classes == "predicted":
         activation, precision = config.activation, config.precision
-        raw = class_maps(model, images, select=present, activation=activation, precision=precision, **views)
+        chosen: dict[str, Any] = {"activation": activation, "precision": precision, "tiling": tiling}
+        raw = class_maps(model, images, select=present, **chosen, **views)
         if config.method.name == PLAIN:
             return raw.maps, classes
     requested = torch.zeros(len(batch), model.head.out_channels, dtype=torch.bool)

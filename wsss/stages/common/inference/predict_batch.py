@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from wsss.data.classes import Classes
     from wsss.data.sample import Sample
+    from wsss.models.windows.tile_windows import Tiling
 
 
 class PredictionSettings(Protocol):
@@ -28,17 +29,28 @@ class PredictionSettings(Protocol):
 
 
 def predict_batch(
-    model: nn.Module, classes: Classes, batch: tuple[Sample, ...], config: PredictionSettings, out: Path
+    model: nn.Module,
+    classes: Classes,
+    batch: tuple[Sample, ...],
+    config: PredictionSettings,
+    tiling: Tiling | None,
+    out: Path,
 ) -> None:
-    """Write the masks and, with ``save_probabilities``, the class probabilities of images of one size."""
-    import numpy as np
+    """Write the masks and, with ``save_probabilities``, the class probabilities of images of one size.
 
+    Args:
+        model, classes: the network.
+        batch: the images.
+        config: settings.
+        tiling: tiles of larger images; see `wsss.models.segmentation_networks.blockwise_prediction.predict`.
+        out: folder of the stage.
+    """
     from wsss.io.rasters.label_masks import write_mask
     from wsss.io.rasters.probabilities import write_probabilities
-    from wsss.io.rasters.rgb_images import read_image
+    from wsss.io.rasters.rgb_images import read_images
     from wsss.models.segmentation_networks.blockwise_prediction import predict
 
-    images = np.stack([read_image(*sample.source) for sample in batch])
+    images = read_images([sample.source for sample in batch])
     allowed = [allowed_classes(config, sample) for sample in batch]
     predicted = predict(
         model,
@@ -47,9 +59,11 @@ def predict_batch(
         scales=config.scales,
         flip=config.flip,
         max_side=config.max_side,
+        tiling=tiling,
         probabilities=config.save_probabilities,
         change=lambda probabilities, which: restricted(probabilities, allowed[which]),
     )
+    del images  # large ones would add to the memory for writing
     for index, sample in enumerate(batch):
         if predicted.probabilities is not None:
             write_probabilities(probability_path(out, sample.id), predicted.probabilities[index])
