@@ -16,6 +16,12 @@ from wsss.io.process.cores import local_process_count
         ({"SLURM_NTASKS_PER_NODE": "3"}, 3),
         ({"LOCAL_WORLD_SIZE": "2", "SLURM_NTASKS_PER_NODE": "3"}, 2),
         ({"LOCAL_WORLD_SIZE": ""}, 6),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x3)", "SLURM_NODEID": "2"}, 2),
+        ({"SLURM_STEP_TASKS_PER_NODE": "3,2(x2),1", "SLURM_NODEID": "3"}, 1),
+        ({"SLURM_STEP_TASKS_PER_NODE": "3,2(x2),1", "SLURM_NODEID": "0", "SLURM_NTASKS_PER_NODE": "5"}, 5),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x3)", "SLURM_NODEID": "3"}, 6),
+        ({"SLURM_STEP_TASKS_PER_NODE": "2(x3)"}, 6),
+        ({"SLURM_STEP_TASKS_PER_NODE": "many", "SLURM_NODEID": "0"}, 6),
     ],
 )
 def test_number_of_processes(variables: dict[str, str], expected: int) -> None:

@@ -9,6 +9,7 @@ Photographs of several megapixels are predicted a few rows at a time, or in tile
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -33,6 +34,9 @@ from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from wsss.data.classes import Classes
     from wsss.data.dataset import Dataset
     from wsss.data.readers.imagefolder import ImageFolder
@@ -203,21 +207,13 @@ def _result(
     ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes, precision: InferencePrecision
 ) -> Result:
     """Return the number of images per predicted class, and the agreement with the image-level labels."""
-    import numpy as np
-
-    from wsss.io.rasters.label_masks import read_mask
+    from wsss.pipeline.run.items import map_shared
     from wsss.stages.common.inference.inference_precision import stated_precision
     from wsss.stages.common.inference.label_check import label_check
 
     config = ctx.config
-    counts = dict.fromkeys(classes.names, 0)
-    shares = []
-    for sample in samples:
-        path = mask_path(ctx.out, sample.id)
-        mask = classes.encode(read_mask(path), where=str(path))
-        shares.append(np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)] / mask.size)
-        for name, share in zip(classes.names, shares[-1], strict=True):
-            counts[name] += bool(share)
+    shares = map_shared(ctx, samples, partial(_shares, out=ctx.out, classes=classes), "reading back")
+    counts = {name: sum(bool(share[index]) for share in shares) for index, name in enumerate(classes.names)}
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
     metrics |= note_predicted(ctx, samples, len(classes))
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
@@ -227,6 +223,17 @@ def _result(
     if config.labels == "restrict":
         metrics["labels"] = provenance["predict_labels"] = config.labels
     return Result(metrics | label_check(samples, shares, classes.names), provenance)
+
+
+def _shares(sample: Sample, *, out: Path, classes: Classes) -> NDArray[np.float64]:
+    """Return the share of each class in the pixels of a mask, ``(C,)``."""
+    import numpy as np
+
+    from wsss.io.rasters.label_masks import read_mask
+
+    path = mask_path(out, sample.id)
+    mask = classes.encode(read_mask(path), where=str(path))
+    return np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)] / mask.size
 
 
 def _folder(config: PredictConfig) -> ImageFolder | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from wsss.errors import InvalidInput
@@ -48,4 +49,19 @@ def local_process_count(total: int, environment: Mapping[str, str] | None = None
             )
         if value:
             return int(value)
-    return total
+    return _slurm_tasks_here(variables) or total
+
+
+def _slurm_tasks_here(variables: Mapping[str, str]) -> int | None:
+    """Return the number of tasks of a SLURM step on this machine; ``None`` if its variables do not state it.
+
+    They list the machines of the step: ``2(x3),1`` means two tasks on each of three machines, and one on the fourth.
+    """
+    listed, node = variables.get("SLURM_STEP_TASKS_PER_NODE", ""), variables.get("SLURM_NODEID", "")
+    tasks: list[int] = []
+    for part in listed.split(","):
+        match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part, re.ASCII)
+        if match is None:
+            return None
+        tasks += [int(match[1])] * int(match[2] or 1)
+    return tasks[int(node)] if node.isascii() and node.isdigit() and int(node) < len(tasks) else None

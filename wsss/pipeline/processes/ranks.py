@@ -40,6 +40,10 @@ class SingleRank:
         """Return all items."""
         return items
 
+    def gather(self, value: T) -> list[T]:
+        """Return a list of the value."""
+        return [value]
+
     def from_first(self, make: Callable[[], Any]) -> Any:
         """Return ``make()``."""
         return make()
@@ -61,6 +65,14 @@ class DistributedRanks:
     def shard(self, items: Sequence[T]) -> Sequence[T]:
         """Return every ``size``-th item, starting with the ``rank``-th."""
         return items[self.rank :: self.size]
+
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes in the order of their ranks; each value is pickled."""
+        import torch.distributed as dist
+
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
 
     def from_first(self, make: Callable[[], Any]) -> Any:
         """Call ``make`` on rank 0 and return its value, which is JSON, on every rank.
