@@ -14,17 +14,43 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def worker_count(workers: int | None) -> int:
-    """Return the number of processes of ``workers``: one per available core for ``None``, 1 (this process) for 0.
+def worker_count(workers: int | None, ranks: int = 1) -> int:
+    """Return the number of processes of ``workers``: one per core for ``None``, 1 (this process) for 0.
+
+    Args:
+        workers: the setting.
+        ranks: number of processes of a distributed run, each of which starts its own; see `core_share`.
 
     Raises:
         InvalidInput: not an integer ≥ 0.
     """
     if workers is None:
-        return available_cores()
+        return available_cores() if ranks == 1 else core_share(ranks)
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 0:
         raise InvalidInput(subject="workers", found=workers, allowed="an integer ≥ 0, or none: one per core")
     return max(1, workers)
+
+
+def core_share(ranks: int, environment: Mapping[str, str] | None = None, *, cores: int | None = None) -> int:
+    """Return the number of cores for each process of a distributed run, at least 1.
+
+    It is that of ``srun --cpus-per-task``, which usually binds each task to cores of its own; otherwise the processes
+    of a machine divide its cores.
+
+    Args:
+        ranks: number of processes on all machines.
+        environment: by default ``os.environ``.
+        cores: number of cores that this process may use; by default `available_cores`.
+
+    Raises:
+        InvalidInput: see `local_process_count`.
+    """
+    variables = os.environ if environment is None else environment
+    cores = available_cores() if cores is None else cores
+    of_task = variables.get("SLURM_CPUS_PER_TASK", "")
+    if "LOCAL_WORLD_SIZE" not in variables and of_task.isascii() and of_task.isdigit() and int(of_task):
+        return max(1, min(cores, int(of_task)))
+    return max(1, cores // local_process_count(ranks, variables))
 
 
 def local_process_count(total: int, environment: Mapping[str, str] | None = None) -> int:

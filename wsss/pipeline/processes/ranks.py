@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.io.process.cores import local_process_count
 from wsss.pipeline.processes.torch_threads import share_cores
 
 T = TypeVar("T")
@@ -137,7 +136,7 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
     # imported before the group exists: its functions keep the present group as a default argument
     import torch.distributed.nn
 
-    share_cores(local_process_count(size))
+    share_cores(size)
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
         local = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)
