@@ -9,9 +9,10 @@ mean something on an idle machine with a core for each process only; CPU seconds
 the second process costs. Both are the times of the stage itself: starting Python, importing packages and joining the
 other process take some seconds per command, and are not included.
 
-Results of stages that do not train have to be equal byte by byte. A training with two processes gets half the batch
-size, so that both see the same images in each step. Its largest difference in weights is printed as a fraction of the
-largest weight of the network, and that of the loss in the last row of the history as it is.
+Results of stages that do not train have to be equal byte by byte. A training with one process accumulates the gradients
+of two batches (``accumulate: 2``), one with two processes averages those of one batch each: both see the same images in
+each step. The largest difference in weights is printed as a fraction of the largest weight of the network, and that of
+the loss in the last row of the history as it is.
 """
 
 from __future__ import annotations
@@ -95,11 +96,10 @@ class Runs:
     Args:
         work: the folder.
         settings: ``KEY=VALUE`` of ``--set``.
-        batch: batch size of training in one process.
     """
 
-    def __init__(self, work: Path, settings: Sequence[str], batch: int) -> None:
-        self.work, self.settings, self.batch, self.one = work, settings, batch, work / "one"
+    def __init__(self, work: Path, settings: Sequence[str]) -> None:
+        self.work, self.settings, self.one = work, settings, work / "one"
 
     def run(self, run_dir: Path, count: int, *more: str) -> dict[str, tuple[float, float]]:
         """Run the pipeline; return stage → wall-clock seconds of the first process, and CPU seconds of all."""
@@ -124,10 +124,6 @@ class Runs:
         for stage in stages:
             shutil.rmtree(run_dir / stage)
         return run_dir
-
-    def halved(self, stages: Sequence[str], count: int) -> list[str]:
-        """Return the settings with which several processes see the same images per step as one."""
-        return [f"--set={stage}.batch_size={self.batch // count}" for stage in stages if stage in TRAINING]
 
 
 def _torchrun(count: int) -> list[str]:
@@ -212,18 +208,19 @@ def main() -> None:
     arguments = parse()
     numbers = (f"data.train={arguments.images}", f"data.val={arguments.images // 2}", f"data.size={arguments.size}")
     steps = (f"{stage}.steps={arguments.steps}" for stage in TRAINING)
-    batches = (f"{stage}.batch_size={arguments.batch}" for stage in TRAINING)
+    batches = (f"{stage}.batch_size={arguments.batch // 2}" for stage in TRAINING)
     times: dict[int, Times] = {1: defaultdict(list), 2: defaultdict(list)}
     equal: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as name:
-        runs = Runs(Path(name), (*numbers, *steps, *batches), arguments.batch)
-        runs.run(runs.one, 1)
+        runs = Runs(Path(name), (*numbers, *steps, *batches))
+        runs.run(runs.one, 1, *(f"--set={stage}.accumulate=2" for stage in TRAINING))
         for number in range(arguments.rounds):
             for stages in groups():
                 for count in (1, 2):
                     run_dir = runs.copy(stages, count)
                     ends = ("--from", stages[0], "--until", stages[-1])
-                    measured = runs.run(run_dir, count, *ends, *runs.halved(stages, count))
+                    parts = [f"--set={stage}.accumulate={2 // count}" for stage in stages if stage in TRAINING]
+                    measured = runs.run(run_dir, count, *ends, *parts)
                     for stage, usage in measured.items():
                         times[count][stage].append(usage)
                         shown = f"{count} processes, {usage[0]:.2f} s, {usage[1]:.2f} CPU s"
