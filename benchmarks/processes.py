@@ -139,6 +139,18 @@ def groups() -> list[list[str]]:
     return found
 
 
+def require_processes(run_dir: Path, stages: Sequence[str], count: int) -> None:
+    """Require that the stages ran in as many processes.
+
+    Raises:
+        RuntimeError: a record states another number.
+    """
+    for stage in stages:
+        ranks = json.loads((run_dir / stage / "stage.json").read_text())["machine"]["ranks"]
+        if ranks != count:
+            raise RuntimeError(f"{stage}: expected {count} processes, got {ranks}")
+
+
 def compare(stage: str, one: Path, other: Path) -> str:
     """Describe how two results of a stage agree."""
     if stage in TRAINING:
@@ -209,11 +221,12 @@ def main() -> None:
     numbers = (f"data.train={arguments.images}", f"data.val={arguments.images // 2}", f"data.size={arguments.size}")
     steps = (f"{stage}.steps={arguments.steps}" for stage in TRAINING)
     batches = (f"{stage}.batch_size={arguments.batch // 2}" for stage in TRAINING)
+    twice = (f"{stage}.accumulate=2" for stage in TRAINING)
     times: dict[int, Times] = {1: defaultdict(list), 2: defaultdict(list)}
     equal: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as name:
-        runs = Runs(Path(name), (*numbers, *steps, *batches))
-        runs.run(runs.one, 1, *(f"--set={stage}.accumulate=2" for stage in TRAINING))
+        runs = Runs(Path(name), (*numbers, *steps, *batches, *twice))
+        runs.run(runs.one, 1)
         for number in range(arguments.rounds):
             for stages in groups():
                 for count in (1, 2):
@@ -221,6 +234,7 @@ def main() -> None:
                     ends = ("--from", stages[0], "--until", stages[-1])
                     parts = [f"--set={stage}.accumulate={2 // count}" for stage in stages if stage in TRAINING]
                     measured = runs.run(run_dir, count, *ends, *parts)
+                    require_processes(run_dir, stages, count)
                     for stage, usage in measured.items():
                         times[count][stage].append(usage)
                         shown = f"{count} processes, {usage[0]:.2f} s, {usage[1]:.2f} CPU s"
