@@ -1,6 +1,6 @@
 """Every stage with one process and with two, as under ``torchrun``: time, and equality of the results.
 
-    python benchmarks/processes.py [--images 48] [--size 128] [--steps 20] [--batch 8] [--rounds 3]
+    python benchmarks/processes.py [--images 48] [--size 128] [--steps 20] [--batch 8] [--rounds 3 | --equality]
 
 The pipeline is ``processes.yaml``. It runs once with one process; then the stages run again, alternately with one
 and with two processes (``torchrun``, gloo) on the same inputs, which are copies of that run. Each process has one
@@ -12,7 +12,8 @@ other process take some seconds per command, and are not included.
 Results of stages that do not train have to be equal byte by byte. A training with one process accumulates the gradients
 of two batches (``accumulate: 2``), one with two processes averages those of one batch each: both see the same images in
 each step. The largest difference in weights is printed as a fraction of the largest weight of the network, and that of
-the loss in the last row of the history as it is.
+the loss in the last row of the history as it is. ``--equality`` runs each stage once with two processes and measures
+nothing.
 """
 
 from __future__ import annotations
@@ -48,13 +49,17 @@ RECORDS = ("stage.json", "run.json", "run.log")
 TIMED = ("index.html", "tensorboard", ".wsss-")
 """Parts of the names of further files with times."""
 
+MEASURE, RUN = "--measure", "--run"
+"""First arguments of this program as one process of a run, with and without loading everything first."""
+
 Times = dict[str, list[tuple[float, float]]]
 """Stage → wall-clock seconds and CPU seconds of every round."""
 
 
-def measure(folder: Path, arguments: list[str]) -> None:
+def measure(folder: Path, arguments: list[str], *, preload: bool) -> None:
     """Run ``wsss ARGUMENTS`` in this process, and write the times of its stages to ``folder/RANK.json``."""
-    _preload()
+    if preload:
+        _preload()
     from wsss.cli.main import main as command
     from wsss.pipeline.run import run_steps
 
@@ -96,10 +101,12 @@ class Runs:
     Args:
         work: the folder.
         settings: ``KEY=VALUE`` of ``--set``.
+        preload: load before the first stage what all stages need, so that times do not include it.
     """
 
-    def __init__(self, work: Path, settings: Sequence[str]) -> None:
+    def __init__(self, work: Path, settings: Sequence[str], *, preload: bool) -> None:
         self.work, self.settings, self.one = work, settings, work / "one"
+        self.role = MEASURE if preload else RUN
 
     def run(self, run_dir: Path, count: int, *more: str) -> dict[str, tuple[float, float]]:
         """Run the pipeline; return stage → wall-clock seconds of the first process, and CPU seconds of all."""
@@ -107,7 +114,7 @@ class Runs:
             launch = [sys.executable] if count == 1 else [*_torchrun(count)]
             sets = [word for setting in self.settings for word in ("--set", setting)]
             words = ["run", str(PIPELINE), "--run-dir", str(run_dir), "--workers", "1", "--device", "cpu"]
-            call = [*launch, str(HERE), "--measure", name, *words, *sets, *more]
+            call = [*launch, str(HERE), self.role, name, *words, *sets, *more]
             path = os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": path}
             done = subprocess.run(call, capture_output=True, text=True, env=environment)
@@ -188,6 +195,9 @@ def _rows(folder: Path) -> list[dict[str, str]]:
 
 def table(times: Mapping[int, Times], equal: Mapping[str, str]) -> str:
     """Return the table in Markdown: medians over the rounds."""
+    if not times[1]:
+        columns, rows = (COLUMNS[0], COLUMNS[-1]), list(equal.items())
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * 2, *rows))
     rows = []
     for stage, agreement in equal.items():
         one, two = times[1][stage], times[2][stage]
@@ -206,41 +216,49 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=20, help="steps of each training; default 20")
     parser.add_argument("--batch", type=int, default=8, help="images per step of all processes; default 8")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of measurement; default 3")
+    parser.add_argument("--equality", action="store_true", help="compare results only")
     arguments = parser.parse_args()
     if arguments.batch % 2:
         parser.error("--batch: expected an even number, to be divided between two processes")
     return arguments
 
 
+def settings(arguments: argparse.Namespace) -> list[str]:
+    """Return the settings of the pipeline: size of the data, and length and batches of training."""
+    numbers = [f"data.train={arguments.images}", f"data.val={arguments.images // 2}", f"data.size={arguments.size}"]
+    of_training = {"steps": arguments.steps, "batch_size": arguments.batch // 2, "accumulate": 2}
+    return [*numbers, *(f"{stage}.{key}={value}" for stage in TRAINING for key, value in of_training.items())]
+
+
+def one_round(runs: Runs, counts: Sequence[int], times: Mapping[int, Times]) -> dict[str, str]:
+    """Run all stages with these numbers of processes, and add their times; return stage → agreement of the last one."""
+    equal = {}
+    for stages in groups():
+        for count in counts:
+            run_dir = runs.copy(stages, count)
+            parts = [f"--set={stage}.accumulate={2 // count}" for stage in stages if stage in TRAINING]
+            measured = runs.run(run_dir, count, "--from", stages[0], "--until", stages[-1], *parts)
+            require_processes(run_dir, stages, count)
+            for stage, (wall, cpu) in measured.items():
+                times[count][stage].append((wall, cpu))
+                print(f"{stage}: {count} processes, {wall:.2f} s, {cpu:.2f} CPU s", file=sys.stderr, flush=True)
+        equal |= {stage: compare(stage, runs.one, run_dir) for stage in stages}
+        shutil.rmtree(run_dir)
+    return equal
+
+
 def main() -> None:
     """Measure and print Markdown."""
-    if sys.argv[1:2] == ["--measure"]:
-        measure(Path(sys.argv[2]), sys.argv[3:])
+    if sys.argv[1:2] in ([MEASURE], [RUN]):
+        measure(Path(sys.argv[2]), sys.argv[3:], preload=sys.argv[1] == MEASURE)
         return
     arguments = parse()
-    numbers = (f"data.train={arguments.images}", f"data.val={arguments.images // 2}", f"data.size={arguments.size}")
-    steps = (f"{stage}.steps={arguments.steps}" for stage in TRAINING)
-    batches = (f"{stage}.batch_size={arguments.batch // 2}" for stage in TRAINING)
-    twice = (f"{stage}.accumulate=2" for stage in TRAINING)
     times: dict[int, Times] = {1: defaultdict(list), 2: defaultdict(list)}
-    equal: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as name:
-        runs = Runs(Path(name), (*numbers, *steps, *batches, *twice))
+        runs = Runs(Path(name), settings(arguments), preload=not arguments.equality)
         runs.run(runs.one, 1)
-        for number in range(arguments.rounds):
-            for stages in groups():
-                for count in (1, 2):
-                    run_dir = runs.copy(stages, count)
-                    ends = ("--from", stages[0], "--until", stages[-1])
-                    parts = [f"--set={stage}.accumulate={2 // count}" for stage in stages if stage in TRAINING]
-                    measured = runs.run(run_dir, count, *ends, *parts)
-                    require_processes(run_dir, stages, count)
-                    for stage, usage in measured.items():
-                        times[count][stage].append(usage)
-                        shown = f"{count} processes, {usage[0]:.2f} s, {usage[1]:.2f} CPU s"
-                        print(f"round {number + 1}: {stage}: {shown}", file=sys.stderr, flush=True)
-                equal |= {stage: compare(stage, runs.one, run_dir) for stage in stages}
-                shutil.rmtree(run_dir)
+        for _ in range(1 if arguments.equality else arguments.rounds):
+            equal = one_round(runs, (2,) if arguments.equality else (1, 2), times)
     print(table(times, equal))
 
 
