@@ -49,8 +49,9 @@ RECORDS = ("stage.json", "run.json", "run.log")
 TIMED = ("index.html", "tensorboard", ".wsss-")
 """Parts of the names of further files with times."""
 
-MEASURE, RUN = "--measure", "--run"
-"""First arguments of this program as one process of a run, with and without loading everything first."""
+MEASURE, RUN = "measure", "run-once"
+"""First arguments of this program as one process of a run, with and without loading everything first. Not options:
+``torchrun`` would refuse those that begin like its own."""
 
 Times = dict[str, list[tuple[float, float]]]
 """Stage → wall-clock seconds and CPU seconds of every round."""
