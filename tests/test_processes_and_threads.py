@@ -15,6 +15,7 @@ import pytest
 import warm
 from flipping import flip
 from killing import KILLED, kill_command, memory_folder
+from safetensors.torch import load_file
 from tinyrun import SEVERAL, TINY, command, environment, results, several, statuses_in, wsss
 
 from wsss.io.process.cores import available_cores
@@ -89,6 +90,22 @@ def test_a_finished_training_of_two_processes_is_not_that_of_one(one: Path, two:
     done = wsss(*command(run_dir, *UNTIL))
     assert done.returncode == 0 and "2 → 1" in done.stderr, done.stderr
     assert weights(run_dir) == weights(one)
+
+
+def test_srun_gives_the_same_bytes_as_torchrun(two: Path, tmp_path: Path) -> None:
+    """Also without ``--ntasks-per-node``, and in an interactive allocation."""
+    done = several(2, *command(tmp_path / "run", *UNTIL), srun=True)
+    assert done.returncode == 0, done.stderr
+    assert weights(tmp_path / "run") == weights(two)
+
+
+def test_half_the_batch_size_in_each_of_two_processes_gives_the_same_weights(one: Path, tmp_path: Path) -> None:
+    done = several(2, *command(tmp_path / "run", *UNTIL, "--set", "classify.batch_size=1"))
+    assert done.returncode == 0, done.stderr
+    first, second = (load_file(run / "classify" / "model.safetensors") for run in (one, tmp_path / "run"))
+    assert max(float((first[name] - second[name]).abs().max()) for name in first) <= 1e-5
+    rows = [(run / "classify" / "history.csv").read_text().splitlines()[-1] for run in (one, tmp_path / "run")]
+    assert float(rows[0].split(",")[3]) == pytest.approx(float(rows[1].split(",")[3]), abs=1e-6)
 
 
 def test_a_training_that_is_left_out_may_have_any_number_of_processes(two: Path, tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def run_pipeline(
     from wsss.train.config import PRECISIONS
 
     check_device(device)
-    processes = worker_count(workers)
+    worker_count(workers)  # reject an invalid number before anything else
     if precision is not None and precision not in PRECISIONS:
         raise InvalidInput(subject="precision", found=precision, allowed=PRECISIONS)
     spec = load_spec(os.fspath(path), STAGES, _settings(overrides), precision=precision)
@@ -88,7 +88,7 @@ def run_pipeline(
         return plan_document(folder, execute.dry_run(spec, STAGES, run_dir=folder, choice=choice, **data))
     with join_ranks(device) as ranks:
         reporter = Reporter(quiet=quiet or ranks.rank != 0)
-        session = Session(folder, device, processes, reporter, ranks)
+        session = Session(folder, device, worker_count(workers, ranks.size), reporter, ranks)
         result = execute.run_pipeline(spec, STAGES, session=session, choice=choice, **data)
         if result.error is not None:
             raise result.error

@@ -16,7 +16,7 @@ from toycli import environment
 
 from wsss.errors import InvalidInput, RunFailed
 from wsss.pipeline.processes.ranks import DistributedRanks, SingleRank
-from wsss.pipeline.run.items import REPAIR, item_name, map_items, pending
+from wsss.pipeline.run.items import REPAIR, item_name, map_items, map_shared, pending
 from wsss.pipeline.run.progress import Reporter
 from wsss.pipeline.stage import Context, StageConfig
 
@@ -293,13 +293,83 @@ def test_resumed_work_is_logged_and_shown(tmp_path: Path, workers: int) -> None:
     assert logged == [] and bars[-1] == (0, 4)
 
 
+class ThreadRanks(DistributedRanks):
+    """Ranks that are threads of this process."""
+
+    def __init__(self, rank: int, met: threading.Barrier, values: list[Any]) -> None:
+        super().__init__(rank, met.parties)
+        self.met, self.values = met, values
+
+    def gather(self, value: Any) -> list[Any]:
+        self.values[self.rank] = value
+        self.met.wait(10)
+        gathered = list(self.values)
+        self.met.wait(10)
+        return gathered
+
+
+def on_ranks(count: int, work: Callable[[ThreadRanks], Any]) -> list[Any]:
+    """Return the results, or the errors, of every rank."""
+    met, values, results = threading.Barrier(count), [None] * count, [None] * count
+
+    def run(rank: int) -> None:
+        try:
+            results[rank] = work(ThreadRanks(rank, met, values))
+        except InvalidInput as error:
+            results[rank] = error
+
+    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    return results
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 6])
+def test_ranks_share_items_and_each_gets_all_results(tmp_path: Path, count: int) -> None:
+    seen: list[int] = []
+
+    def work(item: int) -> int:
+        seen.append(item)
+        return item * item
+
+    results = on_ranks(count, lambda ranks: map_shared(context(tmp_path, ranks=ranks), range(5), work, "squares"))
+    assert results == [[0, 1, 4, 9, 16]] * count
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_every_rank_raises_the_failures_of_all(tmp_path: Path, shared: bool) -> None:
+    """Otherwise the ranks without a failure would only report that another one ended."""
+
+    def work(item: int) -> int:
+        if item in (1, 4):
+            raise InvalidInput("broken", subject=f"image {item}")
+        return item
+
+    def run(ranks: ThreadRanks) -> Any:
+        ctx = context(tmp_path, ranks=ranks)
+        if shared:
+            return map_shared(ctx, range(5), work, "images")
+        return map_items(ctx, pending(ctx, range(5), lambda item: tmp_path / str(item), int), work, "images")
+
+    for error in on_ranks(2, run):
+        assert isinstance(error, InvalidInput)
+        assert [one.subject for one in error.errors] == (["image 1", "image 4"] if shared else ["image 4", "image 1"])
+        assert "2 of 5 images failed" in error.message and error.hint == REPAIR
+
+
 def test_several_ranks_count_the_finished_items_of_all(tmp_path: Path) -> None:
     for item in (0, 1, 3):
         (tmp_path / f"{item}.txt").write_text("intact")
     logged: list[str] = []
-    for rank, own in ((0, [2, 4]), (1, [5])):
-        ctx = context(tmp_path / "cam", ranks=DistributedRanks(rank, 2), log=logged.append)
+
+    def run(ranks: ThreadRanks) -> list[int]:
+        ctx = context(tmp_path / "cam", ranks=ranks, log=logged.append)
         left = pending(ctx, range(6), lambda item: tmp_path / f"{item}.txt", lambda path: None)
-        assert left == own
         map_items(ctx, left, square, "squares")
+        return list(left)
+
+    assert on_ranks(2, run) == [[2, 4], [5]]
     assert logged == ["cam: resumed at 3/6"], "logged by the first rank only"

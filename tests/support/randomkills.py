@@ -153,28 +153,28 @@ def _attempt(run_dir: Path, attempt: Attempt, after: float | None, alone: bool, 
     log.write_bytes(b"")
     arguments = ["run", str(PIPELINE), "--run-dir", str(run_dir), "--workers", str(attempt.workers), *more]
     threads = None if attempt.threads is None else str(attempt.threads)
-    children = [_start(arguments, variables, log) for variables in ranks(attempt.ranks, OMP_NUM_THREADS=threads)]
+    children = [start(arguments, variables, log) for variables in ranks(attempt.ranks, OMP_NUM_THREADS=threads)]
     ended: dict[int, int] = {}
     if after is not None:
-        _wait(children, ended, time.monotonic() + after)
+        wait_for(children, ended, time.monotonic() + after)
         if not ended:
             victims = [children[int(after * 1000) % len(children)]] if alone else children
             for child in victims:
                 os.killpg(child, signal.SIGKILL)
-            _wait(children, ended, time.monotonic() + NOTICE)
+            wait_for(children, ended, time.monotonic() + NOTICE)
             for number in (signal.SIGTERM, signal.SIGKILL):
                 for child in set(children) - ended.keys():
                     os.killpg(child, number)
-                _wait(children, ended, time.monotonic() + GRACE)
-            _wait(children, ended, time.monotonic() + PATIENCE)
-            return "killed" if len(ended) == len(children) else _give_up(children, ended, "a partner did not end")
-    _wait(children, ended, time.monotonic() + 10 * PATIENCE)
+                wait_for(children, ended, time.monotonic() + GRACE)
+            wait_for(children, ended, time.monotonic() + PATIENCE)
+            return "killed" if len(ended) == len(children) else give_up(children, ended, "a partner did not end")
+    wait_for(children, ended, time.monotonic() + 10 * PATIENCE)
     if len(ended) < len(children):
-        return _give_up(children, ended, "the run did not end")
+        return give_up(children, ended, "the run did not end")
     return "done" if not any(ended.values()) else f"exit codes {sorted(ended.values())}: {log.read_text()[-2000:]}"
 
 
-def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> int:
+def start(arguments: list[str], environment: Mapping[str, str], log: Path) -> int:
     """Fork one process of an attempt in its own process group; return its id."""
     child = os.fork()
     if child:
@@ -187,7 +187,7 @@ def _start(arguments: list[str], environment: Mapping[str, str], log: Path) -> i
     return warm.become(arguments, environment, supervised=False)
 
 
-def _wait(children: list[int], ended: dict[int, int], deadline: float) -> None:
+def wait_for(children: list[int], ended: dict[int, int], deadline: float) -> None:
     """Wait until all children have ended, or until the deadline."""
     while len(ended) < len(children) and time.monotonic() < deadline:
         for child in children:
@@ -196,11 +196,11 @@ def _wait(children: list[int], ended: dict[int, int], deadline: float) -> None:
         time.sleep(0.01)
 
 
-def _give_up(children: list[int], ended: dict[int, int], why: str) -> str:
+def give_up(children: list[int], ended: dict[int, int], why: str) -> str:
     for child in children:
         if child not in ended:
             os.killpg(child, signal.SIGKILL)
-    _wait(children, ended, time.monotonic() + PATIENCE)
+    wait_for(children, ended, time.monotonic() + PATIENCE)
     return f"{why} in time"
 
 

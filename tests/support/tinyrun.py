@@ -36,9 +36,9 @@ def wsss(*arguments: str, timeout: float = 300, **more: str | None) -> subproces
 
 
 def several(
-    count: int, *arguments: str, timeout: float = 300, cwd: Path | None = None, **more: str | None
+    count: int, *arguments: str, timeout: float = 300, cwd: Path | None = None, srun: bool = False, **more: str | None
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS`` (or ``--script FILE …``) in several preloaded ranks; for ``more`` see `environment`.
+    """Run ``wsss ARGUMENTS`` (or ``--script FILE …``) in several preloaded ranks; for the other options see `ranks`.
 
     Returns:
         The first failed process, or else that of rank 0.
@@ -52,7 +52,7 @@ def several(
             env=variables,
             cwd=cwd,
         )
-        for variables in ranks(count, **more)
+        for variables in ranks(count, srun=srun, **more)
     ]
     ended = []
     for process in processes:
@@ -61,14 +61,24 @@ def several(
     return next((one for one in ended if one.returncode), ended[0])
 
 
-def ranks(count: int, **more: str | None) -> list[dict[str, str]]:
-    """Return the environments of the ranks, or of a single process; for ``more`` see `environment`."""
+def ranks(count: int, *, srun: bool = False, **more: str | None) -> list[dict[str, str]]:
+    """Return the environments of the ranks, or of a single process; for ``more`` see `environment`.
+
+    Args:
+        count: number of ranks.
+        srun: variables of SLURM (``srun --ntasks COUNT`` in an interactive allocation), not of ``torchrun``.
+    """
     if count == 1:
         return [environment(**more)]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
-    shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    more |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    if srun:
+        step = {"SLURM_NTASKS": str(count), "SLURM_JOB_NAME": "bash", "SLURM_NODEID": "0", "SLURM_JOB_ID": "7"}
+        step |= {"SLURM_STEP_TASKS_PER_NODE": str(count), "SLURM_NODELIST": "localhost"}
+        return [environment(**step, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), **more) for rank in range(count)]
+    shared = {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     return [environment(**shared, RANK=str(rank), LOCAL_RANK=str(rank), **more) for rank in range(count)]
 
 

@@ -36,6 +36,14 @@ class Toy(nn.Module):
         return logits
 
 
+class EvenToy(Toy):
+    """A network in which each image is processed by itself, in the same way in every process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone[1], self.dropout = nn.GroupNorm(2, 4), nn.Dropout(0)
+
+
 class ToyExamples:
     """Seven images that depend on their index and the augmentation seed."""
 
@@ -88,11 +96,12 @@ def train(
     validate: bool = True,
     loss: Callable[..., Tensor] | None = None,
     pictures: Callable[[], Any] | None = None,
+    network: type[Toy] = Toy,
     **keys: Any,
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """Train the toy network in ``out``; return its weights and the history."""
     torch.manual_seed(11)
-    model = Toy()
+    model = network()
     config = TrainConfig.model_validate({**CONFIG, **keys})
 
     def score() -> dict[str, float]:

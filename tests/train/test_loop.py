@@ -15,7 +15,7 @@ import torch
 from learning import Run
 from tinyrun import several, wsss
 from torch import Tensor, nn
-from toytraining import Interrupted, ToyExamples, interrupt, interrupted, same, train
+from toytraining import EvenToy, Interrupted, Toy, ToyExamples, interrupt, interrupted, same, train
 
 from wsss.errors import RunFailed
 
@@ -214,17 +214,30 @@ sys.path[:0] = [{str(SUPPORT)!r}]
 from pathlib import Path
 import torch
 from learning import Run
-from toytraining import train
+from toytraining import EvenToy, Toy, train
 from wsss.pipeline.processes.ranks import join_ranks
 torch.set_num_threads(1)
 with join_ranks("cpu") as ranks:
-    out = Path({str(tmp_path)!r})
-    weights, history = train(out, run=Run(out, ranks=ranks), batch_size=1)
-    torch.save({{name: t for name, t in weights.items() if "running" not in name}}, out / f"weights{{ranks.rank}}.pt")
-    assert len(history) == 3
+    for network in (Toy, EvenToy):
+        out = Path({str(tmp_path)!r}) / network.__name__
+        out.mkdir(exist_ok=True)
+        weights, history = train(out, run=Run(out, ranks=ranks), batch_size=1, network=network)
+        weights = {{name: t for name, t in weights.items() if "running" not in name}}
+        torch.save(weights, out / f"weights{{ranks.rank}}.pt")
+        assert len(history) == 3
 """
     (tmp_path / "program.py").write_text(program)
     several(2, "--script", str(tmp_path / "program.py")).check_returncode()
-    first, second = (torch.load(tmp_path / f"weights{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert same(first, second)
-    assert (tmp_path / "history.csv").read_text().count("\n") == 4
+    differences = {}
+    for network in (Toy, EvenToy):
+        out = tmp_path / network.__name__
+        first, second = (torch.load(out / f"weights{rank}.pt", weights_only=True) for rank in (0, 1))
+        assert same(first, second)
+        assert (out / "history.csv").read_text().count("\n") == 4
+        alone, history = train(tmp_path / f"alone{network.__name__}", network=network)  # the same images in each step
+        differences[network] = max(float((alone[name] - first[name]).abs().max()) for name in first)
+        losses = [float(row["train_loss"]) for row in csv.DictReader((out / "history.csv").open())]
+        if network is EvenToy:
+            assert losses == pytest.approx([row["train_loss"] for row in history], abs=1e-6)
+    assert differences[EvenToy] <= 1e-5
+    assert differences[Toy] > 1e-3  # BatchNorm and Dropout: as documented in docs/cluster.md

@@ -116,6 +116,9 @@ class Ranks(Protocol):
     def shard(self, items: Sequence[Any]) -> Sequence[Any]:
         """Return this process's share of ``items``."""
 
+    def gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes in the order of their ranks."""
+
 
 @dataclass(frozen=True)
 class Context(Generic[C]):

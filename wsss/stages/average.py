@@ -38,7 +38,6 @@ def run(ctx: Context[AverageConfig]) -> Result:
     check = partial(_check_finished, first=folders[0], out=ctx.out, classes=ctx.data.classes)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging")
-    ctx.ranks.barrier()
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
 
 

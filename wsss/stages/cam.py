@@ -152,10 +152,9 @@ def run(ctx: Context[CamConfig]) -> Result:
             # Gradients and fine-tuning change the state of the network or of torch.
             at_once=1 if config.adapt or config.method.name != PLAIN else batches_at_once(ctx.device),
         )
-    require_all(failed, samples)
-    ctx.ranks.barrier()
+    require_all(ctx, failed, samples)
     _note_unknown(ctx, samples)
-    mean, sizes = _read_back(samples, ctx.out)
+    mean, sizes = _read_back(ctx, samples)
     reduced = note_reduced(ctx, sizes, config.max_side, how="the size of the maps does not change")
     tiled = _note_tiled(ctx, sizes, model, tiling)
     metrics = {"images": len(samples), "mean_activation": mean, **reduced, **tiled}
@@ -235,17 +234,23 @@ def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample
     return classifier_of
 
 
-def _read_back(samples: Sequence[Sample], out: Path) -> tuple[float | None, list[tuple[str, tuple[int, int]]]]:
+def _read_back(
+    ctx: Context[CamConfig], samples: Sequence[Sample]
+) -> tuple[float | None, list[tuple[str, tuple[int, int]]]]:
     """Return the mean over all maps (``None`` without maps), and the id and size of every image."""
+    from wsss.pipeline.run.items import map_shared
+
+    written = map_shared(ctx, samples, partial(_means_and_size, out=ctx.out), "reading back")
+    means = [mean for of_image, _ in written for mean in of_image]
+    sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
+    return sum(means) / len(means) if means else None, sizes
+
+
+def _means_and_size(sample: Sample, *, out: Path) -> tuple[list[float], tuple[int, int]]:
     from wsss.io.rasters.cams import read_cams
 
-    means: list[float] = []
-    sizes: list[tuple[str, tuple[int, int]]] = []
-    for sample in samples:
-        cams = read_cams(cam_path(out, sample.id))
-        means += [float(class_map.mean()) for class_map in cams.maps]
-        sizes.append((sample.id, cams.size))
-    return sum(means) / len(means) if means else None, sizes
+    cams = read_cams(cam_path(out, sample.id))
+    return [float(class_map.mean()) for class_map in cams.maps], cams.size
 
 
 def _reads(config: CamConfig) -> list[Read]:

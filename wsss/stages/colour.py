@@ -43,7 +43,6 @@ def run(ctx: Context[ColourConfig]) -> Result:
     check = partial(check_maps, out=ctx.out, classes=ctx.data.classes, of=(1,), stride=1)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "colour maps", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
-    ctx.ranks.barrier()
     return Result(
         {"images": len(samples), "channel": config.channel},
         {"cam": {"method": "colour", "channel": f"CIELAB {config.channel}"}, "supervision": "none"},

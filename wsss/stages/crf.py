@@ -75,15 +75,14 @@ class CrfStageConfig(CrfConfig, StageConfig):
 def run(ctx: Context[CrfStageConfig]) -> Result:
     """Refine every image's mask."""
     from wsss.io.files.atomic import write_json
-    from wsss.pipeline.run.items import map_items
+    from wsss.pipeline.run.items import map_shared
 
     config = ctx.config
     samples = _masked(ctx, ctx.log)
     if ctx.inputs["masks"].uses is None and _refines_masks(config, ctx.inputs["cams"]) and ctx.ranks.rank == 0:
         survey(ctx, samples)
     _refine_all(ctx, samples)
-    ctx.ranks.barrier()
-    parts = map_items(ctx, samples, partial(_changed, after=ctx.out), "reading back")
+    parts = map_shared(ctx, samples, partial(_changed, after=ctx.out), "reading back")
     sizes = [(sample.id, part.size) for sample, part in zip(samples, parts, strict=True)]
     reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the edges of the full-size image")
     if reduced and ctx.ranks.rank == 0:

@@ -9,6 +9,7 @@ pixel while it is read, then 3) and its mask.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,6 +37,9 @@ from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from wsss.data.classes import Classes
     from wsss.data.dataset import Dataset
     from wsss.data.readers.imagefolder import ImageFolder
@@ -231,9 +235,10 @@ def _ready(ctx: Context[PredictConfig]) -> None:
             subject=ctx.out,
             hint="Choose another output folder (--out or --run-dir).",
         )
-    from wsss.models.windows.tile_limits import tiling_of
+    if ctx.config.tile is not None:  # which sides are possible depends on the network
+        from wsss.models.windows.tile_limits import tiling_of
 
-    tiling_of(_load(ctx)[0], ctx.config.tile, ctx.config.overlap, subject="predict.")
+        tiling_of(_load(ctx)[0], ctx.config.tile, ctx.config.overlap, subject="predict.")
 
 
 def _result(
@@ -244,19 +249,13 @@ def _result(
     noted: dict[str, Any],
 ) -> Result:
     """Return the number of images per predicted class, and the agreement with the image-level labels."""
-    from wsss.io.rasters.label_masks import read_mask, value_counts
+    from wsss.pipeline.run.items import map_shared
     from wsss.stages.common.inference.inference_precision import stated_precision
     from wsss.stages.common.inference.label_check import label_check
 
     config = ctx.config
-    counts = dict.fromkeys(classes.names, 0)
-    shares = []
-    for sample in samples:
-        path = mask_path(ctx.out, sample.id)
-        mask = classes.encode(read_mask(path), where=str(path))
-        shares.append(value_counts(mask)[: len(classes)] / mask.size)
-        for name, share in zip(classes.names, shares[-1], strict=True):
-            counts[name] += bool(share)
+    shares = map_shared(ctx, samples, partial(_shares, out=ctx.out, classes=classes), "reading back")
+    counts = {name: sum(bool(share[index]) for share in shares) for index, name in enumerate(classes.names)}
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
     metrics |= noted
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
@@ -266,6 +265,17 @@ def _result(
     if config.labels == "restrict":
         metrics["labels"] = provenance["predict_labels"] = config.labels
     return Result(metrics | label_check(samples, shares, classes.names), provenance)
+
+
+def _shares(sample: Sample, *, out: Path, classes: Classes) -> NDArray[np.float64]:
+    """Return the share of each class in the pixels of a mask, ``(C,)``."""
+    import numpy as np
+
+    from wsss.io.rasters.label_masks import read_mask, value_counts
+
+    path = mask_path(out, sample.id)
+    mask = classes.encode(read_mask(path), where=str(path))
+    return np.asarray(value_counts(mask)[: len(classes)] / mask.size)
 
 
 def _folder(config: PredictConfig) -> ImageFolder | None:

@@ -121,8 +121,7 @@ def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
             check=partial(_check_boundary, out=ctx.out, grid=grid),
             description="boundaries",
         )
-    require_all(failed, samples)
-    ctx.ranks.barrier()
+    require_all(ctx, failed, samples)
     return grid
 
 

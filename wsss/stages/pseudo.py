@@ -56,7 +56,7 @@ class PseudoConfig(StageConfig):
 
 def run(ctx: Context[PseudoConfig]) -> Result:
     """Determine thresholds (over the dataset, or by the oracle's sweep), then label every image."""
-    from wsss.pipeline.run.items import map_items, pending
+    from wsss.pipeline.run.items import map_items, map_shared, pending
 
     config, cams, corrections = ctx.config, ctx.inputs["cams"].path, corrections_of(ctx)
     samples = ctx.data.samples(config.splits)
@@ -76,8 +76,7 @@ def run(ctx: Context[PseudoConfig]) -> Result:
     check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
-    ctx.ranks.barrier()
-    fractions = map_items(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
+    fractions = map_shared(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
     metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
     metrics["foreground_fraction"] = sum(foreground for foreground, _ in fractions) / len(fractions)
     metrics["uncertain_fraction"] = sum(uncertain for _, uncertain in fractions) / len(fractions)
@@ -138,16 +137,16 @@ def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, f
 
 
 def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: tuple[Sample, ...]) -> dict[int, float]:
-    """Return class index → threshold over all maps of the class; every process reads all maps."""
+    """Return class index → threshold over all maps of the class."""
     from collections import Counter
 
     import numpy as np
 
-    from wsss.pipeline.run.items import map_items
+    from wsss.pipeline.run.items import map_shared
     from wsss.refine.thresholds import adaptive_threshold
 
     work = partial(_histograms, folder=ctx.inputs["cams"].path, classes=ctx.data.classes)
-    per_image = map_items(ctx, samples, work, "thresholds")
+    per_image = map_shared(ctx, samples, work, "thresholds")
     total: dict[int, Any] = Counter()
     for histograms in per_image:
         for index, histogram in histograms.items():

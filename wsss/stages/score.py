@@ -134,11 +134,11 @@ def run(ctx: Context[ScoreConfig]) -> Result:
 
 
 def _count_images(ctx: Context[ScoreConfig], pairs: Sequence[Pair]) -> list[Counted]:
-    from wsss.pipeline.run.items import map_items
+    from wsss.pipeline.run.items import map_shared
 
     per_pixel = BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if ctx.config.groups else 0)
     work = partial(count, classes=ctx.data.classes, config=ctx.config)
-    return map_items(ctx, pairs, work, "scoring", memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel))
+    return map_shared(ctx, pairs, work, "scoring", memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel))
 
 
 def _write_images(ctx: Context[ScoreConfig], samples: Sequence[Sample], counted: Sequence[Counted]) -> None:

@@ -75,7 +75,7 @@ class SnapConfig(SegmentVoteConfig, StageConfig):
 
 def run(ctx: Context[SnapConfig]) -> Result:
     """Align the mask of every image."""
-    from wsss.pipeline.run.items import map_items, pending
+    from wsss.pipeline.run.items import map_items, map_shared, pending
 
     config, classes = ctx.config, ctx.data.classes
     samples = _masked(ctx, log=True)
@@ -91,8 +91,7 @@ def run(ctx: Context[SnapConfig]) -> Result:
         "segments",
         memory=memory,
     )
-    ctx.ranks.barrier()
-    parts = map_items(ctx, samples, partial(_compare, out=ctx.out), "reading back")
+    parts = map_shared(ctx, samples, partial(_compare, out=ctx.out), "reading back")
     source = config.superpixels if config.segments is None else "external segments"
     masks = ctx.inputs["masks"]
     stating = (images_of(config.splits), supervision_of(masks), stated_network(masks))

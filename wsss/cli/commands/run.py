@@ -112,7 +112,7 @@ def run(
         if dry_run:
             _dry_run(spec, folder, choice, as_json)
             return
-        result = _run(spec, folder, choice, device, worker_count(workers), as_json)
+        result = _run(spec, folder, choice, device, workers, as_json)
     except WsssError:
         if as_json:  # always print the document; the message goes to stderr
             print_json(empty_document(folder, "failed"))
@@ -125,7 +125,9 @@ def run(
         raise result.error
 
 
-def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, as_json: bool) -> RunResult | None:
+def _run(
+    spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int | None, as_json: bool
+) -> RunResult | None:
     from wsss.pipeline.processes.launch import launcher
     from wsss.pipeline.processes.ranks import join_ranks
     from wsss.pipeline.run.execute import run_pipeline
@@ -139,7 +141,7 @@ def _run(spec: Spec, run_dir: Path, choice: Choice, device: str, workers: int, a
             if as_json:
                 ends = (json.dumps(empty_document(run_dir, status)) for status in ("interrupted", "failed"))
                 shared_state.set_documents(*ends)
-        session = Session(run_dir, device, workers, Reporter(quiet=ranks.rank != 0), ranks)
+        session = Session(run_dir, device, worker_count(workers, ranks.size), Reporter(quiet=ranks.rank != 0), ranks)
         command = [*launcher(), *sys.argv[1:]]
         try:
             result = run_pipeline(spec, STAGES, session=session, choice=choice, command=command, **DATA)

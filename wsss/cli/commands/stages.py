@@ -91,7 +91,7 @@ def run_single(
         if ranks.rank == 0 and values["out"] is not None:
             set_resume_message()
         reporter = Reporter(quiet=ranks.rank != 0)
-        session = Session(out.parent, values["device"], worker_count(values["workers"]), reporter, ranks)
+        session = Session(out.parent, values["device"], worker_count(values["workers"], ranks.size), reporter, ranks)
         with locked_for(out, session) as work:
             inputs = {name: _input(name, declared, values, reporter) for name, declared in stage.inputs.items()}
             data = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from wsss.errors import InvalidInput
@@ -13,17 +14,43 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def worker_count(workers: int | None) -> int:
-    """Return the number of processes of ``workers``: one per available core for ``None``, 1 (this process) for 0.
+def worker_count(workers: int | None, ranks: int = 1) -> int:
+    """Return the number of processes of ``workers``: one per core for ``None``, 1 (this process) for 0.
+
+    Args:
+        workers: the setting.
+        ranks: number of processes of a distributed run, each of which starts its own; see `core_share`.
 
     Raises:
         InvalidInput: not an integer ≥ 0.
     """
     if workers is None:
-        return available_cores()
+        return available_cores() if ranks == 1 else core_share(ranks)
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 0:
         raise InvalidInput(subject="workers", found=workers, allowed="an integer ≥ 0, or none: one per core")
     return max(1, workers)
+
+
+def core_share(ranks: int, environment: Mapping[str, str] | None = None, *, cores: int | None = None) -> int:
+    """Return the number of cores for each process of a distributed run, at least 1.
+
+    It is that of ``srun --cpus-per-task``, which usually binds each task to cores of its own; otherwise the processes
+    of a machine divide its cores.
+
+    Args:
+        ranks: number of processes on all machines.
+        environment: by default ``os.environ``.
+        cores: number of cores that this process may use; by default `available_cores`.
+
+    Raises:
+        InvalidInput: see `local_process_count`.
+    """
+    variables = os.environ if environment is None else environment
+    cores = available_cores() if cores is None else cores
+    of_task = variables.get("SLURM_CPUS_PER_TASK", "")
+    if "LOCAL_WORLD_SIZE" not in variables and of_task.isascii() and of_task.isdigit() and int(of_task):
+        return max(1, min(cores, int(of_task)))
+    return max(1, cores // local_process_count(ranks, variables))
 
 
 def local_process_count(total: int, environment: Mapping[str, str] | None = None) -> int:
@@ -48,4 +75,19 @@ def local_process_count(total: int, environment: Mapping[str, str] | None = None
             )
         if value:
             return int(value)
-    return total
+    return _slurm_tasks_here(variables) or total
+
+
+def _slurm_tasks_here(variables: Mapping[str, str]) -> int | None:
+    """Return the number of tasks of a SLURM step on this machine; ``None`` if its variables do not state it.
+
+    They list the machines of the step: ``2(x3),1`` means two tasks on each of three machines, and one on the fourth.
+    """
+    listed, node = variables.get("SLURM_STEP_TASKS_PER_NODE", ""), variables.get("SLURM_NODEID", "")
+    tasks: list[int] = []
+    for part in listed.split(","):
+        match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part, re.ASCII)
+        if match is None:
+            return None
+        tasks += [int(match[1])] * int(match[2] or 1)
+    return tasks[int(node)] if node.isascii() and node.isdigit() and int(node) < len(tasks) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch.distributed as dist
 
-from wsss.io.process.cores import available_cores, local_process_count
+from wsss.io.process.cores import available_cores, core_share
 
 
 def thread_count(threads: int | None) -> int | None:
@@ -16,4 +16,4 @@ def thread_count(threads: int | None) -> int | None:
     """
     if threads is not None or not (dist.is_available() and dist.is_initialized()):
         return threads
-    return max(1, available_cores() // local_process_count(dist.get_world_size()))
+    return core_share(dist.get_world_size(), cores=available_cores())

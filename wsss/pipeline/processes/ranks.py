@@ -15,7 +15,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.io.process.cores import local_process_count
 from wsss.pipeline.processes.torch_threads import share_cores
 
 T = TypeVar("T")
@@ -40,6 +39,10 @@ class SingleRank:
         """Return all items."""
         return items
 
+    def gather(self, value: T) -> list[T]:
+        """Return a list of the value."""
+        return [value]
+
     def from_first(self, make: Callable[[], Any]) -> Any:
         """Return ``make()``."""
         return make()
@@ -61,6 +64,14 @@ class DistributedRanks:
     def shard(self, items: Sequence[T]) -> Sequence[T]:
         """Return every ``size``-th item, starting with the ``rank``-th."""
         return items[self.rank :: self.size]
+
+    def gather(self, value: T) -> list[T]:
+        """Return the values of all processes in the order of their ranks; each value is pickled."""
+        import torch.distributed as dist
+
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value)
+        return values
 
     def from_first(self, make: Callable[[], Any]) -> Any:
         """Call ``make`` on rank 0 and return its value, which is JSON, on every rank.
@@ -125,7 +136,7 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
     # imported before the group exists: its functions keep the present group as a default argument
     import torch.distributed.nn
 
-    share_cores(local_process_count(size))
+    share_cores(size)
     cuda = device != "cpu" and torch.cuda.is_available()
     if cuda:
         local = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wsss.io.process.cores import available_cores
+from wsss.io.process.cores import core_share
 
 VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -16,13 +16,13 @@ def user_sets_threads() -> bool:
     return any(os.environ.get(name) for name in VARIABLES)
 
 
-def share_cores(processes: int) -> None:
+def share_cores(ranks: int) -> None:
     """Divide the cores among the processes of this machine, unless the user sets the number of threads.
 
     Args:
-        processes: number of processes that compute at the same time.
+        ranks: number of processes of the run, on all machines.
     """
     import torch
 
     if not user_sets_threads():
-        torch.set_num_threads(min(torch.get_num_threads(), max(1, available_cores() // processes)))
+        torch.set_num_threads(min(torch.get_num_threads(), core_share(ranks)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -82,6 +82,9 @@ def map_items(
 ) -> list[R]:
     """Return ``work(item)`` for every item, in the order of ``items``.
 
+    The items are `pending` ones, this rank's share, whose failures are exchanged with the other ranks; or any items of
+    this rank alone. For items that all ranks have, see `map_shared`.
+
     With several workers, ``work`` runs in spawned processes: it and its results have to be picklable (a function at the
     top of a module, or a `functools.partial` of one, that returns small values). Threads share this process: they need
     no time to start, and suit work that runs mostly outside of Python. Results do not depend on the number of workers.
@@ -98,13 +101,78 @@ def map_items(
 
     Raises:
         InvalidInput: ``work`` raised it for some items; all others are finished first, and the message lists the items
-            that failed.
+            that failed, of all ranks.
         WsssError: ``work`` raised it or another exception, or a process was killed; the other items are cancelled.
     """
-    done = 0
-    if isinstance(items, Pending):
-        log_resume(ctx, items.all_done, items.total)
-        done = items.done
+    if not isinstance(items, Pending):
+        results, failed = _map(ctx, items, work, description, 0, memory, threads)
+        raise_failures([failed[index] for index in sorted(failed)], len(items))
+        return [results[index] for index in range(len(items))]
+    log_resume(ctx, items.all_done, items.total)
+    results, failed = _map(ctx, items, work, description, items.done, memory, threads)
+    of_ranks = ctx.ranks.gather(([failed[index] for index in sorted(failed)], len(items)))
+    raise_failures([error for errors, _ in of_ranks for error in errors], sum(count for _, count in of_ranks))
+    return [results[index] for index in range(len(items))]
+
+
+def map_shared(
+    ctx: Context[Any],
+    items: Sequence[T],
+    work: Callable[[T], R],
+    description: str,
+    *,
+    memory: Callable[[T], int] | None = None,
+) -> list[R]:
+    """Divide items among the ranks, and return the results of all of them on every rank.
+
+    Each rank processes the items that `pending` assigns to it, so that it reads files that it has written itself.
+
+    Args:
+        ctx, work, description, memory: see `map_items`.
+        items: the same items on every rank; called by every rank.
+
+    Returns:
+        ``work(item)`` for every item, in the order of ``items``.
+
+    Raises:
+        InvalidInput, WsssError: see `map_items`.
+    """
+    own = ctx.ranks.shard(range(len(items)))
+    results, failed = _map(ctx, [items[index] for index in own], work, description, 0, memory, False)
+    every = _merged(ctx.ranks.gather({own[index]: result for index, result in results.items()}))
+    errors = _merged(ctx.ranks.gather({own[index]: error for index, error in failed.items()}))
+    raise_failures([errors[index] for index in sorted(errors)], len(items))
+    return [every[index] for index in range(len(items))]
+
+
+def _merged(parts: Sequence[Mapping[int, R]]) -> dict[int, R]:
+    return {index: value for part in parts for index, value in part.items()}
+
+
+def raise_failures(errors: Sequence[WsssError], total: int) -> None:
+    """Raise one error for the items that failed, if any.
+
+    Args:
+        errors: one per item that failed.
+        total: number of all items.
+
+    Raises:
+        InvalidInput: there is an error.
+    """
+    if errors:
+        raise together(errors, total, "images failed", hint=REPAIR)
+
+
+def _map(
+    ctx: Context[Any],
+    items: Sequence[T],
+    work: Callable[[T], R],
+    description: str,
+    done: int,
+    memory: Callable[[T], int] | None,
+    threads: bool,
+) -> tuple[dict[int, R], dict[int, WsssError]]:
+    """Return index → result, and index → error, of the items of this rank."""
     advance = ctx.progress.track(description, done + len(items), done)
     failed: dict[int, WsssError] = {}
     if ctx.workers <= 1 or len(items) <= 1:
@@ -121,9 +189,7 @@ def map_items(
             log=ctx.log,
             on_error=partial(_collect, failed),
         )
-    if failed:
-        raise together([failed[index] for index in sorted(failed)], len(items), "images failed", hint=REPAIR)
-    return [results[index] for index in range(len(items))]
+    return results, failed
 
 
 def item_name(item: object) -> str:

@@ -74,15 +74,14 @@ def refine_maps(
         description: label of the progress bar.
         memory: estimated memory for an image in bytes.
     """
-    from wsss.pipeline.run.items import map_items, pending
+    from wsss.pipeline.run.items import map_items, map_shared, pending
 
     samples = ctx.data.samples(ctx.config.splits)
     folders: dict[str, Any] = {"cams": ctx.inputs["cams"].path, "out": ctx.out, "classes": ctx.data.classes}
     check = partial(_check_finished, grid=grid, **folders)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, partial(_write, refine=refine, grid=grid, **folders), description, memory=memory)
-    ctx.ranks.barrier()
-    written = map_items(ctx, samples, partial(_read_back, out=ctx.out, classes=ctx.data.classes), "reading back")
+    written = map_shared(ctx, samples, partial(_read_back, out=ctx.out, classes=ctx.data.classes), "reading back")
     means = [mean for of_image, _ in written for mean in of_image]
     sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
     reduced = note_reduced(ctx, sizes, grid.max_side, how="the maps are upsampled where they are used")

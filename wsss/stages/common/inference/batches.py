@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import DamagedFile, InvalidInput, together
+from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.process.shared_state import set_current_items
-from wsss.pipeline.run.items import REPAIR, log_resume
+from wsss.pipeline.run.items import log_resume, raise_failures
 from wsss.pipeline.stage import Context
 
 if TYPE_CHECKING:
@@ -96,14 +96,14 @@ def _processed(
             yield batch, future.result()
 
 
-def require_all(failed: Mapping[str, InvalidInput], samples: Sequence[Sample]) -> None:
-    """Raise one error for all failures that `work_in_batches` returned.
+def require_all(ctx: Context[Any], failed: Mapping[str, InvalidInput], samples: Sequence[Sample]) -> None:
+    """Raise one error for all failures that `work_in_batches` returned on any rank; waits for all ranks.
 
     Raises:
         InvalidInput: at least one image failed.
     """
-    if failed:
-        raise together(list(failed.values()), len(samples), "images failed", hint=REPAIR)
+    of_all = {id: error for errors in ctx.ranks.gather(dict(failed)) for id, error in errors.items()}
+    raise_failures([of_all[sample.id] for sample in samples if sample.id in of_all], len(samples))
 
 
 def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], None]) -> dict[str, InvalidInput]:

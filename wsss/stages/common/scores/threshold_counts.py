@@ -36,13 +36,13 @@ def count_levels(ctx: Context[Any], samples: Sequence[Sample], levels: Sequence[
     """
     from wsss.data.masks.encodings import check_encoding
     from wsss.data.masks.ground_truth import log_remarks
-    from wsss.pipeline.run.items import map_items
+    from wsss.pipeline.run.items import map_shared
 
     classes = ctx.data.classes
     work = partial(_count, folder=ctx.inputs["cams"].path, classes=classes, levels=tuple(levels))
     shape = (len(classes), len(classes), len(levels) + 1)
     memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
-    counted = map_items(ctx, samples, work, "oracle sweep", memory=memory)
+    counted = map_shared(ctx, samples, work, "oracle sweep", memory=memory)
     seen = zip(samples, (truth for *_, truth in counted), strict=True)
     check_encoding(seen, classes, where="oracle sweep")
     if ctx.ranks.rank == 0:
