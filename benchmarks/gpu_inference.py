@@ -55,7 +55,7 @@ def _cam(setting: Setting, samples: tuple[Sample, ...], precision: str, folder: 
     name = f"cam, {len(config.scales)} scales, mirror image"
     return {
         name: lambda: class_maps(model, images, precision=config.precision, select=lambda _: [0, 1], **views),  # type: ignore[arg-type]
-        f"{name}, with files": lambda: write_maps(model, samples, config, Path(folder)),
+        f"{name}, with files": lambda: write_maps(model, samples, config, None, Path(folder)),
     }
 
 
@@ -70,8 +70,8 @@ def _predict(
     config = PredictConfig.model_validate({"save_probabilities": True})
     names = ("background", *(f"class{number}" for number in range(CLASSES)))
     classes = Classes(names, tuple((value,) for value in range(CLASSES + 1)))
-    images = photographs(len(samples), setting.sized((375, 500), (30, 40)))
+    images, out = photographs(len(samples), setting.sized((375, 500), (30, 40))), Path(folder)
     return {
         "predict": lambda: predict(model, images, CLASSES + 1),
-        "predict, with files and probabilities": lambda: predict_batch(model, classes, samples, config, Path(folder)),
+        "predict, with files and probabilities": lambda: predict_batch(model, classes, samples, config, None, out),
     }

@@ -32,7 +32,7 @@ from tinyrun import ranks, results
 
 PIPELINE = Path(__file__).parents[2] / "benchmarks" / "processes.yaml"
 TRAINING = ("classify", "expand", "shrink", "affinity", "segment")
-MESSAGE = "Another rank of this run has ended"
+MESSAGE = "Another rank of this run has exited"
 TRIES = 6
 """Maximum number of attempts until one is killed before it ends."""
 
@@ -148,6 +148,9 @@ class Harness:
         wait_for(children, ended, begin + PATIENCE)
         if len(ended) < len(children):
             tally.failures.append(f"{case}: {give_up(children, ended, 'a partner did not end')}")
+            return
+        if ended[children[case.victim]] != -signal.SIGKILL:  # it had just exited by itself
+            tally.missed.append(str(case))
             return
         tally.ended.append(time.monotonic() - begin)
         failed = [ended[child] for child in children if child != children[case.victim] and ended[child]]

@@ -37,7 +37,7 @@ def confusion_matrix(
         counts unsure pixels.
 
     Raises:
-        InvalidInput: different shapes, values that are not class indices or out of range, or an invalid ``unsure``.
+        InvalidInput: different shapes, values that are not class indices or are out of range, or an invalid ``unsure``.
 
     Example:
         >>> import numpy as np

@@ -8,7 +8,7 @@ and normalised like those of smaller images.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +22,7 @@ from wsss.models.config import InferencePrecision, Scale
 from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.finished import check_maps
+from wsss.stages.common.inference.adapted_classifier import adapting
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
 from wsss.stages.common.reduced import Sizes, note_reduced, note_tiled
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
@@ -136,7 +137,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     samples = ctx.data.samples(config.splits)
     model = load_on_all_ranks(ctx)
     tiling = tiling_of(model, config.tile, config.overlap, subject="cam.")
-    classifier_of = _adapting(ctx, model) if config.adapt else lambda sample: model
+    classifier_of = adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     if not config.adapt:
         fold_for_inference(model)
@@ -200,38 +201,6 @@ def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
             f"note: {counted(len(unknown), 'image')} with classes of unknown presence ({listing(unknown)}): these "
             "classes get no map, so their pixels count as background in masks computed from the maps."
         )
-
-
-def _adapting(ctx: Context[CamConfig], model: CAMClassifier) -> Callable[[Sample], CAMClassifier]:
-    """Return a function that fine-tunes the classifier on the tiles of an image, if it has any.
-
-    Raises:
-        InvalidInput: the stage has no tiles.
-    """
-    from wsss.data.tiles.tile_table import Tile, read_tiles
-    from wsss.train.sample_order import derive_seed
-    from wsss.train.tasks.classification import tile_examples
-    from wsss.train.tasks.test_time_adaptation import adapted
-
-    config, artifact = ctx.config.adapt, ctx.inputs["tiles"]
-    if artifact is None or config is None:
-        raise InvalidInput(
-            "no tiles to fine-tune the classifier on",
-            subject="cam.adapt",
-            hint="Add a tiles stage to its needs (or pass --tiles DIR), or omit adapt.",
-        )
-    tiles: dict[str, list[Tile]] = {}
-    for tile in read_tiles(artifact.path, ctx.data.classes):
-        tiles.setdefault(tile.image, []).append(tile)
-
-    def classifier_of(sample: Sample) -> CAMClassifier:
-        if sample.id not in tiles:
-            return model
-        examples = tile_examples(artifact.path, tiles[sample.id], model.head.out_channels, cache_bytes=1 << 30)
-        seed = derive_seed("image", ctx.seed, sample.id)
-        return adapted(model, examples, steps=config.steps, lr=config.lr, seed=seed)
-
-    return classifier_of
 
 
 def _read_back(

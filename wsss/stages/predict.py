@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from wsss.data.readers.image_reading import BandsSetting, PageSetting, ScalingSetting
-from wsss.errors import InvalidInput, counted, listing
-from wsss.io.files.stage_files import mask_path
+from wsss.errors import InvalidInput, listing
 from wsss.models.config import InferencePrecision, Scale
 from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.inference import predict_batch
-from wsss.stages.common.inference.folder_images import as_trained
+from wsss.stages.common.inference.folder_images import as_trained, folder_notes
 from wsss.stages.common.inference.predict_batch import outputs_of
 from wsss.stages.common.inference.prediction_record import (
     discard_outdated,
@@ -37,9 +36,6 @@ from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from wsss.data.classes import Classes
     from wsss.data.dataset import Dataset
     from wsss.data.readers.imagefolder import ImageFolder
@@ -139,7 +135,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     from wsss.models.mixed_precision import MixedPrecision
     from wsss.models.weights.folding import fold_for_inference
     from wsss.models.windows.tile_limits import tiling_of
-    from wsss.stages.common.inference.batches import batches_at_once, work_in_batches
+    from wsss.stages.common.inference.batches import batches_at_once, gather_failures, work_in_batches
     from wsss.stages.common.inference.inference_precision import usable_precision
     from wsss.train.runtime import deterministic, torch_device
 
@@ -167,8 +163,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
             description="prediction",
             at_once=batches_at_once(ctx.device),
         )
-    ctx.ranks.barrier()
-    failed = failed_images(ctx, samples, errors)
+    failed = failed_images(ctx, samples, gather_failures(ctx, errors))
     if ctx.ranks.rank == 0:
         write_record(ctx, samples, classes, failed)
     ctx.ranks.barrier()
@@ -181,30 +176,18 @@ def _begin(
     ctx: Context[PredictConfig], folder: ImageFolder | None, samples: Sequence[Sample], classes: Classes
 ) -> None:
     """Log skipped and renamed images, and discard outdated masks of an earlier run with failures."""
-    for note in _notes(ctx.config, folder, samples):
+    notes = _unlabelled_notes(ctx.config, samples) if folder is None else folder_notes(ctx.config, folder)
+    for note in notes:
         ctx.log(f"note: {note}")
     discard_outdated(ctx, samples, classes)
 
 
-def _notes(config: PredictConfig, folder: ImageFolder | None, samples: Sequence[Sample]) -> list[str]:
-    if config.images is not None and folder is not None:
-        from wsss.data.readers.imagefolder import left_out_notes
-
-        notes = left_out_notes(config.images, recursive=config.recursive)
-        if folder.renamed:
-            renamed = listing((f"{file!r} → {id}" for id, file in folder.renamed.items()), limit=3)
-            count = counted(len(folder.renamed), "mask")
-            notes.append(f"{count} with names that differ from the image's (images.json lists all): {renamed}.")
-        if folder.unnamed:
-            notes.append(f"images skipped because their names are not valid UTF-8: {listing(folder.unnamed)}.")
-        if folder.closed:
-            notes.append(f"unreadable folders skipped: {listing(folder.closed)}.")
-        return notes
+def _unlabelled_notes(config: PredictConfig, samples: Sequence[Sample]) -> list[str]:
     unlabelled = [sample.id for sample in samples if sample.labels is None]
-    if config.labels == "restrict" and unlabelled:
-        count = f"{len(unlabelled)} of {len(samples)} images"
-        return [f"{count} have no labels, so any class may be predicted: {listing(unlabelled)}."]
-    return []
+    if config.labels != "restrict" or not unlabelled:
+        return []
+    count = f"{len(unlabelled)} of {len(samples)} images"
+    return [f"{count} have no labels, so any class may be predicted: {listing(unlabelled)}."]
 
 
 def _load(ctx: Context[PredictConfig]) -> tuple[SegmentationNetwork, Classes]:
@@ -235,10 +218,10 @@ def _ready(ctx: Context[PredictConfig]) -> None:
             subject=ctx.out,
             hint="Choose another output folder (--out or --run-dir).",
         )
-    if ctx.config.tile is not None:  # which sides are possible depends on the network
-        from wsss.models.windows.tile_limits import tiling_of
+    from wsss.models.windows.tile_limits import tiling_of
 
-        tiling_of(_load(ctx)[0], ctx.config.tile, ctx.config.overlap, subject="predict.")
+    network, _ = _load(ctx)  # before an earlier result is deleted
+    tiling_of(network, ctx.config.tile, ctx.config.overlap, subject="predict.")
 
 
 def _result(
@@ -251,10 +234,10 @@ def _result(
     """Return the number of images per predicted class, and the agreement with the image-level labels."""
     from wsss.pipeline.run.items import map_shared
     from wsss.stages.common.inference.inference_precision import stated_precision
-    from wsss.stages.common.inference.label_check import label_check
+    from wsss.stages.common.inference.label_check import class_shares, label_check
 
     config = ctx.config
-    shares = map_shared(ctx, samples, partial(_shares, out=ctx.out, classes=classes), "reading back")
+    shares = map_shared(ctx, samples, partial(class_shares, out=ctx.out, classes=classes), "reading back")
     counts = {name: sum(bool(share[index]) for share in shares) for index, name in enumerate(classes.names)}
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
     metrics |= noted
@@ -265,17 +248,6 @@ def _result(
     if config.labels == "restrict":
         metrics["labels"] = provenance["predict_labels"] = config.labels
     return Result(metrics | label_check(samples, shares, classes.names), provenance)
-
-
-def _shares(sample: Sample, *, out: Path, classes: Classes) -> NDArray[np.float64]:
-    """Return the share of each class in the pixels of a mask, ``(C,)``."""
-    import numpy as np
-
-    from wsss.io.rasters.label_masks import read_mask, value_counts
-
-    path = mask_path(out, sample.id)
-    mask = classes.encode(read_mask(path), where=str(path))
-    return np.asarray(value_counts(mask)[: len(classes)] / mask.size)
 
 
 def _folder(config: PredictConfig) -> ImageFolder | None:

@@ -17,11 +17,11 @@ def host_copy(values: Tensor) -> Callable[[], NDArray[Any]]:
         A function that waits for the copy, but not for work that a GPU was given after it, and returns the array.
     """
     if values.device.type != "cuda":
-        return lambda: values.numpy()
+        return lambda: values.cpu().numpy()
     copy = torch.empty_like(values, device="cpu", pin_memory=True)
     copy.copy_(values, non_blocking=True)
     copied = torch.cuda.Event()
-    copied.record()
+    copied.record(torch.cuda.current_stream(values.device))
 
     def array() -> NDArray[Any]:
         copied.synchronize()

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import Any
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wsss.models.backbones import OwnStatistics
+from wsss.models.backbones import whole_image_statistics
 from wsss.models.windows.scaled_crops import ScaledImage
 from wsss.models.windows.tile_windows import TileWindow
 from wsss.models.windows.whole_image import Measured, PooledMeans, Side, WholeImage
@@ -68,7 +66,7 @@ class ViewWindows:
 
     def _run(self, sides: tuple[Side, Side], measured: PooledMeans | None = None) -> Tensor:
         mode = WholeImage(sides, means=self._means, measured=measured, resize=self._resize)
-        with own_statistics(self._network, self._image), mode:
+        with own_statistics(self._image), mode:
             return self._compute(self._pixels(*sides))
 
     def _pixels(self, rows: Side, columns: Side) -> Tensor:
@@ -97,15 +95,10 @@ def pooling_calls(network: nn.Module, compute: Callable[[Tensor], Tensor], side:
 
 
 @contextmanager
-def own_statistics(network: nn.Module, image: ScaledImage) -> Iterator[None]:
-    """Within the block, networks that normalise by the image's own statistics use those of the whole image."""
-    with ExitStack() as hooks:
-        for part in network.modules():
-            if isinstance(part, OwnStatistics):
-                hook = partial(_with_statistics, torch.from_numpy(image.statistics)[None])
-                hooks.callback(part.register_forward_pre_hook(hook).remove)
+def own_statistics(image: ScaledImage) -> Iterator[None]:
+    """Within the block, networks of this thread that normalise by the image's own statistics use those of all of it."""
+    token = whole_image_statistics.set(torch.from_numpy(image.statistics)[None])
+    try:
         yield
-
-
-def _with_statistics(statistics: Tensor, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    return inputs[0], statistics.to(inputs[0].device)
+    finally:
+        whole_image_statistics.reset(token)

@@ -61,7 +61,8 @@ def pending(
                     delete_file(path)
         left.append(item)
     done = len(own) - len(left)
-    all_done = done if len(own) == len(items) else sum(output(item).is_file() for item in items)
+    counts = len(own) < len(items) and ctx.ranks.rank == 0  # what the others have finished, for the log
+    all_done = sum(output(item).is_file() for item in items) if counts else done
     return Pending(left, done=done, all_done=all_done, total=len(items))
 
 
@@ -125,7 +126,8 @@ def map_shared(
 ) -> list[R]:
     """Divide items among the ranks, and return the results of all of them on every rank.
 
-    Each rank processes the items that `pending` assigns to it, so that it reads files that it has written itself.
+    Each rank processes the items that `pending` assigns to it, so that it reads files that it has written itself; not
+    those of stages that work in batches.
 
     Args:
         ctx, work, description, memory: see `map_items`.

@@ -63,7 +63,7 @@ def work_in_batches(
     left = [batch for batch in mine if not _complete(ctx, batch, outputs, check)]
     total = sum(map(len, mine))
     done = finished = total - sum(map(len, left))
-    if total < len(samples):  # other ranks work on the rest
+    if total < len(samples) and ctx.ranks.rank == 0:  # other ranks work on the rest
         finished = sum(all(path.is_file() for path in outputs(sample)) for sample in samples)
     log_resume(ctx, finished, len(samples))
     advance = ctx.progress.track(description, total, done)
@@ -102,8 +102,13 @@ def require_all(ctx: Context[Any], failed: Mapping[str, InvalidInput], samples: 
     Raises:
         InvalidInput: at least one image failed.
     """
-    of_all = {id: error for errors in ctx.ranks.gather(dict(failed)) for id, error in errors.items()}
+    of_all = gather_failures(ctx, failed)
     raise_failures([of_all[sample.id] for sample in samples if sample.id in of_all], len(samples))
+
+
+def gather_failures(ctx: Context[Any], failed: Mapping[str, InvalidInput]) -> dict[str, InvalidInput]:
+    """Return the failures of all ranks; called by every rank."""
+    return {id: error for errors in ctx.ranks.gather(dict(failed)) for id, error in errors.items()}
 
 
 def _failures(work: Callable[[Batch], None], batch: Batch, log: Callable[[str], None]) -> dict[str, InvalidInput]:

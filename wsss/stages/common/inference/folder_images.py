@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from wsss.errors import counted, listing
+
 if TYPE_CHECKING:
     from wsss.data.readers.imagefolder import ImageFolder
     from wsss.data.sample import Sample
@@ -23,3 +25,24 @@ def as_trained(ctx: Context[Any], folder: ImageFolder) -> tuple[Sample, ...]:
     trained, config = load_reading(ctx.inputs["segmenter"].path), ctx.config
     reading = Reading(config.scaling or trained.scaling, config.page or trained.page, config.bands or trained.bands)
     return tuple(replace(sample, reading=reading) for sample in folder.samples)
+
+
+def folder_notes(config: Any, folder: ImageFolder) -> list[str]:
+    """Return what users should know about the files of a folder: skipped ones, and masks with other names.
+
+    Args:
+        config: config of `predict`, with ``images`` and ``recursive``.
+        folder: the images found there.
+    """
+    from wsss.data.readers.imagefolder import left_out_notes
+
+    notes = left_out_notes(config.images, recursive=config.recursive)
+    if folder.renamed:
+        renamed = listing((f"{file!r} → {id}" for id, file in folder.renamed.items()), limit=3)
+        count = counted(len(folder.renamed), "mask")
+        notes.append(f"{count} with names that differ from the image's (images.json lists all): {renamed}.")
+    if folder.unnamed:
+        notes.append(f"images skipped because their names are not valid UTF-8: {listing(folder.unnamed)}.")
+    if folder.closed:
+        notes.append(f"unreadable folders skipped: {listing(folder.closed)}.")
+    return notes

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsss.io.files.stage_files import mask_path
+
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wsss.data.classes import Classes
     from wsss.data.sample import Sample
 
 WORST = 10
 """Maximum number of contradictions listed."""
+
+
+def class_shares(sample: Sample, *, out: Path, classes: Classes) -> NDArray[np.float64]:
+    """Return the share of each class in the pixels of a mask in a stage's folder, ``(C,)``."""
+    import numpy as np
+
+    from wsss.io.rasters.label_masks import read_mask, value_counts
+
+    path = mask_path(out, sample.id)
+    mask = classes.encode(read_mask(path), where=str(path))
+    return np.asarray(value_counts(mask)[: len(classes)] / mask.size)
 
 
 def label_check(samples: Sequence[Sample], shares: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:

@@ -58,45 +58,35 @@ def discard_outdated(ctx: Context[Any], samples: Sequence[Sample], classes: Clas
 
 
 def _source(config: PredictionSettings, sample: Sample) -> str | None:
-    """Return a hash of the image and its allowed classes; ``None`` if the image cannot be read."""
+    """Return a hash of the image, its conversion and its allowed classes; ``None`` if the image cannot be read."""
     try:
         content = sha256_file(sample.image)
     except OSError:
         return None
-    return hashlib.sha256(json.dumps([content, allowed_classes(config, sample)]).encode()).hexdigest()
+    parts = [content, sample.reading.to_json(), allowed_classes(config, sample)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def failed_images(
     ctx: Context[Any], samples: Sequence[Sample], errors: Mapping[str, InvalidInput]
 ) -> dict[str, FailedImage]:
-    """Return the images without masks, including other ranks' images.
+    """Return the images without masks.
 
     Args:
         ctx: the context of the stage.
         samples: all images.
-        errors: image id → error, for the images of this rank.
+        errors: image id → error, of all ranks.
     """
     from wsss.data.masks.predicted_masks import FailedImage
 
     failed = {}
     for sample in samples:
         if not all(path.is_file() for path in outputs_of(ctx.config, ctx.out, sample.id)):
-            error = errors.get(sample.id) or _reading_error(sample)
+            error = errors.get(sample.id)
             failed[sample.id] = FailedImage(
                 _file(ctx.config, sample), error.message if error else "no mask was written"
             )
     return failed
-
-
-def _reading_error(sample: Sample) -> InvalidInput | None:
-    """Return the error of reading an image of another rank; ``None`` if it can be read."""
-    from wsss.io.rasters.rgb_images import read_image
-
-    try:
-        read_image(*sample.source)
-    except InvalidInput as error:
-        return error
-    return None
 
 
 def _file(config: PredictionSettings, sample: Sample) -> str:
