@@ -24,8 +24,8 @@ from wsss.io.rasters.png_check import check_pixel_chunks
 from wsss.io.rasters.samples.eight_bits import eight_bits, rgb_of
 from wsss.io.rasters.samples.exif_rotation import orientation, upright
 from wsss.io.rasters.samples.reading import PLAIN, Reading
-from wsss.io.rasters.samples.stored_pages import StoredPage, deep_page, stored_page, stored_pages
-from wsss.io.rasters.samples.stored_samples import stored_samples
+from wsss.io.rasters.samples.stored_pages import WHITE_IS_ZERO, StoredPage, deep_page, stored_page, stored_pages
+from wsss.io.rasters.samples.stored_samples import in_stored_type, require_bands, stored_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,12 +61,7 @@ def read_image(path: Path, reading: Reading = PLAIN) -> NDArray[np.uint8]:
         if page is not None and not (page.plain and reading.bands is None):
             return _stored(path, page, reading)
         with open_image(path, frame=0 if page is None else page.frame) as image:
-            pixels = rgb_array(image, path)
-        if reading.bands is None:
-            return pixels
-        if max(reading.bands) > 3:
-            raise InvalidInput("no such band", subject=path, allowed="data.bands from 1 to 3", found=[*reading.bands])
-        return np.ascontiguousarray(np.broadcast_to(pixels[..., [band - 1 for band in reading.bands]], pixels.shape))
+            return rgb_array(image, path, reading)
 
 
 def _stored(path: Path, page: StoredPage, reading: Reading) -> NDArray[np.uint8]:
@@ -105,10 +100,10 @@ def rgb_array(image: Image.Image, where: object, reading: Reading = PLAIN) -> ND
     Args:
         image: an image of any mode.
         where: subject of errors.
-        reading: scaling of 16-bit and floating-point pixels.
+        reading: scaling of 16-bit and floating-point pixels, and bands; the page is the image's current one.
 
     Raises:
-        InvalidInput: pixels with more than 8 bits, without a scaling.
+        InvalidInput: pixels with more than 8 bits, without a scaling; or the image has no such band.
     """
     turned = upright(_to_rgb(image, where, reading), orientation(image))
     # A copy, since Pillow's array is read-only, which torch warns about; in bands, since Pillow needs twice the memory.
@@ -289,9 +284,24 @@ def _too_large(path: Path, found: str) -> InvalidInput:
 def _to_rgb(image: Image.Image, where: object, reading: Reading) -> Image.Image:
     from PIL import Image
 
-    page = deep_page(image)
+    page = deep_page(image, where)
     if page is not None:
-        return Image.fromarray(eight_bits(np.asarray(image), reading.scaling, page, where)).convert("RGB")
+        require_bands(reading.bands, 1, where)
+        pixels = eight_bits(in_stored_type(np.asarray(image), page), reading.scaling, page, where)
+        return Image.fromarray(255 - pixels if page.photometric == WHITE_IS_ZERO else pixels).convert("RGB")
+    # As in `stored_samples`: bands of a TIFF include its transparency, which is not composed.
+    stored = reading.bands is not None and image.format == "TIFF" and image.mode in ("LA", "RGBA", "RGBX")
+    colours = image if stored else _composed(image)
+    if reading.bands is None:
+        return colours
+    require_bands(reading.bands, len(colours.getbands()), where)
+    channels = [colours.getchannel(band - 1) for band in reading.bands]
+    return Image.merge("RGB", channels * (3 // len(channels)))
+
+
+def _composed(image: Image.Image) -> Image.Image:
+    from PIL import Image
+
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))

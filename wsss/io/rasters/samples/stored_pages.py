@@ -127,11 +127,30 @@ def stored_pages(path: Path) -> list[StoredPage]:
     return []
 
 
-def deep_page(image: Image) -> StoredPage | None:
-    """Return the header of an open image with more than 8 bits in memory; ``None`` for other images."""
+def deep_page(image: Image, where: object) -> StoredPage | None:
+    """Return the header of an open image with more than 8 bits; ``None`` for other images.
+
+    Raises:
+        InvalidInput: a TIFF whose values Pillow reduced to 8 bits.
+    """
+    header = _tiff_page(image.tag_v2, image.tell()) if image.format == "TIFF" and hasattr(image, "tag_v2") else None
     if image.mode not in _DEEP_MODES:
+        if header is not None and header.deep:
+            raise InvalidInput(
+                f"Pillow keeps only 8 bits of {header.depth} values",
+                subject=where,
+                allowed="a path",
+                hint="Pass the path of the file instead of the opened image.",
+            )
         return None
+    if header is not None and header.deep:
+        return header
     return StoredPage(0, (image.height, image.width), 1, *_DEEP_MODES[image.mode])
+
+
+def frame_is_page(image: Image) -> bool:
+    """Return whether the current frame of an open TIFF is a page, not an overview or a transparency mask."""
+    return not _number(getattr(image, "tag_v2"), 254, 0) & _REDUCED_OR_MASK  # noqa: B009 -- Pillow's base class lacks it
 
 
 def _tiff_pages(file: BinaryIO) -> list[StoredPage]:
