@@ -176,6 +176,38 @@ def test_bands_of_other_formats(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.png", Reading(bands=(4,))).allowed == "data.bands from 1 to 3"
 
 
+@pytest.mark.parametrize("mode", ["1", "P", "L", "CMYK"])
+def test_bands_of_tiffs_that_pillow_converts(mode: str, tmp_path: Path) -> None:
+    picture = Image.fromarray((DEEP >> 8).astype(np.uint8))
+    path = tmp_path / "a.tif"
+    (picture.quantize(16) if mode == "P" else picture.convert(mode)).save(path)
+    colours = read_image(path)
+    assert len(np.unique(colours)) == 2 if mode == "1" else colours.max() > 100
+    assert np.array_equal(read_image(path, Reading(bands=(3, 2, 1))), colours[..., ::-1])
+    assert np.array_equal(read_image(path, Reading(bands=(2,))), np.repeat(colours[..., 1:2], 3, axis=2))
+    assert refusal(path, Reading(bands=(4,))).allowed == "data.bands from 1 to 3"
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_bands_of_white_is_zero(white_is_zero: bool, tmp_path: Path) -> None:
+    grey = (DEEP[..., :1] >> 8).astype(np.uint8)
+    path = write_tiff(tmp_path / "a.tif", grey, photometric="MINISWHITE" if white_is_zero else "MINISBLACK")
+    pixels = read_image(path, Reading(bands=(1,)))[..., 0]
+    assert np.array_equal(pixels, 255 - grey[..., 0] if white_is_zero else grey[..., 0])
+
+
+@pytest.mark.parametrize("bits", [1, 4, 7])
+def test_bands_below_8_bits(bits: int, tmp_path: Path) -> None:
+    values = RNG.integers(0, 2**bits, (HEIGHT, WIDTH, 5)).astype(np.uint8)
+    path = write_tiff(tmp_path / "a.tif", values, nbits=bits, photometric="MINISBLACK")
+    pixels = read_image(path, Reading(bands=(5, 1, 2)))
+    assert np.array_equal(pixels, expected(values[..., [4, 0, 1]], 0, 2**bits - 1))
+    grey = write_tiff(tmp_path / "b.tif", values[..., :1], nbits=bits)
+    if bits < 7:
+        assert np.array_equal(read_image(grey, Reading(bands=(1,))), read_image(grey))
+        assert np.array_equal(read_image(grey)[..., :1], expected(values[..., :1], 0, 2**bits - 1))
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_pages(kind: type, tmp_path: Path) -> None:
     pages = [np.full((4 + n, 6), 20 * n, kind) for n in range(3)]

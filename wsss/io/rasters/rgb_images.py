@@ -58,7 +58,7 @@ def read_image(path: Path, reading: Reading = PLAIN) -> NDArray[np.uint8]:
     """
     with image_errors(path):
         page = stored_page(path, reading)
-        if page is not None and not (page.plain and reading.bands is None):
+        if page is not None and not page.converted(reading.bands):
             return _stored(path, page, reading)
         with open_image(path, frame=0 if page is None else page.frame) as image:
             return rgb_array(image, path, reading)

@@ -45,7 +45,7 @@ def rgb_of(samples: NDArray[Any], page: StoredPage, reading: Reading, where: obj
         allowed = "1 or 3 bands, with or without alpha"
         found = Verbatim(counted(page.bands, "band"))
         raise InvalidInput("ambiguous colours", subject=where, allowed=allowed, found=found, hint=BANDS_HINT)
-    pixels = eight_bits(colours, reading.scaling, page, where) if page.deep else colours.astype(np.uint8)
+    pixels = eight_bits(colours, reading.scaling, page, where)
     if page.deep and page.photometric == WHITE_IS_ZERO:
         pixels = 255 - pixels
     rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)
@@ -55,11 +55,14 @@ def rgb_of(samples: NDArray[Any], page: StoredPage, reading: Reading, where: obj
 def eight_bits(values: NDArray[Any], scaling: Scaling | None, page: StoredPage, where: object) -> NDArray[np.uint8]:
     """Scale values to 0 … 255, rounded; values outside the range are clipped, and NaN becomes 0.
 
+    Values of less than 8 bits are scaled by their full range, as Pillow does.
+
     Raises:
         InvalidInput: no scaling; or ``full`` for values other than unsigned ones with at most 16 bits.
     """
     if not page.deep:
-        return values.astype(np.uint8)
+        white = 2**page.bits - 1
+        return values.astype(np.uint8) if white == 255 else _scaled(values, 0, white)
     full = page.kind == "uint" and page.bits <= 16
     if scaling is None or (scaling == "full" and not full):
         raise InvalidInput(

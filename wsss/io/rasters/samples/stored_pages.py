@@ -80,6 +80,14 @@ class StoredPage:
         """Whether Pillow converts the page to RGB without any choice."""
         return not self.deep and self.bands == COLOURS.get(self.photometric, 0) + self.alpha
 
+    def converted(self, bands: tuple[int, ...] | None) -> bool:
+        """Whether Pillow converts the page to RGB, from which ``bands`` are chosen, as of other formats.
+
+        Bands of 8-bit grey and RGB pages with transparency are chosen among the stored ones instead.
+        """
+        stored = self.alpha and self.bits == 8 and self.photometric in (BLACK_IS_ZERO, RGB)
+        return self.plain and (bands is None or not stored)
+
     @property
     def depth(self) -> str:
         """Description of the values: ``16-bit``, ``16-bit signed``, ``32-bit floating-point``."""
