@@ -168,6 +168,46 @@ def test_a_fourth_band_is_alpha_only_if_the_file_says_so(tmp_path: Path) -> None
         assert np.array_equal(read_image(path, Reading(bands=(4, 1, 2))), pixels[..., [3, 0, 1]])
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_premultiplied_alpha(kind: str, tmp_path: Path) -> None:
+    white = {"uint8": 255, "uint16": 65535, "float32": 1}[kind]
+    opacity = np.array([[0, 0.25, 0.46, 1]])[..., None]
+    colours = np.array([1, 0.5, 0])
+    values = np.concatenate([colours * opacity, opacity], axis=2) * white
+    values = (values if kind == "float32" else np.rint(values)).astype(kind)
+    path = write_tiff(tmp_path / "a.tif", values, photometric="RGB", alpha="PREMULTIPLIED")
+    wanted = (colours * opacity + 1 - opacity) * 255  # composition of the original colours
+    assert np.abs(read_image(path, Reading((0, white))).astype(float) - wanted).max() <= 1.5
+    if kind != "uint8":
+        error = refusal(path, Reading((1 if kind == "uint16" else 0.1, white)))
+        assert "associated alpha" in error.problem and "data.bands" in str(error.hint)
+    straight = values.copy()
+    straight[..., :3] = (colours * white).astype(kind)
+    path = write_tiff(tmp_path / "b.tif", straight, photometric="RGB", alpha="NON-PREMULTIPLIED")
+    assert np.abs(read_image(path, Reading((0, white))).astype(float) - wanted).max() <= 1.5
+
+
+def test_range_of_alpha(tmp_path: Path) -> None:
+    colours = np.array([[[100, 200, 50], [100, 200, 50]]])
+    for kind, opaque in (("float32", 1), ("int16", 32767), ("uint32", 2**32 - 1)):
+        values = np.concatenate([colours, np.array([[[0], [opaque]]])], axis=2).astype(kind)
+        path = write_tiff(tmp_path / "a.tif", values, photometric="RGB", alpha="YES")
+        if kind == "float32":
+            assert read_image(path, Reading((0, 255))).tolist() == [[[255, 255, 255], [100, 200, 50]]]
+            continue
+        error = refusal(path, Reading((0, 255)))
+        assert error.problem.startswith("alpha (band 4)") and error.found == f"values 0 … {opaque:g}"
+        assert "data.bands" in str(error.hint) and "[1, 2, 3]" in str(error.hint)
+        assert np.array_equal(read_image(path, Reading((0, 255), bands=(1, 2, 3))), colours)
+
+
+def test_the_hint_states_the_full_range_of_the_file(tmp_path: Path) -> None:
+    for bits in (12, 16):
+        path = write_tiff(tmp_path / "a.tif", DEEP[..., :1] >> (16 - bits), **({"nbits": 12} if bits == 12 else {}))
+        assert f"full (0, {2**bits - 1})" in str(refusal(path).hint)
+        assert np.array_equal(read_image(path, FULL)[..., :1], expected(DEEP[..., :1] >> (16 - bits), 0, 2**bits - 1))
+
+
 def test_bands_of_other_formats(tmp_path: Path) -> None:
     pixels = (DEEP >> 8).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")

@@ -48,6 +48,7 @@ class StoredPage:
         bits: bits per value.
         kind: ``uint``, ``int`` or ``float``.
         alpha: the last band is transparency.
+        premultiplied: the colours are multiplied by the transparency (associated alpha, TIFF's ExtraSamples 1).
         photometric: TIFF's PhotometricInterpretation.
         turn: EXIF orientation, 1 … 8.
         planar: the bands are stored one after the other.
@@ -60,6 +61,7 @@ class StoredPage:
     bits: int
     kind: str
     alpha: bool = False
+    premultiplied: bool = False
     photometric: int = BLACK_IS_ZERO
     turn: int = 1
     planar: bool = False
@@ -190,13 +192,15 @@ def _tiff_page(directory: ImageFileDirectory_v2, frame: int) -> StoredPage:
     if min(size) < 1:
         raise ValueError("no pixels")
     photometric, turn = _number(directory, 262, BLACK_IS_ZERO), _number(directory, ORIENTATION, 1)
+    alpha = bands == COLOURS.get(photometric, 0) + 1 and extra[-1:] in ((1,), (2,))
     return StoredPage(
         frame,
         size,
         bands,
         _number(directory, 258, 1),
         NUMBERS.get(_number(directory, 339, 1), "complex"),
-        alpha=bands == COLOURS.get(photometric, 0) + 1 and extra[-1:] in ((1,), (2,)),
+        alpha=alpha,
+        premultiplied=alpha and extra[-1] == 1,
         photometric=photometric,
         turn=turn if 1 <= turn <= 8 else 1,
         planar=_number(directory, 284, 1) == 2,
