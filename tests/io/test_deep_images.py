@@ -263,9 +263,18 @@ def test_pages(kind: type, tmp_path: Path) -> None:
         assert image_size(path, reading) == page.shape
         assert np.array_equal(read_image(path, reading)[..., 0], page)
     error = refusal(path, Reading(page=4))
-    assert (error.found, error.allowed) == (4, "data.page from 1 to 3")
+    assert (error.found, error.allowed) == (4, "data.page (wsss predict: --page) from 1 to 3")
     Image.fromarray(pages[1]).save(tmp_path / "b.png")
-    assert refusal(tmp_path / "b.png", Reading("full", page=2)).allowed == "data.page from 1 to 1"
+    assert (
+        refusal(tmp_path / "b.png", Reading("full", page=2)).allowed == "data.page (wsss predict: --page) from 1 to 1"
+    )
+
+
+def test_big_endian_bigtiff_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", DEEP[..., :1], BIGTIFF="YES", ENDIANNESS="BIG")
+    for error in (refusal(path, FULL), refusal(path)):
+        assert "big-endian BigTIFF" in error.problem and "ENDIANNESS=LITTLE" in str(error.hint)
+    assert pixels_in(path) == 0
 
 
 def test_a_page_of_several_bands(tmp_path: Path) -> None:

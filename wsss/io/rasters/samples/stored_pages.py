@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,7 +33,8 @@ _DEEP_MODES = {**dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), (16, "uint")
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_BANDS = {0: 1, 2: 3, 4: 2, 6: 4}
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0")
+_BIG_ENDIAN_BIGTIFF = b"MM\0+"
 _REDUCED_OR_MASK = 0b101
 
 
@@ -116,18 +117,43 @@ def stored_page(path: Path, reading: Reading) -> StoredPage | None:
             hint="Set data.page to the page to read, from 1, or save the pages as separate files.",
         )
     if (reading.page or 1) > count:
-        raise InvalidInput("no such page", subject=path, allowed=f"data.page from 1 to {count}", found=reading.page)
+        raise InvalidInput(
+            "no such page",
+            subject=path,
+            allowed=f"data.page (wsss predict: --page) from 1 to {count}",
+            found=reading.page,
+            hint="wsss predict --images inherits the page from the training; override it: --page 1.",
+        )
     return pages[(reading.page or 1) - 1] if pages else None
+
+
+def without_inherited_page(path: Path, reading: Reading) -> Reading:
+    """Return how a file is read if its page was not stated for it: only TIFF files have pages."""
+    if reading.page is None:
+        return reading
+    try:
+        with path.open("rb") as file:
+            return reading if file.read(4).startswith((*_TIFF, _BIG_ENDIAN_BIGTIFF)) else replace(reading, page=None)
+    except OSError:
+        return reading  # reading the image reports the error
 
 
 def stored_pages(path: Path) -> list[StoredPage]:
     """Return the headers of all pages, without overviews and transparency masks; empty for other images.
 
     Raises:
+        InvalidInput: a big-endian BigTIFF, whose directory Pillow cannot read.
         OSError, SyntaxError, ValueError: the file cannot be read, or is not valid.
     """
     with path.open("rb") as file:
         head = file.read(26)
+        if head.startswith(_BIG_ENDIAN_BIGTIFF):
+            raise InvalidInput(
+                "big-endian BigTIFF is not supported",
+                subject=path,
+                allowed="TIFF, or little-endian BigTIFF",
+                hint="Convert the file: rio convert IN.tif OUT.tif --co ENDIANNESS=LITTLE (pip install 'wsss[geo]').",
+            )
         if head.startswith(_TIFF):
             return _tiff_pages(file)
         if head.startswith(_PNG) and len(head) == 26 and head[24] == 16:
