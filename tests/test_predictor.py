@@ -483,7 +483,7 @@ def test_an_inherited_page_applies_to_tiffs_only(model: Path, deep_folder: Path,
     failed = str(run(*arguments).exception)
     assert "no such page; expected data.page (wsss predict: --page) from 1 to 1, got 2" in failed
     done = run(*arguments[:-1], tmp_path / "first", "--page", 1, "--set", "scaling=[0, 255]")
-    assert "0.png" not in str(done.exception) and "one.tif" not in str(done.exception)
+    assert done.exit_code == 0, done.output
 
 
 def test_scaling_without_a_folder_of_images_is_refused(model: Path, tmp_path: Path) -> None:
