@@ -119,8 +119,7 @@ def _on_white(
             found=reading.scaling,
             hint=_alpha_hint(page),
         )
-    white = 255 - opacity
-    return np.where(rgb > 255 - white, np.uint8(255), rgb + white)
+    return np.where(rgb > opacity, np.uint8(255), rgb + (255 - opacity))
 
 
 def _transparency(alpha: NDArray[Any], page: StoredPage, where: object) -> NDArray[np.uint8]:
