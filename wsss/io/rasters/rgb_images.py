@@ -21,11 +21,12 @@ from wsss.io.process.retained_memory import return_freed
 from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unsupported_reason
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
-from wsss.io.rasters.samples.eight_bits import eight_bits, rgb_of
+from wsss.io.rasters.samples.eight_bits import rgb_of
 from wsss.io.rasters.samples.exif_rotation import orientation, upright
+from wsss.io.rasters.samples.opened_pixels import to_rgb
 from wsss.io.rasters.samples.reading import PLAIN, Reading
-from wsss.io.rasters.samples.stored_pages import WHITE_IS_ZERO, StoredPage, deep_page, stored_page, stored_pages
-from wsss.io.rasters.samples.stored_samples import in_stored_type, require_bands, stored_samples
+from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page, stored_pages
+from wsss.io.rasters.samples.stored_samples import stored_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -105,7 +106,7 @@ def rgb_array(image: Image.Image, where: object, reading: Reading = PLAIN) -> ND
     Raises:
         InvalidInput: pixels with more than 8 bits, without a scaling; or the image has no such band.
     """
-    turned = upright(_to_rgb(image, where, reading), orientation(image))
+    turned = upright(to_rgb(image, where, reading), orientation(image))
     # A copy, since Pillow's array is read-only, which torch warns about; in bands, since Pillow needs twice the memory.
     pixels = np.empty((turned.height, turned.width, 3), np.uint8)
     for top in range(0, turned.height, BAND):
@@ -279,31 +280,3 @@ def _too_large(path: Path, found: str) -> InvalidInput:
         found=Verbatim(found),
         hint="Cut the image into tiles.",
     )
-
-
-def _to_rgb(image: Image.Image, where: object, reading: Reading) -> Image.Image:
-    from PIL import Image
-
-    page = deep_page(image, where)
-    if page is not None:
-        require_bands(reading.bands, 1, where)
-        pixels = eight_bits(in_stored_type(np.asarray(image), page), reading.scaling, page, where)
-        return Image.fromarray(255 - pixels if page.photometric == WHITE_IS_ZERO else pixels).convert("RGB")
-    # As in `stored_samples`: bands of a TIFF include its transparency, which is not composed.
-    stored = reading.bands is not None and image.format == "TIFF" and image.mode in ("LA", "RGBA", "RGBX")
-    colours = image if stored else _composed(image)
-    if reading.bands is None:
-        return colours
-    require_bands(reading.bands, len(colours.getbands()), where)
-    channels = [colours.getchannel(band - 1) for band in reading.bands]
-    return Image.merge("RGB", channels * (3 // len(channels)))
-
-
-def _composed(image: Image.Image) -> Image.Image:
-    from PIL import Image
-
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")
