@@ -455,6 +455,37 @@ def test_images_are_read_like_the_training_images(model: Path, deep_folder: Path
     assert np.array_equal(read_mask(tmp_path / "second" / "masks" / "a.png"), plain(grey[::-1].copy()))
 
 
+def test_an_inherited_page_applies_to_tiffs_only(model: Path, deep_folder: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "trained"
+    trained.mkdir()
+    description = json.loads((model / "model.json").read_text())
+    description["reading"] = {"scaling": [2048, 4088], "page": 2}
+    (trained / "model.json").write_text(json.dumps(description))
+    (trained / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    write_png(deep_folder / "0.png", picture_of_colours())
+    arguments = ["predict", "--weights", trained, "--images", deep_folder, "--out", tmp_path / "out"]
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    segment, plain = wsss.load_segmenter(trained, device="cpu"), wsss.load_segmenter(model, device="cpu")
+    upside_down = np.repeat(picture_of_colours()[::-1, :, :1], 3, axis=2)
+    for file, pixels in (("0.png", picture_of_colours()), ("a.tif", upside_down)):
+        expected = plain(np.ascontiguousarray(pixels))
+        assert np.array_equal(read_mask((tmp_path / "out" / "masks" / file).with_suffix(".png")), expected)
+        assert np.array_equal(segment(deep_folder / file), expected)
+        with Image.open(deep_folder / file) as opened:
+            assert np.array_equal(segment(opened), expected)
+    assert json.loads((tmp_path / "out" / "images.json").read_text())["reading"] == description["reading"]
+    exported = run("export", tmp_path / "out", "--format", "overlay", "--out", tmp_path / "overlay", "--no-legend")
+    assert exported.exit_code == 0, exported.output
+    assert {path.name for path in (tmp_path / "overlay").glob("*.png")} >= {"0.png", "a.png"}
+
+    Image.fromarray(picture_of_colours()).save(deep_folder / "one.tif")
+    failed = str(run(*arguments).exception)
+    assert "no such page; expected data.page (wsss predict: --page) from 1 to 1, got 2" in failed
+    done = run(*arguments[:-1], tmp_path / "first", "--page", 1, "--set", "scaling=[0, 255]")
+    assert done.exit_code == 0, done.output
+
+
 def test_scaling_without_a_folder_of_images_is_refused(model: Path, tmp_path: Path) -> None:
     done = run("predict", "--weights", model, "--data.root", tmp_path, "--out", tmp_path / "o", "--bands", "3,2,1")
     assert isinstance(done.exception, InvalidInput) and "bands require images" in done.exception.message

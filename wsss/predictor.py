@@ -77,8 +77,8 @@ class Predictor:
         """Return the mask of an image, with the values of the classes in the dataset.
 
         Args:
-            image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not modified. Files and images with more
-                than 8 bits are converted like the training images (``data.scaling``, ``page``, ``bands``).
+            image: a path, a Pillow image, or ``(H, W, 3)`` uint8 RGB; it is not modified. Files and Pillow
+                images are converted like the training images (``data.scaling``, ``page``, ``bands``).
             scales, flip, max_side, tile, overlap: override those of `load_segmenter`.
 
         Returns:
@@ -197,18 +197,23 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
 
     Args:
         image: a path, a Pillow image, or an array.
-        reading: conversion of files, and of Pillow images with more than 8 bits.
+        reading: conversion of files and Pillow images. Of a TIFF with several pages opened with Pillow, its page is
+            used; if the image was moved to another one, it is refused.
 
     Raises:
-        InvalidInput: an unreadable file, an array of the wrong shape or type, or an object of another type.
+        InvalidInput: an unreadable file, an image that does not fit ``reading``, an array of the wrong shape or type,
+            or an object of another type.
     """
     from PIL import Image
 
     from wsss.io.rasters.rgb_images import read_image, rgb_array
+    from wsss.io.rasters.samples.opened_pages import at_page
     from wsss.io.rasters.samples.reading import PLAIN
+    from wsss.io.rasters.samples.stored_pages import without_inherited_page
 
     if isinstance(image, str | os.PathLike):
-        return read_image(Path(image), reading or PLAIN)
+        path = Path(image)
+        return read_image(path, without_inherited_page(path, reading or PLAIN))
     if isinstance(image, Image.Image):
         try:
             image.load()
@@ -216,7 +221,8 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
             raise InvalidInput(f"cannot be read ({error})", subject="image") from error
         if 0 in image.size:
             raise InvalidInput(f"no pixels ({image.width}×{image.height})", subject="image")
-        return rgb_array(image, "image", reading or PLAIN)
+        with at_page(image, (reading or PLAIN).page, "image"):
+            return rgb_array(image, "image", reading or PLAIN)
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
             # torch does not support negative strides, and warns of read-only memory

@@ -168,12 +168,84 @@ def test_a_fourth_band_is_alpha_only_if_the_file_says_so(tmp_path: Path) -> None
         assert np.array_equal(read_image(path, Reading(bands=(4, 1, 2))), pixels[..., [3, 0, 1]])
 
 
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32"])
+def test_premultiplied_alpha(kind: str, tmp_path: Path) -> None:
+    white = {"uint8": 255, "uint16": 65535, "float32": 1}[kind]
+    opacity = np.array([[0, 0.25, 0.46, 1]])[..., None]
+    colours = np.array([1, 0.5, 0])
+    values = np.concatenate([colours * opacity, opacity], axis=2) * white
+    values = (values if kind == "float32" else np.rint(values)).astype(kind)
+    path = write_tiff(tmp_path / "a.tif", values, photometric="RGB", alpha="PREMULTIPLIED")
+    wanted = (colours * opacity + 1 - opacity) * 255  # composition of the original colours
+    assert np.abs(read_image(path, Reading((0, white))).astype(float) - wanted).max() <= 1.5
+    if kind != "uint8":
+        error = refusal(path, Reading((1 if kind == "uint16" else 0.1, white)))
+        assert "associated alpha" in error.problem and "data.bands" in str(error.hint)
+    straight = values.copy()
+    straight[..., :3] = (colours * white).astype(kind)
+    path = write_tiff(tmp_path / "b.tif", straight, photometric="RGB", alpha="NON-PREMULTIPLIED")
+    assert np.abs(read_image(path, Reading((0, white))).astype(float) - wanted).max() <= 1.5
+
+
+def test_range_of_alpha(tmp_path: Path) -> None:
+    colours = np.array([[[100, 200, 50], [100, 200, 50]]])
+    for kind, opaque in (("float32", 1), ("int16", 32767), ("uint32", 2**32 - 1)):
+        values = np.concatenate([colours, np.array([[[0], [opaque]]])], axis=2).astype(kind)
+        path = write_tiff(tmp_path / "a.tif", values, photometric="RGB", alpha="YES")
+        if kind == "float32":
+            assert read_image(path, Reading((0, 255))).tolist() == [[[255, 255, 255], [100, 200, 50]]]
+            continue
+        error = refusal(path, Reading((0, 255)))
+        assert error.problem.startswith("alpha (band 4)") and error.found == f"values 0 … {opaque:g}"
+        assert "data.bands" in str(error.hint) and "[1, 2, 3]" in str(error.hint)
+        assert np.array_equal(read_image(path, Reading((0, 255), bands=(1, 2, 3))), colours)
+
+
+def test_the_hint_states_the_full_range_of_the_file(tmp_path: Path) -> None:
+    for bits in (12, 16):
+        path = write_tiff(tmp_path / "a.tif", DEEP[..., :1] >> (16 - bits), **({"nbits": 12} if bits == 12 else {}))
+        assert f"full (0, {2**bits - 1})" in str(refusal(path).hint)
+        assert np.array_equal(read_image(path, FULL)[..., :1], expected(DEEP[..., :1] >> (16 - bits), 0, 2**bits - 1))
+
+
 def test_bands_of_other_formats(tmp_path: Path) -> None:
     pixels = (DEEP >> 8).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert np.array_equal(read_image(tmp_path / "a.png", Reading(bands=(3, 2, 1))), pixels[..., ::-1])
     assert np.array_equal(read_image(tmp_path / "a.png", Reading(bands=(2,)))[..., 0], pixels[..., 1])
     assert refusal(tmp_path / "a.png", Reading(bands=(4,))).allowed == "data.bands from 1 to 3"
+
+
+@pytest.mark.parametrize("mode", ["1", "P", "L", "CMYK"])
+def test_bands_of_tiffs_that_pillow_converts(mode: str, tmp_path: Path) -> None:
+    picture = Image.fromarray((DEEP >> 8).astype(np.uint8))
+    path = tmp_path / "a.tif"
+    (picture.quantize(16) if mode == "P" else picture.convert(mode)).save(path)
+    colours = read_image(path)
+    assert len(np.unique(colours)) == 2 if mode == "1" else colours.max() > 100
+    assert np.array_equal(read_image(path, Reading(bands=(3, 2, 1))), colours[..., ::-1])
+    assert np.array_equal(read_image(path, Reading(bands=(2,))), np.repeat(colours[..., 1:2], 3, axis=2))
+    assert refusal(path, Reading(bands=(4,))).allowed == "data.bands from 1 to 3"
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_bands_of_white_is_zero(white_is_zero: bool, tmp_path: Path) -> None:
+    grey = (DEEP[..., :1] >> 8).astype(np.uint8)
+    path = write_tiff(tmp_path / "a.tif", grey, photometric="MINISWHITE" if white_is_zero else "MINISBLACK")
+    pixels = read_image(path, Reading(bands=(1,)))[..., 0]
+    assert np.array_equal(pixels, 255 - grey[..., 0] if white_is_zero else grey[..., 0])
+
+
+@pytest.mark.parametrize("bits", [1, 4, 7])
+def test_bands_below_8_bits(bits: int, tmp_path: Path) -> None:
+    values = RNG.integers(0, 2**bits, (HEIGHT, WIDTH, 5)).astype(np.uint8)
+    path = write_tiff(tmp_path / "a.tif", values, nbits=bits, photometric="MINISBLACK")
+    pixels = read_image(path, Reading(bands=(5, 1, 2)))
+    assert np.array_equal(pixels, expected(values[..., [4, 0, 1]], 0, 2**bits - 1))
+    grey = write_tiff(tmp_path / "b.tif", values[..., :1], nbits=bits)
+    if bits < 7:
+        assert np.array_equal(read_image(grey, Reading(bands=(1,))), read_image(grey))
+        assert np.array_equal(read_image(grey)[..., :1], expected(values[..., :1], 0, 2**bits - 1))
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
@@ -191,9 +263,18 @@ def test_pages(kind: type, tmp_path: Path) -> None:
         assert image_size(path, reading) == page.shape
         assert np.array_equal(read_image(path, reading)[..., 0], page)
     error = refusal(path, Reading(page=4))
-    assert (error.found, error.allowed) == (4, "data.page from 1 to 3")
+    assert (error.found, error.allowed) == (4, "data.page (wsss predict: --page) from 1 to 3")
     Image.fromarray(pages[1]).save(tmp_path / "b.png")
-    assert refusal(tmp_path / "b.png", Reading("full", page=2)).allowed == "data.page from 1 to 1"
+    assert (
+        refusal(tmp_path / "b.png", Reading("full", page=2)).allowed == "data.page (wsss predict: --page) from 1 to 1"
+    )
+
+
+def test_big_endian_bigtiff_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_tiff(tmp_path / "a.tif", DEEP[..., :1], BIGTIFF="YES", ENDIANNESS="BIG")
+    for error in (refusal(path, FULL), refusal(path)):
+        assert "big-endian BigTIFF" in error.problem and "ENDIANNESS=LITTLE" in str(error.hint)
+    assert pixels_in(path) == 0
 
 
 def test_a_page_of_several_bands(tmp_path: Path) -> None:

@@ -86,8 +86,8 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 @click.option(
     "--scaling",
     metavar="full|LOW,HIGH",
-    help="Scaling of images with more than 8 bits: full (0 … 65535 become 0 … 255), or the values that become 0 and "
-    "255. [default: such images are left out]",
+    help="Scaling of images with more than 8 bits: full (0 … 2^bits − 1 of the file, 65535 for 16 bits), or the "
+    "values that become 0 and 255. [default: such images are left out]",
 )
 @shared("--page", type=click.IntRange(1), help="Page of TIFF files. [default: files with several are left out]")
 @shared("--bands", help="Bands for red, green and blue, or a single one. [default: 1 or 3 bands, and alpha]")

@@ -29,8 +29,9 @@ class ImageReadingConfig(LayoutConfig):
 
     scaling: ScalingSetting = Field(
         None,
-        description="Scaling of images with more than 8 bits: full (0 … 65535 become 0 … 255), or [LOW, HIGH], which "
-        "become 0 and 255; absent = such images are errors. 8-bit images are not scaled.",
+        description="Scaling of images with more than 8 bits: full (0 … 2^bits − 1 of the file, 65535 for 16 bits, "
+        "become 0 … 255), or [LOW, HIGH], which become 0 and 255; absent = such images are errors. "
+        "8-bit images are not scaled.",
     )
     page: PageSetting = Field(
         None, description="Page of TIFF files, from 1; absent = files with several pages are errors."

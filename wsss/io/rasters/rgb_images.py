@@ -21,10 +21,11 @@ from wsss.io.process.retained_memory import return_freed
 from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unsupported_reason
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
-from wsss.io.rasters.samples.eight_bits import eight_bits, rgb_of
+from wsss.io.rasters.samples.eight_bits import rgb_of
 from wsss.io.rasters.samples.exif_rotation import orientation, upright
+from wsss.io.rasters.samples.opened_pixels import to_rgb
 from wsss.io.rasters.samples.reading import PLAIN, Reading
-from wsss.io.rasters.samples.stored_pages import StoredPage, deep_page, stored_page, stored_pages
+from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page, stored_pages
 from wsss.io.rasters.samples.stored_samples import stored_samples
 
 if TYPE_CHECKING:
@@ -58,15 +59,10 @@ def read_image(path: Path, reading: Reading = PLAIN) -> NDArray[np.uint8]:
     """
     with image_errors(path):
         page = stored_page(path, reading)
-        if page is not None and not (page.plain and reading.bands is None):
+        if page is not None and not page.converted(reading.bands):
             return _stored(path, page, reading)
         with open_image(path, frame=0 if page is None else page.frame) as image:
-            pixels = rgb_array(image, path)
-        if reading.bands is None:
-            return pixels
-        if max(reading.bands) > 3:
-            raise InvalidInput("no such band", subject=path, allowed="data.bands from 1 to 3", found=[*reading.bands])
-        return np.ascontiguousarray(np.broadcast_to(pixels[..., [band - 1 for band in reading.bands]], pixels.shape))
+            return rgb_array(image, path, reading)
 
 
 def _stored(path: Path, page: StoredPage, reading: Reading) -> NDArray[np.uint8]:
@@ -105,12 +101,12 @@ def rgb_array(image: Image.Image, where: object, reading: Reading = PLAIN) -> ND
     Args:
         image: an image of any mode.
         where: subject of errors.
-        reading: scaling of 16-bit and floating-point pixels.
+        reading: scaling of 16-bit and floating-point pixels, and bands; the page is the image's current one.
 
     Raises:
-        InvalidInput: pixels with more than 8 bits, without a scaling.
+        InvalidInput: pixels with more than 8 bits, without a scaling; or the image has no such band.
     """
-    turned = upright(_to_rgb(image, where, reading), orientation(image))
+    turned = upright(to_rgb(image, where, reading), orientation(image))
     # A copy, since Pillow's array is read-only, which torch warns about; in bands, since Pillow needs twice the memory.
     pixels = np.empty((turned.height, turned.width, 3), np.uint8)
     for top in range(0, turned.height, BAND):
@@ -284,16 +280,3 @@ def _too_large(path: Path, found: str) -> InvalidInput:
         found=Verbatim(found),
         hint="Cut the image into tiles.",
     )
-
-
-def _to_rgb(image: Image.Image, where: object, reading: Reading) -> Image.Image:
-    from PIL import Image
-
-    page = deep_page(image)
-    if page is not None:
-        return Image.fromarray(eight_bits(np.asarray(image), reading.scaling, page, where)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")

@@ -15,8 +15,8 @@ class Reading:
     """How images are converted to 8-bit RGB.
 
     Args:
-        scaling: of pixels with more than 8 bits: ``full`` (0 … 65535 become 0 … 255), or the values that become 0 and
-            255; ``None`` refuses such images. 8-bit images are not scaled.
+        scaling: of pixels with more than 8 bits: ``full`` (0 … 2^bits − 1 of the file, 65535 for 16 bits, become
+            0 … 255), or the values that become 0 and 255; ``None`` refuses such images. 8-bit images are not scaled.
         page: page of a TIFF, from 1; ``None`` refuses files with several.
         bands: one band (grey) or three (red, green, blue), from 1; ``None`` accepts 1 and 3 bands, with or without
             alpha.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,7 +33,8 @@ _DEEP_MODES = {**dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), (16, "uint")
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_BANDS = {0: 1, 2: 3, 4: 2, 6: 4}
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0")
+_BIG_ENDIAN_BIGTIFF = b"MM\0+"
 _REDUCED_OR_MASK = 0b101
 
 
@@ -48,6 +49,7 @@ class StoredPage:
         bits: bits per value.
         kind: ``uint``, ``int`` or ``float``.
         alpha: the last band is transparency.
+        premultiplied: the colours are multiplied by the transparency (associated alpha, TIFF's ExtraSamples 1).
         photometric: TIFF's PhotometricInterpretation.
         turn: EXIF orientation, 1 … 8.
         planar: the bands are stored one after the other.
@@ -60,6 +62,7 @@ class StoredPage:
     bits: int
     kind: str
     alpha: bool = False
+    premultiplied: bool = False
     photometric: int = BLACK_IS_ZERO
     turn: int = 1
     planar: bool = False
@@ -79,6 +82,14 @@ class StoredPage:
     def plain(self) -> bool:
         """Whether Pillow converts the page to RGB without any choice."""
         return not self.deep and self.bands == COLOURS.get(self.photometric, 0) + self.alpha
+
+    def converted(self, bands: tuple[int, ...] | None) -> bool:
+        """Whether Pillow converts the page to RGB, from which ``bands`` are chosen, as of other formats.
+
+        Bands of 8-bit grey and RGB pages with transparency are chosen among the stored ones instead.
+        """
+        stored = self.alpha and self.bits == 8 and self.photometric in (BLACK_IS_ZERO, RGB)
+        return self.plain and (bands is None or not stored)
 
     @property
     def depth(self) -> str:
@@ -106,18 +117,43 @@ def stored_page(path: Path, reading: Reading) -> StoredPage | None:
             hint="Set data.page to the page to read, from 1, or save the pages as separate files.",
         )
     if (reading.page or 1) > count:
-        raise InvalidInput("no such page", subject=path, allowed=f"data.page from 1 to {count}", found=reading.page)
+        raise InvalidInput(
+            "no such page",
+            subject=path,
+            allowed=f"data.page (wsss predict: --page) from 1 to {count}",
+            found=reading.page,
+            hint="wsss predict --images inherits the page from the training; override it: --page 1.",
+        )
     return pages[(reading.page or 1) - 1] if pages else None
+
+
+def without_inherited_page(path: Path, reading: Reading) -> Reading:
+    """Return how a file is read if its page was not stated for it: only TIFF files have pages."""
+    if reading.page is None:
+        return reading
+    try:
+        with path.open("rb") as file:
+            return reading if file.read(4).startswith((*_TIFF, _BIG_ENDIAN_BIGTIFF)) else replace(reading, page=None)
+    except OSError:
+        return reading  # reading the image reports the error
 
 
 def stored_pages(path: Path) -> list[StoredPage]:
     """Return the headers of all pages, without overviews and transparency masks; empty for other images.
 
     Raises:
+        InvalidInput: a big-endian BigTIFF, whose directory Pillow cannot read.
         OSError, SyntaxError, ValueError: the file cannot be read, or is not valid.
     """
     with path.open("rb") as file:
         head = file.read(26)
+        if head.startswith(_BIG_ENDIAN_BIGTIFF):
+            raise InvalidInput(
+                "big-endian BigTIFF is not supported",
+                subject=path,
+                allowed="TIFF, or little-endian BigTIFF",
+                hint="Convert the file: rio convert IN.tif OUT.tif --co ENDIANNESS=LITTLE (pip install 'wsss[geo]').",
+            )
         if head.startswith(_TIFF):
             return _tiff_pages(file)
         if head.startswith(_PNG) and len(head) == 26 and head[24] == 16:
@@ -127,11 +163,30 @@ def stored_pages(path: Path) -> list[StoredPage]:
     return []
 
 
-def deep_page(image: Image) -> StoredPage | None:
-    """Return the header of an open image with more than 8 bits in memory; ``None`` for other images."""
+def deep_page(image: Image, where: object) -> StoredPage | None:
+    """Return the header of an open image with more than 8 bits; ``None`` for other images.
+
+    Raises:
+        InvalidInput: a TIFF whose values Pillow reduced to 8 bits.
+    """
+    header = _tiff_page(image.tag_v2, image.tell()) if image.format == "TIFF" and hasattr(image, "tag_v2") else None
     if image.mode not in _DEEP_MODES:
+        if header is not None and header.deep:
+            raise InvalidInput(
+                f"Pillow keeps only 8 bits of {header.depth} values",
+                subject=where,
+                allowed="a path",
+                hint="Pass the path of the file instead of the opened image.",
+            )
         return None
+    if header is not None and header.deep:
+        return header
     return StoredPage(0, (image.height, image.width), 1, *_DEEP_MODES[image.mode])
+
+
+def frame_is_page(image: Image) -> bool:
+    """Return whether the current frame of an open TIFF is a page, not an overview or a transparency mask."""
+    return not _number(getattr(image, "tag_v2"), 254, 0) & _REDUCED_OR_MASK  # noqa: B009 -- Pillow's base class lacks it
 
 
 def _tiff_pages(file: BinaryIO) -> list[StoredPage]:
@@ -163,13 +218,15 @@ def _tiff_page(directory: ImageFileDirectory_v2, frame: int) -> StoredPage:
     if min(size) < 1:
         raise ValueError("no pixels")
     photometric, turn = _number(directory, 262, BLACK_IS_ZERO), _number(directory, ORIENTATION, 1)
+    alpha = bands == COLOURS.get(photometric, 0) + 1 and extra[-1:] in ((1,), (2,))
     return StoredPage(
         frame,
         size,
         bands,
         _number(directory, 258, 1),
         NUMBERS.get(_number(directory, 339, 1), "complex"),
-        alpha=bands == COLOURS.get(photometric, 0) + 1 and extra[-1:] in ((1,), (2,)),
+        alpha=alpha,
+        premultiplied=alpha and extra[-1] == 1,
         photometric=photometric,
         turn=turn if 1 <= turn <= 8 else 1,
         planar=_number(directory, 284, 1) == 2,

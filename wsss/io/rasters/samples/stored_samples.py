@@ -34,10 +34,7 @@ def stored_samples(path: Path, page: StoredPage, bands: tuple[int, ...] | None) 
         InvalidInput: the file has no such band, or requires the extra ``geo``.
         OSError, ValueError: the pixels are broken.
     """
-    if bands is not None and max(bands) > page.bands:
-        raise InvalidInput(
-            "no such band", subject=path, allowed=f"data.bands from 1 to {page.bands}", found=list(bands)
-        )
+    require_bands(bands, page.bands, path)
     if page.png:
         samples = _png(path, page)
     elif not page.planar and _read_by_pillow(page):
@@ -45,6 +42,24 @@ def stored_samples(path: Path, page: StoredPage, bands: tuple[int, ...] | None) 
     else:
         return _turned(_with_rasterio(path, page, bands), page.turn)
     return samples if bands is None else samples[..., [band - 1 for band in bands]]
+
+
+def require_bands(bands: tuple[int, ...] | None, count: int, where: object) -> None:
+    """Check that an image has the chosen bands.
+
+    Raises:
+        InvalidInput: a number is above ``count``.
+    """
+    if bands is not None and max(bands) > count:
+        raise InvalidInput("no such band", subject=where, allowed=f"data.bands from 1 to {count}", found=list(bands))
+
+
+def in_stored_type(values: NDArray[Any], page: StoredPage) -> NDArray[Any]:
+    """Return Pillow's values in the type of the file: Pillow's integers are signed and have 32 bits."""
+    if page.kind == "float":
+        return values
+    width = next(bits for bits in (8, 16, 32) if bits >= page.bits)
+    return values.astype(np.dtype(f"{page.kind}{width}"))
 
 
 def _read_by_pillow(page: StoredPage) -> bool:
@@ -82,10 +97,7 @@ def _with_pillow(path: Path, page: StoredPage) -> NDArray[Any]:
     samples = _turned(pixels if pixels.ndim == 3 else pixels[..., None], left)
     if samples.shape != (*page.upright_size, page.bands):
         raise ValueError("the header is contradictory")
-    if page.kind == "float":
-        return samples
-    width = next(bits for bits in (8, 16, 32) if bits >= page.bits)
-    return samples.astype(np.dtype(f"{page.kind}{width}"))  # Pillow's integers are signed and have 32 bits
+    return in_stored_type(samples, page)
 
 
 def _turned(samples: NDArray[Any], turn: int) -> NDArray[Any]:
