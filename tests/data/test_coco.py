@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from coco_files import CATEGORIES, annotation, rle, write_coco
+from coco_files import CATEGORIES, IDS, annotation, rle, write_coco
 
 from wsss.data.checks.check import check_dataset
+from wsss.data.coco.annotation_index import build_index
+from wsss.data.coco.instance_mask import InstanceMask, region_of
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
@@ -86,6 +89,36 @@ def test_masks_have_the_pixels_of_the_coco_api(coco: Path, open_at: Open) -> Non
             assert np.array_equal(truth, expected)
     first = read_truth(data.split("train")[0], data.classes)
     assert (first[10, 10], first[4, 4], first[20, 20]) == (1, 17, 0)  # the person is smaller: on top of the dog
+
+
+def test_memory_does_not_grow_with_the_number_of_objects(tmp_path: Path) -> None:
+    height, width = size = (300, 400)
+    rng = np.random.default_rng(0)
+    corners = (rng.random((120, 2)) * [width - 40, height - 40]).tolist()
+    sides = [200, *rng.integers(3, 40, 59).tolist()] * 2  # many of equal size
+    outlines: list[Any] = [[square(*corner, side)] for corner, side in zip(corners, sides, strict=True)]
+    outlines[5] = rle(np.ones(size, bool))
+    records = [
+        annotation(1, IDS[number % 80], outline, iscrowd=int(number % 9 == 0))
+        for number, outline in enumerate(outlines)
+    ]
+    root = write_coco(tmp_path, {"train": (1,)}, {"train": records}, size=size)
+    index = build_index(root / TRAIN)
+    drawing = InstanceMask(root / TRAIN, 1, size, index.annotations.tobytes())
+    regions = [(region_of(outline, size), number) for number, outline in enumerate(outlines)]
+    expected = np.zeros(size, np.uint8)
+    for region, _ in regions[::9]:
+        expected[region] = 255
+    for region, number in sorted((r for r in regions if r[1] % 9), key=lambda item: -int(item[0].sum())):
+        expected[region] = number % 80 + 1
+    tracemalloc.start()
+    try:
+        mask = drawing.draw()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(mask, expected) and len(np.unique(mask)) > 40
+    assert peak < 20 * height * width  # a byte per pixel and object would be 120
 
 
 def test_polygons_are_those_of_the_coco_api() -> None:
