@@ -144,6 +144,30 @@ def test_chosen_classes(coco: Path, open_at: Open) -> None:
     assert open_at(coco, classes={"pair": [1, 17]}).split("train")[0].labels == (1,)  # numbers, not category ids
 
 
+@pytest.mark.parametrize(
+    ("classes", "number", "allowed"),
+    [
+        ({"horse": 18, "toothbrush": 90}, 90, "numbers in masks, 1 to 80"),  # 90 is the id of toothbrush
+        ({"animal": ["cat", 200]}, 200, "numbers in masks, 1 to 80"),
+        ({"dog": 18}, 18, "17 for 'dog'"),  # the number of horse
+    ],
+)
+def test_category_ids_are_no_numbers(
+    classes: dict[str, Any], number: int, allowed: str, coco: Path, error_of: ErrorOf
+) -> None:
+    error = error_of(coco, classes=classes)
+    assert (error.found, error.allowed) == (number, allowed)
+    assert error.subject == f"data.classes.{[*classes][-1]}"
+    assert error.hint is not None and "category ids" in error.hint and "names" in error.hint
+
+
+def test_numbers_of_classes_select_them(coco: Path, open_at: Open, lines: list[str]) -> None:
+    data = open_at(coco, classes={"dog": 17, "toothbrush": [80, "book"], "person": ["person", 2]})
+    assert data.classes.values == ((0,), (17,), (80, 74), (1, 2))
+    assert [sample.labels for sample in data.split("train")] == [(1, 3), (), (3,), (2,)]
+    assert [line for line in lines if "dog: 17 = dog, toothbrush: 80 = toothbrush" in line and "person: 2 =" in line]
+
+
 def test_unannotated_images_can_be_dropped(coco: Path, open_at: Open, lines: list[str]) -> None:
     ids = [sample.id[-1] for sample in open_at(coco, unannotated="drop").split("train")]
     assert ids == ["1", "3", "4"]

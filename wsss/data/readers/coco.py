@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes
+from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, require_values_in_use
 from wsss.data.coco.annotation_index import AnnotationIndex
 from wsss.data.coco.index_cache import load_index
 from wsss.data.coco.instance_mask import InstanceMask
@@ -43,6 +43,9 @@ _FILE = re.compile(r"instances_(?P<split>.+?)(?P<year>20\d\d)?\.json")
 """Names of annotation files; a year is not part of the name of the split."""
 
 HINT = "Set data.root to the folder that contains annotations/ and the folders of images."
+
+NUMBERS = "Numbers are values in masks: positions in the order of the category ids, from 1, not the ids. Prefer names."
+"""What numbers in ``data.classes`` are."""
 
 
 class Config(LayoutConfig):
@@ -67,7 +70,8 @@ class Config(LayoutConfig):
     )
     classes: ClassChoice = Field(
         None,
-        description="Names to keep, or new name → number(s) or name(s) it merges; absent = all.",
+        description="Names to keep, or new name → name(s) or number(s) it merges; absent = all. Numbers are those in "
+        "masks: positions in the order of the category ids, from 1, not the ids.",
     )
     # As in VOC, background is everything but the classes: ignoring other objects would hide false positives.
     other: Other = Field("background", description="How mask pixels of unselected classes are read.")
@@ -103,7 +107,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     hashes = ContentHashes(hash_cache(work))
     indices = {split: load_index(source.annotations, work, hashes, log) for split, source in sources.items()}
     hashes.save()
-    names = choose_classes(config.classes, _numbers(sources, indices), other=config.other, where="data.classes")
+    names = _chosen(config, _numbers(sources, indices), log)
     read_splits = {split: _Split(source, indices[split], names) for split, source in sources.items()}
     samples = {split: parts.samples(config, log) for split, parts in read_splits.items()}
     missing = [name for split, parts in read_splits.items() for name in parts.missing(samples[split], complete)]
@@ -176,6 +180,22 @@ def _numbers(sources: Mapping[str, _Source], indices: Mapping[str, AnnotationInd
                 hint="Choose splits with the same categories in data.splits.",
             )
     return {name: number for number, name in enumerate(indices[first].categories.values(), start=1)}
+
+
+def _chosen(config: Config, numbers: Mapping[str, int], log: Log) -> LabelNames:
+    """Return the classes in use, and log what numbers mean: COCO's own ids (1 to 90) differ from those in masks.
+
+    Raises:
+        InvalidInput: see `choose_classes` and `require_values_in_use`.
+    """
+    require_values_in_use(config.classes, numbers, "data.classes", NUMBERS)
+    chosen = choose_classes(config.classes, numbers, other=config.other, where="data.classes")
+    groups = config.classes if isinstance(config.classes, dict) else {}
+    names = {number: name for name, number in numbers.items()}
+    used = [f"{new}: {one} = {names[one]}" for new, ones in groups.items() for one in ones if isinstance(one, int)]
+    if used:
+        log(f"data.classes: numbers are values in masks, not category ids ({listing(used)}).")
+    return chosen
 
 
 class _Split:
