@@ -361,8 +361,26 @@ def test_broken_files(name: str, coco: Path, error_of: ErrorOf) -> None:
     assert error.subject == f"{path}{subject}"
 
 
+def test_no_option_is_ignored(coco: Path, error_of: ErrorOf) -> None:
+    assert error_of(coco, annotations={"fit": TRAIN}, images={"fit": "train2014"}, year=2014).subject == "data.year"
+    error = error_of(coco, images={"tran": "train2014"}, splits=["val"])
+    assert (error.subject, error.found, error.allowed) == ("data.images", "tran", ("train", "val"))
+    assert error_of(coco, annotations={}).subject == "data.annotations"
+    assert error_of(coco, splits=[]).subject == "data.splits"
+
+
 @pytest.mark.parametrize(
-    "outline", [[[1, 2, 3, 4, 5, 6, 7]], [["a"] * 6], [[1e9] * 6], {"size": [1, 2], "counts": "0"}]
+    "outline",
+    [
+        [[1, 2, 3, 4, 5, 6, 7]],
+        [["a"] * 6],
+        [["1"] * 6],
+        [[True] * 6],
+        [[10**400] * 6],
+        [[1e9] * 6],
+        [[[1, 2], [3, 4], [5, 1]]],
+        {"size": [1, 2], "counts": "0"},
+    ],
 )
 def test_broken_outlines(outline: object, coco: Path, open_at: Open) -> None:
     path = coco / TRAIN

@@ -110,11 +110,11 @@ def region_of(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
         return _decoded(outline, size)
     region = np.zeros(size, np.bool_)
     for flat in outline:
-        ring = np.asarray(flat, np.float64)
-        if ring.ndim != 1 or len(ring) % 2:
+        ring = np.asarray(flat)
+        if ring.ndim != 1 or len(ring) % 2 or ring.dtype.kind not in "iuf":  # large integers become objects
             raise ValueError("expected lists of an even number of coordinates")
         if len(ring) >= LEAST:
-            region |= polygon_pixels(ring.reshape(-1, 2), size)
+            region |= polygon_pixels(ring.astype(np.float64).reshape(-1, 2), size)
     return region
 
 

@@ -34,7 +34,7 @@ from wsss.data.readers.label_tables import choose_splits
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache, require_root
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
-from wsss.errors import InvalidInput, counted, listing, together
+from wsss.errors import InvalidInput, Verbatim, counted, listing, together
 from wsss.io.files.contained import check_below
 from wsss.io.files.home import at_home
 
@@ -102,7 +102,9 @@ def recognise(root: Path) -> bool:
 def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
     """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
     root = require_root(config.root, hint=HINT)
-    files = choose_splits(_annotation_files(config, root), config.splits, where=root)
+    listed = _annotation_files(config, root)
+    _require_known(config, listed)
+    files = choose_splits(listed, config.splits, where=root)
     sources = {split: _Source(path, _image_folder(config, root, split, path)) for split, path in files.items()}
     hashes = ContentHashes(hash_cache(work))
     indices = {split: load_index(source.annotations, work, hashes, log) for split, source in sources.items()}
@@ -127,9 +129,12 @@ def _annotation_files(config: Config, root: Path) -> dict[str, Path]:
     """Return the annotation file of each split.
 
     Raises:
-        InvalidInput: a file is missing, or there are files of several years.
+        InvalidInput: a file is missing, there are files of several years, or ``annotations`` and ``year`` are set.
     """
     if config.annotations is not None:
+        if config.year is not None:
+            hint = "Omit data.year: data.annotations lists the files."
+            raise InvalidInput("has no effect with data.annotations", subject="data.year", found=config.year, hint=hint)
         return {split: root / name for split, name in config.annotations.items()}
     found: dict[str, dict[str, Path]] = {}
     for path in sorted((root / ANNOTATIONS).glob("instances_*.json")):
@@ -153,6 +158,20 @@ def _annotation_files(config: Config, root: Path) -> dict[str, Path]:
         hint = "Choose one with data.year, or list the files in data.annotations."
         raise InvalidInput(f"annotations of several years: {years}", subject=root / ANNOTATIONS, hint=hint)
     return next(iter(found.values()))
+
+
+def _require_known(config: Config, listed: Mapping[str, Path]) -> None:
+    """Require that splits are read, and that ``images`` names existing ones.
+
+    Raises:
+        InvalidInput: see above.
+    """
+    for key, value in {"data.annotations": listed, "data.splits": config.splits}.items():
+        if value is not None and not value:
+            raise InvalidInput(subject=key, found=Verbatim("none"), allowed="at least one split")
+    for split in config.images:
+        if split not in listed:
+            raise InvalidInput("unknown split", subject="data.images", found=split, allowed=listed)
 
 
 def _image_folder(config: Config, root: Path, split: str, annotations: Path) -> Path:
