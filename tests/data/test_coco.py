@@ -335,6 +335,8 @@ BROKEN = {
     "categories: object": (edited(lambda c: c.update(categories={})), ": categories"),
     "no category": (edited(lambda c: c["categories"].clear()), ": categories"),
     "same category": (edited(lambda c: c["categories"][1].update(name="person")), ": categories[1].name"),
+    "line feed": (edited(lambda c: c["categories"][1].update(name="a\nb")), ": categories[1].name"),
+    "surrogate": (edited(lambda c: c["categories"][1].update(name="a\ud800")), ": categories[1].name"),
     "category twice": (edited(lambda c: c["categories"][1].update(id=1)), ": categories[1].id"),
     "unknown category": (edited(lambda c: c["annotations"][1].update(category_id=12)), ": annotations[1].category_id"),
     "unknown image": (edited(lambda c: c["annotations"][2].update(image_id=99)), ": annotations[2].image_id"),
@@ -398,6 +400,15 @@ def test_other_categories_in_another_split(coco: Path, error_of: ErrorOf, open_a
     path.write_text(edited(lambda c: c["categories"][0].update(name="human"))(path.read_text()))
     assert error_of(coco).subject == str(coco / "annotations/instances_val2014.json")
     assert open_at(coco, splits=["train"]).classes.names[1] == "human"
+
+
+def test_category_named_background(coco: Path, error_of: ErrorOf, open_at: Open) -> None:
+    path = coco / TRAIN
+    path.write_text(edited(lambda c: c["categories"][0].update(name="background"))(path.read_text()))
+    error = error_of(coco, splits=["train"])
+    assert error.subject == f"{path}: categories" and "data.classes" in str(error.hint)
+    data = open_at(coco, splits=["train"], classes=["dog", "book"])
+    assert [sample.labels for sample in data.split("train")] == [(1,), (), (), (2,)]
 
 
 def test_ids_of_two_images(coco: Path, error_of: ErrorOf) -> None:

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, require_values_in_use
+from wsss.data.class_list import BACKGROUND, ClassChoice, LabelNames, Other, choose_classes, require_values_in_use
 from wsss.data.coco.annotation_index import AnnotationIndex
 from wsss.data.coco.index_cache import load_index
 from wsss.data.coco.instance_mask import InstanceMask
@@ -109,7 +109,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     hashes = ContentHashes(hash_cache(work))
     indices = {split: load_index(source.annotations, work, hashes, log) for split, source in sources.items()}
     hashes.save()
-    names = _chosen(config, _numbers(sources, indices), log)
+    names = _chosen(config, sources, indices, log)
     read_splits = {split: _Split(source, indices[split], names) for split, source in sources.items()}
     samples = {split: parts.samples(config, log) for split, parts in read_splits.items()}
     missing = [name for split, parts in read_splits.items() for name in parts.missing(samples[split], complete)]
@@ -201,12 +201,22 @@ def _numbers(sources: Mapping[str, _Source], indices: Mapping[str, AnnotationInd
     return {name: number for number, name in enumerate(indices[first].categories.values(), start=1)}
 
 
-def _chosen(config: Config, numbers: Mapping[str, int], log: Log) -> LabelNames:
+def _chosen(
+    config: Config, sources: Mapping[str, _Source], indices: Mapping[str, AnnotationIndex], log: Log
+) -> LabelNames:
     """Return the classes in use, and log what numbers mean: COCO's own ids (1 to 90) differ from those in masks.
 
     Raises:
-        InvalidInput: see `choose_classes` and `require_values_in_use`.
+        InvalidInput: a category that would be a class is named ``background``; see `_numbers`, `choose_classes` and
+            `require_values_in_use`.
     """
+    numbers = _numbers(sources, indices)
+    if BACKGROUND in numbers and config.classes is None:
+        hint = "Choose the others with data.classes, or remove the category and its annotations from the file."
+        subject = f"{next(iter(sources.values())).annotations}: categories"
+        raise InvalidInput(
+            f"a category has the name of pixels without objects, {BACKGROUND!r}", subject=subject, hint=hint
+        )
     require_values_in_use(config.classes, numbers, "data.classes", NUMBERS)
     chosen = choose_classes(config.classes, numbers, other=config.other, where="data.classes")
     groups = config.classes if isinstance(config.classes, dict) else {}
