@@ -23,8 +23,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from wsss.data.class_list import BACKGROUND, ClassChoice, LabelNames, Other, choose_classes, require_values_in_use
+from wsss.data.class_list import ClassChoice, LabelNames, Other
 from wsss.data.coco.annotation_index import AnnotationIndex
+from wsss.data.coco.chosen_categories import choose_categories
 from wsss.data.coco.index_cache import load_index
 from wsss.data.coco.instance_mask import InstanceMask
 from wsss.data.dataset import Dataset
@@ -43,9 +44,6 @@ _FILE = re.compile(r"instances_(?P<split>.+?)(?P<year>20\d\d)?\.json")
 """Names of annotation files; a year is not part of the name of the split."""
 
 HINT = "Set data.root to the folder that contains annotations/ and the folders of images."
-
-NUMBERS = "Numbers are values in masks: positions in the order of the category ids, from 1, not the ids. Prefer names."
-"""What numbers in ``data.classes`` are."""
 
 
 class Config(LayoutConfig):
@@ -109,7 +107,8 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     hashes = ContentHashes(hash_cache(work))
     indices = {split: load_index(source.annotations, work, hashes, log) for split, source in sources.items()}
     hashes.save()
-    names = _chosen(config, sources, indices, log)
+    paths = {split: source.annotations for split, source in sources.items()}
+    names = choose_categories(config.classes, paths, indices, other=config.other, log=log)
     read_splits = {split: _Split(source, indices[split], names) for split, source in sources.items()}
     samples = {split: parts.samples(config, log) for split, parts in read_splits.items()}
     missing = [name for split, parts in read_splits.items() for name in parts.missing(samples[split], complete)]
@@ -181,50 +180,6 @@ def _image_folder(config: Config, root: Path, split: str, annotations: Path) -> 
     name = annotations.stem.removeprefix("instances_") if _FILE.fullmatch(annotations.name) else split
     nested = root / "images" / name
     return nested if nested.is_dir() and not (root / name).is_dir() else root / name
-
-
-def _numbers(sources: Mapping[str, _Source], indices: Mapping[str, AnnotationIndex]) -> dict[str, int]:
-    """Return class name → number (from 1), in the order of the category ids.
-
-    Raises:
-        InvalidInput: the files of two splits have different categories.
-    """
-    first = next(iter(indices))
-    for split, index in indices.items():
-        if index.categories != indices[first].categories:
-            differing = {*index.categories.items()} ^ {*indices[first].categories.items()}
-            raise InvalidInput(
-                f"other categories than in {sources[first].annotations}: {listing(sorted({n for _, n in differing}))}",
-                subject=sources[split].annotations,
-                hint="Choose splits with the same categories in data.splits.",
-            )
-    return {name: number for number, name in enumerate(indices[first].categories.values(), start=1)}
-
-
-def _chosen(
-    config: Config, sources: Mapping[str, _Source], indices: Mapping[str, AnnotationIndex], log: Log
-) -> LabelNames:
-    """Return the classes in use, and log what numbers mean: COCO's own ids (1 to 90) differ from those in masks.
-
-    Raises:
-        InvalidInput: a category that would be a class is named ``background``; see `_numbers`, `choose_classes` and
-            `require_values_in_use`.
-    """
-    numbers = _numbers(sources, indices)
-    if BACKGROUND in numbers and config.classes is None:
-        hint = "Choose the others with data.classes, or remove the category and its annotations from the file."
-        subject = f"{next(iter(sources.values())).annotations}: categories"
-        raise InvalidInput(
-            f"a category has the name of pixels without objects, {BACKGROUND!r}", subject=subject, hint=hint
-        )
-    require_values_in_use(config.classes, numbers, "data.classes", NUMBERS)
-    chosen = choose_classes(config.classes, numbers, other=config.other, where="data.classes")
-    groups = config.classes if isinstance(config.classes, dict) else {}
-    names = {number: name for name, number in numbers.items()}
-    used = [f"{new}: {one} = {names[one]}" for new, ones in groups.items() for one in ones if isinstance(one, int)]
-    if used:
-        log(f"data.classes: numbers are values in masks, not category ids ({listing(used)}).")
-    return chosen
 
 
 class _Split:
