@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import pickle
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from coco_files import CATEGORIES, annotation, rle, write_coco
+from coco_files import CATEGORIES, IDS, annotation, rle, write_coco
 
 from wsss.data.checks.check import check_dataset
+from wsss.data.coco.annotation_index import build_index
+from wsss.data.coco.instance_mask import InstanceMask, region_of
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
@@ -88,6 +91,36 @@ def test_masks_have_the_pixels_of_the_coco_api(coco: Path, open_at: Open) -> Non
     assert (first[10, 10], first[4, 4], first[20, 20]) == (1, 17, 0)  # the person is smaller: on top of the dog
 
 
+def test_memory_does_not_grow_with_the_number_of_objects(tmp_path: Path) -> None:
+    height, width = size = (300, 400)
+    rng = np.random.default_rng(0)
+    corners = (rng.random((120, 2)) * [width - 40, height - 40]).tolist()
+    sides = [200, *rng.integers(3, 40, 59).tolist()] * 2  # many of equal size
+    outlines: list[Any] = [[square(*corner, side)] for corner, side in zip(corners, sides, strict=True)]
+    outlines[5] = rle(np.ones(size, bool))
+    records = [
+        annotation(1, IDS[number % 80], outline, iscrowd=int(number % 9 == 0))
+        for number, outline in enumerate(outlines)
+    ]
+    root = write_coco(tmp_path, {"train": (1,)}, {"train": records}, size=size)
+    index = build_index(root / TRAIN)
+    drawing = InstanceMask(root / TRAIN, 1, size, index.annotations.tobytes())
+    regions = [(region_of(outline, size), number) for number, outline in enumerate(outlines)]
+    expected = np.zeros(size, np.uint8)
+    for region, _ in regions[::9]:
+        expected[region] = 255
+    for region, number in sorted((r for r in regions if r[1] % 9), key=lambda item: -int(item[0].sum())):
+        expected[region] = number % 80 + 1
+    tracemalloc.start()
+    try:
+        mask = drawing.draw()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(mask, expected) and len(np.unique(mask)) > 40
+    assert peak < 20 * height * width  # a byte per pixel and object would be 120
+
+
 def test_polygons_are_those_of_the_coco_api() -> None:
     tool = pytest.importorskip("pycocotools.mask")
     from wsss.data.coco.polygon_pixels import polygon_pixels
@@ -109,6 +142,30 @@ def test_chosen_classes(coco: Path, open_at: Open) -> None:
     assert first.labels == (1,)
     assert np.unique(read_truth(first, data.classes)).tolist() == [0, 1, 255]
     assert open_at(coco, classes={"pair": [1, 17]}).split("train")[0].labels == (1,)  # numbers, not category ids
+
+
+@pytest.mark.parametrize(
+    ("classes", "number", "allowed"),
+    [
+        ({"horse": 18, "toothbrush": 90}, 90, "numbers in masks, 1 to 80"),  # 90 is the id of toothbrush
+        ({"animal": ["cat", 200]}, 200, "numbers in masks, 1 to 80"),
+        ({"dog": 18}, 18, "17 for 'dog'"),  # the number of horse
+    ],
+)
+def test_category_ids_are_no_numbers(
+    classes: dict[str, Any], number: int, allowed: str, coco: Path, error_of: ErrorOf
+) -> None:
+    error = error_of(coco, classes=classes)
+    assert (error.found, error.allowed) == (number, allowed)
+    assert error.subject == f"data.classes.{[*classes][-1]}"
+    assert error.hint is not None and "category ids" in error.hint and "names" in error.hint
+
+
+def test_numbers_of_classes_select_them(coco: Path, open_at: Open, lines: list[str]) -> None:
+    data = open_at(coco, classes={"dog": 17, "toothbrush": [80, "book"], "person": ["person", 2]})
+    assert data.classes.values == ((0,), (17,), (80, 74), (1, 2))
+    assert [sample.labels for sample in data.split("train")] == [(1, 3), (), (3,), (2,)]
+    assert [line for line in lines if "dog: 17 = dog, toothbrush: 80 = toothbrush" in line and "person: 2 =" in line]
 
 
 def test_unannotated_images_can_be_dropped(coco: Path, open_at: Open, lines: list[str]) -> None:
@@ -278,6 +335,8 @@ BROKEN = {
     "categories: object": (edited(lambda c: c.update(categories={})), ": categories"),
     "no category": (edited(lambda c: c["categories"].clear()), ": categories"),
     "same category": (edited(lambda c: c["categories"][1].update(name="person")), ": categories[1].name"),
+    "line feed": (edited(lambda c: c["categories"][1].update(name="a\nb")), ": categories[1].name"),
+    "surrogate": (edited(lambda c: c["categories"][1].update(name="a\ud800")), ": categories[1].name"),
     "category twice": (edited(lambda c: c["categories"][1].update(id=1)), ": categories[1].id"),
     "unknown category": (edited(lambda c: c["annotations"][1].update(category_id=12)), ": annotations[1].category_id"),
     "unknown image": (edited(lambda c: c["annotations"][2].update(image_id=99)), ": annotations[2].image_id"),
@@ -304,8 +363,26 @@ def test_broken_files(name: str, coco: Path, error_of: ErrorOf) -> None:
     assert error.subject == f"{path}{subject}"
 
 
+def test_no_option_is_ignored(coco: Path, error_of: ErrorOf) -> None:
+    assert error_of(coco, annotations={"fit": TRAIN}, images={"fit": "train2014"}, year=2014).subject == "data.year"
+    error = error_of(coco, images={"tran": "train2014"}, splits=["val"])
+    assert (error.subject, error.found, error.allowed) == ("data.images", "tran", ("train", "val"))
+    assert error_of(coco, annotations={}).subject == "data.annotations"
+    assert error_of(coco, splits=[]).subject == "data.splits"
+
+
 @pytest.mark.parametrize(
-    "outline", [[[1, 2, 3, 4, 5, 6, 7]], [["a"] * 6], [[1e9] * 6], {"size": [1, 2], "counts": "0"}]
+    "outline",
+    [
+        [[1, 2, 3, 4, 5, 6, 7]],
+        [["a"] * 6],
+        [["1"] * 6],
+        [[True] * 6],
+        [[10**400] * 6],
+        [[1e9] * 6],
+        [[[1, 2], [3, 4], [5, 1]]],
+        {"size": [1, 2], "counts": "0"},
+    ],
 )
 def test_broken_outlines(outline: object, coco: Path, open_at: Open) -> None:
     path = coco / TRAIN
@@ -323,6 +400,15 @@ def test_other_categories_in_another_split(coco: Path, error_of: ErrorOf, open_a
     path.write_text(edited(lambda c: c["categories"][0].update(name="human"))(path.read_text()))
     assert error_of(coco).subject == str(coco / "annotations/instances_val2014.json")
     assert open_at(coco, splits=["train"]).classes.names[1] == "human"
+
+
+def test_category_named_background(coco: Path, error_of: ErrorOf, open_at: Open) -> None:
+    path = coco / TRAIN
+    path.write_text(edited(lambda c: c["categories"][0].update(name="background"))(path.read_text()))
+    error = error_of(coco, splits=["train"])
+    assert error.subject == f"{path}: categories" and "data.classes" in str(error.hint)
+    data = open_at(coco, splits=["train"], classes=["dog", "book"])
+    assert [sample.labels for sample in data.split("train")] == [(1,), (), (), (2,)]
 
 
 def test_ids_of_two_images(coco: Path, error_of: ErrorOf) -> None:

@@ -160,6 +160,39 @@ def choose_classes(choice: ClassChoice, base: Mapping[str, int], *, other: Other
     return LabelNames(classes, {**index, **position})
 
 
+def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], where: str, hint: str) -> None:
+    """Require that numbers in a choice of classes are those of ``base``, for datasets whose classes have other ids too.
+
+    Args:
+        choice: as for `choose_classes`.
+        base: class name → number, as in masks.
+        where: key path of ``choice`` for errors.
+        hint: says what the numbers are.
+
+    Raises:
+        InvalidInput: a number of no class; or a class that has a name of ``base``, but none of its pixels, as by a
+            number that means another id.
+    """
+    names = {number: name for name, number in base.items()}
+    for new, members in choice.items() if isinstance(choice, dict) else ():
+        numbers = [member for member in members if isinstance(member, int)]
+        for number in numbers:
+            if number not in names:
+                allowed = f"numbers in masks, {min(names)} to {max(names)}"
+                raise InvalidInput(
+                    "no class has this number", subject=f"{where}.{new}", found=number, allowed=allowed, hint=hint
+                )
+        if numbers and new in base and not {new, base[new]} & {*members}:
+            meant = f"{base[new]} for {new!r}"
+            raise InvalidInput(
+                f"{numbers[0]} is the number of {names[numbers[0]]!r}",
+                subject=f"{where}.{new}",
+                found=numbers[0],
+                allowed=meant,
+                hint=hint,
+            )
+
+
 def _groups(choice: ClassChoice, base: Mapping[str, int], where: str) -> dict[str, list[int]]:
     """Return class in use → ids of ``base`` that it merges."""
     if isinstance(choice, dict):

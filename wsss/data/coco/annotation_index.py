@@ -17,6 +17,7 @@ from wsss.errors import InvalidInput, Verbatim, counted
 from wsss.io.files.json_stream import Element, stream_lists
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import MAX_PIXELS
+from wsss.io.utf8 import is_utf8
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,6 +81,8 @@ class _Collected:
     def category(self, element: Element, where: str) -> None:
         identity, name = _integer(element.value, "id", where), _text(element.value, "name", where).strip()
         _require_new(identity, self.categories, where)
+        if not is_utf8(name) or any(ord(character) < 32 for character in name):
+            raise InvalidInput(subject=f"{where}.name", found=name, allowed="UTF-8 without control characters")
         if name in self.names:
             raise InvalidInput(f"duplicate category {name!r}", subject=f"{where}.name")
         self.names.add(name)

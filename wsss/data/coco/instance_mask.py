@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 RULE = "coco 1"
 """Identity of the rule by which masks are drawn; changes with the pixels of any mask."""
 
+NO_OBJECT = np.uint32(2**32 - 1)
+"""Area of background and crowds: more than that of any object."""
+
 
 @dataclass(frozen=True)
 class InstanceMask:
@@ -55,20 +58,19 @@ class InstanceMask:
             InvalidInput: the file changed, or an outline is invalid; names file and annotation.
         """
         mask = np.zeros(self.size, np.uint8)
-        objects: list[tuple[int, int, NDArray[np.bool_]]] = []
+        # Area of the object on top of each pixel: one region at a time is in memory, however many objects there are.
+        top = np.full(self.size, NO_OBJECT, np.uint32)
         try:
             with open_to_read(self.file) as file:
                 for place in np.frombuffer(self.places, ANNOTATION):
                     annotation = self._read(file, int(place["at"]), int(place["length"]))
                     region = self._region(annotation)
-                    if place["crowd"]:
-                        mask[region] = IGNORE
-                    else:
-                        objects.append((int(region.sum()), int(place["number"]), region))
+                    area = NO_OBJECT if place["crowd"] else np.uint32(np.count_nonzero(region))
+                    region &= top >= area
+                    mask[region] = IGNORE if place["crowd"] else place["number"]
+                    top[region] = area
         except OSError as error:
             raise unreadable(self.file, error) from error
-        for _, number, region in sorted(objects, key=lambda item: -item[0]):
-            mask[region] = number
         return mask
 
     def _read(self, file: BinaryIO, at: int, length: int) -> dict[str, Any]:
@@ -108,11 +110,11 @@ def region_of(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
         return _decoded(outline, size)
     region = np.zeros(size, np.bool_)
     for flat in outline:
-        ring = np.asarray(flat, np.float64)
-        if ring.ndim != 1 or len(ring) % 2:
+        ring = np.asarray(flat)
+        if ring.ndim != 1 or len(ring) % 2 or ring.dtype.kind not in "iuf":  # large integers become objects
             raise ValueError("expected lists of an even number of coordinates")
         if len(ring) >= LEAST:
-            region |= polygon_pixels(ring.reshape(-1, 2), size)
+            region |= polygon_pixels(ring.astype(np.float64).reshape(-1, 2), size)
     return region
 
 

@@ -40,8 +40,11 @@ def polygon_pixels(ring: NDArray[np.float64], size: tuple[int, int]) -> NDArray[
     inside = np.zeros(height * width, np.bool_)
     if columns.size:
         first, last = int(columns.min()) * height, (int(columns.max()) + 1) * height
-        toggles = np.bincount(columns * height + rows - first, minlength=last - first + 1)[: last - first]
-        inside[first:last] = np.cumsum(toggles) % 2 == 1
+        toggled, times = np.unique(columns * height + rows - first, return_counts=True)
+        toggles = np.zeros(last - first + 1, np.uint8)
+        toggles[toggled] = times % 2
+        # Sums may overflow: 256 is even. A byte per pixel takes an eighth of the memory.
+        inside[first:last] = np.cumsum(toggles[:-1], dtype=np.uint8) % 2 == 1
     return inside.reshape(size, order="F")
 
 

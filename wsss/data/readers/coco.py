@@ -23,8 +23,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes
+from wsss.data.class_list import ClassChoice, LabelNames, Other
 from wsss.data.coco.annotation_index import AnnotationIndex
+from wsss.data.coco.chosen_categories import choose_categories
 from wsss.data.coco.index_cache import load_index
 from wsss.data.coco.instance_mask import InstanceMask
 from wsss.data.dataset import Dataset
@@ -34,7 +35,7 @@ from wsss.data.readers.label_tables import choose_splits
 from wsss.data.readers.layout import Layout, LayoutConfig, Log, hash_cache, require_root
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
-from wsss.errors import InvalidInput, counted, listing, together
+from wsss.errors import InvalidInput, Verbatim, counted, listing, together
 from wsss.io.files.contained import check_below
 from wsss.io.files.home import at_home
 
@@ -67,7 +68,8 @@ class Config(LayoutConfig):
     )
     classes: ClassChoice = Field(
         None,
-        description="Names to keep, or new name → number(s) or name(s) it merges; absent = all.",
+        description="Names to keep, or new name → name(s) or number(s) it merges; absent = all. Numbers are those in "
+        "masks: positions in the order of the category ids, from 1, not the ids.",
     )
     # As in VOC, background is everything but the classes: ignoring other objects would hide false positives.
     other: Other = Field("background", description="How mask pixels of unselected classes are read.")
@@ -98,12 +100,15 @@ def recognise(root: Path) -> bool:
 def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Dataset:
     """Return the dataset; see `wsss.data.readers.layout.Reader`. Images may be missing unless ``complete``."""
     root = require_root(config.root, hint=HINT)
-    files = choose_splits(_annotation_files(config, root), config.splits, where=root)
+    listed = _annotation_files(config, root)
+    _require_known(config, listed)
+    files = choose_splits(listed, config.splits, where=root)
     sources = {split: _Source(path, _image_folder(config, root, split, path)) for split, path in files.items()}
     hashes = ContentHashes(hash_cache(work))
     indices = {split: load_index(source.annotations, work, hashes, log) for split, source in sources.items()}
     hashes.save()
-    names = choose_classes(config.classes, _numbers(sources, indices), other=config.other, where="data.classes")
+    paths = {split: source.annotations for split, source in sources.items()}
+    names = choose_categories(config.classes, paths, indices, other=config.other, log=log)
     read_splits = {split: _Split(source, indices[split], names) for split, source in sources.items()}
     samples = {split: parts.samples(config, log) for split, parts in read_splits.items()}
     missing = [name for split, parts in read_splits.items() for name in parts.missing(samples[split], complete)]
@@ -123,9 +128,12 @@ def _annotation_files(config: Config, root: Path) -> dict[str, Path]:
     """Return the annotation file of each split.
 
     Raises:
-        InvalidInput: a file is missing, or there are files of several years.
+        InvalidInput: a file is missing, there are files of several years, or ``annotations`` and ``year`` are set.
     """
     if config.annotations is not None:
+        if config.year is not None:
+            hint = "Omit data.year: data.annotations lists the files."
+            raise InvalidInput("has no effect with data.annotations", subject="data.year", found=config.year, hint=hint)
         return {split: root / name for split, name in config.annotations.items()}
     found: dict[str, dict[str, Path]] = {}
     for path in sorted((root / ANNOTATIONS).glob("instances_*.json")):
@@ -151,6 +159,20 @@ def _annotation_files(config: Config, root: Path) -> dict[str, Path]:
     return next(iter(found.values()))
 
 
+def _require_known(config: Config, listed: Mapping[str, Path]) -> None:
+    """Require that splits are read, and that ``images`` names existing ones.
+
+    Raises:
+        InvalidInput: see above.
+    """
+    for key, value in {"data.annotations": listed, "data.splits": config.splits}.items():
+        if value is not None and not value:
+            raise InvalidInput(subject=key, found=Verbatim("none"), allowed="at least one split")
+    for split in config.images:
+        if split not in listed:
+            raise InvalidInput("unknown split", subject="data.images", found=split, allowed=listed)
+
+
 def _image_folder(config: Config, root: Path, split: str, annotations: Path) -> Path:
     """Return the folder of the images of a split."""
     if split in config.images:
@@ -158,24 +180,6 @@ def _image_folder(config: Config, root: Path, split: str, annotations: Path) -> 
     name = annotations.stem.removeprefix("instances_") if _FILE.fullmatch(annotations.name) else split
     nested = root / "images" / name
     return nested if nested.is_dir() and not (root / name).is_dir() else root / name
-
-
-def _numbers(sources: Mapping[str, _Source], indices: Mapping[str, AnnotationIndex]) -> dict[str, int]:
-    """Return class name → number (from 1), in the order of the category ids.
-
-    Raises:
-        InvalidInput: the files of two splits have different categories.
-    """
-    first = next(iter(indices))
-    for split, index in indices.items():
-        if index.categories != indices[first].categories:
-            differing = {*index.categories.items()} ^ {*indices[first].categories.items()}
-            raise InvalidInput(
-                f"other categories than in {sources[first].annotations}: {listing(sorted({n for _, n in differing}))}",
-                subject=sources[split].annotations,
-                hint="Choose splits with the same categories in data.splits.",
-            )
-    return {name: number for number, name in enumerate(indices[first].categories.values(), start=1)}
 
 
 class _Split:
