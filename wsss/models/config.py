@@ -12,7 +12,7 @@ from wsss.errors import InvalidInput
 from wsss.models.architectures import TIMM, ArchitectureName, require_timm
 from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
-from wsss.models.tile_settings import Overlap, TileSide, check_tiles
+from wsss.models.tile_settings import Overlap, TileSide, check_exceeded, check_overlap
 from wsss.validation import Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -59,7 +59,16 @@ class Views(Settings):
 
     @model_validator(mode="after")
     def _tiles_exceed_their_overlap(self) -> Views:
-        check_tiles(self.tile, self.overlap, self.scales, self.max_side)
+        check_overlap(self.tile, self.overlap)
+        return self
+
+
+class ViewsOfOneCall(Views):
+    """Views whose ``tile`` and ``max_side`` were set together: tiles that no image exceeds are a mistake."""
+
+    @model_validator(mode="after")
+    def _images_exceed_their_tiles(self) -> ViewsOfOneCall:
+        check_exceeded(self.tile, self.scales, self.max_side)
         return self
 
 
