@@ -253,7 +253,7 @@ def _checked(
     Raises:
         InvalidInput: an option is invalid.
     """
-    from wsss.models.config import Views, ViewsOfOneCall
+    from wsss.models.views import Views, ViewsOfOneCall
     from wsss.validation import validate
 
     factors = scales.tolist() if isinstance(scales, np.ndarray) else scales
