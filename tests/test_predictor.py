@@ -508,3 +508,21 @@ def test_tiles_of_the_function_are_those_of_the_command(model: Path, tmp_path: P
         with pytest.raises(InvalidInput) as error:
             wsss.load_segmenter(model, device="cpu", **options)
         assert subject in str(error.value)
+
+
+def test_tiles_that_no_image_exceeds_are_refused_where_they_are_set(model: Path) -> None:
+    """Options of a call may make the tiles of `load_segmenter` unnecessary."""
+    image = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    segment = wsss.load_segmenter(model, device="cpu", max_side=64, tile=64, overlap=32, scales=(1, 1.5))
+    plain = wsss.load_segmenter(model, device="cpu", max_side=64)
+    assert np.array_equal(segment(image, scales=(1,)), plain(image))
+    assert np.array_equal(segment(image, scales=(1,), max_side=48), plain(image, max_side=48))
+    for call in (
+        lambda: wsss.load_segmenter(model, device="cpu", max_side=64, tile=64),
+        lambda: segment(image, scales=(1,), max_side=64, tile=64),
+        lambda: plain(image, max_side=64, tile=128),
+    ):
+        with pytest.raises(InvalidInput, match="no image exceeds"):
+            call()
+    with pytest.raises(InvalidInput, match="at most half of tile"):
+        segment(image, overlap=48)

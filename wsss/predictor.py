@@ -132,7 +132,8 @@ class Predictor:
     ) -> dict[str, Any]:
         """Return the options of `predict`: those of `load_segmenter`, overridden by those that are not ``None``."""
         options = {"scales": scales, "flip": flip, "max_side": max_side, "tile": tile, "overlap": overlap}
-        chosen = _checked(**self._options | {name: value for name, value in options.items() if value is not None})
+        merged = self._options | {name: value for name, value in options.items() if value is not None}
+        chosen = _checked(**merged, one_call=tile is not None and max_side is not None)
         views = {name: chosen[name] for name in ("scales", "flip", "max_side")}
         return {**views, "tiling": self._tiling(chosen)}
 
@@ -160,8 +161,10 @@ def load_segmenter(
         scales: scale factors of the image, over which probabilities are averaged.
         flip: also use the mirror image.
         max_side: maximum side length in pixels; larger images are downscaled for the network.
-        tile: side of overlapping tiles in pixels of the network's input, for larger images. By default, masks of images
-            above about 4 megapixels are predicted in tiles of 1024 pixels with an overlap of 256.
+        tile: side of overlapping tiles in pixels of the network's input, for larger images. By default, masks are
+            predicted in tiles of 1024 pixels with an overlap of 256 if ``max_side`` does not reduce the image, and it
+            has more than 4.2 megapixels (2²²) or 268 million class probabilities (2²⁸: with more than 64 classes), at
+            the largest scale or at full size, whichever is larger.
         overlap: pixels shared by neighbouring tiles, at most half of ``tile``; by default 256, or half of a smaller
             tile.
 
@@ -239,14 +242,24 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
 
 
 def _checked(
-    scales: Sequence[float], flip: bool, max_side: int | None, tile: int | None, overlap: int | None
+    scales: Sequence[float],
+    flip: bool,
+    max_side: int | None,
+    tile: int | None,
+    overlap: int | None,
+    *,
+    one_call: bool = True,
 ) -> dict[str, Any]:
     """Return the options of a prediction, validated like the config of the stage `predict`.
+
+    Args:
+        scales, flip, max_side, tile, overlap: see `load_segmenter`.
+        one_call: whether ``max_side`` and ``tile`` were set together. Otherwise, no image needs to exceed a tile.
 
     Raises:
         InvalidInput: an option is invalid.
     """
-    from wsss.models.config import Views
+    from wsss.models.views import Views, ViewsOfOneCall
     from wsss.validation import validate
 
     factors = scales.tolist() if isinstance(scales, np.ndarray) else scales
@@ -254,4 +267,4 @@ def _checked(
         allowed = "a sequence of numbers, such as (0.75, 1.0, 1.25) or (1,)"
         raise InvalidInput(subject="scales", allowed=allowed, found=scales)
     options = {"scales": list(factors), "flip": flip, "max_side": max_side, "tile": tile, "overlap": overlap}
-    return dict(validate(Views, options, where=""))
+    return dict(validate(ViewsOfOneCall if one_call else Views, options, where=""))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from torch import Tensor, nn
 from wsss.errors import InvalidInput
 from wsss.models.segmentation_networks import blockwise_prediction
 from wsss.models.segmentation_networks.blockwise_prediction import needs_tiles, predict
-from wsss.models.segmentation_networks.inference import class_probabilities
+from wsss.models.segmentation_networks.inference import class_probabilities, view_probabilities
 from wsss.models.windows.tile_windows import Tiling
 
 CLASSES = 4
@@ -60,15 +62,41 @@ def test_small_images_are_predicted_as_a_whole(network: Any) -> None:
     assert predict(network, images, CLASSES).probabilities is None
 
 
-@pytest.mark.parametrize("options", [{}, {"scales": (1, 0.5, 1.5), "flip": True}])
-def test_bands_of_a_reduced_image(network: Any, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "options", [{"max_side": 90}, {"max_side": 90, "scales": (1, 0.5, 1.5), "flip": True}, {"scales": (1, 1.5, 0.5)}]
+)
+def test_bands_of_a_whole_image(network: Any, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     image = picture(173, 240)
-    expected = unblocked(network, image, max_side=90, **options)
+    expected = unblocked(network, image, **options)
     monkeypatch.setattr(blockwise_prediction, "MAX_PROBABILITIES", 1)
-    prediction = predict(network, image[None], CLASSES, max_side=90, probabilities=True, **options)
+    network.sizes.clear()
+    prediction = predict(network, image[None], CLASSES, probabilities=True, **options)
+    assert len(network.sizes) == len(options.get("scales", (1,))) * (2 if "flip" in options else 1)
     assert prediction.probabilities is not None
     np.testing.assert_allclose(prediction.probabilities[0], expected, atol=2e-3)
     assert (prediction.masks[0] == expected.argmax(0)).mean() > 0.999
+
+
+@pytest.mark.parametrize("options", [{"max_side": 30}, {"scales": (1, 1.5, 0.5), "flip": True}])
+def test_memory_of_bands(network: Any, options: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views that together are larger than the image are added up one by one, and the sum is the same to the bit."""
+    image, views = picture(73, 91), []
+    chosen: dict[str, Any] = {"scales": (1.0,), "flip": False, "max_side": None} | options
+
+    def weakly(*words: Any, **settings: Any) -> Iterator[Tensor]:
+        for view in view_probabilities(*words, **settings):
+            views.append(weakref.ref(view))
+            yield view
+
+    every = list(view_probabilities(network, image[None], **chosen))
+    monkeypatch.setattr(blockwise_prediction, "view_probabilities", weakly)
+    count = 0
+    for block in blockwise_prediction._bands(network, image, chosen["scales"], chosen["flip"], chosen["max_side"]):
+        assert sum(view() is not None for view in views) == (1 if "max_side" in options else 0)
+        expected = sum(blockwise_prediction._upsampled(view, (73, 91), block.rows) for view in every)
+        assert torch.equal(block.probabilities, expected / len(every))
+        count += block.rows.stop - block.rows.start
+    assert count == 73 and len(views) == len(every)
 
 
 @settings(max_examples=25, deadline=None)
@@ -121,7 +149,9 @@ def test_change_receives_the_slice_of_the_batch(network: Any, monkeypatch: pytes
         ((4000, 6000), 21, (1.0,), 1024, False),
         ((375, 500), 21, (0.5, 1.0, 1.75), None, False),
         ((1500, 2000), 2, (1.0, 2.0), None, True),
-        ((2048, 2048), 21, (0.5,), None, True),
+        ((480, 640), 81, (0.5, 0.75, 1.0, 1.25, 1.5, 1.75), None, False),  # pipelines/coco2014.yaml
+        ((2048, 2048), 64, (0.5,), None, False),
+        ((2048, 2048), 65, (0.5,), None, True),
         ((2000, 2000), 300, (1.0,), None, True),
     ],
 )

@@ -6,15 +6,20 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from learning import BACKBONE, CLASSES, coloured_dataset, contents, random_segmenter, run_stage
 from onethread import one_thread
+from torch import Tensor, nn
 
 from wsss.data.sample import Sample
 from wsss.errors import DamagedFile, InvalidInput
+from wsss.models.backbones import OwnStatistics
 from wsss.models.classifier import build_classifier, save_classifier
 from wsss.models.config import ClassifierConfig
+from wsss.models.segmentation_networks.blockwise_prediction import probability_array
+from wsss.models.windows.tile_windows import Tiling
 from wsss.stages import cam, predict
 from wsss.stages.common.inference import batches
 from wsss.stages.common.inference.batches import GPU_BATCHES, Batch, batches_at_once
@@ -90,3 +95,35 @@ def test_results_of_stages_are_the_same(stage: str, tmp_path: Path, monkeypatch:
     result = run_stage(chosen, config, tmp_path / "two", data, **inputs)
     assert result.metrics["images"] == 4 and len(threads) == 3
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+class Meeting(nn.Module):
+    """A network that normalises by the image's own statistics, after all threads have started a forward pass."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.barrier = threading.Barrier(threads, timeout=10)
+        self.normalise, self.weight = OwnStatistics(), nn.Parameter(torch.tensor([[1.0, 2, 3], [3, 2, 1]]))
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.barrier.wait()
+        return torch.einsum("ck,bkhw->bchw", self.weight, self.normalise(images))
+
+
+def test_tiles_of_two_images_use_the_statistics_of_their_own() -> None:
+    bright = np.random.default_rng(0).integers(120, 256, (70, 140, 3), dtype=np.uint8)
+    pictures = {"image0": bright, "image1": bright // 3}
+
+    def tiled(at_once: int) -> dict[str, np.ndarray]:
+        network, results = Meeting(at_once).eval(), {}
+
+        def work(batch: Batch) -> None:
+            results[batch[0].id] = probability_array(network, pictures[batch[0].id], 2, tiling=Tiling(64, 32))
+
+        assert not any(errors for _, errors in batches._processed(work, samples(2), print, at_once))
+        return results
+
+    one, two = tiled(1), tiled(2)
+    for name, whole in pictures.items():
+        assert np.array_equal(one[name], two[name])
+        np.testing.assert_allclose(two[name], probability_array(Meeting(1).eval(), whole, 2), atol=1e-5)

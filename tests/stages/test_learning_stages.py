@@ -237,7 +237,7 @@ def test_reduced_images_are_noted(workspace: Path, tmp_path: Path) -> None:
     result = run_stage(
         predict.STAGE, {"max_side": 22}, tmp_path / "predict", data, lines=lines, segmenter=workspace / "segment"
     )
-    assert result.metrics["reduced"] == expected
+    assert result.metrics["reduced"] == result.provenance["predict_reduced"] == expected
     notes = [line for line in lines if "2 of 2 images" in line and "22 pixels" in line]
     assert [line.split(":")[1].strip() for line in notes] == ["cam", "predict"]
     result = run_stage(predict.STAGE, {"max_side": 44}, tmp_path / "complete", data, segmenter=workspace / "segment")
@@ -252,7 +252,7 @@ def test_images_predicted_in_tiles_are_noted(workspace: Path, tmp_path: Path, mo
     data, tiled = dataset(workspace), {"images": 2, "tile": 64, "overlap": 32}
     config = {"scales": [2]}
     result = run_stage(predict.STAGE, config, tmp_path / "p", data, lines=lines, segmenter=workspace / "segment")
-    assert result.metrics["tiled"] == tiled and "reduced" not in result.metrics
+    assert result.metrics["tiled"] == result.provenance["predict_tiled"] == tiled and "reduced" not in result.metrics
     (line,) = [line for line in lines if "tiles" in line]
     assert "2 of 2 images" in line and "val0, val1" in line and "max_side" in line
     sides = {"tile": 64, "overlap": 32}
@@ -260,7 +260,8 @@ def test_images_predicted_in_tiles_are_noted(workspace: Path, tmp_path: Path, mo
         folders = {name: workspace / folder for name, folder in inputs.items()}
         chosen = config | sides | {"splits": ["val"]}
         result = run_stage(stage.STAGE, chosen, tmp_path / f"set-{stage.STAGE.name}", data, lines=lines, **folders)
-        assert result.metrics["tiled"] == tiled
+        stated = result.provenance["cam"]["tiled"] if stage is cam else result.provenance["predict_tiled"]
+        assert result.metrics["tiled"] == stated == tiled
     names = [path.name for path in (tmp_path / "p/masks").iterdir()]
     assert [(tmp_path / f"set-predict/masks/{name}").read_bytes() for name in names] == [
         (tmp_path / f"p/masks/{name}").read_bytes() for name in names

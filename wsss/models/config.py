@@ -12,7 +12,6 @@ from wsss.errors import InvalidInput
 from wsss.models.architectures import TIMM, ArchitectureName, require_timm
 from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
-from wsss.models.tile_settings import Overlap, TileSide, check_tiles
 from wsss.validation import Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -46,21 +45,6 @@ Layer = Literal["features", "low"]
 
 InferencePrecision = Literal["32-true", "bf16-mixed"]
 """Floating-point precision of a network that is not trained, named as in training."""
-
-
-class Views(Settings):
-    """Scales and mirror images over which predictions are averaged, and the tiles of large images."""
-
-    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
-    flip: bool = Field(default=False, description="also use the mirrored image")
-    max_side: int | None = Field(default=None, ge=16, description="maximum longer side in pixels")
-    tile: TileSide | None = Field(default=None, description="side of the tiles of larger images")
-    overlap: Overlap | None = Field(default=None, description="pixels shared by neighbouring tiles")
-
-    @model_validator(mode="after")
-    def _tiles_exceed_their_overlap(self) -> Views:
-        check_tiles(self.tile, self.overlap, self.scales, self.max_side)
-        return self
 
 
 class LocalWeights(Settings):

@@ -22,10 +22,28 @@ def check_tiles(tile: int | None, overlap: int | None, scales: tuple[float, ...]
     Raises:
         ValueError: otherwise, or an overlap without tiles.
     """
+    check_overlap(tile, overlap)
+    check_exceeded(tile, scales, max_side)
+
+
+def check_overlap(tile: int | None, overlap: int | None) -> None:
+    """Require that tiles are at least twice as large as their overlap.
+
+    Raises:
+        ValueError: otherwise, or an overlap without tiles.
+    """
     if tile is None and overlap is not None:
         raise ValueError("overlap requires tile, the side of the tiles")
     if tile is not None and overlap is not None and overlap > tile // 2:
         raise ValueError(f"overlap: expected at most half of tile ({tile // 2}), got {overlap}")
+
+
+def check_exceeded(tile: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
+    """Require that tiles are smaller than reduced images can be.
+
+    Raises:
+        ValueError: otherwise.
+    """
     if tile is not None and max_side is not None and max_side * max(scales) <= tile:
         raise ValueError(
             f"tile: no image exceeds {tile} pixels, because max_side reduces it to {max_side} times the largest scale; "

@@ -159,7 +159,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     reduced = note_reduced(ctx, sizes, config.max_side, how="the size of the maps does not change")
     tiled = _note_tiled(ctx, sizes, model, tiling)
     metrics = {"images": len(samples), "mean_activation": mean, **reduced, **tiled}
-    return Result(metrics, {"cam": _provenance(config) | stated_precision(ctx, config.precision) | reduced})
+    return Result(metrics, {"cam": _provenance(config) | stated_precision(ctx, config.precision) | reduced | tiled})
 
 
 def _note_tiled(

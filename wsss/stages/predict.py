@@ -72,7 +72,8 @@ class PredictConfig(StageConfig):
     )
     tile: TileSide | None = Field(
         default=None,
-        description=f"{TILE_HELP} (predict: tiles of 1024 with an overlap of 256 above about 4 megapixels)",
+        description=f"{TILE_HELP} (predict: tiles of 1024 with an overlap of 256 above 4.2 "
+        "megapixels at the largest scale, or above 268 million class probabilities)",
     )
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
@@ -242,7 +243,7 @@ def _result(
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
     metrics |= noted
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
-    provenance |= {f"predict_{key}": value for key, value in stated_precision(ctx, precision).items()}
+    provenance |= {f"predict_{key}": value for key, value in (stated_precision(ctx, precision) | noted).items()}
     if config.adapt_batchnorm is not None:
         provenance["predict_adapt_batchnorm"] = config.adapt_batchnorm
     if config.labels == "restrict":

@@ -1,13 +1,14 @@
 """Masks of whole images within bounded memory: large images are predicted in blocks of pixels.
 
 The probabilities of a 24-megapixel photograph with 21 classes take 2 GB, several times over. Images that ``max_side``
-reduces pass through the network as a whole, and their probabilities are upsampled a few rows at a time. Others are
-predicted in overlapping tiles (`wsss.models.segmentation_networks.tiled_prediction`).
+reduces, and those within `MAX_PIXELS` and `MAX_WHOLE`, pass through the network as a whole, and probabilities are
+upsampled a few rows at a time if there are more than `MAX_PROBABILITIES`. Others are predicted in overlapping tiles
+(`wsss.models.segmentation_networks.tiled_prediction`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -26,10 +27,13 @@ from wsss.models.windows.tile_limits import tile_multiple
 from wsss.models.windows.tile_windows import Tiling
 
 MAX_PROBABILITIES = 1 << 26
-"""Maximum number of probabilities (classes × pixels) computed at once: 256 MiB per array."""
+"""Maximum number of probabilities (classes × pixels) of images that are predicted in one block: 256 MiB per array."""
 
 MAX_PIXELS = 1 << 22
 """Maximum number of pixels, at the largest scale, of an unreduced image that is predicted as a whole by default."""
+
+MAX_WHOLE = 1 << 28
+"""Maximum number of probabilities of such an image: 1 GiB per array. With at most 64 classes, `MAX_PIXELS` is less."""
 
 MAX_KEPT = 1 << 32
 """Maximum size in bytes of the probabilities of an image that are returned."""
@@ -145,7 +149,7 @@ def require_bounded(size: int) -> None:
 def needs_tiles(size: tuple[int, int], classes: int, scales: Sequence[float], max_side: int | None) -> bool:
     """Return whether an image of a size (height, width) is too large to be predicted as a whole, and not reduced."""
     pixels = _pixels(size, scales, max_side)
-    return reduction(size, max_side) == 1 and (pixels > MAX_PIXELS or classes * pixels > MAX_PROBABILITIES)
+    return reduction(size, max_side) == 1 and (pixels > MAX_PIXELS or classes * pixels > MAX_WHOLE)
 
 
 def tiling_for(
@@ -209,15 +213,32 @@ def _bands(
     flip: bool,
     max_side: int | None,
 ) -> Iterator[Block]:
-    """Yield bands of rows of a reduced image, which passes through the network as a whole."""
-    views = list(view_probabilities(segmenter, image[None], scales=scales, flip=flip, max_side=max_side))
+    """Yield bands of rows of an image that passes through the network as a whole.
+
+    Either the probabilities of all views are kept, or their sum at full size, whichever is smaller.
+    """
+    views = view_probabilities(segmenter, image[None], scales=scales, flip=flip, max_side=max_side)
     size = (image.shape[0], image.shape[1])
-    for top in range(0, size[0], BAND):
-        rows = slice(top, min(top + BAND, size[0]))
-        total = _upsampled(views[0], size, rows)
-        for view in views[1:]:
-            total += _upsampled(view, size, rows)
-        yield Block(rows, slice(None), total / len(views))
+    bands = [slice(top, min(top + BAND, size[0])) for top in range(0, size[0], BAND)]
+    mirrors, fit = 2 if flip else 1, reduction(size, max_side)
+    keep = mirrors * sum((fit * scale) ** 2 for scale in scales) <= 1
+    kept = list(views) if keep else []
+    total = None if keep else _total(views, size, bands)
+    for rows in bands:
+        band = _total(kept, size, [rows]) if total is None else total[:, :, rows]
+        yield Block(rows, slice(None), band / (mirrors * len(scales)))
+
+
+def _total(views: Iterable[Tensor], size: tuple[int, int], bands: Sequence[slice]) -> Tensor:
+    """Return the sum of views ``(1, C, h, w)`` at full size, in contiguous bands of rows: ``(1, C, rows, W)``."""
+    first, total = bands[0].start, None
+    for view in views:
+        if total is None:
+            total = view.new_zeros(1, view.shape[1], bands[-1].stop - first, size[1])
+        for rows in bands:
+            total[:, :, rows.start - first : rows.stop - first] += _upsampled(view, size, rows)
+    assert total is not None, "at least one scale"
+    return total
 
 
 def _upsampled(probabilities: Tensor, size: tuple[int, int], rows: slice) -> Tensor:

@@ -96,7 +96,8 @@ class TiledImage:
         self._multiple = tile_multiple(segmenter)
         factor = network_factor(self.size, scales, max_side)
         self._tile, overlap = int(tiling.tile / factor), int(tiling.overlap / factor)
-        multiple = self._multiple if factor == 1 else 1
+        self._aligned = factor == 1  # tiles of the image itself start at multiples of the stride
+        multiple = self._multiple if self._aligned else 1
         self.rows, self.columns = (tile_windows(length, self._tile, overlap, multiple) for length in self.size)
         fit, mirrors = reduction(self.size, max_side), (False, True) if flip else (False,)
         self._views = [
@@ -155,20 +156,38 @@ class TiledImage:
         return ScaledPart(total, (down.start, left), views[0].size)
 
     def _window(self, view: ViewWindows, tile: TileWindow, axis: int) -> TileWindow:
-        """Return a tile along one axis in pixels of a view, starting at a multiple of the network's stride."""
+        """Return a tile along one axis in pixels of a view, starting at a multiple of the network's stride.
+
+        It contains all pixels from which those of the tile's part are interpolated.
+        """
         pixels, length = self.size[axis], view.size[axis]
-        window, core = tile.window, tile.core
-        if axis == 1 and view.mirrored:
+        if tile.window == slice(0, pixels):
+            whole = slice(0, length)
+            return TileWindow(whole, whole, whole, (0, 0))
+        mirrored = axis == 1 and view.mirrored
+        window, core, part = tile.window, tile.core, source_pixels(length, pixels, tile.part)
+        if mirrored:
             window, core = (slice(pixels - each.stop, pixels - each.start) for each in (window, core))
+            part = slice(length - part.stop, length - part.start)
         scaled = slice(round(core.start * length / pixels), round(core.stop * length / pixels))
-        if window == slice(0, pixels):
-            return TileWindow(slice(0, length), scaled, scaled, (0, 0))
-        start = window.start * length // pixels // self._multiple * self._multiple
-        aligned = pixels == length and not (axis == 1 and view.mirrored)
-        count = self._tile if aligned else -(-self._tile * length // pixels)
-        count = -(-(count + (0 if aligned else self._multiple - 1)) // self._multiple) * self._multiple
-        stop = length if window.stop == pixels else min(length, start + count)
-        return TileWindow(slice(start, stop), scaled, scaled, (0, 0))
+        first = min(window.start * length // pixels, part.start, scaled.start)
+        start = first // self._multiple * self._multiple
+        aligned = self._aligned and pixels == length and not mirrored
+        count = self._tile if aligned else -(-self._tile * length // pixels) + self._multiple - 1
+        count = -(-count // self._multiple) * self._multiple
+        last = length if window.stop == pixels else max(start + count, part.stop, scaled.stop)
+        return TileWindow(slice(start, min(length, last)), scaled, scaled, (0, 0))
+
+
+def source_pixels(length: int, pixels: int, part: slice) -> slice:
+    """Return the pixels of a scaled side from which a part of the image's side is interpolated.
+
+    Args:
+        length, pixels: pixels of the scaled side and of the image's.
+        part: pixels of the image's side.
+    """
+    first, last = slice(part.start, part.start + 1), slice(part.stop - 1, part.stop)
+    return slice(int(bilinear_rows(length, pixels, first)[0][0]), int(bilinear_rows(length, pixels, last)[1][0]) + 1)
 
 
 def bands(rows: TileWindow) -> list[slice]:

@@ -48,7 +48,7 @@ def reduced_ids(sizes: Sizes, max_side: int | None) -> list[str]:
 def note_predicted(
     ctx: Context[Any], samples: Sequence[Sample], classes: int, network: nn.Module, tiling: Tiling | None
 ) -> dict[str, Any]:
-    """Log which images `predict` reduced or split into tiles, and return entries for its metrics.
+    """Log which images `predict` reduced or split into tiles, and return entries for its metrics and provenance.
 
     Args:
         ctx: the context of the stage, with its masks written.
