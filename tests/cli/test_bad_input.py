@@ -147,7 +147,8 @@ def single_image(root: Path) -> None:
 )
 def test_unusual_data_runs_through_all_stages(root: Path, change: Callable[[Path], None]) -> None:
     change(root)
-    succeed(*run(root))
+    more = ("--set", "data.scaling=full") if change is sixteen_bits else ()
+    succeed(*run(root, *more))
 
 
 def test_class_in_every_image_is_refused(root: Path) -> None:

@@ -86,6 +86,7 @@ def test_every_image_has_maps_and_scores_record_the_walk(finished: Path) -> None
         "steps": 8,
         "radius": 5,
         "boundary_factor": True,
+        "clip_quantile": 1,
     }
     assert provenance["boundaries"]["affinity"] == {"radius": 5, "images": 4}
     assert "±" in provenance["boundaries"]["threshold_policy"] and "±" not in provenance["threshold_policy"]

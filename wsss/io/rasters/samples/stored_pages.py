@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wsss.errors import InvalidInput, Verbatim, counted
+from wsss.io.files.contained import open_to_read
 from wsss.io.rasters.samples.reading import Reading
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def without_inherited_page(path: Path, reading: Reading) -> Reading:
     if reading.page is None:
         return reading
     try:
-        with path.open("rb") as file:
+        with open_to_read(path) as file:
             return reading if file.read(4).startswith((*_TIFF, _BIG_ENDIAN_BIGTIFF)) else replace(reading, page=None)
     except OSError:
         return reading  # reading the image reports the error
@@ -145,7 +146,7 @@ def stored_pages(path: Path) -> list[StoredPage]:
         InvalidInput: a big-endian BigTIFF, whose directory Pillow cannot read.
         OSError, SyntaxError, ValueError: the file cannot be read, or is not valid.
     """
-    with path.open("rb") as file:
+    with open_to_read(path) as file:
         head = file.read(26)
         if head.startswith(_BIG_ENDIAN_BIGTIFF):
             raise InvalidInput(
