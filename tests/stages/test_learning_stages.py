@@ -220,7 +220,11 @@ def test_predict_a_folder_with_scales_and_flip(workspace: Path, tmp_path: Path) 
     assert sorted(path.name for path in (tmp_path / "p/masks").iterdir()) == ["large.png", "tiny.png"]
     assert read_mask(tmp_path / "p/masks/large.png").shape == (70, 40)
     assert read_mask(tmp_path / "p/masks/tiny.png").shape == (1, 3)
-    assert result.provenance == {"predict_scales": [1, 0.5], "predict_flip": True}
+    assert result.provenance == {
+        "predict_scales": [1, 0.5],
+        "predict_flip": True,
+        "predict_reduced": {"images": 1, "max_side": 32},
+    }
     write_png(images / "tiny.jpg", np.zeros((4, 4, 3), np.uint8))
     run_stage(predict.STAGE, config, tmp_path / "q", dataset(workspace), segmenter=workspace / "segment")
     names = ["large.png", "tiny_PNG.png", "tiny_jpg.png"]
