@@ -13,10 +13,8 @@ largest resident set of any process of the command.
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import zlib
@@ -24,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from large_photographs import WSSS
+from measured_command import WSSS, measured
 from numpy.typing import NDArray
 
 SIDE = 16
@@ -50,28 +48,6 @@ data = open_dataset({"root": sys.argv[1]}, work=Path(sys.argv[2]))
 for kind in ("images", "labels", "masks"):
     data.fingerprint("train", kind)
 """
-
-
-MEASURE = """
-import json, resource, subprocess, sys, time
-start = time.monotonic()
-done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-took, used = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps([done.returncode, took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, done.stdout]))
-"""
-
-
-def measured(words: tuple[str, ...]) -> str:
-    """Run a command; return its seconds, its CPU seconds and the MiB of its largest process as a cell of a table.
-
-    Raises:
-        SystemExit: it failed.
-    """
-    out = subprocess.run([sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True).stdout
-    returncode, took, cpu, peak, text = json.loads(out)
-    if returncode:
-        raise SystemExit(f"{' '.join(words)}: exit code {returncode}\n{text}")
-    return f"{took:.1f} s, {cpu:.1f} CPU s, {peak:.0f} MiB"
 
 
 def png(rows: NDArray[np.uint8]) -> bytes:
@@ -176,7 +152,8 @@ def by_classes(work: Path, counts: Sequence[int]) -> None:
 def collect(results: dict[str, list[str]], commands: Iterator[tuple[str, tuple[str, ...]]], column: str) -> None:
     """Run commands and append a cell to each row."""
     for name, words in commands:
-        results.setdefault(name, []).append(measured(words))
+        took, cpu, peak = measured(words)
+        results.setdefault(name, []).append(f"{took:.1f} s, {cpu:.1f} CPU s, {peak:.0f} MiB")
         print(f"  {column}: {name}: {results[name][-1]}", file=sys.stderr, flush=True)
 
 

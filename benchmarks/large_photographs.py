@@ -14,19 +14,17 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from measured_command import WSSS, measured
 from numpy.typing import NDArray
 
-WSSS = (sys.executable, "-m", "wsss.cli.main")
 FREE = ("--set", "backbone.freeze_batchnorm=false")
 CLASSIFIER = ("classify", "--set", "preset=classify/mobilenet_v2_bnfolded", "--set", "backbone.weights=none", *FREE)
 NETWORK = ("segment", "--set", "preset=segment/mobilenet_v2_bnfolded", "--set", "backbone.weights=none", *FREE)
@@ -72,27 +70,6 @@ def write_dataset(root: Path, images: dict[str, NDArray[np.uint8]]) -> None:
         )
 
 
-def measured(words: tuple[str, ...]) -> tuple[float, float]:
-    """Run a command; return its seconds and the MiB of its largest process.
-
-    Raises:
-        SystemExit: it failed.
-    """
-    code = (
-        "import resource, subprocess, sys, json, time\n"
-        "start = time.monotonic()\n"
-        "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)\n"
-        "took = time.monotonic() - start\n"
-        "peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024\n"
-        "print(json.dumps([done.returncode, took, peak, done.stdout + done.stderr]))\n"
-    )
-    out = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True).stdout
-    returncode, took, peak, text = json.loads(out)
-    if returncode:
-        raise SystemExit(f"{' '.join(words)}: exit code {returncode}\n{text}")
-    return took, peak
-
-
 def commands(folder: Path, side: str) -> dict[str, tuple[str, ...]]:
     """Return the measured commands by name; ``folder`` holds ``data``, ``masks`` and two networks."""
     data, masks = str(folder / "data"), str(folder / "masks")
@@ -116,7 +93,7 @@ def measure(work: Path, sizes: list[tuple[int, int]], sides: list[str], largest:
             for name, words in commands(folder, side).items():
                 if side == "null" and size[0] * size[1] > largest.get(name, 1 << 60):
                     continue
-                took, peak = measured((*WSSS, *words, "--out", str(folder / f"{name}-{side}")))
+                took, _, peak = measured((*WSSS, *words, "--out", str(folder / f"{name}-{side}")))
                 print(f"| {size[1]} × {size[0]} | {side} | {name} | {took:.0f} | {peak:.0f} |", flush=True)
 
 

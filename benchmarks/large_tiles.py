@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from large_photographs import WSSS, measured
+from measured_command import WSSS, measured
 from numpy.typing import NDArray
 
 TRAIN = 12
@@ -67,7 +67,7 @@ def train(work: Path, steps: int, *further: str) -> Path:
     write_dataset(work / "data")
     words = ("segment", "--data.root", str(work / "data"), "--targets", "ground-truth", "--steps", str(steps))
     settings = ("epochs=null", "batch_size=4", "backbone.weights=none", "backbone.freeze_batchnorm=false", *further)
-    took, _ = measured(
+    took, _, _ = measured(
         (*WSSS, *words, *(word for each in settings for word in ("--set", each)), "--out", str(work / "segment"))
     )
     print(f"trained {steps} steps in {took:.0f} s\n", flush=True)
@@ -87,7 +87,7 @@ def memory(work: Path, network: Path, size: tuple[int, int], tilings: list[tuple
     for tile, overlap in tilings:
         words = ("predict", "--images", str(folder), "--weights", str(network), "--device", "cpu")
         sides = ("--set", f"tile={tile}", "--set", f"overlap={overlap}")
-        took, peak = measured((*WSSS, *words, *sides, "--out", str(work / f"masks-{tile}-{overlap}")))
+        took, _, peak = measured((*WSSS, *words, *sides, "--out", str(work / f"masks-{tile}-{overlap}")))
         print(f"| {size[1]} × {size[0]} | {tile} | {overlap} | {took:.0f} | {peak:.0f} |", flush=True)
 
 

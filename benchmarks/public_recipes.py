@@ -13,16 +13,13 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from growth import png
-from large_photographs import WSSS
+from measured_command import WSSS, measured
 
 SIDE = 16
 CLASSES = Path(__file__).parents[1] / "data" / "classes"
@@ -46,36 +43,6 @@ stages:
 """
 
 STAGES = ("colour", "pseudo", "score", "report")
-
-
-class Measured(NamedTuple):
-    """Seconds, seconds of all cores, and MiB of the largest process."""
-
-    seconds: float
-    cpu: float
-    peak: float
-
-
-def measured(words: tuple[str, ...]) -> Measured:
-    """Run a command.
-
-    Raises:
-        SystemExit: it failed.
-    """
-    code = (
-        "import resource, subprocess, sys, json, time\n"
-        "start = time.monotonic()\n"
-        "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)\n"
-        "took = time.monotonic() - start\n"
-        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
-        "cpu, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024\n"
-        "print(json.dumps([done.returncode, took, cpu, peak, done.stdout + done.stderr]))\n"
-    )
-    out = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True).stdout
-    returncode, took, cpu, peak, text = json.loads(out)
-    if returncode:
-        raise SystemExit(f"{' '.join(words)}: exit code {returncode}\n{text}")
-    return Measured(took, cpu, peak)
 
 
 def jpegs() -> Callable[[int], bytes]:

@@ -14,7 +14,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from large_photographs import WSSS, photograph
+from large_photographs import photograph
+from measured_command import WSSS
 from numpy.typing import NDArray
 from PIL import Image
 

@@ -421,14 +421,19 @@ def test_importing_the_package_imports_no_heavy_packages() -> None:
     assert done.stdout.splitlines() == ["[]", "False", "module 'wsss' has no attribute 'nothing'"]
 
 
+def with_reading(model: Path, reading: dict[str, object], folder: Path) -> Path:
+    """Write a copy of a network that states how its training images were read."""
+    folder.mkdir()
+    description = json.loads((model / "model.json").read_text()) | {"reading": reading}
+    (folder / "model.json").write_text(json.dumps(description))
+    (folder / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    return folder
+
+
 def test_images_are_read_like_the_training_images(model: Path, deep_folder: Path, tmp_path: Path) -> None:
     """`model.json` states scaling and page; another scaling, or none, is another result."""
-    trained = tmp_path / "trained"
-    trained.mkdir()
-    description = json.loads((model / "model.json").read_text())
-    description["reading"] = {"scaling": [2048, 4088], "page": 1}
-    (trained / "model.json").write_text(json.dumps(description))
-    (trained / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    reading = {"scaling": [2048, 4088], "page": 1}
+    trained = with_reading(model, reading, tmp_path / "trained")
     grey = np.repeat(picture_of_colours()[..., :1], 3, axis=2)
     plain = wsss.load_segmenter(model, device="cpu")
     expected = plain(grey)
@@ -442,7 +447,7 @@ def test_images_are_read_like_the_training_images(model: Path, deep_folder: Path
     done = run("predict", "--weights", trained, "--images", deep_folder, "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
     assert np.array_equal(read_mask(tmp_path / "out" / "masks" / "a.png"), expected)
-    assert json.loads((tmp_path / "out" / "images.json").read_text())["reading"] == description["reading"]
+    assert json.loads((tmp_path / "out" / "images.json").read_text())["reading"] == reading
     exported = run("export", tmp_path / "out", "--format", "overlay", "--out", tmp_path / "overlay", "--no-legend")
     assert exported.exit_code == 0, exported.output
     overlay = read_image(tmp_path / "overlay" / "a.png").astype(int)
@@ -456,12 +461,8 @@ def test_images_are_read_like_the_training_images(model: Path, deep_folder: Path
 
 
 def test_an_inherited_page_applies_to_tiffs_only(model: Path, deep_folder: Path, tmp_path: Path) -> None:
-    trained = tmp_path / "trained"
-    trained.mkdir()
-    description = json.loads((model / "model.json").read_text())
-    description["reading"] = {"scaling": [2048, 4088], "page": 2}
-    (trained / "model.json").write_text(json.dumps(description))
-    (trained / "model.safetensors").write_bytes((model / "model.safetensors").read_bytes())
+    reading = {"scaling": [2048, 4088], "page": 2}
+    trained = with_reading(model, reading, tmp_path / "trained")
     write_png(deep_folder / "0.png", picture_of_colours())
     arguments = ["predict", "--weights", trained, "--images", deep_folder, "--out", tmp_path / "out"]
     done = run(*arguments)
@@ -474,7 +475,7 @@ def test_an_inherited_page_applies_to_tiffs_only(model: Path, deep_folder: Path,
         assert np.array_equal(segment(deep_folder / file), expected)
         with Image.open(deep_folder / file) as opened:
             assert np.array_equal(segment(opened), expected)
-    assert json.loads((tmp_path / "out" / "images.json").read_text())["reading"] == description["reading"]
+    assert json.loads((tmp_path / "out" / "images.json").read_text())["reading"] == reading
     exported = run("export", tmp_path / "out", "--format", "overlay", "--out", tmp_path / "overlay", "--no-legend")
     assert exported.exit_code == 0, exported.output
     assert {path.name for path in (tmp_path / "overlay").glob("*.png")} >= {"0.png", "a.png"}

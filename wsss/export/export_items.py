@@ -203,6 +203,11 @@ def present(mask: NDArray[np.uint8]) -> list[int]:
     return [index for index in values if index not in (0, IGNORE)]
 
 
+def properties_of(classes: Classes, index: int, region: NDArray[np.bool_]) -> dict[str, object]:
+    """Return the properties of an object in GeoJSON: its class, the value of the class, and its number of pixels."""
+    return {"class": name_of(classes, index), "value": value_of(classes, index), "pixels": int(region.sum())}
+
+
 def objects(mask: NDArray[np.uint8], options: Options) -> Iterator[tuple[int, NDArray[np.bool_]]]:
     """Yield the objects of a mask as class index (255 for ignored pixels) and region ``(H, W)`` bool.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.export.export_items import Item, Masks, Options, Output, box, name_of, objects, value_of
+from wsss.export.export_items import Item, Masks, Options, Output, box, objects, properties_of
 from wsss.export.naming import renamed
 from wsss.export.outlines import outlines, simplified
 from wsss.io.files.atomic import write_text
@@ -29,11 +29,7 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
         for index, region in objects(mask, options):
             polygons = [simplified(rings, options.tolerance) for rings in region_outlines(region)]
             corners += sum(len(ring) for rings in polygons for ring in rings)
-            properties = {
-                "class": name_of(masks.classes, index),
-                "value": value_of(masks.classes, index),
-                "pixels": int(region.sum()),
-            }
+            properties = properties_of(masks.classes, index, region)
             coordinates = [[_closed(ring) for ring in rings] for rings in polygons]
             geometry = {"type": "MultiPolygon", "coordinates": coordinates}
             features.append({"type": "Feature", "properties": properties, "geometry": geometry})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput
-from wsss.export.export_items import Item, Masks, Options, Output, name_of, objects, value_of
+from wsss.export.export_items import Item, Masks, Options, Output, objects, properties_of
 from wsss.export.geo.georeference import NONE_HINT, Georeference, georeference_of
 from wsss.export.naming import renamed
 from wsss.export.outlines import area, simplified
@@ -47,12 +47,7 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
                 for rings in region_outlines(region)
             ]
             corners += sum(len(ring) - 1 for rings in polygons for ring in rings)
-            properties = {
-                "class": name_of(masks.classes, index),
-                "value": value_of(masks.classes, index),
-                "image_id": item.id,
-                "pixels": int(region.sum()),
-            }
+            properties = properties_of(masks.classes, index, region) | {"image_id": item.id}
             geometry = {"type": "MultiPolygon", "coordinates": polygons}
             features.append({"type": "Feature", "properties": properties, "geometry": geometry})
         document = {

@@ -1,0 +1,39 @@
+"""Time and memory of a whole command, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import NamedTuple
+
+WSSS = (sys.executable, "-m", "wsss.cli.main")
+
+MEASURE = """
+import json, resource, subprocess, sys, time
+start = time.monotonic()
+done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+took, used = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([done.returncode, took, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, done.stdout]))
+"""
+
+
+class Measured(NamedTuple):
+    """Seconds, CPU seconds of the command and its workers, and MiB of the largest process."""
+
+    seconds: float
+    cpu: float
+    peak: float
+
+
+def measured(words: tuple[str, ...]) -> Measured:
+    """Run a command.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    out = subprocess.run([sys.executable, "-c", MEASURE, *words], capture_output=True, text=True, check=True).stdout
+    returncode, took, cpu, peak, text = json.loads(out)
+    if returncode:
+        raise SystemExit(f"{' '.join(words)}: exit code {returncode}\n{text}")
+    return Measured(took, cpu, peak)
