@@ -21,10 +21,10 @@ from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import InferencePrecision, Scale
 from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.common.finished import check_maps
+from wsss.stages.common.check_outputs import check_maps
+from wsss.stages.common.image_size_notes import Sizes, note_reduced, note_tiled
 from wsss.stages.common.inference.adapted_classifier import adapting
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
-from wsss.stages.common.reduced import Sizes, note_reduced, note_tiled
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings

@@ -22,6 +22,7 @@ from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, S
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.dense_crf import CrfConfig
 from wsss.refine.policyfile import read_policy
+from wsss.stages.common.check_outputs import check_mask
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
@@ -32,8 +33,8 @@ from wsss.stages.common.corrected_masks import (
     stated_network,
 )
 from wsss.stages.common.crf_image import refine_image
-from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.image_size_notes import note_reduced, reduced_ids
 from wsss.stages.common.input_masks.mask_inputs import (
     ANY_FOLDER,
     count_empty,
@@ -43,7 +44,6 @@ from wsss.stages.common.input_masks.mask_inputs import (
     with_masks,
 )
 from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
-from wsss.stages.common.reduced import note_reduced, reduced_ids
 from wsss.stages.common.require_inputs import MAKE_MASKS, require_maps
 from wsss.validation import OptionName
 

@@ -13,6 +13,7 @@ from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, Stage
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy
+from wsss.stages.common.check_outputs import check_mask
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
@@ -21,7 +22,6 @@ from wsss.stages.common.corrected_masks import (
     inspect_corrections,
     stated_corrections,
 )
-from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import count_empty, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_maps

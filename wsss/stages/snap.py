@@ -13,6 +13,7 @@ from wsss.errors import listing
 from wsss.io.files.stage_files import mask_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.refine.segments import SegmentVoteConfig, Superpixels
+from wsss.stages.common.check_outputs import check_mask
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
@@ -22,7 +23,6 @@ from wsss.stages.common.corrected_masks import (
     stated_corrections,
     stated_network,
 )
-from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import (
     ANY_FOLDER,

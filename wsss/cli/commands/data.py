@@ -18,7 +18,7 @@ from wsss.cli.options.data_options import DataCommand
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import counted
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 from wsss.io.process.cores import worker_count
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
 def _fits_layout(path: str) -> bool:
     from wsss.data.readers.registry import fitting_layouts
 
-    return bool(fitting_layouts(at_home(path)))
+    return bool(fitting_layouts(expand_home(path)))
 
 
 def _is_unread_table(path: str, report: Report) -> bool:
     """Return whether a folder cannot be opened as a dataset, and contains no files of a layout except labels."""
     from wsss.data.checks.check import UNOPENED
 
-    folder = at_home(path)
+    folder = expand_home(path)
     is_dataset = any((folder / name).exists() for name in ("classes.txt", "masks", "JPEGImages", "dataset"))
     return not is_dataset and any(problem.kind == UNOPENED for problem in report.problems)
 
@@ -96,10 +96,10 @@ def _photographs(path: str, workers: int | None) -> Photographs | None:
     from wsss.data.importers.mask_folder_check import refuse_masks
     from wsss.data.importers.photographs import check_photographs, has_images
 
-    if has_images(at_home(path)):
-        refuse_masks(at_home(path))
+    if has_images(expand_home(path)):
+        refuse_masks(expand_home(path))
     with progress("Checking") as start:
-        return check_photographs(at_home(path), workers=worker_count(workers), start=start)
+        return check_photographs(expand_home(path), workers=worker_count(workers), start=start)
 
 
 def _print_photographs(path: str, photographs: Photographs, report: Report | None, as_json: bool) -> None:

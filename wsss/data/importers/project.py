@@ -16,7 +16,7 @@ from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL, Setting, pipeline_text
-from wsss.data.importers.recipe import choose
+from wsss.data.importers.training_recipe import choose_recipe
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
@@ -84,7 +84,7 @@ def plan_project(
         splits=[split for split in members if split != UNLABELLED],
         unlabelled=UNLABELLED if UNLABELLED in members else None,
         weights=weights.resolve() if isinstance(weights, Path) else weights,
-        recipe=choose(len(members[TRAIN]), sides, pretrained=weights != NONE),
+        recipe=choose_recipe(len(members[TRAIN]), sides, pretrained=weights != NONE),
         reading=gathered.reading,
     )
     files = {

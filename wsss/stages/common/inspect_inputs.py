@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.pipeline.stage import Context
-from wsss.stages.common.finished import check_maps, check_probabilities
+from wsss.stages.common.check_outputs import check_maps, check_probabilities
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes

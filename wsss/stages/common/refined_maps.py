@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from wsss.io.files.stage_files import cam_path
 from wsss.io.rasters.working_size import reduction, scaled_size
 from wsss.pipeline.stage import Context, Input, Read
-from wsss.stages.common.finished import check_maps
+from wsss.stages.common.check_outputs import check_maps
+from wsss.stages.common.image_size_notes import note_reduced
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.reduced import note_reduced
 from wsss.stages.common.require_inputs import require_maps
 
 if TYPE_CHECKING:
