@@ -329,9 +329,9 @@ def test_many_people_at_once(asked: Asked) -> None:
 
 def test_several_classes_are_answered_together(tmp_path: Path, data: Dataset) -> None:
     session = session_at(tmp_path / "a.csv", data, classes=("mortar", "moss"))
-    http = client(session, data, single=True)
+    http = client(session, data, single_label=True)
     view = http.get(f"/{TOKEN}/api/view").json()
-    assert view["classes"] == ["mortar", "moss"] and view["single"]
+    assert view["classes"] == ["mortar", "moss"] and view["single_label"]
     body = {"annotator": "annotator-1", "index": 0, "answers": {"mortar": "no", "moss": "yes"}}
     assert http.post(f"/{TOKEN}/api/answer", json=body).json()["done"] == 1
     rows = read_answers(tmp_path / "a.csv")

@@ -64,14 +64,14 @@ class Questions:
         images: id of each image → its file; no other file is served.
         annotator: name of the person if it is fixed, otherwise ``None``.
         proposed: name that the page proposes.
-        single: at most one class per item.
+        single_label: at most one class per item.
     """
 
     session: AnnotationSession
     images: Mapping[str, ImageSource]
     annotator: str | None = None
     proposed: str = ""
-    single: bool = False
+    single_label: bool = False
 
 
 def ask_app(questions: Questions, *, token: str, hosts: Sequence[str]) -> Starlette:
@@ -154,7 +154,7 @@ class _Pages:
             "names": list(session.classes),
             "tiles": bool(session.items[0].size),
             "size": session.items[0].size,
-            "single": questions.single,
+            "single_label": questions.single_label,
             "fixed": questions.annotator,
             "proposed": questions.proposed,
             "total": len(session.items),

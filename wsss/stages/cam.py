@@ -72,11 +72,11 @@ class CamConfig(StageConfig):
     threshold: Annotated[float, OptionName("class-threshold")] = Field(
         default=0.5, gt=0, lt=1, description="probability above which a class is predicted"
     )
-    taper: float = Field(
+    centre_prior: float = Field(
         default=0.0,
         ge=0,
-        description="centre prior, as a control for samplers: multiply maps by exp(−taper·(x² + y²)), with x and y "
-        "from −1 to 1 across the image; 0: off",
+        description="strength s of a centre prior, as a control for samplers: multiply maps by exp(−s·(x² + y²)), with "
+        "x and y from −1 to 1 across the image; 0: off",
     )
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
@@ -180,7 +180,7 @@ def _provenance(config: CamConfig) -> dict[str, Any]:
     return {
         "method": config.method.name,
         **({"settings": settings} if settings else {}),
-        **({"taper": config.taper} if config.taper else {}),
+        **({"centre_prior": config.centre_prior} if config.centre_prior else {}),
         **({"activation": config.activation} if config.activation != "relu" else {}),
         **({"tile": config.tile} if config.tile else {}),
         **({"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}),

