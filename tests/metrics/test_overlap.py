@@ -64,7 +64,7 @@ def test_a_class_without_true_pixels_is_left_out_of_the_mean_and_listed():
     ("uncertain", "iou_a", "iou_background"),
     [("miss", 1 / 2, 1 / 2), ("skip", 1.0, 1.0), ("background", 1 / 2, 2 / 3)],
 )
-def test_options_for_unsure_pixels(uncertain, iou_a, iou_background):
+def test_options_for_uncertain_pixels(uncertain, iou_a, iou_background):
     truth = np.array([[0, 0, 1, 1, 255]], np.uint8)
     prediction = np.array([[0, 255, 1, 255, 1]], np.uint8)
     scores = overlap_scores(confusion_matrix(prediction, truth, 2, uncertain=uncertain), ("background", "a"))

@@ -53,12 +53,9 @@ class BenchConfig(StageConfig):
     reference: str | None = Field(
         None,
         pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
-        description="FRAMEWORK/LABELS/SIZE/LOSS that all other configurations are compared with, even across training "
-        "labels",
+        description="configuration FRAMEWORK/LABELS/SIZE/LOSS to compare all others with, even across training labels",
     )
-    permutations: int = Field(
-        10_000, ge=100, le=1_000_000, description="number of random sign flips per permutation test"
-    )
+    permutations: int = Field(10_000, ge=100, le=1_000_000, description="random sign flips per permutation test")
 
 
 def run(ctx: Context[BenchConfig]) -> Result:

@@ -41,8 +41,8 @@ class ScoreConfig(StageConfig):
     )
     pred_values: Literal["wsss", "dataset"] = Field(
         "wsss",
-        description="values of the predicted masks: as wsss writes them (wsss; 255 = uncertain), or as in the masks of "
-        "the dataset (TopoMortar: 255 = mortar)",
+        description="encoding of the predicted masks: that of masks written by wsss (255 = uncertain), or that of the "
+        "dataset's masks (TopoMortar: 255 = mortar)",
     )
     pred_mask_values: MaskNames = Field(
         None,

@@ -28,7 +28,9 @@ class SweepConfig(StageConfig):
     """Config of `sweep`."""
 
     split: str = Field("val", description="split to score on")
-    thresholds: int = Field(200, ge=2, le=1000, description="number N of thresholds: 0, 1/N, 2/N … (N − 1)/N")
+    thresholds: int = Field(
+        200, ge=2, le=1000, description="number N of evenly spaced thresholds: 0, 1/N, 2/N … (N − 1)/N"
+    )
     minimum_precision: float = Field(
         0.5, ge=0, le=1, description="report the highest recall at this precision or above"
     )

@@ -25,20 +25,8 @@ if TYPE_CHECKING:
     from wsss.data.answers.questions import QuestionsConfig
     from wsss.data.dataset import Dataset
 
-PAGE_OPTIONS = (
-    "single_label",
-    "whole",
-    "count",
-    "size",
-    "order",
-    "run",
-    "seed",
-    "annotator",
-    "host",
-    "port",
-    "open_page",
-)
-"""Options of the questions and of the page."""
+PAGE_ONLY = ("single_label", "whole", "count", "size", "order", "run", "seed", "annotator", "host", "port", "open_page")
+"""Options of the questions and of the page, without effect on --summary and --export."""
 
 MAX_CLASSES = 9
 """One key of the page each."""
@@ -140,7 +128,7 @@ def _check_alone(context: click.Context) -> None:
     reports = [options[name] for name in ("summary", "export") if name in given]
     if len(reports) > 1:
         raise click.UsageError("--summary and --export cannot be used together.")
-    others = [options[name] for name in given if name in PAGE_OPTIONS]
+    others = [options[name] for name in given if name in PAGE_ONLY]
     if others:
         raise click.UsageError(f"{others[0]} has no effect with {reports[0]}.")
 

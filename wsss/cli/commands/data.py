@@ -149,8 +149,8 @@ def _log(line: str) -> None:
 @click.option(
     "--min-class-fraction",
     type=float,
-    help="Minimum fraction of a tile's pixels for a class to be labelled; tiles with a smaller, nonzero fraction are "
-    "not drawn. [default: 0.05]",
+    help="Minimum fraction of a tile that a class must cover to be labelled; tiles with a smaller, nonzero fraction "
+    "are not drawn. [default: 0.05]",
 )
 @click.option("--label-noise", type=float, help="Fraction of wrong labels. [default: 0]")
 @shared(

@@ -31,7 +31,7 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
 @click.option(
     "--outside",
     type=click.Choice(["background", "unlabelled"]),
-    help="Pixels outside all regions. [default: unlabelled in images with lines or points, else background]",
+    help="Label of pixels outside all regions. [default: unlabelled in images with lines or points, else background]",
 )
 @click.option(
     "--boxes",

@@ -41,7 +41,7 @@ class TilesConfig(Settings):
         default=0.05,
         gt=0,
         le=1,
-        description="minimum fraction of a tile's pixels for a class to be labelled; tiles with a smaller, nonzero "
+        description="minimum fraction of a tile that a class must cover to be labelled; tiles with a smaller, nonzero "
         "fraction are not drawn",
     )
     label_noise: float = Field(default=0.0, ge=0, le=0.5, description="fraction of wrong labels")
