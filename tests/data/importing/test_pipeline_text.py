@@ -76,7 +76,7 @@ def test_maps_of_pretrained_networks_on_photographs_walk(weights: str, side: int
 
 @pytest.mark.parametrize("calibrate", [False, True])
 def test_calibration_of_the_network(calibrate: bool) -> None:
-    recipe = choose(500, [500] * 500, pretrained=True)
+    recipe = choose_recipe(500, [500] * 500, pretrained=True)
     setting = Setting("a", "d", Path("r"), Path("i"), None, ["train", "val"], None, "imagenet", recipe)
     made = yaml.safe_load(pipeline_text(replace(setting, calibrate=calibrate)))["stages"]
     assert made["predict"]["needs"] == (["calibrate"] if calibrate else ["segment"])
