@@ -37,7 +37,6 @@ class WsssError(Exception):
     Args:
         problem: the problem, in one or more lines; empty if ``found`` and ``allowed`` state it.
         subject: a file (with line number), option, config key or stage.
-        found: the invalid value.
         allowed: the valid values, as a phrase (``"a number above 0"``) or as names; the closest name is suggested.
         hint: a suggested fix: a command or a change.
         errors: the errors summarised by this one; see `together`.
@@ -203,7 +202,6 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun: ``1 image``, ``2 images``, ``1,234 images``.
 
     Args:
-        count: the number.
         singular: the noun.
         plural: by default the noun with an s.
     """
@@ -214,7 +212,6 @@ def listing(items: Iterable[object], *, limit: int = 5, total: int | None = None
     """Return the first items joined by commas, and the number of the others.
 
     Args:
-        items: the items.
         limit: maximum number of items shown.
         total: number of all items, if ``items`` holds only the first of them.
     """

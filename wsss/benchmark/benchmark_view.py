@@ -83,7 +83,6 @@ class View:
         explanation: text that explains the numbers.
         cases: their tables.
         ranking: the order of the losses; its title is its explanation.
-        notes: on omitted or incomplete results.
         against: the comparison with one reference, if requested.
     """
 
@@ -121,9 +120,7 @@ def as_page(view: View, plots: Mapping[str, bytes], *, title: str = "Benchmark")
     """Return a self-contained HTML page.
 
     Args:
-        view: the tables.
         plots: name → SVG file, shown below the tables.
-        title: heading.
     """
     pictures = [embed_svg(name, svg.decode()) for name, svg in plots.items()]
     template = environment().get_template("benchmark_page.html.j2")

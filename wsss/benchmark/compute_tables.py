@@ -45,9 +45,6 @@ class Tables:
     """All computed tables of a benchmark.
 
     Args:
-        benchmark: the results.
-        rows: the cells.
-        ranking: the order of the losses.
         costs: loss → training cost, where recorded.
         swaps, seed: number and random seed of the swaps in the permutation tests.
         against: the reference of the comparison across cases, if any.

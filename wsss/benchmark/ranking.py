@@ -31,7 +31,6 @@ class Standing:
         rank: mean rank, 1 is best; ``None`` where the loss cannot be ranked.
         better: number of cells significantly better than CE+Dice (the bold ones).
         worse: number of cells significantly worse, by the same rule.
-        cells: number of cells.
     """
 
     rank: float | None
@@ -61,7 +60,6 @@ class ImageRanks:
 
     Args:
         ranks: loss → mean rank.
-        images: number of images.
         critical: Nemenyi's critical difference at .05.
     """
 

@@ -66,7 +66,6 @@ def benchmark_rows(benchmark: Benchmark, *, swaps: int = SWAPS, seed: int = 0) -
     Cells without scores are omitted.
 
     Args:
-        benchmark: the results.
         swaps: sign flips per permutation test.
         seed: random seed of the sign flips; each table restarts from it.
     """

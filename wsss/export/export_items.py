@@ -137,8 +137,6 @@ class Masks:
         """Return a mask as class indices ``(H, W)`` (255 = ignored), with ``min_area`` and ``keep_ignored`` applied.
 
         Args:
-            item: the mask.
-            options: options of the export.
             any_size: the mask may have another size than its image.
 
         Raises:

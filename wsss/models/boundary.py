@@ -40,7 +40,6 @@ class BoundaryHead(nn.Module):
     """Feature maps of several strides → one logit per element of a grid.
 
     Args:
-        levels: the feature maps.
         channels: number of channels that each is reduced to; a multiple of `GROUPS`.
     """
 

@@ -89,7 +89,6 @@ def walk(maps: Floats, transition: Any, steps: int) -> Floats:
     Args:
         maps: ``(K, h, w)``.
         transition: P; see `transition_matrix`.
-        steps: number of steps.
     """
     walked = np.empty(maps.shape, np.float32)
     for number, class_map in enumerate(maps):  # one by one: SciPy's product with several columns is slower

@@ -186,7 +186,6 @@ def compare_runs(
         run_dirs: run directories; the first is the reference.
         data: the dataset of the runs; ``None`` for no pictures.
         config: config of the page; ``columns`` and ``sampling`` are ignored.
-        out: folder of the page.
         seed: seed of the image selection.
         workers: number of threads for thumbnails.
         log: receives warnings.

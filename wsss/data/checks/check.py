@@ -37,7 +37,6 @@ def check_dataset(
     """Check a dataset; every pair of image and mask is read once.
 
     Args:
-        dataset: the dataset.
         workers: number of threads (decoding releases the GIL).
         advance: called with the number of finished pairs, to show progress.
         inspected: image id → earlier inspection, reused instead of reading the files again.
@@ -85,7 +84,6 @@ def check_config(
     Args:
         config: layout and its keys; see `wsss.data.readers.registry.parse_config`.
         work: writable folder for caches and generated data.
-        log: prints one line for the user.
         start: called with the number of image-mask pairs; returns the function called with the number of finished ones.
         locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, for messages.
         workers: number of threads.

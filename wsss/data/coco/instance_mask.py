@@ -33,7 +33,6 @@ class InstanceMask:
 
     Args:
         file: the COCO file.
-        image: id of the image.
         size: height and width of the image in the file.
         places: bytes of an array of `ANNOTATION`: the annotations of the image.
     """

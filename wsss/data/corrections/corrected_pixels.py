@@ -22,7 +22,6 @@ class CorrectedMasks:
     """The corrected masks of a list of images, by index; picklable.
 
     Args:
-        ids: ids of the images.
         corrections: the corrections; ``None``: there are none.
     """
 

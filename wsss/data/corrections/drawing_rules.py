@@ -105,7 +105,6 @@ def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: Drawi
     Args:
         image: the image and its regions.
         size: height and width of the image file.
-        classes: the classes.
         rules: see `DrawingRules`.
 
     Raises:

@@ -22,7 +22,6 @@ def match_samples(
 
     Args:
         images: the images of a source.
-        data: the dataset.
         ids: only these images; then others need not be in the dataset.
 
     Raises:

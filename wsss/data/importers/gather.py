@@ -65,7 +65,6 @@ class Gathered:
     """Images and their labels.
 
     Args:
-        folder: folder of the images.
         format: description of the labels' format.
         classes: classes that at least one image shows, in the order of the labels.
         images: all readable images, by file.

@@ -40,8 +40,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, options
     """Read image-level labels of any format.
 
     Args:
-        images: folder of the images.
-        files: paths of the images below it.
+        files: paths of the images below the folder.
         labels: label file; ``None`` for a folder per class.
         options: see `ReadOptions`.
 

@@ -95,10 +95,8 @@ def draw_scene(
     """Draw one scene.
 
     Args:
-        rng: random generator.
         size: side length S in pixels.
         first: class (1 … ``classes``) of the first object; the others are random.
-        classes: number of classes.
         max_objects: maximum number of objects; the number is drawn uniformly from 1 … ``max_objects``.
 
     Returns:

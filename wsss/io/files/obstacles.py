@@ -19,7 +19,6 @@ def obstacle(error: OSError, path: Path) -> Obstructed | None:
     """Return the error to report if a path could not be created because it is occupied; ``None`` for other errors.
 
     Args:
-        error: the system's error.
         path: the path to write, used if ``error`` names none.
     """
     named = [Path(os.fsdecode(name)) for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]

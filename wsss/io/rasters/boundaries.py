@@ -25,7 +25,6 @@ def read_boundary(path: Path, *, size: tuple[int, int]) -> NDArray[np.float32]:
     """Read and validate a boundary map, as float32.
 
     Args:
-        path: the file.
         size: expected height and width.
 
     Raises:

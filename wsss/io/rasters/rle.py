@@ -132,7 +132,6 @@ def brush_mask(stream: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_
     """Return the mask of Label Studio's brush encoding: pixels whose last channel is not 0; see `brush_rle`.
 
     Args:
-        stream: the bytes.
         size: height and width.
 
     Raises:

@@ -57,8 +57,6 @@ def class_maps(
     Args:
         classifier: in evaluation mode; the images are moved to its device.
         images: ``(B, H, W, 3)`` uint8 RGB.
-        scales: scale factors of the image.
-        flip: also use the mirror image.
         stride: pixels of the image per element of a map.
         max_side: maximum side length in pixels; larger images are downscaled for the
             network only.

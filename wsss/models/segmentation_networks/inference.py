@@ -30,8 +30,6 @@ def class_probabilities(
         segmenter: images ``(B, 3, H, W)`` uint8 → logits ``(B, C, H, W)``; in evaluation mode. The images are moved to
             its device.
         images: ``(B, H, W, 3)`` uint8 RGB.
-        scales: scale factors of the image.
-        flip: also use the mirror image.
         max_side: maximum side length in pixels; larger images are downscaled before scaling.
 
     Returns:

@@ -76,7 +76,6 @@ def changes_since(folder: Path, artifacts: Mapping[str, Any]) -> str:
     """Describe which files of a finished stage have changed, by their sizes and times; empty if none has.
 
     Args:
-        folder: folder of the stage.
         artifacts: the artifacts in its record.
     """
     names = [damage.path for damage in stage_folder.verify(folder, artifacts)]

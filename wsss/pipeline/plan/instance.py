@@ -25,7 +25,6 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
     """Return an instance of a stage, not yet bound to its inputs.
 
     Args:
-        spec: the pipeline.
         stage, entry: the stage, and its entry in the file.
         point, id: the instance.
 

@@ -19,7 +19,6 @@ class Job:
     Args:
         id: instance id, also the name of its folder (``segment@loss=dice``).
         entry: id of the stage in the file (``segment``).
-        stage: the stage.
         point: its point in the matrix.
         config, seed: arguments of ``run``.
         inputs: declared input → ids of its jobs (several for ``many``, none for a missing optional one).
@@ -67,7 +66,6 @@ def select(jobs: Mapping[str, Job], name: str, option: str) -> list[str]:
     """Return the ids of one instance, or of all instances of a stage.
 
     Args:
-        jobs: all jobs.
         name: id of an instance or of a stage in the file.
         option: option that names it, for messages.
 

@@ -35,7 +35,6 @@ def make_plan(
     Args:
         jobs, run_dir, data: the pipeline, its run directory and its dataset.
         choice: ``--from``, ``--until`` and ``--force``.
-        contents: cache of content hashes.
         ranks: number of processes of the run.
 
     Raises:

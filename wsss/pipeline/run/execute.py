@@ -52,7 +52,6 @@ class RunResult:
     """The result of a run.
 
     Args:
-        run_dir: its folder.
         status: ``done``, ``failed`` or ``interrupted``.
         outcomes: outcomes of the stages that were reached, in order.
         error: the error that ended it, to be raised by the caller.
@@ -100,7 +99,6 @@ def run_pipeline(
     """Run a pipeline in ``session.run_dir``.
 
     Args:
-        spec, registry: the pipeline.
         session: run directory, device, workers, messages, ranks.
         open_data: opens the dataset.
         choice: ``--from``, ``--until``, ``--force``.

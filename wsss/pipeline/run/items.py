@@ -41,7 +41,6 @@ def pending(
     """Return this rank's items whose output is missing or damaged.
 
     Args:
-        ctx: context of the stage.
         items: all items of the stage, in the same order on every rank.
         output: item → its file.
         check: reads an item's file and raises `InvalidInput` if it is not a valid result; such a file is deleted with a
@@ -93,9 +92,6 @@ def map_items(
 
     Args:
         ctx: context with workers, progress and log.
-        items: the items.
-        work: called once per item.
-        description: text of the progress bar.
         memory: item → estimated peak memory of ``work`` in bytes; called just before the item is submitted.
         threads: run ``work`` in threads, not processes; after an interrupt or an error, items that have begun are
             finished.

@@ -100,7 +100,6 @@ def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]], *, content:
     Sizes are always compared; the bytes are read if the modification time differs.
 
     Args:
-        folder: folder of the stage.
         artifacts: artifacts in its record; missing keys are not compared.
         content: read the bytes of all files.
     """

@@ -31,12 +31,10 @@ def refine_image(
 
     Args:
         sample: the image, with the mask to refine.
-        out: folder of the stage.
         masks: folder of the input masks, for their policy or probabilities.
         cams: folder of the maps that the masks come from, if any.
         config: parameters of the CRF.
         cleaning: removal of small components afterwards.
-        classes: the classes.
         corrections: corrected masks, whose pixels are certain.
     """
     from wsss.data.corrections.corrected_pixels import overridden

@@ -52,9 +52,7 @@ class Ranked:
     """An image with the uncertainty of its masks.
 
     Args:
-        id: the image.
         gain: expected gain.
-        pixels: number of pixels.
         boundary: number of boundary pixels of the current mask.
         disagreement: of its masks, 0 … 1; ``None`` if there is only one.
         entropy: mean entropy, 0 … 1; ``None`` without probabilities and maps.
@@ -72,8 +70,6 @@ def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = N
     """Return the finished stages of a run that have results for all images.
 
     Args:
-        run_dir: the run directory.
-        samples: the images.
         stage: id of the stage whose masks are corrected; by default the last with masks.
 
     Raises:
@@ -134,8 +130,6 @@ def rank_images(
     """Return images by decreasing expected gain; those of equal gain by id.
 
     Args:
-        samples: the images.
-        classes: the classes.
         sources: see `find_sources`.
         workers: number of threads; does not affect the result.
         advance: called with the number of images done.

@@ -70,8 +70,6 @@ def refine_maps(
     Args:
         ctx: its config has ``splits``, its inputs ``cams``.
         refine: see `Refine`.
-        grid: the grid.
-        description: label of the progress bar.
         memory: estimated memory for an image in bytes.
     """
     from wsss.pipeline.run.items import map_items, map_shared, pending

@@ -111,7 +111,6 @@ def panel_grid(
     """Return a figure with a grid of panels, a title above and a caption below. All lengths are inches.
 
     Args:
-        title: heading.
         caption: explanation, one line.
         count: number of panels, at least one.
         across: maximum number of panels per row.

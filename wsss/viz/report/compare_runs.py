@@ -59,7 +59,6 @@ class Result:
     """One metric of one score stage.
 
     Args:
-        score: the stage.
         split: that it was measured on.
         measure: name of the metric, in words.
         values: per run.
@@ -168,7 +167,6 @@ def masks_side_by_side(
         runs: see `Run`.
         data: the dataset of the first run.
         splits: splits to show; empty for all with masks.
-        count: maximum number of images.
         seed: random seed of the draw.
         budget: maximum size of the pictures, bytes.
         workers: number of threads.
@@ -217,7 +215,6 @@ def build_runs_page(
     Args:
         runs: two or more; the first one is the reference.
         data: their dataset; ``None`` for no pictures.
-        title: heading.
         splits: splits to show; empty for all with masks.
         images: maximum number of images in the gallery.
         seed: random seed of the draw among them.

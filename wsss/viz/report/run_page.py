@@ -33,7 +33,6 @@ class Options:
     """Options of a report.
 
     Args:
-        title: heading.
         images: maximum number of images in the gallery.
         splits: their splits; empty for every split with maps or masks.
         seed: random seed of the draw among them.

@@ -157,7 +157,6 @@ def apply_presence(entries: list[Entry], column: PresenceColumn | None, context:
     Args:
         entries: one per row.
         column: see `presence_column`; ``None``: the entries are returned unchanged.
-        context: rules.
 
     Raises:
         InvalidInput: a value between 0 and 1 without a threshold, or an image in two splits.

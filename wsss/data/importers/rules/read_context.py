@@ -108,7 +108,6 @@ class ReadContext:
 
         Args:
             cell: its text.
-            where: location of the cell.
 
         Raises:
             InvalidInput: not a presence value (0, 1, yes, no, ``?`` …), or a soft label without a threshold.

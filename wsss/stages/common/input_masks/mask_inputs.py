@@ -44,7 +44,6 @@ def with_masks(
 
     Args:
         folder: folder of a stage, or any folder with ``ID.png`` or ``masks/ID.png``.
-        samples: the images.
         data: the dataset; the folder may also have masks of its other images.
         of: name of the samples in messages (``"split 'val'"``).
         hint: hint for missing masks.
@@ -124,7 +123,6 @@ def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, 
     Args:
         masks: the input; masks of a stage may be uncertain everywhere.
         samples: samples with these masks.
-        classes: classes of the dataset.
         purpose: use of the masks in messages (``"to train on"``).
         hint: hint if 255 means a class.
 
@@ -155,7 +153,6 @@ def count_empty(ctx: Context[Any], samples: Sequence[Sample], shows_class: Seque
 
     Args:
         ctx: provides rank and log.
-        samples: the images.
         shows_class: whether the mask of each image shows a class.
     """
     expected = [(sample.id, shown) for sample, shown in zip(samples, shows_class, strict=True) if sample.labels != ()]

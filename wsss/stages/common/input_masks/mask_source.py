@@ -62,7 +62,6 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     of a class list, or those of ``data.mask_values``. Otherwise each mask value is a class.
 
     Args:
-        request: the selection.
         work: folder for generated data, if the masks belong to no run.
         reporter: logs which stage was chosen, and what is skipped.
 

@@ -40,7 +40,6 @@ class Column:
     Args:
         name: unique name: stage id, measure, and values of the other axes.
         title: heading; starts with ORACLE if a threshold was chosen on the ground truth.
-        measure: key of the metric.
         split: split of all scores.
         oracle: whether a threshold was chosen on the ground truth.
         statistic: computes the score from counts; ``None`` if that is impossible.
@@ -92,7 +91,6 @@ def gather_columns(
 
     Args:
         scores: finished score and sweep stages.
-        positions: their positions in the matrix.
         measures: metrics of score stages to show.
         titles: stage id → heading.
 

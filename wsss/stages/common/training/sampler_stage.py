@@ -119,7 +119,6 @@ def train_sampler(
 
     Args:
         ctx: its config is a `SamplingTraining`.
-        name: name of the stage.
         classifier: the loaded classifier, with the new sampler inserted.
         sampler: the new sampler, if any.
 

@@ -49,11 +49,8 @@ def make_gallery(
     """Choose the images and make their thumbnails, at the highest resolution that fits.
 
     Args:
-        data: the dataset of the run.
-        records: the stages in pipeline order.
         scores: their scores, to rank the images by.
         splits: the splits to show; empty for every split with maps or masks.
-        count: number of images.
         seed: random seed of the draw among them.
         budget: maximum size of all rows, bytes.
         only: ids of the stages shown as columns; ``None`` for all.

@@ -41,7 +41,6 @@ class Row:
     """The row of an image.
 
     Args:
-        id: image id.
         reason: see `REASONS`.
         labels: names of the labelled classes; ``None`` without image-level labels.
         width, height: size of the image in pixels.
@@ -84,11 +83,8 @@ class Section:
     """The rows of one split.
 
     Args:
-        split: name of the split.
         size: number of images in the split.
         ranked_by: score stage by which the images are ranked, if any.
-        columns: headings of the columns.
-        rows: rows of the images.
         unread: images that could not be shown.
     """
 
@@ -105,7 +101,6 @@ class Gallery:
     """All rows of a gallery.
 
     Args:
-        sections: one per split.
         left_out: number of requested images omitted to keep the page within its size limit.
         detail: resolution of the pictures.
         unread: images that could not be shown.

@@ -50,8 +50,6 @@ def sampling_sections(
     Images whose photograph is missing or broken are in ``unread``.
 
     Args:
-        data: the dataset.
-        records: the stages in pipeline order.
         count: maximum number of rows, divided among the chains.
         detail: resolution of the pictures.
     """

@@ -53,8 +53,6 @@ class TopologyRow:
     """One class of one image.
 
     Args:
-        id: image id.
-        name: name of the class.
         stage: that made the mask.
         width, height: size of the image in pixels.
         photo: as a data URI.
@@ -123,8 +121,6 @@ def topology_view(
     """Return the images with the worst topology of every score stage that measured it.
 
     Args:
-        data: the dataset.
-        records: the stages in pipeline order.
         count: maximum number of rows, divided among the scores.
         detail: resolution of the pictures.
         budget: maximum size of the rows, bytes; the last rows of each score are omitted to keep it.
