@@ -74,15 +74,10 @@ class WsssError(Exception):
         text = text if self.subject is None else f"{self.subject}: {text}"
         return printable(text if text.endswith((".", "?", "!", ":")) else f"{text}.")
 
-    def within(self, outer: object, *, hint: str | None = None) -> Self:
-        """Return a copy whose subject is prefixed by ``outer``, such as the enclosing file or stage.
-
-        Args:
-            outer: the prefix.
-            hint: used if the error has no hint.
-        """
+    def within(self, outer: object) -> Self:
+        """Return a copy whose subject is prefixed by ``outer``, such as the enclosing file or stage."""
         subject = str(outer) if self.subject is None else f"{outer}: {self.subject}"
-        return self._with(subject=subject, hint=self.hint or hint)
+        return self._with(subject=subject, hint=self.hint)
 
     def with_hint(self, hint: str | None) -> Self:
         """Return a copy with a different hint."""

@@ -116,7 +116,7 @@ def as_markdown(view: View) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_page(view: View, plots: Mapping[str, bytes], *, title: str = "Benchmark") -> str:
+def as_page(view: View, plots: Mapping[str, bytes]) -> str:
     """Return a self-contained HTML page.
 
     Args:
@@ -124,7 +124,7 @@ def as_page(view: View, plots: Mapping[str, bytes], *, title: str = "Benchmark")
     """
     pictures = [embed_svg(name, svg.decode()) for name, svg in plots.items()]
     template = environment().get_template("benchmark_page.html.j2")
-    return template.render(title=title, view=view, pictures=pictures, style=style_sheet()) + "\n"
+    return template.render(title="Benchmark", view=view, pictures=pictures, style=style_sheet()) + "\n"
 
 
 def to_json(view: View) -> dict[str, Any]:
