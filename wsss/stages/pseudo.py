@@ -21,10 +21,10 @@ from wsss.stages.common.corrected_masks import (
     inspect_corrections,
     stated_corrections,
 )
-from wsss.stages.common.finished import check_mask
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import count_empty, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_maps
+from wsss.stages.common.mask_stages import write_masks
 from wsss.stages.common.require_inputs import require_maps, require_truth
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class PseudoConfig(StageConfig):
 
 def run(ctx: Context[PseudoConfig]) -> Result:
     """Determine thresholds (over the dataset, or by the oracle's sweep), then label every image."""
-    from wsss.pipeline.run.items import map_items, map_shared, pending
+    from wsss.pipeline.run.items import map_shared
 
     config, cams, corrections = ctx.config, ctx.inputs["cams"].path, corrections_of(ctx)
     samples = ctx.data.samples(config.splits)
@@ -73,9 +73,7 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         cleaning=config.clean,
         corrections=corrections,
     )
-    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
-    map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
+    write_masks(ctx, samples, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     fractions = map_shared(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
     metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
     metrics["foreground_fraction"] = sum(foreground for foreground, _ in fractions) / len(fractions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from wsss.io.rasters.working_size import reduction, scaled_size
 from wsss.pipeline.stage import Context, Input, Read
 from wsss.stages.common.finished import check_maps
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.reduced import note_reduced
+from wsss.stages.common.reduced import Sizes, note_reduced
 from wsss.stages.common.require_inputs import require_maps
 
 if TYPE_CHECKING:
@@ -72,18 +72,16 @@ def refine_maps(
         refine: see `Refine`.
         memory: estimated memory for an image in bytes.
     """
-    from wsss.pipeline.run.items import map_items, map_shared, pending
+    from wsss.pipeline.run.items import map_items, pending
 
     samples = ctx.data.samples(ctx.config.splits)
     folders: dict[str, Any] = {"cams": ctx.inputs["cams"].path, "out": ctx.out, "classes": ctx.data.classes}
     check = partial(_check_finished, grid=grid, **folders)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, partial(_write, refine=refine, grid=grid, **folders), description, memory=memory)
-    written = map_shared(ctx, samples, partial(_read_back, out=ctx.out, classes=ctx.data.classes), "reading back")
-    means = [mean for of_image, _ in written for mean in of_image]
-    sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
+    mean, sizes = read_back(ctx, samples)
     reduced = note_reduced(ctx, sizes, grid.max_side, how="the maps are upsampled where they are used")
-    return {"images": len(samples), "mean_activation": sum(means) / len(means) if means else None, **reduced}
+    return {"images": len(samples), "mean_activation": mean, **reduced}
 
 
 def _check_finished(sample: Sample, *, cams: Path, out: Path, classes: Classes, grid: WorkingGrid) -> None:
@@ -111,7 +109,17 @@ def _normalised(maps: Floats) -> Floats:
     return np.asarray(scaled.clip(0, 1), np.float32)
 
 
-def _read_back(sample: Sample, *, out: Path, classes: Classes) -> tuple[list[float], tuple[int, int]]:
+def read_back(ctx: Context[Any], samples: Sequence[Sample]) -> tuple[float | None, Sizes]:
+    """Return the mean over all written maps (``None`` without maps), and the id and size of every image."""
+    from wsss.pipeline.run.items import map_shared
+
+    written = map_shared(ctx, samples, partial(_means_and_size, out=ctx.out, classes=ctx.data.classes), "reading back")
+    means = [mean for of_image, _ in written for mean in of_image]
+    sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
+    return sum(means) / len(means) if means else None, sizes
+
+
+def _means_and_size(sample: Sample, *, out: Path, classes: Classes) -> tuple[list[float], tuple[int, int]]:
     from wsss.data.artifacts import read_maps
 
     cams = read_maps(out, sample, classes)
