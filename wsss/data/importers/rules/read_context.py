@@ -30,7 +30,7 @@ def times(count: int) -> str:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options for reading a label file; `wsss.data.importers.format_options` lists which apply to which format.
+    """Options for reading a label file; `wsss.data.importers.importer_registry` lists which apply to which format.
 
     Args:
         format: one of `wsss.data.importers.importer_registry.FORMATS`, or ``auto``: by suffix, for JSON by content.
