@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from wsss.data.readers.layout import Log
 from wsss.data.readers.registry import parse_config, read_layout
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.label_masks import ignored_name
 from wsss.validation import KeyPath
 
@@ -43,12 +43,13 @@ def check_dataset(
     """
     samples = _distinct(dataset)
     known = inspected or {}
-    inspections: dict[_Files, Inspection] = {}
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        results = pool.map(lambda s: known.get(s.id) or inspect_sample(s, dataset.classes), samples.values())
-        for files, inspection in zip(samples, results, strict=True):
-            inspections[files] = inspection
-            advance(1)
+    results = map_in_threads(
+        lambda s: known.get(s.id) or inspect_sample(s, dataset.classes),
+        samples.values(),
+        workers=workers,
+        advance=advance,
+    )
+    inspections = dict(zip(samples, results, strict=True))
     collected = Collected()
     collected.add_inspections(inspections.values())
     check_mask_files(dataset, collected)

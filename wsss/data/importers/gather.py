@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 WITHOUT_IMAGE = "labels without an image, left out"
@@ -228,22 +228,20 @@ def _inspect(
     start: Callable[[int], Callable[[int], None]],
 ) -> list[ImportedImage]:
     """Read every image once; unreadable images are left out."""
-    hashes, advance = ContentHashes(None), start(len(ids))
+    hashes = ContentHashes(None)
 
     def inspect(file: str) -> tuple[str, Inspection, str]:
         inspection = inspect_sample(Sample(ids[file], folder / file, reading=reading), _NO_CLASSES)
         return file, inspection, "" if inspection.problems else hashes.of(folder / file)
 
     images: list[ImportedImage] = []
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        for file, inspection, digest in pool.map(inspect, ids):
-            advance(1)
-            _add(problems, [(f"{kind}, left out", message) for kind, message in inspection.problems])
-            _add(notes, inspection.notes)
-            if not inspection.problems:
-                entry = entries.get(file, Entry(file, None, ""))
-                clean = replace(inspection, notes=())
-                images.append(ImportedImage(ids[file], file, entry.labels, entry.split, digest, clean, entry.unknown))
+    for file, inspection, digest in map_in_threads(inspect, ids, workers=4, advance=start(len(ids))):
+        _add(problems, [(f"{kind}, left out", message) for kind, message in inspection.problems])
+        _add(notes, inspection.notes)
+        if not inspection.problems:
+            entry = entries.get(file, Entry(file, None, ""))
+            clean = replace(inspection, notes=())
+            images.append(ImportedImage(ids[file], file, entry.labels, entry.split, digest, clean, entry.unknown))
     return images
 
 

@@ -11,7 +11,7 @@ from wsss.errors import InvalidInput, RunFailed, WsssError, together
 from wsss.io.files.atomic import convert_os_errors
 from wsss.io.files.contained import delete_file
 from wsss.io.process.shared_state import set_current_items
-from wsss.pipeline.processes.pool import run_in_pool
+from wsss.pipeline.processes.pool import Pool
 from wsss.pipeline.run.error_hints import machine_error
 from wsss.pipeline.stage import Context
 
@@ -176,17 +176,8 @@ def _map(
     if ctx.workers <= 1 or len(items) <= 1:
         results = _run_here(items, work, advance, failed)
     else:
-        results = run_in_pool(
-            items,
-            work,
-            workers=ctx.workers,
-            threads=threads,
-            advance=advance,
-            name=item_name,
-            memory=memory,
-            log=ctx.log,
-            on_error=partial(_collect, failed),
-        )
+        pool = Pool(items, work, workers=ctx.workers, threads=threads, name=item_name, memory=memory, log=ctx.log)
+        results = pool.run(advance, partial(_collect, failed))
     return results, failed
 
 

@@ -9,13 +9,13 @@ stages that were trained on it, or whose threshold was chosen on it, are left ou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import CORRECTIONS, cam_path, mask_path, probability_path
+from wsss.io.process.thread_map import map_in_threads
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import read_record
 
@@ -137,11 +137,7 @@ def rank_images(
     Raises:
         InvalidInput: a mask or map is damaged.
     """
-    ranked = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for one in pool.map(lambda sample: _doubt(sample, classes, sources), samples):
-            ranked.append(one)
-            advance(1)
+    ranked = map_in_threads(lambda sample: _doubt(sample, classes, sources), samples, workers=workers, advance=advance)
     return sorted(ranked, key=lambda one: (-one.gain, one.id))
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.mask_files import GUESSED, UNUSED, masks_by_id, masks_folder
 
 if TYPE_CHECKING:
@@ -100,11 +100,8 @@ def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[MaskSummary]:
     from wsss.data.masks.ground_truth import log_remarks
 
     advance = ctx.progress.track("reading the masks", len(samples))
-    summaries = []
-    with ThreadPoolExecutor(max(1, ctx.workers)) as pool:  # decoding releases the GIL
-        for summary in pool.map(partial(_summarise, classes=ctx.data.classes), samples):
-            summaries.append(summary)
-            advance(1)
+    work = partial(_summarise, classes=ctx.data.classes)
+    summaries = map_in_threads(work, samples, workers=ctx.workers, advance=advance)
     log_remarks(ctx.log, [remark for summary in summaries for remark in summary.remarks])
     return summaries
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from wsss.io.process.headroom import workers_that_fit
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.rgb_images import pixels_in
 from wsss.viz.report.pictures.gallery_layout import Gallery, Row, Section, Unread, missing_image
 from wsss.viz.report.pictures.gallery_tiles import PREDICT, Column, make_row
@@ -101,10 +101,8 @@ class _Rows:
         largest = max((pixels_in(pick.sample.image) for pick in new), default=0)
         threads = workers_that_fit(max(1, self.workers), BYTES_PER_PIXEL * largest, lambda line: None, "thumbnails")
         work = partial(make_row, columns=self.columns, classes=self.classes, detail=detail)
-        with ThreadPoolExecutor(threads) as pool:
-            for pick, row in zip(new, pool.map(work, new), strict=True):
-                self.made[pick.split, pick.sample.id] = row
-                advance(1)
+        for pick, row in zip(new, map_in_threads(work, new, workers=threads, advance=advance), strict=True):
+            self.made[pick.split, pick.sample.id] = row
         return sum(row.weight() for _, row in self.of(picks))
 
     def of(self, picks: Iterable[Pick]) -> list[tuple[Pick, Row]]:
