@@ -197,7 +197,6 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun: ``1 image``, ``2 images``, ``1,234 images``.
 
     Args:
-        singular: the noun.
         plural: by default the noun with an s.
     """
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"

@@ -37,7 +37,6 @@ class Item:
 
     Args:
         id: image id, unique in the export and valid as a file name.
-        mask: path of the mask.
         image: path of the image, if known.
         splits: splits of the dataset that contain the image.
         mask_values: meaning of the mask's values, if different from `Classes.values`.
@@ -124,7 +123,6 @@ class Masks:
     Args:
         name: display name (run and stage, or folder).
         classes: the classes, with their values on disk.
-        items: the masks, in order.
         dropped: id → regions removed by ``min_area``, for the masks read so far.
     """
 

@@ -74,8 +74,6 @@ class BoundaryNetwork(nn.Module):
     Args:
         config: settings of the classifier, and of the head.
         backbone: the trunk, which is frozen.
-        origin: origin of its weights.
-        normalise: normalisation of images.
     """
 
     def __init__(

@@ -28,7 +28,6 @@ def write_plots(
 
     Args:
         folder: created if necessary.
-        kind: file format.
         drawn: result of `draw_plots` for this benchmark and format; ``None``: draw them.
 
     Raises:

@@ -35,9 +35,6 @@ GREY = 128
 def question_picture(item: Item, source: ImageSource) -> tuple[bytes, str]:
     """Return the picture of an item as the content of a file, and its media type.
 
-    Args:
-        source: the image.
-
     Raises:
         InvalidInput: the image is unreadable, or the tile is not inside it.
     """

@@ -32,7 +32,6 @@ class InstanceMask:
     """Draws the mask of one image; small and picklable, so that worker processes can draw.
 
     Args:
-        file: the COCO file.
         size: height and width of the image in the file.
         places: bytes of an array of `ANNOTATION`: the annotations of the image.
     """

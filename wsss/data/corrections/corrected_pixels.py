@@ -79,8 +79,6 @@ class Coverage:
     Args:
         images: number of images with a corrected mask.
         of: number of all images.
-        labelled: labelled pixels of the corrected masks.
-        pixels: all their pixels.
     """
 
     images: int

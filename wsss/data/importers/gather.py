@@ -65,7 +65,6 @@ class Gathered:
     """Images and their labels.
 
     Args:
-        format: description of the labels' format.
         classes: classes that at least one image shows, in the order of the labels.
         images: all readable images, by file.
         problems, notes: everything that does not fit, and decisions made.
@@ -99,7 +98,6 @@ def gather(
     Args:
         images: folder of the images, which may have subfolders.
         labels: label file, or ``None`` for a folder per class.
-        options: options of the label file.
         reading: how the images are converted to 8-bit RGB.
         start: called with the number of images; returns a function to call with the number of images done.
 

@@ -146,7 +146,6 @@ def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: lis
 
     Args:
         hidden: yield only hidden images instead of only visible ones.
-        deep: search subfolders.
         closed: receives the unreadable subfolders.
     """
     for parent, names in _walk(folder, hidden=hidden, deep=deep, closed=closed):

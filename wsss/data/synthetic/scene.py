@@ -46,7 +46,6 @@ class Body:
         angle: direction of the long axis, in radians.
         axes: half-length and half-width.
         emblem: position of the emblem along and across the body, as shares of its axes.
-        radius: radius of the emblem.
     """
 
     kind: int

@@ -71,7 +71,6 @@ def write_tables(out: Path, tiles: Sequence[Tile], *, classes: Classes, drawn: M
     """Write the tables of a folder of tiles.
 
     Args:
-        out: folder of all tiles.
         drawn: content of ``tiles.json``.
     """
     names = [join_labels((classes.names[index] for index in tile.labels), classes.foreground) for tile in tiles]

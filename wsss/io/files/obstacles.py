@@ -36,8 +36,6 @@ def obstructed(path: Path, expected: Literal["file", "folder"], written: Path | 
     """Return the error for a path that is something else than expected.
 
     Args:
-        path: the obstructing path.
-        expected: the expected kind.
         written: the path to write, if it differs.
     """
     found = Verbatim("a folder" if path.is_dir() else "a file" if path.is_file() else "a special file or broken link")

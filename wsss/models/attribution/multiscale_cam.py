@@ -134,7 +134,6 @@ def views(
 
     Args:
         images, scales, flip, max_side: see `class_maps`.
-        device: device of the result.
     """
     fit = reduction(images.shape[1:3], max_side)
     for scale in scales:
@@ -185,11 +184,7 @@ class Grid:
 
 
 class Total:
-    """The sum of maps over views, added one after the other.
-
-    Args:
-        grid: the grid of the sum.
-    """
+    """The sum of maps over views, added one after the other."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid

@@ -49,7 +49,6 @@ def require_finite(values: Tensor, what: str) -> None:
     """Require finite outputs: the argmax of NaN would be class 0, the background.
 
     Args:
-        values: output of a network.
         what: its name in the error.
 
     Raises:

@@ -20,7 +20,6 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, log: Callable
     With a ``stage.json`` it has identity and provenance; any other folder is identified by its content.
 
     Args:
-        folder: the input.
         kinds: accepted kinds of artifact.
         option: option that names the folder, for messages (``--cams``).
         log: prints a warning about files that changed after the stage finished.

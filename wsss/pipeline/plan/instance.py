@@ -24,10 +24,6 @@ from wsss.validation import KeyPath, discriminator_at, validate
 def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str) -> Job:
     """Return an instance of a stage, not yet bound to its inputs.
 
-    Args:
-        stage, entry: the stage, and its entry in the file.
-        point, id: the instance.
-
     Raises:
         InvalidInput: an invalid config or seed, or a missing file.
     """

@@ -53,7 +53,6 @@ class RunResult:
 
     Args:
         status: ``done``, ``failed`` or ``interrupted``.
-        outcomes: outcomes of the stages that were reached, in order.
         error: the error that ended it, to be raised by the caller.
         report: page of its report, if it has one.
     """
@@ -100,7 +99,6 @@ def run_pipeline(
 
     Args:
         session: run directory, device, workers, messages, ranks.
-        open_data: opens the dataset.
         choice: ``--from``, ``--until``, ``--force``.
         check_data: validates ``data:`` first, so that its problems are listed together with those of the stages.
         command: the command line, for ``run.json``.

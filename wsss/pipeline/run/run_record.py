@@ -56,7 +56,6 @@ class RunRecord:
 
         Args:
             status: ``done``, ``failed`` or ``interrupted``.
-            error: the error that ended the run.
             failed: id of the stage that failed.
         """
         if self.session.ranks.rank != 0:

@@ -26,7 +26,6 @@ class Repair:
     """The outcome for one record that was lost or damaged.
 
     Args:
-        restored: whether it was restored.
         what: what was compared, or why it cannot be restored.
         hint: what to do instead.
     """

@@ -177,7 +177,6 @@ def check_stage_folder(folder: Path, uses: str | None = None) -> None:
     """Reject a folder that holds files but is not the folder of a stage.
 
     Args:
-        folder: folder that a stage is to write to.
         uses: the kind of that stage; results of other kinds are not overwritten.
 
     Raises:

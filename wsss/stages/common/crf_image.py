@@ -33,7 +33,6 @@ def refine_image(
         sample: the image, with the mask to refine.
         masks: folder of the input masks, for their policy or probabilities.
         cams: folder of the maps that the masks come from, if any.
-        config: parameters of the CRF.
         cleaning: removal of small components afterwards.
         corrections: corrected masks, whose pixels are certain.
     """

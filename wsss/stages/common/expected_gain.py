@@ -52,7 +52,6 @@ class Ranked:
     """An image with the uncertainty of its masks.
 
     Args:
-        gain: expected gain.
         boundary: number of boundary pixels of the current mask.
         disagreement: of its masks, 0 … 1; ``None`` if there is only one.
         entropy: mean entropy, 0 … 1; ``None`` without probabilities and maps.

@@ -39,7 +39,6 @@ def require_truth(data: Dataset, splits: Sequence[str], *, where: str, hint: str
 
     Args:
         where: stage or key that needs the masks, for messages.
-        hint: hint for missing masks.
 
     Raises:
         InvalidInput: masks are missing or broken, or no pixel has a class.

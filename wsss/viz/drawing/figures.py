@@ -87,7 +87,6 @@ def render(figure: Figure, title: str, kind: Format = "svg") -> bytes:
     Args:
         figure: drawn within `house_style`.
         title: the figure in words, for screen readers.
-        kind: file format.
     """
     content = io.BytesIO()
     with house_style(), warnings.catch_warnings():

@@ -30,7 +30,6 @@ class Score:
     """The result of one score stage.
 
     Args:
-        id: the score stage.
         masks: the stage whose masks were measured, ``None`` for an external folder.
         maps: the stage whose maps were measured at their best threshold, if any.
         miou, precision, recall, pixel_accuracy: in [0, 1], ``None`` if undefined.

@@ -57,7 +57,6 @@ class Page:
     """A finished report.
 
     Args:
-        html: the page.
         shown: number of images in the gallery.
         left_out: number of images omitted to keep the size limit.
         unread: images omitted since their photograph is missing or broken.

@@ -46,7 +46,6 @@ def with_masks(
         folder: folder of a stage, or any folder with ``ID.png`` or ``masks/ID.png``.
         data: the dataset; the folder may also have masks of its other images.
         of: name of the samples in messages (``"split 'val'"``).
-        hint: hint for missing masks.
         log: receives a note on masks that were matched by a part of their name.
 
     Raises:

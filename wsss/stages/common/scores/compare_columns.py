@@ -44,7 +44,6 @@ class Column:
         oracle: whether a threshold was chosen on the ground truth.
         statistic: computes the score from counts; ``None`` if that is impossible.
         images: the images, in order.
-        classes: the classes of the scores.
         count: number of images; ``None`` if unknown.
         measured: row → seed → score.
         facts: properties of the scores, each with all its values.

@@ -85,7 +85,6 @@ class Section:
     Args:
         size: number of images in the split.
         ranked_by: score stage by which the images are ranked, if any.
-        unread: images that could not be shown.
     """
 
     split: str
@@ -102,8 +101,6 @@ class Gallery:
 
     Args:
         left_out: number of requested images omitted to keep the page within its size limit.
-        detail: resolution of the pictures.
-        unread: images that could not be shown.
         other_splits: splits with maps or masks that were not requested.
     """
 

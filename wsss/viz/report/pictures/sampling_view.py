@@ -51,7 +51,6 @@ def sampling_sections(
 
     Args:
         count: maximum number of rows, divided among the chains.
-        detail: resolution of the pictures.
     """
     shown = list(chains(records))[:count]
     splits = reversed(list(data.splits.items()))  # an image in several splits belongs to the first

@@ -51,7 +51,6 @@ def matching_panels(
 
     Args:
         masks: prediction and label, ``(H, W)``.
-        detail: resolution of the pictures.
     """
     panels: list[Panel] = []
     marks: list[Mark] = []

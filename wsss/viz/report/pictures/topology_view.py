@@ -122,7 +122,6 @@ def topology_view(
 
     Args:
         count: maximum number of rows, divided among the scores.
-        detail: resolution of the pictures.
         budget: maximum size of the rows, bytes; the last rows of each score are omitted to keep it.
         workers: number of threads; the result does not depend on it.
         track: number of images → progress callback.
