@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
+from wsss.data.corrections.corrected_pixels import overridden
+from wsss.data.truth import read_truth
 from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.segment_files import read_segment_numbers, read_segments, segments_path
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.refine.segments import SegmentVoteConfig, Superpixels
+from wsss.refine.segments import SegmentVoteConfig, Superpixels, snap, snap_to_regions, superpixels
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
@@ -92,11 +97,6 @@ def run(ctx: Context[SnapConfig]) -> Result:
 
 
 def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes, corrections: Corrections | None) -> None:
-    from wsss.data.corrections.corrected_pixels import overridden
-    from wsss.data.truth import read_truth
-    from wsss.io.rasters.label_masks import write_mask
-    from wsss.io.rasters.rgb_images import read_image
-
     image = read_image(*sample.source)
     mask = read_truth(sample, classes, size=image.shape[:2])
     corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
@@ -105,9 +105,6 @@ def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes, c
 
 
 def _snapped(sample: Sample, image: NDArray[np.uint8], mask: NDArray[np.uint8], config: SnapConfig) -> Any:
-    from wsss.io.rasters.segment_files import read_segment_numbers, read_segments, segments_path
-    from wsss.refine.segments import snap, snap_to_regions, superpixels
-
     if config.segments is None:
         return snap_to_regions(mask, superpixels(image, config.superpixels, config.superpixel_size), config)
     path = segments_path(config.segments, sample.id)
@@ -118,8 +115,6 @@ def _snapped(sample: Sample, image: NDArray[np.uint8], mask: NDArray[np.uint8], 
 
 def _check(config: SnapConfig, data: Any) -> None:
     """Require segments of every image, and corrections of this dataset."""
-    from wsss.io.rasters.segment_files import segments_path
-
     check_corrections(config.corrections, data)
     if config.segments is None or data is None:
         return

@@ -8,8 +8,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wsss.data.classes import renumber
+from wsss.data.truth import shows_class
 from wsss.errors import listing
 from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import IGNORE, read_mask
+from wsss.io.rasters.rgb_images import image_size
+from wsss.pipeline.run.items import map_items, map_shared, pending
 from wsss.pipeline.stage import Context, Input, Read
 from wsss.stages.common.corrected_masks import images_of, inspect_corrections, stated_corrections, stated_network
 from wsss.stages.common.finished import check_mask
@@ -34,8 +38,6 @@ def write_masks(
     threads: bool = False,
 ) -> None:
     """Call ``work`` for every image without a valid mask; see `wsss.pipeline.run.items.map_items`."""
-    from wsss.pipeline.run.items import map_items, pending
-
     check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
     todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, work, description, memory=memory, threads=threads)
@@ -65,16 +67,10 @@ class Change:
 
 def read_changes(ctx: Context[Any], samples: Sequence[Sample]) -> list[Change]:
     """Return the change of every mask; the samples are `masked`."""
-    from wsss.pipeline.run.items import map_shared
-
     return map_shared(ctx, samples, partial(_changed, after=ctx.out), "reading back")
 
 
 def _changed(sample: Sample, *, after: Path) -> Change:
-    from wsss.data.truth import shows_class
-    from wsss.io.rasters.label_masks import IGNORE, read_mask
-    from wsss.io.rasters.rgb_images import image_size
-
     new = read_mask(mask_path(after, sample.id), size=image_size(*sample.source))
     assert sample.mask is not None
     old = read_mask(sample.mask, size=new.shape)
