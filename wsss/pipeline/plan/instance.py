@@ -52,7 +52,7 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
     )
     seed_where = f"stages.{entry.id}.seed"
     seed = read_seed(interpolate(entry.part("seed", spec.seed), scope, seed_where), seed_where)
-    return Job(id, entry.id, stage, point, config, seed, {}, source, where, taken)
+    return Job(id, entry.id, stage, config, seed, {}, source, where, taken)
 
 
 def _upstream(spec: Spec, entry: Entry) -> frozenset[str]:

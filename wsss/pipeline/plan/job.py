@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.config.matrix import Point
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Stage, StageConfig
 
@@ -19,7 +18,6 @@ class Job:
     Args:
         id: instance id, also the name of its folder (``segment@loss=dice``).
         entry: id of the stage in the file (``segment``).
-        point: its point in the matrix.
         config, seed: arguments of ``run``.
         inputs: declared input → ids of its jobs (several for ``many``, none for a missing optional one).
         source: the config as written, with locations, merged into its presets.
@@ -30,7 +28,6 @@ class Job:
     id: str
     entry: str
     stage: Stage[Any]
-    point: Point
     config: StageConfig
     seed: int
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

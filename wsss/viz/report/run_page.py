@@ -125,7 +125,7 @@ def build_report(
         )
         if data
         else TopologyView(),
-        "gallery": Gallery((), 0, DETAILS[0]),
+        "gallery": Gallery((), 0),
         "sampling": [section for section in sampling if section.rows],
         "unread": (),
         "reasons": (),

@@ -73,7 +73,7 @@ def make_gallery(
     values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
     flagged = _flagged(records)
     rows = _Rows(columns, data.classes, workers)
-    asked, picks, detail = _fit(
+    asked, picks = _fit(
         rows, lambda limit: choose(candidates, min(limit, count), seed, values, flagged), count, budget, track
     )
     sections = tuple(
@@ -83,7 +83,7 @@ def make_gallery(
     )
     unread = [missing_image(sample) for sample in missing.values()] if count else []
     other_splits = _other_splits(data, candidates, with_pictures) if splits else ()
-    return Gallery(sections, asked - len(picks), detail, (*unread, *rows.unread()), other_splits)
+    return Gallery(sections, asked - len(picks), (*unread, *rows.unread()), other_splits)
 
 
 @dataclass
@@ -121,12 +121,8 @@ def _fit(
     count: int,
     budget: int,
     track: Callable[[int], Advance],
-) -> tuple[int, tuple[Pick, ...], Detail]:
-    """Make rows that fit the budget: at a lower resolution, then fewer.
-
-    Returns:
-        The number of images without a budget, those that fit, and their resolution.
-    """
+) -> tuple[int, tuple[Pick, ...]]:
+    """Make rows that fit the budget, at a lower resolution or fewer; return the number without it, and their images."""
     picks = choose_up_to(count)
     asked = len(picks)
     # A few rows determine the resolution; all rows are made in that one.
@@ -141,7 +137,7 @@ def _fit(
     advance = track(len(picks))
     while (total := rows.make(picks, detail, advance)) > budget:
         picks = choose_up_to(min(len(picks) - 1, int(len(picks) * 0.97 * budget / total)))
-    return asked, picks, detail
+    return asked, picks
 
 
 def _candidates(data: Dataset, splits: Sequence[str], with_pictures: Collection[str]) -> dict[str, Sequence[Sample]]:

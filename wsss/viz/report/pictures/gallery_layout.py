@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsss.viz.drawing.palette import class_colours, hex_colour, magma
-from wsss.viz.report.pictures.thumbnails import Detail
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -106,7 +105,6 @@ class Gallery:
 
     sections: tuple[Section, ...]
     left_out: int
-    detail: Detail
     unread: tuple[Unread, ...] = ()
     other_splits: tuple[str, ...] = ()
 
