@@ -16,13 +16,12 @@ import argparse
 import shutil
 import struct
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from measured_command import WSSS, measured
+from measured_command import WSSS, measured, work_folder
 from numpy.typing import NDArray
 
 SIDE = 16
@@ -172,11 +171,11 @@ def main() -> None:
     parser.add_argument("--classes", nargs="*", type=int, default=[1, 20, 200, 254])
     parser.add_argument("--work", type=Path, help="folder of the temporary files")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.work) as place:
+    with work_folder(args.work) as place:
         if args.images:
-            by_images(Path(place), args.images)
+            by_images(place, args.images)
         if args.classes:
-            by_classes(Path(place), args.classes)
+            by_classes(place, args.classes)
 
 
 if __name__ == "__main__":

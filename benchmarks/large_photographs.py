@@ -174,9 +174,9 @@ def refined(
     positions[values] = np.arange(len(values))
     labels = np.where(unknown, len(values), positions[mask])
     size = (mask.shape[1] // factor, mask.shape[0] // factor)
-    along = refine_labels(image, labels, len(values), CrfConfig(max_side=max(size)), unsure=len(values))
+    along = refine_labels(image, labels, len(values), CrfConfig(max_side=max(size)), uncertain=len(values))
     small_labels = cv2.resize(labels.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-    small = refine_labels(resize(image, size[::-1]), small_labels, len(values), CrfConfig(), unsure=len(values))
+    small = refine_labels(resize(image, size[::-1]), small_labels, len(values), CrfConfig(), uncertain=len(values))
     maps = [(small == position).astype(np.float32) for position in range(len(values))]
     bilinear = np.stack([cv2.resize(one, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) for one in maps]).argmax(0)
     nearest = cv2.resize(small.astype(np.uint8), mask.shape[::-1], interpolation=cv2.INTER_NEAREST)

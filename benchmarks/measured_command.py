@@ -1,10 +1,14 @@
-"""Time and memory of a whole command, in a process of its own."""
+"""Time and memory of a whole command, in a process of its own; and the folder for its files."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 WSSS = (sys.executable, "-m", "wsss.cli.main")
@@ -37,3 +41,12 @@ def measured(words: tuple[str, ...]) -> Measured:
     if returncode:
         raise SystemExit(f"{' '.join(words)}: exit code {returncode}\n{text}")
     return Measured(took, cpu, peak)
+
+
+@contextmanager
+def work_folder(parent: Path | None) -> Iterator[Path]:
+    """Provide a temporary folder inside ``parent``, which is created if needed; default: that of the system."""
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as folder:
+        yield Path(folder)

@@ -121,7 +121,7 @@ def sampler(work: Work, stage: str, name: str) -> None:
         classifier,
         getattr(classifier.samplers, name),
         optimiser,
-        update=settings["update"],
+        trainable=settings["trainable"],
         offset_factor=settings["offset_lr_factor"],
         kernel_factor=settings["kernel_lr_factor"],
     )

@@ -13,13 +13,12 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from growth import png
-from measured_command import WSSS, measured
+from measured_command import WSSS, measured, work_folder
 
 SIDE = 16
 CLASSES = Path(__file__).parents[1] / "data" / "classes"
@@ -173,8 +172,8 @@ def main() -> None:
     parser.add_argument("--until", choices=STAGES, default="report", help="last stage of the cheap run")
     parser.add_argument("--work", type=Path, help="folder of the temporary files")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.work) as place:
-        folder, recipe = Path(place), args.recipe
+    with work_folder(args.work) as place:
+        folder, recipe = place, args.recipe
         WRITERS[recipe](folder / "data", args.share)
         train, scored = SPLITS[recipe]
         block = KEYS[recipe].format(root=folder / "data")

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import tempfile
 from pathlib import Path
 
 import numpy as np
 from large_photographs import photograph
-from measured_command import WSSS
+from measured_command import WSSS, work_folder
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -73,8 +72,8 @@ def main() -> None:
     parser.add_argument("recipe", choices=SIZES)
     parser.add_argument("--work", type=Path, help="folder of the temporary files")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.work) as place:
-        data, run = Path(place) / "data", Path(place) / "run"
+    with work_folder(args.work) as place:
+        data, run = place / "data", place / "run"
         {"voc2012": write_voc, "coco2014": write_coco}[args.recipe](data)
         settings = {"data.root": data, "classify.backbone": RANDOM, "segment.backbone": RANDOM}
         settings |= {f"{stage}.{key}": value for stage in TRAINED for key, value in (("epochs", 1), ("batch_size", 2))}

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 from wsss.errors import InvalidInput, Verbatim
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 
 M = TypeVar("M", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
@@ -46,8 +46,8 @@ class Settings(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _at_home(cls, value: Any) -> Any:
-        return at_home(value) if isinstance(value, Path) else value
+    def _expand_home(cls, value: Any) -> Any:
+        return expand_home(value) if isinstance(value, Path) else value
 
 
 class NotInIdentity:

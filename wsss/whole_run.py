@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process.cores import worker_count
 
@@ -174,7 +174,7 @@ def check_data(config: Mapping[str, Any], *, locate: Callable[..., str]) -> None
 
 def _check_root(config: Mapping[str, Any], locate: Callable[..., str]) -> None:
     root = config.get("root")
-    if isinstance(root, str | Path) and not at_home(root).is_dir():
+    if isinstance(root, str | Path) and not expand_home(root).is_dir():
         subject = ": ".join(part for part in (locate(("root",)), "data.root") if part)
         hint = "Set the dataset's folder: --set data.root=FOLDER"
         raise InvalidInput(f"no such folder: {root}", subject=subject, hint=hint)

@@ -33,7 +33,7 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="90pt" height="60"><title>R
 @pytest.fixture
 def tables(tmp_path: Path) -> Tables:
     results = write_results(tmp_path, LEVELS)
-    return make_tables(results, find_groups(results), swaps=500)
+    return make_tables(results, find_groups(results), permutations=500)
 
 
 def test_json_and_csv_have_a_row_per_cell_unrounded(tables: Tables) -> None:
@@ -86,11 +86,11 @@ def test_the_page_is_self_contained_and_has_every_cell(tables: Tables) -> None:
 
 def test_time_and_memory_are_shown_where_recorded(tmp_path: Path) -> None:
     results = write_results(tmp_path, LEVELS)
-    assert "Training time" not in as_markdown(view_of(make_tables(results, find_groups(results), swaps=50)))
+    assert "Training time" not in as_markdown(view_of(make_tables(results, find_groups(results), permutations=50)))
     folder = results / "supervised/accurate/large/clDiceLoss"
     write_resources(folder / "1.csv", Resources(3600.0, 2**30, "cuda"))
     write_resources(folder / "2.csv", Resources(7200.0, 2**31, "cuda"))
-    view = view_of(make_tables(results, find_groups(results), swaps=50))
+    view = view_of(make_tables(results, find_groups(results), permutations=50))
     assert view.ranking.head[-3:] == ("Training time", "Peak memory", "Runs")
     costs = {name: [cell.text for cell in cells[-3:]] for name, cells in view.ranking.rows}
     assert costs["clDice"] == ["1\N{NO-BREAK SPACE}h\N{NO-BREAK SPACE}30\N{NO-BREAK SPACE}min", "2.00 GiB", "2 (cuda)"]
@@ -105,7 +105,7 @@ def test_a_view_round_trips(tables: Tables, tmp_path: Path) -> None:
     assert read == view and [(plot.name, plot.width) for plot in plots] == [("ranks", 120)]
 
 
-@pytest.mark.parametrize("content", [{"format": 9}, {"format": 1, "explanation": "", "cases": [{}]}])
+@pytest.mark.parametrize("content", [{"format": 9}, {"format": 2, "explanation": "", "cases": [{}]}])
 def test_other_content_is_no_view(tmp_path: Path, content: dict[str, object]) -> None:
     write_json(tmp_path / BENCHMARK, content)
     with pytest.raises(InvalidInput) as error:
@@ -116,17 +116,17 @@ def test_other_content_is_no_view(tmp_path: Path, content: dict[str, object]) ->
 def test_a_comparison_across_labels(tmp_path: Path) -> None:
     write_results(tmp_path, {"CEDiceLoss": 1.0}, images=8)
     results = write_results(tmp_path, {"CEDiceLoss": 1.6, "clDiceLoss": 0.3}, case="supervised/weak/large", images=8)
-    tables = make_tables(results, find_groups(results), swaps=500, against=REFERENCE)
+    tables = make_tables(results, find_groups(results), permutations=500, reference=REFERENCE)
     view = view_of(tables)
-    assert view.against is not None and view.against.title == "CEDice · accurate labels"
-    names = [[name for name, _ in table.rows] for table in view.against.tables]
+    assert view.contrasts is not None and view.contrasts.title == "CEDice · accurate labels"
+    names = [[name for name, _ in table.rows] for table in view.contrasts.tables]
     assert names == [["CEDice · accurate labels", "CEDice · weak labels", "clDice · weak labels"]] * 2
-    reference, worse, better = (cells[0] for _, cells in view.against.tables[0].rows)
+    reference, worse, better = (cells[0] for _, cells in view.contrasts.tables[0].rows)
     assert not reference.note and not reference.bold
     assert worse.text.endswith("▼") and not worse.bold and worse.note.startswith("+")
     assert better.bold and better.note.startswith("−") and better.p is not None and better.p < 0.05
     text, page = as_markdown(view), as_page(view, {})
-    assert "## Against CEDice · accurate labels" in text and "Against CEDice · accurate labels" in page
+    assert "## Compared with CEDice · accurate labels" in text and "Compared with CEDice · accurate labels" in page
     assert f"**{better.text}** ({better.note})" in text and better.note in page
     write_json(tmp_path / BENCHMARK, to_json(view))
     assert read_view(tmp_path)[0] == view
@@ -140,11 +140,11 @@ def test_a_comparison_across_labels(tmp_path: Path) -> None:
 def test_partial_and_missing_comparisons_are_noted(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0})
     write_table(results / "supervised/weak/large/CEDiceLoss/1.csv", draw_table([1], 0.5, 1))
-    tables = make_tables(results, find_groups(results), swaps=200, against=REFERENCE)
-    prefix = f"against {REFERENCE}: supervised/weak/large/CEDice:"
+    tables = make_tables(results, find_groups(results), permutations=200, reference=REFERENCE)
+    prefix = f"compared with {REFERENCE}: supervised/weak/large/CEDice:"
     assert f"{prefix} mean over 1 of 4 ID images in common" in tables.benchmark.notes
     assert f"{prefix} no OOD image in common" in tables.benchmark.notes
     view = view_of(tables)
-    assert view.against is not None and view.notes == tables.benchmark.notes
-    weak = dict(view.against.tables[0].rows)["CEDice · weak labels"]
+    assert view.contrasts is not None and view.notes == tables.benchmark.notes
+    weak = dict(view.contrasts.tables[0].rows)["CEDice · weak labels"]
     assert weak[0].note.endswith("[–, –]")

@@ -170,7 +170,7 @@ def test_the_error_rate_under_the_null_is_about_five_percent(tmp_path: Path) -> 
         write_table(results / f"supervised/accurate/large/{loss}/0.csv", rows)
     verdicts = [
         row.verdict
-        for row in contrasts(read(results), REFERENCE, swaps=1000)
+        for row in contrasts(read(results), REFERENCE, permutations=1000)
         if row.metric == "Dice" and row.arm.loss != "CEDice"
     ]
     assert len(verdicts) == 60 and sum(verdict is not None for verdict in verdicts) <= 9

@@ -9,7 +9,7 @@ from scipy import stats
 from wsss.benchmark.permutation import permutation_test
 
 
-def scipy_p(differences: np.ndarray, swaps: int, seed: int = 0) -> float:
+def scipy_p(differences: np.ndarray, permutations: int, seed: int = 0) -> float:
     """One-sided p-value in the direction of the observed difference."""
     side = "greater" if differences.mean() >= 0 else "less"
     result = stats.permutation_test(
@@ -17,7 +17,7 @@ def scipy_p(differences: np.ndarray, swaps: int, seed: int = 0) -> float:
         lambda a, b, axis: (a - b).mean(axis=axis),
         permutation_type="samples",
         vectorized=True,
-        n_resamples=swaps,
+        n_resamples=permutations,
         alternative=side,
         rng=np.random.default_rng(seed),
     )
@@ -90,7 +90,7 @@ def test_weights_test_the_weighted_mean() -> None:
 
 def test_the_p_value_of_noise_is_uniform() -> None:
     """One-sided: uniform on (0, 0.5)."""
-    result = permutation_test(np.random.default_rng(7).normal(0, 1, (80, 400)), swaps=2000)
+    result = permutation_test(np.random.default_rng(7).normal(0, 1, (80, 400)), permutations=2000)
     assert stats.kstest(result, stats.uniform(0, 0.5).cdf).pvalue > 0.01
 
 

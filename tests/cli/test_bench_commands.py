@@ -61,11 +61,11 @@ def test_comparison_with_one_loss_across_labels(tmp_path: Path) -> None:
     write_results(tmp_path, LEVELS)
     results = write_results(tmp_path, {"CEDiceLoss": 2.0}, case="supervised/weak/large")
     arm = "supervised/accurate/large/ce_dice"
-    rows = json.loads(succeed(*TABLES, results, "--against", arm, "--format", "json").stdout)
+    rows = json.loads(succeed(*TABLES, results, "--reference", arm, "--format", "json").stdout)
     assert {(row["labels"], row["loss"]) for row in rows} == {
         ("accurate", "CEDice"), ("accurate", "clDice"), ("weak", "CEDice")
     }  # fmt: skip
-    against = (*TABLES, results, "--against")
-    assert succeed(*against, arm, "--format", "csv").stdout.startswith("framework,labels,size,loss,group,")
-    assert "## Against CEDice · accurate labels" in succeed(*against, arm).stdout
-    refused(*against, "supervised/weak/large/clDice")
+    compared = (*TABLES, results, "--reference")
+    assert succeed(*compared, arm, "--format", "csv").stdout.startswith("framework,labels,size,loss,group,")
+    assert "## Compared with CEDice · accurate labels" in succeed(*compared, arm).stdout
+    refused(*compared, "supervised/weak/large/clDice")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wsss.cli.main import _call
-from wsss.io.files.home import at_home, word_at_home
+from wsss.io.files.home_paths import expand_argument, expand_home
 from wsss.io.rasters.rgb_images import write_png
 
 
@@ -67,7 +67,7 @@ def test_options_name_folders_below_home(home: Path, command: list[str]) -> None
 
 
 def test_other_words_are_kept(home: Path) -> None:
-    assert word_at_home("--data.root=~/x") == f"--data.root={home}/x" and word_at_home("~/x") == f"{home}/x"
+    assert expand_argument("--data.root=~/x") == f"--data.root={home}/x" and expand_argument("~/x") == f"{home}/x"
     for word in ("~", "--data.masks=~", "a~/b", "--set=data.root=~/x", "-x", "--format"):
-        assert word_at_home(word) == word
-    assert at_home("~no-such-user/x") == Path("~no-such-user/x") and at_home("x/~") == Path("x/~")
+        assert expand_argument(word) == word
+    assert expand_home("~no-such-user/x") == Path("~no-such-user/x") and expand_home("x/~") == Path("x/~")

@@ -140,7 +140,10 @@ def test_unmatched_labels_and_images_are_reported(shapes: Path, here: Path) -> N
         (("--images", "IMAGES", "--labels", "LABELS", "--weights", "absent.pth"), "absent.pth: "),
         (("--images", "IMAGES", "--labels", "LABELS", "--format", "npy"), "labels.csv: "),
         (("--images", "IMAGES", "--labels", "LABELS", "--negative", "ok", "--no-negatives"), "--no-negatives: "),
-        (("--images", "IMAGES", "--labels", "LABELS", "--val-share", "0.3"), "--val-share: "),  # the labels have splits
+        (
+            ("--images", "IMAGES", "--labels", "LABELS", "--val-fraction", "0.3"),
+            "--val-fraction: ",
+        ),  # the labels have splits
         (("--images", "IMAGES", "--labels", "LABELS", "--seed", "7"), "--seed: "),
     ],
 )

@@ -155,7 +155,13 @@ def test_a_tile_outside_its_image_is_an_error(data: Dataset, tmp_path: Path) -> 
 
 
 def test_settings_of_masks_have_no_effect_with_answers(tmp_path: Path) -> None:
-    for setting in ({"count": 5}, {"least": 0.2}, {"share_without": 0.3}, {"count": 1000}, {"least": 0.05}):
+    for setting in (
+        {"count": 5},
+        {"min_class_fraction": 0.2},
+        {"negative_fraction": 0.3},
+        {"count": 1000},
+        {"min_class_fraction": 0.05},
+    ):
         with pytest.raises(ValueError, match=next(iter(setting))):
             TilesConfig(answers=tmp_path / "a.csv", **setting)
     assert TilesConfig(answers=tmp_path / "a.csv", size=18).answered_size == 18  # also the default, if it is given

@@ -60,7 +60,7 @@ def test_a_polygon_of_every_format_is_a_full_mask(data: Dataset, tmp_path: Path)
     [
         ({}, UNLABELLED, 0),
         ({"boxes": "fill"}, CAT, 0),
-        ({"boxes": "fill", "unmarked": "unlabelled"}, CAT, UNLABELLED),
+        ({"boxes": "fill", "outside": "unlabelled"}, CAT, UNLABELLED),
     ],
 )
 def test_boxes(rules: dict[str, Any], inside: int, outside: int, data: Dataset, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def pixels_of(data: Dataset, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(("size", "least"), [(6, 0.05), (9, 0.3)])
 def test_labels_match_counted_pixels(tmp_path: Path, size: int, least: float) -> None:
     data = coloured_dataset(tmp_path / "data")
-    drawn, tiles = draw(data, tmp_path / "tiles", count=60, size=size, least=least)
+    drawn, tiles = draw(data, tmp_path / "tiles", count=60, size=size, min_class_fraction=least)
     for tile in tiles:
         image, mask = pixels_of(data, tile)
         shares = {index: float((mask == index).mean()) for index in (1, 2)}
@@ -58,7 +58,7 @@ def test_labels_match_counted_pixels(tmp_path: Path, size: int, least: float) ->
 
 def test_images_have_equal_numbers_of_tiles(tmp_path: Path) -> None:
     data = walls(tmp_path / "data")
-    _, tiles = draw(data, tmp_path / "tiles", count=26, size=6, share_without=0.25)
+    _, tiles = draw(data, tmp_path / "tiles", count=26, size=6, negative_fraction=0.25)
     counts = Counter(tile.image for tile in tiles)
     assert set(counts) == {"w0", "w1", "w2", "w3"} and max(counts.values()) - min(counts.values()) <= 2
     assert sum(not tile.labels for tile in tiles) == 6
@@ -70,7 +70,7 @@ def test_other_images_make_up_for_images_with_few_positions() -> None:
     assert sum(quota.without for quota in quotas) == sum(quota.having for quota in quotas) == 10
     assert quotas[0].without == 1 and quotas[1].having == 0 and quotas[2].having == 3
     with pytest.raises(InvalidInput) as error:
-        allot(possible, TilesConfig(count=250, share_without=0.4), seed=0)
+        allot(possible, TilesConfig(count=250, negative_fraction=0.4), seed=0)
     assert error.value.found == 103
 
 

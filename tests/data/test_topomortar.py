@@ -94,7 +94,7 @@ def test_255_is_mortar_in_the_datasets_masks(walls: Path, open_at: Open) -> None
                 expected[2 + shift] = 1
                 assert np.array_equal(read_truth(sample, dataset.classes, size=(8, 10)), expected)
     assert read_truth(dataset.split("test")[0], dataset.classes).sum() == 10
-    # Masks written by wsss have 255 for unsure pixels.
+    # Masks written by wsss have 255 for uncertain pixels.
     assert dataset.classes.decode(np.array([[0, 1, 255]], np.uint8)).tolist() == [[0, 1, 255]]
     sample = dataset.split("val")[0]
     write_png(sample.mask, np.array([[0, 1]], np.uint8))

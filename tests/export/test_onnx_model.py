@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 import wsss
 from wsss.errors import InvalidInput, RunFailed
-from wsss.export.network import agreement, onnx_model, onnx_packages
-from wsss.export.network.agreement import compare, picture
+from wsss.export.network import onnx_comparison, onnx_model, onnx_packages
+from wsss.export.network.onnx_comparison import compare, picture
 from wsss.models.config import SegmenterConfig
 from wsss.models.padding import padded
 from wsss.models.segmentation_networks.segmenters import SegmentationNetwork, build_segmenter, save_segmenter
@@ -128,7 +128,7 @@ def test_a_thousandth_of_the_pixels_may_differ(monkeypatch: pytest.MonkeyPatch) 
             mask.reshape(-1)[: self.wrong] = 7
             return mask, probabilities
 
-    monkeypatch.setattr(agreement, "_Session", Session)
+    monkeypatch.setattr(onnx_comparison, "_Session", Session)
     found = compare(b"1", Colours().eval(), CLASSES, sizes=[(25, 40)])  # type: ignore[arg-type]
     assert found.equal == 0.999
     with pytest.raises(RunFailed, match=r"on 0\.20% of the pixels"):

@@ -44,13 +44,13 @@ def test_value_equals_the_reference(classes: int) -> None:
     assert term()(logits, target).item() == pytest.approx(reference(logits, target), abs=1e-6)
 
 
-@pytest.mark.parametrize("tube", [0, 1, 2])
-def test_tubes_lie_inside_their_class(tube: int) -> None:
+@pytest.mark.parametrize("dilations", [0, 1, 2])
+def test_tubes_lie_inside_their_class(dilations: int) -> None:
     labels = torch.zeros(2, 9, 20, dtype=torch.bool)
     labels[0, 2:7, :10] = labels[1, 2:7, 10:] = True
-    result = tubed_skeleton(labels, tube)
+    result = tubed_skeleton(labels, dilations)
     assert not (result & ~labels).any()
-    assert result.any(-1)[0].sum() == min(5, 1 + 2 * tube)
+    assert result.any(-1)[0].sum() == min(5, 1 + 2 * dilations)
 
 
 def test_gradcheck_and_ignored_pixels() -> None:

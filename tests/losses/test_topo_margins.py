@@ -119,16 +119,16 @@ def test_float32_distances_meet_margins_of_the_same_root(n: int) -> None:
     true = distance_transform(~structure)
     exact = squares(structure)
     predicted = np.random.default_rng(n).uniform(0, 1, true.shape)
-    half = {"margin": math.sqrt(n + 0.5), "far": math.sqrt(n + 0.5)}
+    half = {"margin": math.sqrt(n + 0.5), "min_distance": math.sqrt(n + 0.5)}
     assert (exact == n).any()
     for pixel, expected_value in zip(
-        critical_pixels(predicted, true, window=20, margin=math.sqrt(n), far=math.sqrt(n + 0.5)),
+        critical_pixels(predicted, true, window=20, margin=math.sqrt(n), min_distance=math.sqrt(n + 0.5)),
         critical_pixels(predicted, true, window=20, **half),
         strict=True,
     ):
         np.testing.assert_array_equal(pixel, expected_value)
     at, below = (
-        critical_pixels(predicted, true, window=20, margin=0.1, far=far).within
+        critical_pixels(predicted, true, window=20, margin=0.1, min_distance=far).within
         for far in (math.sqrt(n), math.sqrt(n - 0.5))
     )
     np.testing.assert_array_equal(at, below)

@@ -26,7 +26,7 @@ from wsss.metrics.structure import COLUMNS
         ("structure.classes.cat.images", None),
         ("train_loss", "lower"),
         ("images", None),
-        ("unsure", None),
+        ("uncertain_fraction", None),
         ("changed_fraction", None),
     ],
 )
@@ -48,4 +48,4 @@ def test_the_benchmark_uses_the_same_directions() -> None:
 def test_verdicts() -> None:
     assert verdict("miou", 0.1) == "better" and verdict("miou", -0.1) == "worse"
     assert verdict("structure.mean.hd95", 0.1) == "worse" and verdict("structure.mean.hd95", -0.1) == "better"
-    assert verdict("miou", 0.0) is None and verdict("unsure", 0.5) is None
+    assert verdict("miou", 0.0) is None and verdict("uncertain_fraction", 0.5) is None

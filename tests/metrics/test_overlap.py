@@ -61,13 +61,13 @@ def test_a_class_without_true_pixels_is_left_out_of_the_mean_and_listed():
 
 
 @pytest.mark.parametrize(
-    ("unsure", "iou_a", "iou_background"),
+    ("uncertain", "iou_a", "iou_background"),
     [("miss", 1 / 2, 1 / 2), ("skip", 1.0, 1.0), ("background", 1 / 2, 2 / 3)],
 )
-def test_options_for_unsure_pixels(unsure, iou_a, iou_background):
+def test_options_for_uncertain_pixels(uncertain, iou_a, iou_background):
     truth = np.array([[0, 0, 1, 1, 255]], np.uint8)
     prediction = np.array([[0, 255, 1, 255, 1]], np.uint8)
-    scores = overlap_scores(confusion_matrix(prediction, truth, 2, unsure=unsure), ("background", "a"))
+    scores = overlap_scores(confusion_matrix(prediction, truth, 2, uncertain=uncertain), ("background", "a"))
     assert scores["iou"]["a"] == pytest.approx(iou_a)
     assert scores["iou"]["background"] == pytest.approx(iou_background)
 
@@ -75,7 +75,7 @@ def test_options_for_unsure_pixels(unsure, iou_a, iou_background):
 def test_scores_without_counted_pixels_are_none():
     truth = np.full((2, 2), 255, np.uint8)
     scores = overlap_scores(confusion_matrix(truth, truth, 2), ("background", "a"))
-    assert scores["miou"] is None and scores["pixel_accuracy"] is None and scores["unsure"] is None
+    assert scores["miou"] is None and scores["pixel_accuracy"] is None and scores["uncertain_fraction"] is None
 
 
 @given(masks)

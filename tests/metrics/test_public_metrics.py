@@ -119,19 +119,19 @@ def test_confusion_matrix_of_tensors_and_lists() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prediction", "truth", "unsure", "subject"),
+    ("prediction", "truth", "uncertain", "subject"),
     [
         ([0, 1], [0, 1, 1], "miss", "prediction and truth"),
         ([0, 1], [[0, 1]], "miss", "prediction and truth"),
-        ([0, 1], [0, 1], "x", "unsure"),
+        ([0, 1], [0, 1], "x", "uncertain"),
         ([0, 0.5], [0, 1], "miss", "prediction"),
         ([0, 1], [0, -1], "miss", "truth"),
         ("a.png", [0, 1], "miss", "prediction"),
     ],
 )
-def test_invalid_arguments_of_confusion_matrix(prediction: Any, truth: Any, unsure: Any, subject: str) -> None:
+def test_invalid_arguments_of_confusion_matrix(prediction: Any, truth: Any, uncertain: Any, subject: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        confusion_matrix(prediction, truth, 2, unsure=unsure)
+        confusion_matrix(prediction, truth, 2, uncertain=uncertain)
     assert error.value.subject == subject
 
 

@@ -43,7 +43,7 @@ def test_pixels_that_do_not_count_are_background_in_both():
     prediction = TRUTH.copy()
     prediction[4:16, 4:16] = 255
     assert scored(prediction)[1]["betti0_error"] == 1
-    assert set(scored(prediction, skip_unsure=True)) == {3}
+    assert set(scored(prediction, skip_uncertain=True)) == {3}
 
 
 def test_groups_choose_the_columns_in_a_fixed_order():

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.data.image_transforms.resizing import scaled
-from wsss.models.attribution.multiscale_cam import class_maps, normalise, resampling, tapered
+from wsss.models.attribution.multiscale_cam import class_maps, normalise, resampling, with_centre_prior
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
 
@@ -184,10 +184,10 @@ def test_normalisation() -> None:
     assert normalise(torch.zeros(0, 4, 4), "max").shape == (0, 4, 4)
 
 
-def test_taper_is_symmetric_and_1_at_the_centre() -> None:
+def test_centre_prior_is_symmetric_and_1_at_the_centre() -> None:
     maps = torch.ones(1, 2, 5, 7)
-    assert tapered(maps, 0.0) is maps
-    weighted = tapered(maps, 0.5)
+    assert with_centre_prior(maps, 0.0) is maps
+    weighted = with_centre_prior(maps, 0.5)
     assert weighted[0, 0, 2, 3] == 1
     torch.testing.assert_close(weighted, weighted.flip(2))
     torch.testing.assert_close(weighted, weighted.flip(3))

@@ -13,7 +13,7 @@ import pytest
 from test_items import context
 
 from wsss.errors import RunFailed
-from wsss.io.process.headroom import SHARE, WORKER_BYTES
+from wsss.io.process.memory_budget import SHARE, WORKER_BYTES
 from wsss.pipeline.run.items import map_items
 
 MIB = 1 << 20

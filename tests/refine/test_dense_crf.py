@@ -30,7 +30,7 @@ def test_unlabelled_pixels_are_labelled():
     image = two_tone()
     labels = np.full(image.shape[:2], 2, np.intp)
     labels[10:14, 2:6], labels[10:14, 18:22] = 0, 1
-    refined = refine_labels(image, labels, 2, CrfConfig(bilateral_sigma_rgb=13, bilateral_sigma_xy=80), unsure=2)
+    refined = refine_labels(image, labels, 2, CrfConfig(bilateral_sigma_rgb=13, bilateral_sigma_xy=80), uncertain=2)
     assert set(np.unique(refined)) == {0, 1}
     assert refined[:, 13:].mean() > 0.95 and refined[:, :11].mean() < 0.05
 
@@ -126,7 +126,7 @@ def test_images_up_to_the_working_size_come_out_reference(shape):
         probabilities[value][labels == value] = 0.7
     probabilities[:, labels == 3] = 1 / 3
     assert np.array_equal(
-        refine_labels(image, labels, 3, config, unsure=3), reference(image, -np.log(probabilities), config)
+        refine_labels(image, labels, 3, config, uncertain=3), reference(image, -np.log(probabilities), config)
     )
 
 
@@ -153,14 +153,14 @@ def blob(side):
     return image, disc, np.roll(disc, side // 10, 1)
 
 
-@pytest.mark.parametrize("unsure", [False, True])
-def test_a_reduced_image_is_refined_to_its_full_size_edges(unsure):
+@pytest.mark.parametrize("uncertain", [False, True])
+def test_a_reduced_image_is_refined_to_its_full_size_edges(uncertain):
     image, disc, shifted = blob(480)
     config = CrfConfig(max_side=96, label_probability=0.6, bilateral_sigma_rgb=13, bilateral_sigma_xy=40)
     labels = shifted.copy()
-    if unsure:
+    if uncertain:
         labels[::7] = 2
-    refined = refine_labels(image, labels, 2, config, unsure=2 if unsure else None)
+    refined = refine_labels(image, labels, 2, config, uncertain=2 if uncertain else None)
     assert refined.shape == image.shape[:2]
     assert (refined != disc).mean() < 0.01 < (shifted != disc).mean()
     border = np.abs(np.hypot(*(np.mgrid[:480, :480] / 480 - 0.5)) - 0.3) > 2 / 480

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from asking import TOKEN, bare_walls, client, interview_at
+from asking import TOKEN, bare_walls, client, session_at
 from PIL import Image
 
 from wsss.data.answers.answer_rows import Item, read_answers
@@ -25,12 +25,12 @@ YES, NO, SKIP = ({"mortar": answer} for answer in ("yes", "no", "skip"))
 
 
 class Asked:
-    """A running interview, with short forms of the requests."""
+    """A running session, with short forms of the requests."""
 
     def __init__(self, folder: Path, data: Dataset, **settings: Any) -> None:
         self.data, self.table = data, folder / "answers.csv"
-        self.interview = interview_at(self.table, self.data)
-        self.http = client(self.interview, self.data, **settings)
+        self.session = session_at(self.table, self.data)
+        self.http = client(self.session, self.data, **settings)
 
     def get(self, path: str, **options: Any) -> Any:
         return self.http.get(f"/{TOKEN}/{path}", **options)
@@ -133,7 +133,7 @@ def test_only_pictures_of_items_are_served(asked: Asked, path: str) -> None:
 
 
 def test_the_picture_shows_the_tile_in_its_surroundings(asked: Asked) -> None:
-    item = asked.interview.items[0]
+    item = asked.session.items[0]
     reply = asked.get("picture/0")
     assert reply.headers["content-type"] == "image/png"
     shown = np.asarray(Image.open(io.BytesIO(reply.content)).convert("RGB"), float)
@@ -169,7 +169,7 @@ def test_answers_are_on_the_disk_when_confirmed(asked: Asked) -> None:
         view = asked.answer(number, answers)
         row = read_answers(asked.table)[-1]
         assert (row.item, row.answer, row.annotator) == (
-            asked.interview.items[number],
+            asked.session.items[number],
             answers["mortar"],
             "annotator-1",
         )
@@ -190,7 +190,7 @@ def test_undo_shows_the_same_item_again(asked: Asked) -> None:
     last = asked.answer(1, NO)["last"]
     assert last["index"] == 1
     reply = asked.undo(last)
-    assert reply["undone"] == asked.interview.items[1].id and reply["next"][0]["index"] == 1 and reply["done"] == 1
+    assert reply["undone"] == asked.session.items[1].id and reply["next"][0]["index"] == 1 and reply["done"] == 1
     reply = asked.undo(reply["last"])
     assert reply["next"][0]["index"] == 0 and reply["last"] is None
     assert [(row.answer, row.undone) for row in read_answers(asked.table)] == [
@@ -211,25 +211,25 @@ def test_a_repeated_undo_withdraws_one_answer(asked: Asked) -> None:
 
 
 def test_undo_leaves_what_the_page_does_not_ask_about(tmp_path: Path, data: Dataset) -> None:
-    both = interview_at(tmp_path / "a.csv", data, classes=("mortar", "moss"))
+    both = session_at(tmp_path / "a.csv", data, classes=("mortar", "moss"))
     both.answer("annotator-1", 0, {"mortar": "yes", "moss": "no"})
     both.answer("annotator-1", 11, {"mortar": "no", "moss": "no"})
     both._log.close()
-    moss = interview_at(tmp_path / "a.csv", data, classes=("moss",), count=11)
+    moss = session_at(tmp_path / "a.csv", data, classes=("moss",), count=11)
     last = moss.last("annotator-1")
     assert last is not None and (last.index, last.item) == (0, both.items[0])  # the other item is not asked about
     assert moss.undo("annotator-1", last.index, last.time) and moss.last("annotator-1") is None
     assert moss.ballot.of("annotator-1")[both.items[0]] == {"mortar": "yes"}
     moss._log.close()
-    plants = interview_at(tmp_path / "a.csv", data, classes=("plants",))
+    plants = session_at(tmp_path / "a.csv", data, classes=("plants",))
     assert plants.last("annotator-1") is None
 
 
 def test_equal_answers_are_saved_once_beside_other_classes(tmp_path: Path, data: Dataset) -> None:
-    first = interview_at(tmp_path / "a.csv", data)
+    first = session_at(tmp_path / "a.csv", data)
     first.answer("annotator-1", 0, YES)
     first._log.close()
-    moss = interview_at(tmp_path / "a.csv", data, classes=("moss",))
+    moss = session_at(tmp_path / "a.csv", data, classes=("moss",))
     for _ in range(2):
         moss.answer("annotator-1", 0, {"moss": "no"})
     assert [row.name for row in read_answers(tmp_path / "a.csv")] == ["mortar", "moss"]
@@ -238,12 +238,12 @@ def test_equal_answers_are_saved_once_beside_other_classes(tmp_path: Path, data:
 def test_people_answer_independently(asked: Asked) -> None:
     asked.answer(0, YES, "annotator-1")
     view = asked.answer(0, NO, "annotator-2")
-    assert view["done"] == 1 and view["last"]["id"] == asked.interview.items[0].id
+    assert view["done"] == 1 and view["last"]["id"] == asked.session.items[0].id
     asked.undo(view["last"], "annotator-3")
     assert len(read_answers(asked.table)) == 2
     summary = asked.get("api/summary").json()
     assert summary["disagreements"] == [
-        {"item": asked.interview.items[0].id, "class": "mortar", "yes": ["annotator-1"], "no": ["annotator-2"]}
+        {"item": asked.session.items[0].id, "class": "mortar", "yes": ["annotator-1"], "no": ["annotator-2"]}
     ]
     assert summary["annotators"] == {"annotator-1": 1, "annotator-2": 1} and summary["asked"] == 12
 
@@ -304,7 +304,7 @@ def test_an_answer_that_cannot_be_saved_is_not_confirmed(asked: Asked) -> None:
 
 def test_an_unreadable_image_is_an_error_of_its_picture_only(tmp_path: Path) -> None:
     asked = Asked(tmp_path, bare_walls(tmp_path / "data"))
-    item = asked.interview.items[0]
+    item = asked.session.items[0]
     image = next(sample.image for sample in asked.data.split("train") if sample.id == item.image)
     image.write_bytes(b"no image")
     assert asked.get("picture/0").status_code == 400
@@ -328,16 +328,16 @@ def test_many_people_at_once(asked: Asked) -> None:
 
 
 def test_several_classes_are_answered_together(tmp_path: Path, data: Dataset) -> None:
-    interview = interview_at(tmp_path / "a.csv", data, classes=("mortar", "moss"))
-    http = client(interview, data, single=True)
+    session = session_at(tmp_path / "a.csv", data, classes=("mortar", "moss"))
+    http = client(session, data, single_label=True)
     view = http.get(f"/{TOKEN}/api/view").json()
-    assert view["classes"] == ["mortar", "moss"] and view["single"]
+    assert view["classes"] == ["mortar", "moss"] and view["single_label"]
     body = {"annotator": "annotator-1", "index": 0, "answers": {"mortar": "no", "moss": "yes"}}
     assert http.post(f"/{TOKEN}/api/answer", json=body).json()["done"] == 1
     rows = read_answers(tmp_path / "a.csv")
     assert [(row.name, row.answer) for row in rows] == [("mortar", "no"), ("moss", "yes")]
     assert rows[0].time == rows[1].time
-    last = interview.last("annotator-1")
-    assert last is not None and interview.undo("annotator-1", last.index, last.time)
-    assert interview.progress("annotator-1").done == 0
+    last = session.last("annotator-1")
+    assert last is not None and session.undo("annotator-1", last.index, last.time)
+    assert session.progress("annotator-1").done == 0
     assert [row.undone for row in read_answers(tmp_path / "a.csv")] == [False, False, True, True]

@@ -67,7 +67,7 @@ def scores(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> tuple[Art
 
 
 def bench(out: Path, data: Dataset | None, scores: Any, segmenters: Any = (), **config: Any) -> Outcome:
-    checked = STAGE.config.model_validate({"swaps": 200, **config})
+    checked = STAGE.config.model_validate({"permutations": 200, **config})
     return run_stage(STAGE, checked, out=out, inputs={"scores": scores, "segmenters": segmenters}, data=data)
 
 
@@ -93,7 +93,7 @@ def test_mixed_cldice_definitions_are_refused(tmp_path, data, scores):
 def test_the_tables_are_those_of_the_command(tmp_path, data, scores):
     outcome = bench(tmp_path / "bench", data, scores)
     results = tmp_path / "bench" / "results"
-    rows = as_json(make_tables(results, find_groups(results), swaps=200).rows)
+    rows = as_json(make_tables(results, find_groups(results), permutations=200).rows)
     assert json.loads((tmp_path / "bench" / ROWS).read_text()) == rows
     assert {row["group"] for row in rows} == {"ID", "OOD"} and {row["loss"] for row in rows} == {"CEDice", "clDice"}
     means = {(one["group"], one["loss"]): one["Betti0"] for one in outcome.metrics["mean"]}
@@ -117,8 +117,8 @@ def test_places_by_axis_by_stage_and_by_default(tmp_path, data, scores):
     weak = score(tmp_path, data, "score-weak@loss=cldice,seed=3", 2, 3)
     small = score(tmp_path, data, "score@framework=randhue,labels=noisy,size=small,loss=cldice,seed=3", 2, 3)
     alone = score(tmp_path, data, "score-alone", 2, 3)
-    places = {"score-weak": {"labels": "weak"}, "score-alone": {"labels": "pseudo", "seed": 7}}
-    bench(tmp_path / "bench", data, (weak, small, alone), places=places, framework="selfdistillation")
+    per_score = {"score-weak": {"labels": "weak"}, "score-alone": {"labels": "pseudo", "seed": 7}}
+    bench(tmp_path / "bench", data, (weak, small, alone), per_score=per_score, framework="selfdistillation")
     results = tmp_path / "bench" / "results"
     assert sorted(path.relative_to(results).as_posix() for path in results.rglob("*.csv")) == [
         "randhue/noisy/small/clDiceLoss/3.csv",
@@ -188,7 +188,7 @@ def test_scores_without_a_valid_place_are_refused(scores, changes, config, subje
 
 def test_unknown_stages_in_places_are_refused(tmp_path, data, scores):
     with pytest.raises(InvalidInput, match=r"'scores'.*did you mean 'score'"):
-        bench(tmp_path / "bench", data, scores, places={"scores": {"labels": "weak"}})
+        bench(tmp_path / "bench", data, scores, per_score={"scores": {"labels": "weak"}})
 
 
 def test_the_report_shows_the_tables(tmp_path, data, scores):
@@ -221,41 +221,41 @@ def test_only_upstream_training_counts(tmp_path, data):
         (tmp_path / name / "stage.json").write_text(json.dumps(record))
     names = ("segment@loss=cldice,seed=1", "segment-again@loss=cldice,seed=1")
     segmenters = tuple(Artifact(tmp_path / name, id=name, identity=name) for name in names)
-    bench(tmp_path / "bench", data, (first, second), segmenters, places={"score-again": {"labels": "again"}})
+    bench(tmp_path / "bench", data, (first, second), segmenters, per_score={"score-again": {"labels": "again"}})
     results = tmp_path / "bench" / "results" / "supervised"
     for labels, seconds in (("accurate", 100.0), ("again", 1000.0)):
         assert json.loads((results / labels / "large/clDiceLoss/1.json").read_text())["seconds"] == seconds
 
 
-def test_across_labels_against_one_of_them(tmp_path, data, scores):
+def test_across_labels_compared_with_one_of_them(tmp_path, data, scores):
     weak = tuple(score(tmp_path, data, f"score-weak@loss=cldice,seed={seed}", 2, seed) for seed in (0, 1))
     arm = "supervised/accurate/large/ce_dice"
-    bench(tmp_path / "bench", data, (*scores, *weak), places={"score-weak": {"labels": "weak"}}, against=arm)
-    rows = json.loads((tmp_path / "bench" / "against.json").read_text())
+    bench(tmp_path / "bench", data, (*scores, *weak), per_score={"score-weak": {"labels": "weak"}}, reference=arm)
+    rows = json.loads((tmp_path / "bench" / "contrasts.json").read_text())
     contrast = next(
         row
         for row in rows
         if (row["labels"], row["loss"], row["group"], row["metric"]) == ("weak", "clDice", "OOD", "Betti0")
     )
     assert contrast["difference"] < 0 and contrast["images"] == 4 and set(contrast["seeds"]) == {"0", "1"}
-    assert "## Against CEDice · accurate labels" in (tmp_path / "bench" / PAGE).read_text()
+    assert "## Compared with CEDice · accurate labels" in (tmp_path / "bench" / PAGE).read_text()
 
 
 @pytest.mark.parametrize("name", ["supervised/weak/large/ce_dice", "supervised/accurate/large/topo"])
 def test_an_impossible_reference_is_refused_before_the_run(name):
-    config = STAGE.config.model_validate({"against": name})
+    config = STAGE.config.model_validate({"reference": name})
     ids = {"scores": ("score@loss=ce_dice,seed=0", "score@loss=cldice,seed=0")}
     with pytest.raises(InvalidInput) as error:
         STAGE.check_inputs(config, ids)
-    assert (error.value.subject, error.value.found) == ("against", name)
+    assert (error.value.subject, error.value.found) == ("reference", name)
     assert error.value.allowed[0] == "supervised/accurate/large/CEDice"
     # The loss of this score is unknown until its training has finished.
     STAGE.check_inputs(config, {"scores": (f"score-x@labels={name.split('/')[1]},seed=0",)})
 
 
 def test_a_reference_has_four_parts():
-    with pytest.raises(ValueError, match="against"):
-        STAGE.config.model_validate({"against": "accurate/large/ce_dice"})
+    with pytest.raises(ValueError, match="reference"):
+        STAGE.config.model_validate({"reference": "accurate/large/ce_dice"})
 
 
 def test_a_copied_training_has_the_time_of_the_original(tmp_path, data, scores):

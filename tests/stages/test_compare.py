@@ -50,7 +50,7 @@ def document(out: Path) -> dict[str, Any]:
 def test_rows_are_variants_columns_are_scores_and_seeds_are_averaged(tmp_path, scores):
     compare(tmp_path / "out", scores, reference="control")
     table = document(tmp_path / "out")
-    assert table["rows"] == list(VARIANTS) and (table["axis"], table["over"]) == ("variant", "seed")
+    assert table["rows"] == list(VARIANTS) and (table["axis"], table["average_over"]) == ("variant", "seed")
     by_name = {column["name"]: column for column in table["columns"]}
     assert set(by_name) == {
         f"{name}-{split}{suffix}"
@@ -147,7 +147,7 @@ def test_other_measures_and_other_axes(tmp_path, scores):
     assert list(by_name) == [f"score-val {m}" for m in ("miou", "recall", "iou.red", "other_class_pixels")]
     assert by_name["score-val recall"]["cells"]["better"]["interval"]
     assert by_name["score-val iou.red"]["cells"]["better"]["interval"] is None
-    compare(tmp_path / "seeds", val, rows="seed", over="variant")
+    compare(tmp_path / "seeds", val, rows="seed", average_over="variant")
     (column,) = document(tmp_path / "seeds")["columns"]
     assert set(column["cells"]) == {"0", "1"} and len(column["cells"]["0"]["seeds"]) == len(VARIANTS)
     parted = tuple(replace(one, id=f"{one.id},size={'small' if 'seed=0' in one.id else 'large'}") for one in val)
@@ -170,7 +170,7 @@ def test_scores_without_a_matrix_make_one_row(tmp_path, scores):
     [
         ({"reference": "contrl"}, "reference: .*'contrl'; did you mean 'control'"),
         ({"rows": "varant"}, "rows: .*'varant'; did you mean 'variant'"),
-        ({"over": "sed", "rows": "variant"}, "over: .*'sed'; did you mean 'seed'"),
+        ({"average_over": "sed", "rows": "variant"}, "average_over: .*'sed'; did you mean 'seed'"),
         ({"titles": {"score-val": "x", "score-train": "x"}}, "titles: .*'x'"),
         ({"titles": {"scor-val": "x"}}, "titles: .*'scor-val'; did you mean 'score-val'"),
         ({"measures": ["mio"]}, "measures: .*'mio'; did you mean 'miou'"),

@@ -18,7 +18,7 @@ from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages import STAGES
 from wsss.stages.common.footprint import image_bytes
-from wsss.stages.common.reduced import note_reduced
+from wsss.stages.common.image_size_notes import note_reduced
 from wsss.stages.crf import STAGE as CRF
 from wsss.stages.crf import CrfStageConfig, _bytes
 from wsss.stages.pseudo import STAGE as PSEUDO

@@ -60,16 +60,16 @@ def iou(data: Dataset, tmp_path: Path, pred: Path, **config: str) -> float:
 def test_a_score_reads_both_codes(data: Dataset, tmp_path: Path) -> None:
     stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
     assert iou(data, tmp_path, stage_masks) == pytest.approx(7 / 8)
-    assert iou(data, tmp_path, stage_masks, unsure="skip") == pytest.approx(1)
+    assert iou(data, tmp_path, stage_masks, uncertain="skip") == pytest.approx(1)
     dataset_masks = write_masks(data, tmp_path / "dataset_masks", (0, 255, 0))
     assert iou(data, tmp_path, dataset_masks, pred_values="dataset") == pytest.approx(7 / 8)
 
 
 def test_mortar_is_never_scored_as_uncertain(data: Dataset, tmp_path: Path) -> None:
     dataset_masks = write_masks(data, tmp_path / "dataset_masks", (0, 255, 0))
-    for unsure in ("miss", "skip", "background"):
+    for uncertain in ("miss", "skip", "background"):
         with pytest.raises(InvalidInput) as error:
-            iou(data, tmp_path, dataset_masks, unsure=unsure)
+            iou(data, tmp_path, dataset_masks, uncertain=uncertain)
         assert "--pred-values dataset" in str(error.value.hint)
     stage_masks = write_masks(data, tmp_path / "stage_masks", (0, 1, IGNORE))
     with pytest.raises(InvalidInput, match=r"got 1\b"):

@@ -26,8 +26,11 @@ from wsss.train.tasks.sampler_training import area_loss, map_areas, offset_summa
 
 __all__ = ["one_thread"]  # a fixture of every test here
 
-TRAINING = {name: value for name, value in SMALL_TRAINING.items() if name != "backbone"} | {"val": "val", "show": 1}
-SHRINKING = TRAINING | {"merge": "shrinkage", "update": ["offsets", "kernel", "head"]}
+TRAINING = {name: value for name, value in SMALL_TRAINING.items() if name != "backbone"} | {
+    "val": "val",
+    "offset_images": 1,
+}
+SHRINKING = TRAINING | {"merge": "shrinkage", "trainable": ["offsets", "kernel", "head"]}
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +104,11 @@ def test_offsets_of_large_images_are_measured_on_reduced_ones(
 
 def test_only_the_parts_in_update_are_trained(workspace: Path, tmp_path: Path) -> None:
     before = weights(workspace / "classify")
-    config = TRAINING | {"update": ["offsets"]}
+    config = TRAINING | {"trainable": ["offsets"]}
     run_stage(expand.STAGE, config, tmp_path / "o", dataset(workspace), classifier=workspace / "classify")
     after = weights(tmp_path / "o")
     assert all(torch.equal(after[name], value) for name, value in before.items())
-    everything = TRAINING | {"update": ["offsets", "kernel", "head", "trunk"]}
+    everything = TRAINING | {"trainable": ["offsets", "kernel", "head", "trunk"]}
     run_stage(expand.STAGE, everything, tmp_path / "t", dataset(workspace), classifier=workspace / "classify")
     after = weights(tmp_path / "t")
     assert not torch.equal(after["backbone.low.0.0.weight"], before["backbone.low.0.0.weight"])
@@ -172,10 +175,13 @@ def test_a_second_sampler_is_refused(workspace: Path, tmp_path: Path, stage: Any
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"sampler": None, "update": ["kernel", "head"]}, "update: .*kernel.*no sampler; expected head, trunk"),
-        ({"sampler": None, "update": ["sampler"]}, "update: .*sampler.*no sampler; expected head, trunk"),
-        ({"sampler": {"offsets": "none"}, "update": ["offsets"]}, "offsets is 'none'; expected head, kernel, sampler"),
-        ({"update": ["kernel", "head"]}, "update: kernel, head"),
+        ({"sampler": None, "trainable": ["kernel", "head"]}, "trainable: .*kernel.*no sampler; expected head, trunk"),
+        ({"sampler": None, "trainable": ["sampler"]}, "trainable: .*sampler.*no sampler; expected head, trunk"),
+        (
+            {"sampler": {"offsets": "none"}, "trainable": ["offsets"]},
+            "offsets is 'none'; expected head, kernel, sampler",
+        ),
+        ({"trainable": ["kernel", "head"]}, "trainable: .*kernel, head"),
         ({"sampler": {"offsets": "random", "max_offset": None}}, "max_offset"),
     ],
 )
@@ -240,11 +246,11 @@ def test_an_invalid_input_does_not_change_a_finished_folder(workspace: Path, tmp
 
 
 def test_update_sampler_trains_offsets_and_kernel(workspace: Path, tmp_path: Path) -> None:
-    for number, update in enumerate((["sampler", "head"], ["offsets", "kernel", "head"])):
-        config = TRAINING | {"update": update}
+    for number, trainable in enumerate((["sampler", "head"], ["offsets", "kernel", "head"])):
+        config = TRAINING | {"trainable": trainable}
         run_stage(expand.STAGE, config, tmp_path / str(number), dataset(workspace), classifier=workspace / "classify")
     assert contents(tmp_path / "0") == contents(tmp_path / "1")
-    config = TRAINING | {"update": ["sampler"], "sampler": {"offsets": "none", "kernel_size": 3}}
+    config = TRAINING | {"trainable": ["sampler"], "sampler": {"offsets": "none", "kernel_size": 3}}
     run_stage(expand.STAGE, config, tmp_path / "2", dataset(workspace), classifier=workspace / "classify")
 
 
@@ -263,7 +269,7 @@ def test_placement_of_the_shrinkage_sampler(workspace: Path, tmp_path: Path) -> 
 
 
 def test_diverged_training_is_an_error(workspace: Path, tmp_path: Path) -> None:
-    config = TRAINING | {"optimiser": {"name": "adamw", "lr": 1e36}, "update": ["offsets", "kernel", "head"]}
+    config = TRAINING | {"optimiser": {"name": "adamw", "lr": 1e36}, "trainable": ["offsets", "kernel", "head"]}
     config |= {"sampler": {"max_offset": None}}
     with pytest.raises(RunFailed):
         run_stage(expand.STAGE, config, tmp_path, dataset(workspace), classifier=workspace / "classify")

@@ -55,7 +55,7 @@ def test_scores_of_few_present_classes_equal_those_of_the_whole_matrix(tmp_path:
     rows = list(csv.DictReader((tmp_path / "score" / "per_image.csv").open()))
     for row, matrix in zip(rows, matrices, strict=True):
         expected = overlap_scores(matrix, classes.names)
-        for key in ("miou", "precision", "recall", "pixel_accuracy", "unsure"):
+        for key in ("miou", "precision", "recall", "pixel_accuracy", "uncertain_fraction"):
             assert row[key] == f"{expected[key]:.6f}"
         for name, value in expected["iou"].items():
             assert row[f"iou_{name}"] == ("" if value is None else f"{value:.6f}")

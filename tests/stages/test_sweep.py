@@ -42,7 +42,7 @@ def cams(tmp_path: Path, data: Dataset) -> Path:
 
 
 def test_each_threshold_scores_as_its_pseudo_masks_do(tmp_path, data, cams):
-    result = run_stage(SWEEP, {"levels": 20}, tmp_path / "sweep", data, cams=cams)
+    result = run_stage(SWEEP, {"thresholds": 20}, tmp_path / "sweep", data, cams=cams)
     rows = {float(row["threshold"]): row for row in csv.DictReader((tmp_path / "sweep" / "sweep.csv").open())}
     assert len(rows) == 20
     for level in (0.05, 0.3, 0.35, 0.8):

@@ -1,4 +1,4 @@
-"""An interview about the walls of `walls`, and a client of its page."""
+"""A session about the walls of `walls`, and a client of its page."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from walls import walls
 
+from wsss.data.answers.annotation_session import AnnotationSession
 from wsss.data.answers.answer_log import AnswerLog
 from wsss.data.answers.answer_rows import Item
-from wsss.data.answers.interview import Interview
 from wsss.data.answers.questions import QuestionsConfig, question_items
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
@@ -32,13 +32,13 @@ def clock() -> Any:
     return lambda: f"2026-11-29T10:00:00.{next(seconds):06d}Z"
 
 
-def interview_at(
+def session_at(
     path: Path, data: Dataset, *, classes: Sequence[str] = ("mortar",), lines: list[str] | None = None, **config: Any
-) -> Interview:
-    """Return an interview about tiles of a dataset, with the table at ``path``."""
+) -> AnnotationSession:
+    """Return a session about tiles of a dataset, with the table at ``path``."""
     items = question_items(data.split("train"), QuestionsConfig(**{"size": 9, "count": 12, **config}), seed=0)
     log = AnswerLog(path, (lines if lines is not None else []).append)
-    return Interview(items, classes, log, now=clock())
+    return AnnotationSession(items, classes, log, now=clock())
 
 
 def tile(item: str) -> Item:
@@ -47,7 +47,7 @@ def tile(item: str) -> Item:
     return Item(image, int(column), int(row), 9)
 
 
-def client(interview: Interview, data: Dataset, **settings: Any) -> Any:
+def client(session: AnnotationSession, data: Dataset, **settings: Any) -> Any:
     """Return a client of the application, with the base address of a browser on this machine."""
     from starlette.testclient import TestClient
 
@@ -55,7 +55,7 @@ def client(interview: Interview, data: Dataset, **settings: Any) -> Any:
 
     images = {sample.id: sample.source for sample in data.split("train")}
     app = ask_app(
-        Questions(interview, images, **settings),
+        Questions(session, images, **settings),
         token=TOKEN,
         hosts=["127.0.0.1", "localhost"],
     )

@@ -27,7 +27,7 @@ _VARIANTS: list[dict[str, Any]] = [
     {"name": "topoloss", "patch": 4, "frame": "none"},
     {"name": "warping", "mean_over": "critical", "connectivity": 8},
     {"name": "cbdice", "weighting": "linear"},
-    {"name": "skeleton_recall", "tube": 0},
+    {"name": "skeleton_recall", "dilations": 0},
     {"name": "region_wise", "cache_mb": 0},
 ]
 

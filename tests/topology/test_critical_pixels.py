@@ -34,7 +34,7 @@ def maximin(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> dict[Pai
 
 
 def reference(
-    predicted: NDArray[np.float64], true: NDArray[np.float64], margin: float, far: float
+    predicted: NDArray[np.float64], true: NDArray[np.float64], margin: float, min_distance: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return both shares of one window whose predictions all differ, pair by pair."""
     regions = label(true > margin)[0].ravel()
@@ -46,7 +46,7 @@ def reference(
             between[np.flatnonzero(perfect.ravel() == across[p, q])[0]] += 1
     for region in range(1, regions.max() + 1):
         inside = maximin(predicted, (regions == region).reshape(true.shape))
-        for p, q in itertools.combinations(np.flatnonzero((regions == region) & (true.ravel() >= far)), 2):
+        for p, q in itertools.combinations(np.flatnonzero((regions == region) & (true.ravel() >= min_distance)), 2):
             within[np.flatnonzero(predicted.ravel() == inside[int(p), int(q)])[0]] += 1
     return tuple(one.reshape(true.shape) / max(1, one.sum()) for one in (between, within))
 
@@ -57,7 +57,7 @@ def test_every_pair(seed: int, rows: int, columns: int, share: float) -> None:
     random = np.random.default_rng(seed)
     true = distance_transform_edt(random.random((rows, columns)) < share)
     predicted = random.permutation(rows * columns).reshape(rows, columns) / 7.0
-    result = critical_pixels(predicted, true, margin=0, far=1.2)
+    result = critical_pixels(predicted, true, margin=0, min_distance=1.2)
     for one, expected in zip(result, reference(predicted, true, 0, 1.2), strict=True):
         np.testing.assert_allclose(one, expected, atol=1e-12)
 
@@ -66,10 +66,10 @@ def test_windows_are_independent() -> None:
     random = np.random.default_rng(3)
     true = distance_transform_edt(random.random((11, 9)) < 0.8)
     predicted = random.random((11, 9))
-    whole = critical_pixels(predicted, true, window=4, margin=0, far=1.2)
+    whole = critical_pixels(predicted, true, window=4, margin=0, min_distance=1.2)
     for top, left in itertools.product(range(0, 11, 4), range(0, 9, 4)):
         cut = np.s_[top : top + 4, left : left + 4]
-        part = critical_pixels(predicted[cut], true[cut], margin=0, far=1.2)
+        part = critical_pixels(predicted[cut], true[cut], margin=0, min_distance=1.2)
         np.testing.assert_array_equal(whole.between[cut], part.between)
         np.testing.assert_array_equal(whole.within[cut], part.within)
 
@@ -81,7 +81,7 @@ def test_a_gap_in_a_wall_and_a_door_in_a_false_wall() -> None:
     predicted[2, 11:14] = 3  # the gap, on the wall and beside it
     predicted[:, 4] = 0.5
     predicted[6, 4] = 2.5  # the door
-    result = critical_pixels(predicted, true, margin=1, far=3)
+    result = critical_pixels(predicted, true, margin=1, min_distance=3)
     assert result.between[2, 11:14].sum() == pytest.approx(1) and result.between[2, 11] == 0  # of equal ones the last
     left, right = 9 * 4, 9 * 5  # pixels on both sides of the false wall, at least 3 from the true one
     pairs = sum(size * (size - 1) / 2 for size in (9 * 10, 9 * 6))

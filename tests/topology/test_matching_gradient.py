@@ -30,8 +30,8 @@ def test_loss_and_differences(options: dict[str, Any], dimension: int) -> None:
 
     result = loss_gradient(betti_matching(pred, gt, **options), (1 - dimension, dimension))
     assert result.loss == pytest.approx(loss(pred), rel=1e-12)
-    assert (result.cells >= 0).all() and np.array_equal(result.values, pred.ravel()[result.cells])
-    total = np.bincount(result.cells, result.gradient, minlength=pred.size)
+    assert (result.indices >= 0).all() and np.array_equal(result.values, pred.ravel()[result.indices])
+    total = np.bincount(result.indices, result.gradient, minlength=pred.size)
     for cell in range(pred.size):
         moved = pred.copy()
         moved.ravel()[cell] += 1e-6
@@ -50,5 +50,5 @@ def test_dimensions_are_weighted() -> None:
     result = loss_gradient(matching, (0.3, 0.7))
     parts = loss_gradient(matching, (1, 0)), loss_gradient(matching, (0, 1))
     assert result.loss == pytest.approx(0.3 * parts[0].loss + 0.7 * parts[1].loss, rel=1e-12)
-    total, *by_dimension = (np.bincount(part.cells, part.gradient, minlength=81) for part in (result, *parts))
+    total, *by_dimension = (np.bincount(part.indices, part.gradient, minlength=81) for part in (result, *parts))
     np.testing.assert_allclose(total, 0.3 * by_dimension[0] + 0.7 * by_dimension[1], rtol=1e-12)

@@ -125,7 +125,7 @@ def test_superlevel_of_x_is_sublevel_of_minus_x(pair, frame):
         assert np.array_equal(a.matched, -b.matched)
         assert pixels(a.unmatched_pred) == pixels(b.unmatched_pred)
         assert pixels(a.unmatched_gt) == pixels(b.unmatched_gt)
-    assert above.pred.essential.birth_cells == below.pred.essential.birth_cells
+    assert above.pred.essential.birth_indices == below.pred.essential.birth_indices
 
 
 @settings(max_examples=200)
@@ -195,10 +195,10 @@ def test_loss_differences_equal_the_derivatives(seed):
     gradient = np.zeros(144)
     for matching in (result.dim0, result.dim1):
         matched, other, free = matching.matched_pred, matching.matched_gt, matching.unmatched_pred
-        np.add.at(gradient, matched.birth_cells, 4 * (matched.births - other.births))
-        np.add.at(gradient, matched.death_cells, 4 * (matched.deaths - other.deaths))
-        np.add.at(gradient, free.birth_cells, 2 * (free.births - free.deaths))
-        np.add.at(gradient, free.death_cells, -2 * (free.births - free.deaths))
+        np.add.at(gradient, matched.birth_indices, 4 * (matched.births - other.births))
+        np.add.at(gradient, matched.death_indices, 4 * (matched.deaths - other.deaths))
+        np.add.at(gradient, free.birth_indices, 2 * (free.births - free.deaths))
+        np.add.at(gradient, free.death_indices, -2 * (free.births - free.deaths))
     step = 1e-5  # neighbouring values are 3.5e-3 apart
     for cell in range(0, 144, 5):
         up, down = pred.copy(), pred.copy()

@@ -102,8 +102,8 @@ def test_matching_does_not_depend_on_the_kind_of_keys(dtype):
         a = betti_matching(pred, gt)
         b = betti_matching((pred / 2 + 1 / 3).astype(dtype), (gt / 2 + 1 / 3).astype(dtype))
         for one, other in ((a.pred.dim0, b.pred.dim0), (a.gt.dim1, b.gt.dim1)):
-            assert one.birth_cells.tolist() == other.birth_cells.tolist(), case["name"]
-            assert one.death_cells.tolist() == other.death_cells.tolist(), case["name"]
+            assert one.birth_indices.tolist() == other.birth_indices.tolist(), case["name"]
+            assert one.death_indices.tolist() == other.death_indices.tolist(), case["name"]
         assert [p.tolist() for p in a.pairs] == [p.tolist() for p in b.pairs], case["name"]
 
 

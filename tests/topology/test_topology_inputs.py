@@ -94,7 +94,7 @@ def test_float64_values_that_agree_in_their_upper_bits_are_sorted_by_all_of_them
     result = betti_matching(image, image[::-1], filtration="sublevel")
     ranks = np.unique(image, return_inverse=True)[1].reshape(image.shape).astype(np.float32)
     expected = betti_matching(ranks, ranks[::-1], filtration="sublevel")
-    assert result.pred.dim0.birth_cells.tolist() == expected.pred.dim0.birth_cells.tolist()
+    assert result.pred.dim0.birth_indices.tolist() == expected.pred.dim0.birth_indices.tolist()
     assert [pairs.tolist() for pairs in result.pairs] == [pairs.tolist() for pairs in expected.pairs]
 
 
@@ -173,7 +173,7 @@ def test_a_batch_equals_its_pairs(threads):
         expected = betti_matching(pred, gt > 0.5, frame="own-max", essential="match")
         assert one.loss() == expected.loss()
         assert np.array_equal(one.dim0.matched, expected.dim0.matched)
-        assert np.array_equal(one.dim1.unmatched_gt.birth_cells, expected.dim1.unmatched_gt.birth_cells)
+        assert np.array_equal(one.dim1.unmatched_gt.birth_indices, expected.dim1.unmatched_gt.birth_indices)
 
 
 def test_a_batch_of_different_sizes_and_types_and_an_empty_one():

@@ -101,17 +101,17 @@ class RunBuilder:
         return folder
 
     def masks(
-        self, name: str, uses: str, inputs: dict[str, Any], *, split: str, shift: int, unsure: int = 0, **fields: Any
+        self, name: str, uses: str, inputs: dict[str, Any], *, split: str, shift: int, uncertain: int = 0, **fields: Any
     ) -> Path:
-        """Write the ground truth shifted to the right; ``unsure`` pixels around each border become 255."""
+        """Write the ground truth shifted to the right; ``uncertain`` pixels around each border become 255."""
         folder = self.stage(name, uses, inputs, **fields)
         for sample in self.data.split(split):
             truth = read_truth(sample, self.data.classes)
             mask = np.roll(np.where(truth == IGNORE, 0, truth), shift, axis=1)
-            if unsure:
+            if uncertain:
                 inside = mask > 0
-                rim = ndimage.binary_dilation(inside, iterations=unsure) & ~ndimage.binary_erosion(
-                    inside, iterations=unsure
+                rim = ndimage.binary_dilation(inside, iterations=uncertain) & ~ndimage.binary_erosion(
+                    inside, iterations=uncertain
                 )
                 mask[rim] = IGNORE
             write_mask(mask_path(folder, sample.id), self.data.classes.decode(mask.astype(np.uint8)))
@@ -128,7 +128,7 @@ class RunBuilder:
             **overlap_scores(np.sum(counts, axis=0), classes.names),
             "images": len(counts),
             "split": split,
-            "unsure_counted_as": "miss",
+            "uncertain_counted_as": "miss",
             "threshold_policy": provenance.get("threshold_policy"),
             "provenance": provenance,
         }
@@ -162,11 +162,11 @@ def whole_run(run_dir: Path, data: Dataset) -> dict[str, dict[str, Any]]:
         {"cams": "cam"},
         split="train",
         shift=9,
-        unsure=2,
+        uncertain=2,
         metrics={"uncertain_fraction": 0.0712, "foreground_fraction": 0.244},
     )
     oracle = run.masks("pseudo_oracle", "pseudo", {"cams": "cam"}, split="train", shift=7)
-    crf = run.masks("crf", "crf", {"masks": "pseudo", "cams": "cam"}, split="train", shift=4, unsure=1)
+    crf = run.masks("crf", "crf", {"masks": "pseudo", "cams": "cam"}, split="train", shift=4, uncertain=1)
     run.network("segment", "segment", {"masks": "crf"}, metrics={"train_loss": 0.15}, seconds=912.0)
     predict = run.masks("predict", "predict", {"segmenter": "segment"}, split="val", shift=3)
     run.network("segment_full", "segment", {}, metrics={"train_loss": 0.09}, seconds=3722.0)

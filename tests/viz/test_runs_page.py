@@ -16,7 +16,7 @@ def a_run(root: Path, name: str, *, shift: int, lr: float, crf: bool = False, im
     data = drawn_dataset(root / "data" / name, train=2, val=images)
     run = RunBuilder(root / name, data)
     run.network("segment", "segment", {}, config={"optimiser": {"lr": lr, "name": "sgd"}, "epochs": 3})
-    masks = run.masks("predict", "predict", {"segmenter": "segment"}, split="val", shift=shift, unsure=2)
+    masks = run.masks("predict", "predict", {"segmenter": "segment"}, split="val", shift=shift, uncertain=2)
     if crf:
         run.stage("predict-crf", "crf", {"masks": "predict"}, config={"preset": "irn"})
     run.score("score", masks, split="val", provenance=WEAK)

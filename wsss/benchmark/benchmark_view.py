@@ -29,7 +29,7 @@ from wsss.viz.drawing.formatting import NOT_DEFINED
 from wsss.viz.report.page import environment, style_sheet
 from wsss.viz.report.run_overview import BENCHMARK, read_object
 
-FORMAT = 1
+FORMAT = 2
 PLOTS = "plots"
 
 
@@ -67,7 +67,7 @@ class CaseView:
 
 
 @dataclass(frozen=True)
-class AgainstView:
+class ContrastsView:
     """The comparison of all results with one reference: its name, an explanation, and a table per distribution."""
 
     title: str
@@ -83,14 +83,14 @@ class View:
         explanation: text that explains the numbers.
         cases: their tables.
         ranking: the order of the losses; its title is its explanation.
-        against: the comparison with one reference, if requested.
+        contrasts: the comparison with one reference, if requested.
     """
 
     explanation: str
     cases: tuple[CaseView, ...]
     ranking: TableView
     notes: tuple[str, ...]
-    against: AgainstView | None = None
+    contrasts: ContrastsView | None = None
 
 
 def view_of(tables: Tables) -> View:
@@ -99,7 +99,7 @@ def view_of(tables: Tables) -> View:
     head, lines = ranking_table(tables)
     ranked = tuple((name, tuple(CellView(text) for text in cells)) for name, *cells in lines)
     ranking = TableView(explain_ranking(tables.ranking), tuple(head), ranked)
-    return View(explain(tables), tuple(cases), ranking, tables.benchmark.notes, _against(tables))
+    return View(explain(tables), tuple(cases), ranking, tables.benchmark.notes, _contrasts(tables))
 
 
 def as_markdown(view: View) -> str:
@@ -107,9 +107,9 @@ def as_markdown(view: View) -> str:
     lines = ["# Benchmark", "", markdown(view.explanation)]
     for case in view.cases:
         lines += ["", f"## {markdown(case.title)}", *_markdown_tables(case.tables)]
-    if view.against is not None:
-        lines += ["", f"## Against {markdown(view.against.title)}", "", markdown(view.against.explanation)]
-        lines += _markdown_tables(view.against.tables)
+    if view.contrasts is not None:
+        lines += ["", f"## Compared with {markdown(view.contrasts.title)}", "", markdown(view.contrasts.explanation)]
+        lines += _markdown_tables(view.contrasts.tables)
     lines += ["", "## Ranking", "", markdown(view.ranking.title), "", *_markdown_rows(view.ranking)]
     if view.notes:
         lines += ["", "## Notes", "", *(f"- {markdown(note)}" for note in view.notes)]
@@ -145,13 +145,13 @@ def read_view(folder: Path) -> tuple[View, list[EmbeddedPlot]]:
             "unsupported format of benchmark tables", subject=path, allowed=str(FORMAT), found=value.get("format")
         )
     try:
-        against = value.get("against")
+        contrasts = value.get("contrasts")
         view = View(
             str(value["explanation"]),
             tuple(CaseView(case["title"], tuple(map(_read_table, case["tables"]))) for case in value["cases"]),
             _read_table(value["ranking"]),
             tuple(map(str, value["notes"])),
-            None if against is None else _read_against(against),
+            None if contrasts is None else _read_contrasts(contrasts),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidInput(f"not tables of a bench stage ({type(error).__name__}: {error})", subject=path) from error
@@ -173,11 +173,11 @@ def _case_tables(tables: Tables, case: Case) -> Iterator[TableView]:
             yield TableView(_heading(distribution), ("Loss", *metrics), rows)
 
 
-def _against(tables: Tables) -> AgainstView | None:
-    if tables.against is None:
+def _contrasts(tables: Tables) -> ContrastsView | None:
+    if tables.reference is None:
         return None
-    shown = tuple(_contrast_tables(tables.contrasts, tables.against))
-    return AgainstView(name_of(tables.against), explain_contrasts(tables.against, tables.seed), shown)
+    shown = tuple(_contrast_tables(tables.contrasts, tables.reference))
+    return ContrastsView(name_of(tables.reference), explain_contrasts(tables.reference, tables.seed), shown)
 
 
 def _contrast_tables(contrasts: Sequence[Contrast], reference: Arm) -> Iterator[TableView]:
@@ -222,8 +222,8 @@ def _read_table(value: Mapping[str, Any]) -> TableView:
     return TableView(str(value["title"]), tuple(map(str, value["head"])), rows)
 
 
-def _read_against(value: Mapping[str, Any]) -> AgainstView:
-    return AgainstView(str(value["title"]), str(value["explanation"]), tuple(map(_read_table, value["tables"])))
+def _read_contrasts(value: Mapping[str, Any]) -> ContrastsView:
+    return ContrastsView(str(value["title"]), str(value["explanation"]), tuple(map(_read_table, value["tables"])))
 
 
 def _markdown_tables(tables: Sequence[TableView]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.benchmark.paired_against import RESAMPLES, Arm, Contrast, arms_of, contrasts, find_arm
-from wsss.benchmark.permutation import SWAPS
+from wsss.benchmark.permutation import PERMUTATIONS
 from wsss.benchmark.ranking import SHOWN, Ranking, rank_losses
 from wsss.benchmark.read_results import read_benchmark
 from wsss.benchmark.score_set import FRAMEWORKS, ID_GROUP, REFERENCE, SIZES, Benchmark, Case
@@ -46,8 +46,8 @@ class Tables:
 
     Args:
         costs: loss → training cost, where recorded.
-        swaps, seed: number and random seed of the swaps in the permutation tests.
-        against: the reference of the comparison across cases, if any.
+        permutations, seed: number and random seed of the sign flips in the permutation tests.
+        reference: the reference of the comparison across cases, if any.
         contrasts: that comparison.
     """
 
@@ -55,32 +55,34 @@ class Tables:
     rows: tuple[Row, ...]
     ranking: Ranking
     costs: Mapping[str, Cost]
-    swaps: int
+    permutations: int
     seed: int
-    against: Arm | None = None
+    reference: Arm | None = None
     contrasts: tuple[Contrast, ...] = ()
 
 
-def make_tables(root: Path, groups: Path, *, swaps: int = SWAPS, seed: int = 0, against: str | None = None) -> Tables:
+def make_tables(
+    root: Path, groups: Path, *, permutations: int = PERMUTATIONS, seed: int = 0, reference: str | None = None
+) -> Tables:
     """Read the results below ``root`` and compute their tables.
 
     Args:
         root: folder with ``framework/labels/size/loss/seed.csv``.
         groups: file with the group of each image.
-        swaps, seed: number and random seed of the swaps in the permutation tests.
-        against: ``framework/labels/size/loss``, a reference for all results across cases.
+        permutations, seed: number and random seed of the sign flips in the permutation tests.
+        reference: ``framework/labels/size/loss``, a reference for all results across cases.
 
     Raises:
-        InvalidInput: see `wsss.benchmark.read_results.read_benchmark`; or ``against`` is not among the results.
+        InvalidInput: see `wsss.benchmark.read_results.read_benchmark`; or ``reference`` is not among the results.
     """
     benchmark = read_benchmark(root, groups)
-    arm = None if against is None else find_arm(benchmark, against)
-    rows = tuple(benchmark_rows(benchmark, swaps=swaps, seed=seed))
-    compared = () if arm is None else tuple(contrasts(benchmark, arm, swaps=swaps, seed=seed))
+    arm = None if reference is None else find_arm(benchmark, reference)
+    rows = tuple(benchmark_rows(benchmark, permutations=permutations, seed=seed))
+    compared = () if arm is None else tuple(contrasts(benchmark, arm, permutations=permutations, seed=seed))
     if arm is not None:
         notes = _notes_on_contrasts(benchmark, arm, compared)
         benchmark = replace(benchmark, notes=(*benchmark.notes, *notes))
-    return Tables(benchmark, rows, rank_losses(rows), _costs(benchmark), swaps, seed, arm, compared)
+    return Tables(benchmark, rows, rank_losses(rows), _costs(benchmark), permutations, seed, arm, compared)
 
 
 def as_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -136,7 +138,7 @@ def explain(tables: Tables) -> str:
     return (
         "Mean ± standard deviation over images and seeds; out of distribution, both are averaged over the "
         f"{ood} groups. Bold: better than {REFERENCE} with p < {SIGNIFICANT} in a paired permutation test over images "
-        f"and seeds (one-sided, {tables.swaps:,} swaps, seed {tables.seed})."
+        f"and seeds (one-sided, {tables.permutations:,} permutations, seed {tables.seed})."
     )
 
 
@@ -191,10 +193,10 @@ def _notes_on_contrasts(benchmark: Benchmark, reference: Arm, rows: Sequence[Con
             continue
         for arm in arms_of(benchmark):
             if arm not in images:
-                notes.append(f"against {reference}: {arm}: no {distribution} image in common")
+                notes.append(f"compared with {reference}: {arm}: no {distribution} image in common")
             elif images[arm] < images[reference]:
                 common = f"{images[arm]} of {images[reference]} {distribution} images in common"
-                notes.append(f"against {reference}: {arm}: mean over {common}")
+                notes.append(f"compared with {reference}: {arm}: mean over {common}")
     return notes
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from wsss.benchmark.permutation import SWAPS, permutation_test
+from wsss.benchmark.permutation import PERMUTATIONS, permutation_test
 from wsss.benchmark.score_set import METRICS, Benchmark, Case, LossScores, Metric, short_name
 from wsss.benchmark.table_cells import DISTRIBUTIONS, SIGNIFICANT, Distribution, group_weights, in_distribution
 from wsss.errors import InvalidInput
@@ -83,7 +83,7 @@ def find_arm(benchmark: Benchmark, name: str) -> Arm:
     key = "/".join([*case, short_name(loss)])
     if key not in arms:
         raise InvalidInput(
-            "no such result", subject="against", found=name, allowed=arms, hint="Write FRAMEWORK/LABELS/SIZE/LOSS."
+            "no such result", subject="reference", found=name, allowed=arms, hint="Write FRAMEWORK/LABELS/SIZE/LOSS."
         )
     return arms[key]
 
@@ -94,7 +94,7 @@ def arms_of(benchmark: Benchmark) -> list[Arm]:
 
 
 def contrasts(
-    benchmark: Benchmark, reference: Arm, *, swaps: int = SWAPS, resamples: int = RESAMPLES, seed: int = 0
+    benchmark: Benchmark, reference: Arm, *, permutations: int = PERMUTATIONS, resamples: int = RESAMPLES, seed: int = 0
 ) -> list[Contrast]:
     """Compare every arm with the reference, ordered by distribution (ID first), arm (the reference first) and metric.
 
@@ -102,13 +102,13 @@ def contrasts(
 
     Args:
         reference: the arm that all others are compared with.
-        swaps: number of sign flips per permutation test.
+        permutations: number of sign flips per permutation test.
         seed: random seed of sign flips and resamples, shared by all arms.
     """
     arms = [reference, *(arm for arm in arms_of(benchmark) if arm != reference)]
     base = benchmark.cases[reference.case][reference.loss]
     return [
-        _contrast(arm, metric, distribution, pairs, swaps, resamples, seed)
+        _contrast(arm, metric, distribution, pairs, permutations, resamples, seed)
         for distribution in DISTRIBUTIONS
         for arm in arms
         for metric in METRICS
@@ -162,13 +162,15 @@ def _by_image(scores: LossScores, metric: str, distribution: Distribution) -> di
 
 
 def _contrast(
-    arm: Arm, metric: Metric, distribution: Distribution, pairs: _Pairs, swaps: int, resamples: int, seed: int
+    arm: Arm, metric: Metric, distribution: Distribution, pairs: _Pairs, permutations: int, resamples: int, seed: int
 ) -> Contrast:
     values = np.nanmean(pairs.values, 1)
     differences = values - np.nanmean(pairs.base, 1)
     weights = group_weights(pairs.groups)
     difference = float(weights @ differences)
-    p = float(permutation_test(differences[:, None], weights=weights, swaps=swaps, seed=seed, two_sided=True)[0])
+    p = float(
+        permutation_test(differences[:, None], weights=weights, permutations=permutations, seed=seed, two_sided=True)[0]
+    )
     low, high = _interval(differences, pairs.groups, resamples, seed)
     gain = -difference if metric.better == "lower" else difference
     verdict: Literal["better", "worse"] | None = None

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SWAPS = 10_000
+PERMUTATIONS = 10_000
 CHUNK = 500
 """Sign flips per batch; bounds memory."""
 
@@ -28,15 +28,15 @@ def permutation_test(
     differences: NDArray[np.float64],
     *,
     weights: NDArray[np.float64] | None = None,
-    swaps: int = SWAPS,
+    permutations: int = PERMUTATIONS,
     seed: int = 0,
     two_sided: bool = False,
 ) -> NDArray[np.float64]:
     """Return the p-value of each column of paired differences.
 
-    All columns share the same sign flips, which depend only on the number of pairs, ``swaps`` and ``seed``: a column's
-    p-value does not depend on the other columns. With at most ``swaps`` combinations (2ᴺ), all are enumerated and the
-    p-value is exact.
+    All columns share the same sign flips, which depend only on the number of pairs, ``permutations`` and ``seed``: a
+    column's p-value does not depend on the other columns. With at most ``permutations`` combinations (2ᴺ), all are
+    enumerated and the p-value is exact.
 
     Ties count as extreme. The authors' program counts only *greater* differences, which makes any difference of
     constant sign significant, even that of a single pair; with hundreds of pairs the two rules differ by some
@@ -45,7 +45,7 @@ def permutation_test(
     Args:
         differences: ``(N, M)`` differences of N pairs in M comparisons; 0 where a comparison lacks a pair.
         weights: ``(N,)`` or ``(N, M)``, relative weight of each pair in the mean; equal by default.
-        swaps: number of random sign flips.
+        permutations: number of random sign flips.
         seed: random seed of the sign flips.
         two_sided: count extreme differences of either sign.
 
@@ -63,19 +63,19 @@ def permutation_test(
         raise ValueError("differences and weights must be finite")
     threshold = np.abs(weighted.sum(0)) - TIE * np.abs(weighted).sum(0)
     extreme, total = np.zeros(weighted.shape[1], np.int64), 0
-    for signs in _signs(len(weighted), swaps, seed):
+    for signs in _signs(len(weighted), permutations, seed):
         sums = signs @ weighted
         extreme += ((np.abs(sums) if two_sided else sums) >= threshold).sum(0)
         total += len(signs)
     return extreme / total
 
 
-def _signs(pairs: int, swaps: int, seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield rows of ±1, ``(r, pairs)``: all combinations of signs if at most ``swaps``, otherwise random ones."""
-    if pairs < 63 and 2**pairs <= swaps:
+def _signs(pairs: int, permutations: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    """Yield rows of ±1, ``(r, pairs)``: all combinations of signs if at most ``permutations``, else random ones."""
+    if pairs < 63 and 2**pairs <= permutations:
         yield 1.0 - 2.0 * (np.arange(2**pairs)[:, None] >> np.arange(pairs) & 1).astype(np.float64)
         return
     generator = np.random.default_rng(seed)
-    for start in range(0, swaps, CHUNK):
-        rows = min(CHUNK, swaps - start)
+    for start in range(0, permutations, CHUNK):
+        rows = min(CHUNK, permutations - start)
         yield 1.0 - 2.0 * generator.integers(0, 2, (rows, pairs), dtype=np.int8).astype(np.float64)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from wsss.benchmark.permutation import SWAPS, permutation_test
+from wsss.benchmark.permutation import PERMUTATIONS, permutation_test
 from wsss.benchmark.score_set import ID_GROUP, METRICS, REFERENCE, Benchmark, Case, LossScores, Metric, ood_groups
 
 if TYPE_CHECKING:
@@ -60,20 +60,20 @@ class Row:
     worse: bool = False
 
 
-def benchmark_rows(benchmark: Benchmark, *, swaps: int = SWAPS, seed: int = 0) -> list[Row]:
+def benchmark_rows(benchmark: Benchmark, *, permutations: int = PERMUTATIONS, seed: int = 0) -> list[Row]:
     """Return the cells of all tables: case by case, ID before OOD, loss by loss, metric by metric.
 
     Cells without scores are omitted.
 
     Args:
-        swaps: sign flips per permutation test.
+        permutations: sign flips per permutation test.
         seed: random seed of the sign flips; each table restarts from it.
     """
     return [
         row
         for case, losses in benchmark.cases.items()
         for distribution in DISTRIBUTIONS
-        for row in _table(case, distribution, losses, swaps, seed)
+        for row in _table(case, distribution, losses, permutations, seed)
     ]
 
 
@@ -128,10 +128,10 @@ def table_of(rows: Sequence[Row], case: Case, distribution: Distribution) -> dic
 
 
 def _table(
-    case: Case, distribution: Distribution, losses: Mapping[str, LossScores], swaps: int, seed: int
+    case: Case, distribution: Distribution, losses: Mapping[str, LossScores], permutations: int, seed: int
 ) -> Iterator[Row]:
     reference = losses.get(REFERENCE)
-    tests = {} if reference is None else _compare(reference, losses, distribution, swaps, seed)
+    tests = {} if reference is None else _compare(reference, losses, distribution, permutations, seed)
     for loss, scores in losses.items():
         for metric in METRICS:
             cell = mean_and_std(scores, metric.name, distribution)
@@ -162,7 +162,7 @@ def _verdict(metric: Metric, test: _Test, mean: float, base: float) -> int:
 
 
 def _compare(
-    reference: LossScores, losses: Mapping[str, LossScores], distribution: Distribution, swaps: int, seed: int
+    reference: LossScores, losses: Mapping[str, LossScores], distribution: Distribution, permutations: int, seed: int
 ) -> dict[tuple[str, str], _Test]:
     """Return (loss, metric) → the test against the reference; all tests share the sign flips of its pairs."""
     inside = in_distribution(reference, distribution)
@@ -191,6 +191,6 @@ def _compare(
     if not keys:
         return {}
     stacked, shares = np.stack(differences, 1), np.stack(weights, 1)
-    p_values = permutation_test(stacked, weights=shares, swaps=swaps, seed=seed).tolist()
+    p_values = permutation_test(stacked, weights=shares, permutations=permutations, seed=seed).tolist()
     means = (stacked * shares).sum(0).tolist()
     return {key: _Test(*fields) for key, *fields in zip(keys, p_values, means, complete, strict=True)}

@@ -10,7 +10,7 @@ from typing import Any
 from wsss.cli.named_runs import is_run, is_stage
 from wsss.cli.options.data_options import read_data_options
 from wsss.errors import InvalidInput, Verbatim, closest, listing
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 from wsss.io.files.stage_files import RUN
 from wsss.pipeline.config import resources
 from wsss.pipeline.config.pipeline_files import IN_FOLDER
@@ -59,7 +59,7 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
         InvalidInput: no such folder, file or pipeline; a pipeline without a dataset; ``--data.root`` with a folder.
     """
     overrides = read_data_options(options)
-    folder = at_home(path)
+    folder = expand_home(path)
     if folder.is_dir():
         return _of_folder(path, folder, overrides, log)
     if not resources.is_yaml(path):

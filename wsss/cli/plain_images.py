@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 
 if TYPE_CHECKING:
     from wsss.cli.dataset_argument import NamedDataset
@@ -26,9 +26,9 @@ def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: st
     """
     from wsss.pipeline.config.source import Source, merge
 
-    if not named.is_folder or named.has_layout or not _is_plain(at_home(str(named.config["root"]))):
+    if not named.is_folder or named.has_layout or not _is_plain(expand_home(str(named.config["root"]))):
         return named
-    root = str(at_home(str(named.config["root"])))
+    root = str(expand_home(str(named.config["root"])))
     if not classes and "classes" not in named.config:
         hint = f"Name what the images show: {option} NAME." if option else None
         raise InvalidInput("a folder of images without class names", subject=root, hint=hint)

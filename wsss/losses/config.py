@@ -188,7 +188,9 @@ class SkeletonRecallConfig(TermConfig):
     name: Literal["skeleton_recall"] = "skeleton_recall"
     base: RegionLossConfig = Field(default_factory=CrossEntropyConfig, description="base loss: ce, dice or ce_dice")
     alpha: float = Field(default=1.0, ge=0, description="weight of the topological term")
-    tube: int = Field(default=2, ge=0, le=10_000, description="number of dilations of the skeleton inside the label")
+    dilations: int = Field(
+        default=2, ge=0, le=10_000, description="number of dilations of the skeleton inside the label"
+    )
     smooth: float = Field(default=1.0, gt=0, description="added to numerator and denominator")
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=64, ge=0, description="memory for cached skeletons of labels in MiB; 0: no cache"

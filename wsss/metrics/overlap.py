@@ -16,28 +16,29 @@ from wsss.topology.kernels.image_keys import as_array, checked_option, require_o
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-Unsure = Literal["miss", "skip", "background"]
+Uncertain = Literal["miss", "skip", "background"]
 Measure = Literal["miou", "precision", "recall", "pixel_accuracy"]
 
 
 def confusion_matrix(
-    prediction: ArrayLike, truth: ArrayLike, classes: int, *, unsure: Unsure = "miss"
+    prediction: ArrayLike, truth: ArrayLike, classes: int, *, uncertain: Uncertain = "miss"
 ) -> NDArray[np.int64]:
     """Count pixels by true and predicted class.
 
     Args:
-        prediction: class indices 0 … ``classes`` − 1, or 255 for unsure pixels; an array or a tensor of bool, integers
-            or whole floats, of any shape.
+        prediction: class indices 0 … ``classes`` − 1, or 255 for uncertain pixels; an array or a tensor of bool,
+            integers or whole floats, of any shape.
         truth: class indices of the same shape, or 255 for ignored pixels.
         classes: number of classes including the background.
-        unsure: unsure pixels are wrong for their true class (``miss``), left out (``skip``) or ``background``.
+        uncertain: uncertain pixels are wrong for their true class (``miss``), left out (``skip``) or ``background``.
 
     Returns:
         ``(classes, classes + 1)`` counts with true classes in rows and predicted classes in columns; the last column
-        counts unsure pixels.
+        counts uncertain pixels.
 
     Raises:
-        InvalidInput: different shapes, values that are not class indices or are out of range, or an invalid ``unsure``.
+        InvalidInput: different shapes, values that are not class indices or are out of range, or an invalid
+            ``uncertain``.
 
     Example:
         >>> import numpy as np
@@ -45,7 +46,7 @@ def confusion_matrix(
         >>> confusion_matrix(np.array([0, 1, 255]), np.array([0, 0, 1]), 2).tolist()
         [[1, 1, 0], [0, 0, 1]]
     """
-    checked_option(unsure, Unsure, "unsure")
+    checked_option(uncertain, Uncertain, "uncertain")
     predicted, true = _whole(prediction, "prediction"), _whole(truth, "truth")
     require_one_shape(predicted, true, "prediction and truth")
     for name, mask in (("prediction", predicted), ("truth", true)):
@@ -57,10 +58,10 @@ def confusion_matrix(
                 allowed=f"class indices 0 to {classes - 1} ({classes} classes), or {IGNORE}",
             )
     counted = true != IGNORE
-    if unsure == "skip":
+    if uncertain == "skip":
         counted &= predicted != IGNORE
     columns = predicted[counted].astype(np.int64)
-    columns[columns == IGNORE] = 0 if unsure == "background" else classes
+    columns[columns == IGNORE] = 0 if uncertain == "background" else classes
     cells = true[counted].astype(np.int64) * (classes + 1) + columns
     return np.bincount(cells, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
@@ -229,7 +230,7 @@ def overlap_scores(confusion: NDArray[np.int64], names: Sequence[str]) -> dict[s
 
     Returns:
         ``{"miou", "precision", "recall", "pixel_accuracy", "iou": {name: value}, "unsupported": [name],
-        "unsure": fraction of unsure pixels}``; values are ``None`` if no pixel counts.
+        "uncertain_fraction"}``; values are ``None`` if no pixel counts.
     """
     hit = np.diag(confusion).astype(np.float64)
     true, predicted = confusion.sum(1), confusion[:, :-1].sum(0)
@@ -247,5 +248,5 @@ def overlap_scores(confusion: NDArray[np.int64], names: Sequence[str]) -> dict[s
         "pixel_accuracy": float(hit.sum() / total) if total else None,
         "iou": {name: float(value) if ok else None for name, value, ok in zip(names, iou, supported, strict=True)},
         "unsupported": [name for name, ok in zip(names, supported, strict=True) if not ok],
-        "unsure": float(confusion[:, -1].sum() / total) if total else None,
+        "uncertain_fraction": float(confusion[:, -1].sum() / total) if total else None,
     }

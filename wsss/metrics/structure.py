@@ -40,26 +40,26 @@ def structure_scores(
     *,
     window: int,
     frame: Frame,
-    skip_unsure: bool = False,
+    skip_uncertain: bool = False,
     transposed: bool = False,
 ) -> dict[int, list[float]]:
     """Score each class of an image except the background against the rest.
 
     Args:
-        prediction: ``(H, W)`` class indices, or 255 for unsure pixels, which are background.
+        prediction: ``(H, W)`` class indices, or 255 for uncertain pixels, which are background.
         truth: ``(H, W)`` class indices, or 255 for ignored pixels, which are background in both masks.
         classes: number of classes including the background.
         groups: groups of scores.
         window: side of the windows of ``local_betti`` in pixels.
         frame: frame of ``betti_matching``, see `wsss.metrics.betti_matching_error`.
-        skip_unsure: ignore unsure pixels, as if the truth were 255 there.
+        skip_uncertain: ignore uncertain pixels, as if the truth were 255 there.
         transposed: option of `wsss.metrics.cldice`.
 
     Returns:
         Class index → scores in the order of `columns_of`, for the classes present in either mask.
     """
     counted = truth != IGNORE
-    if skip_unsure:
+    if skip_uncertain:
         counted &= prediction != IGNORE
     scores = {}
     for index in range(1, classes):

@@ -90,17 +90,17 @@ def refine_labels(
     count: int,
     config: CrfConfig,
     *,
-    unsure: int | None = None,
+    uncertain: int | None = None,
     certain: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.integer]:
     """Refine labels.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
-        labels: ``(H, W)`` values 0 … ``count`` − 1 or ``unsure``, or ``(h, w)`` at the `working_size`.
+        labels: ``(H, W)`` values 0 … ``count`` − 1 or ``uncertain``, or ``(h, w)`` at the `working_size`.
         count: number of labels.
         config: ``label_probability`` is the probability that a label is correct; the others share the rest.
-        unsure: value of unlabelled pixels (all labels equally probable).
+        uncertain: value of uncertain pixels (all labels equally probable).
         certain: see `refine_scores`.
 
     Returns:
@@ -113,9 +113,9 @@ def refine_labels(
     probabilities = np.full((count, *size), wrong, np.float32)
     for value, probability in enumerate(probabilities):
         _set_where(probability, labels == value, right)
-    if unsure is not None:
+    if uncertain is not None:
         for probability in probabilities:
-            _set_where(probability, labels == unsure, 1 / count)
+            _set_where(probability, labels == uncertain, 1 / count)
     return _infer(image, _with_certain(-np.log(probabilities), certain), config)
 
 

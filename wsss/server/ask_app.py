@@ -36,7 +36,7 @@ from wsss.server.access import RequireToken, SecurityHeaders
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from wsss.data.answers.interview import Interview
+    from wsss.data.answers.annotation_session import AnnotationSession
     from wsss.io.rasters.samples.reading import ImageSource
 
 AHEAD = 4
@@ -60,18 +60,18 @@ class Questions:
     """The questions on the page.
 
     Args:
-        interview: items and answers.
+        session: items and answers.
         images: id of each image → its file; no other file is served.
         annotator: name of the person if it is fixed, otherwise ``None``.
         proposed: name that the page proposes.
-        single: at most one class per item.
+        single_label: at most one class per item.
     """
 
-    interview: Interview
+    session: AnnotationSession
     images: Mapping[str, ImageSource]
     annotator: str | None = None
     proposed: str = ""
-    single: bool = False
+    single_label: bool = False
 
 
 def ask_app(questions: Questions, *, token: str, hosts: Sequence[str]) -> Starlette:
@@ -105,21 +105,21 @@ class _Pages:
     """The request handlers; they run in threads."""
 
     def __init__(self, questions: Questions) -> None:
-        self.questions, self.interview = questions, questions.interview
+        self.questions, self.session = questions, questions.session
 
     def view(self, request: Request) -> Response:
         return JSONResponse(self._view(request.query_params.get("annotator")))
 
     def summary(self, request: Request) -> Response:
-        return JSONResponse(self.interview.summary(limit=SHOWN_DISAGREEMENTS))
+        return JSONResponse(self.session.summary(limit=SHOWN_DISAGREEMENTS))
 
     def picture(self, request: Request) -> Response:
         digits: str = request.path_params["index"]
         # Python refuses to convert thousands of digits.
         index = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else -1
-        if not 0 <= index < len(self.interview.items):
+        if not 0 <= index < len(self.session.items):
             return Response(status_code=404)
-        item = self.interview.items[index]
+        item = self.session.items[index]
         content, kind = question_picture(item, self.questions.images[item.image])
         # An index identifies the same picture for as long as the token is valid.
         return Response(content, media_type=kind, headers={"Cache-Control": "private, max-age=86400"})
@@ -128,7 +128,7 @@ class _Pages:
         annotator, index, answers = self._annotator(body), _index(body), body.get("answers")
         if not isinstance(answers, dict):
             raise InvalidInput("expected answers")
-        self.interview.answer(annotator, index, answers)
+        self.session.answer(annotator, index, answers)
         return JSONResponse(self._view(annotator))
 
     def undo(self, body: Mapping[str, Any]) -> Response:
@@ -136,9 +136,9 @@ class _Pages:
         index = _index(body)
         if not isinstance(time, str):
             raise InvalidInput("expected the time of an answer")
-        self.interview.undo(annotator, index, time)
+        self.session.undo(annotator, index, time)
         # A repeated request has the reply of the first one, which may have been lost.
-        return JSONResponse({**self._view(annotator, first=index), "undone": self.interview.items[index].id})
+        return JSONResponse({**self._view(annotator, first=index), "undone": self.session.items[index].id})
 
     def _annotator(self, body: Mapping[str, Any]) -> str:
         name = self.questions.annotator or body.get("annotator")
@@ -147,29 +147,29 @@ class _Pages:
         return check_annotator(name)
 
     def _view(self, annotator: str | None, first: int | None = None) -> dict[str, Any]:
-        questions, interview = self.questions, self.interview
+        questions, session = self.questions, self.session
         view: dict[str, Any] = {
-            "classes": [one_line(name) for name in interview.classes],
-            "names": list(interview.classes),
-            "tiles": bool(interview.items[0].size),
-            "size": interview.items[0].size,
-            "single": questions.single,
+            "classes": [one_line(name) for name in session.classes],
+            "names": list(session.classes),
+            "tiles": bool(session.items[0].size),
+            "size": session.items[0].size,
+            "single_label": questions.single_label,
             "fixed": questions.annotator,
             "proposed": questions.proposed,
-            "total": len(interview.items),
+            "total": len(session.items),
         }
         name = questions.annotator or annotator
         if name is None:
             return view
         name = check_annotator(name)
-        ahead = interview.upcoming(name, AHEAD)
-        if first is not None and not interview.is_answered(name, first):
+        ahead = session.upcoming(name, AHEAD)
+        if first is not None and not session.is_answered(name, first):
             ahead = [first, *(index for index in ahead if index != first)][:AHEAD]
-        last = interview.last(name)
+        last = session.last(name)
         return view | {
             "annotator": name,
-            "done": interview.progress(name).done,
-            "next": [{"index": index, "label": _label(interview.items[index])} for index in ahead],
+            "done": session.progress(name).done,
+            "next": [{"index": index, "label": _label(session.items[index])} for index in ahead],
             "last": None if last is None else {"index": last.index, "id": last.item.id, "time": last.time},
         }
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RESULTS, GROUPS_FILE = "results", "dataset_types.txt"
 PAGE, TABLE, ROWS = "tables.md", "tables.csv", "tables.json"
-AGAINST_TABLE, AGAINST_ROWS = "against.csv", "against.json"
+CONTRAST_TABLE, CONTRAST_ROWS = "contrasts.csv", "contrasts.json"
 GROUP_PREFIX = "test-"
 _FOLDER = re.compile(r"[\w+-][\w.+-]*")
 Level = Literal["framework", "labels", "size", "loss", "seed"]
@@ -42,7 +42,7 @@ class BenchConfig(StageConfig):
         None,
         description="loss of the scores, unless the matrix has a loss axis; by default the training loss",
     )
-    places: dict[str, dict[Level, str | int]] = Field(
+    per_score: dict[str, dict[Level, str | int]] = Field(
         default_factory=dict,
         description="score stage → its framework, labels, size, loss or seed, unless the matrix has such an axis",
     )
@@ -50,12 +50,12 @@ class BenchConfig(StageConfig):
         None,
         description="CSV with the columns ID and group; by default the splits test-indistr, test-angles and so on",
     )
-    against: str | None = Field(
+    reference: str | None = Field(
         None,
         pattern=r"^[^/]+/[^/]+/[^/]+/[^/]+$",
-        description="reference that all other configurations are compared with, even across training labels",
+        description="configuration FRAMEWORK/LABELS/SIZE/LOSS to compare all others with, even across training labels",
     )
-    swaps: int = Field(10_000, ge=100, le=1_000_000, description="number of random sign flips per permutation test")
+    permutations: int = Field(10_000, ge=100, le=1_000_000, description="random sign flips per permutation test")
 
 
 def run(ctx: Context[BenchConfig]) -> Result:
@@ -93,7 +93,7 @@ def _gather(ctx: Context[BenchConfig]) -> None:
             raise InvalidInput(
                 f"{names[target]} and {score.id} are both {target.with_suffix('')}",
                 subject="bench",
-                hint="Remove one from needs, or distinguish them (places: {STAGE: {labels: …}}).",
+                hint="Remove one from needs, or distinguish them (per_score: {STAGE: {labels: …}}).",
             )
         names[target] = str(score.id)
         path = ctx.out / RESULTS / target
@@ -130,7 +130,7 @@ def levels_of(config: BenchConfig, score: Artifact) -> dict[Level, str]:
         raise InvalidInput(
             "unknown training loss: not in the matrix, and not recorded during training",
             subject=score.id,
-            hint="Set loss: NAME, or places: {" + entry + ": {loss: NAME}}.",
+            hint="Set loss: NAME, or per_score: {" + entry + ": {loss: NAME}}.",
         )
     levels = {level: str(values[level]) for level in LEVELS}
     if not levels["seed"].isdecimal():
@@ -151,7 +151,7 @@ def _configured(config: BenchConfig, id: str) -> dict[Level, Any]:
         "loss": config.loss,
         "seed": "0",
     }
-    return {**defaults, **config.places.get(entry, {}), **{key: point[key] for key in LEVELS if key in point}}
+    return {**defaults, **config.per_score.get(entry, {}), **{key: point[key] for key in LEVELS if key in point}}
 
 
 def _groups(ctx: Context[BenchConfig]) -> dict[str, str]:
@@ -218,7 +218,11 @@ def _tables(ctx: Context[BenchConfig]) -> Tables:
 
     config = ctx.config
     tables = make_tables(
-        ctx.out / RESULTS, ctx.out / GROUPS_FILE, swaps=config.swaps, seed=ctx.seed, against=config.against
+        ctx.out / RESULTS,
+        ctx.out / GROUPS_FILE,
+        permutations=config.permutations,
+        seed=ctx.seed,
+        reference=config.reference,
     )
     view = view_of(tables)
     write_json(ctx.out / BENCHMARK, to_json(view))
@@ -226,10 +230,10 @@ def _tables(ctx: Context[BenchConfig]) -> Tables:
     rows = as_json(tables.rows)
     write_text(ctx.out / TABLE, as_csv(rows))
     write_json(ctx.out / ROWS, rows)
-    if tables.against is not None:
+    if tables.reference is not None:
         compared = contrasts_as_json(tables.contrasts)
-        write_text(ctx.out / AGAINST_TABLE, as_csv(compared, CONTRAST_COLUMNS))
-        write_json(ctx.out / AGAINST_ROWS, compared)
+        write_text(ctx.out / CONTRAST_TABLE, as_csv(compared, CONTRAST_COLUMNS))
+        write_json(ctx.out / CONTRAST_ROWS, compared)
     write_plots(tables.benchmark, ctx.out / PLOTS)
     return tables
 
@@ -258,25 +262,25 @@ def _check(config: BenchConfig, data: Any) -> None:
 
 def _check_inputs(config: BenchConfig, ids: Mapping[str, Sequence[str]]) -> None:
     entries = {read_instance_id(id)[0] for id in ids["scores"]}
-    unknown = next((name for name in config.places if name not in entries), None)
+    unknown = next((name for name in config.per_score if name not in entries), None)
     if unknown is not None:
-        raise InvalidInput("no such score stage", subject="places", found=unknown, allowed=sorted(entries))
-    if config.against is not None:
-        _check_against(config, config.against, ids["scores"])
+        raise InvalidInput("no such score stage", subject="per_score", found=unknown, allowed=sorted(entries))
+    if config.reference is not None:
+        _check_reference(config, config.reference, ids["scores"])
 
 
-def _check_against(config: BenchConfig, against: str, ids: Sequence[str]) -> None:
+def _check_reference(config: BenchConfig, reference: str, ids: Sequence[str]) -> None:
     """Reject a reference that no score can match; some losses are unknown until training has finished."""
     from wsss.benchmark.score_set import short_name
 
-    *case, loss = against.split("/")
+    *case, loss = reference.split("/")
     matches = {}
     for values in (_configured(config, id) for id in ids):
         known = None if values["loss"] is None else short_name(str(values["loss"]))
         levels = [str(values[level]) for level in LEVELS[:3]]
         matches["/".join([*levels, known or "LOSS"])] = levels == case and known in (None, short_name(loss))
     if not any(matches.values()):
-        raise InvalidInput("no such score", subject="against", found=against, allowed=matches)
+        raise InvalidInput("no such score", subject="reference", found=reference, allowed=matches)
 
 
 STAGE = Stage(

@@ -21,10 +21,10 @@ from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import InferencePrecision, Scale
 from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.stages.common.finished import check_maps
+from wsss.stages.common.check_outputs import check_maps
+from wsss.stages.common.image_size_notes import Sizes, note_reduced, note_tiled
 from wsss.stages.common.inference.adapted_classifier import adapting
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
-from wsss.stages.common.reduced import Sizes, note_reduced, note_tiled
 from wsss.stages.common.refined_maps import read_back
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
@@ -73,11 +73,11 @@ class CamConfig(StageConfig):
     threshold: Annotated[float, OptionName("class-threshold")] = Field(
         default=0.5, gt=0, lt=1, description="probability above which a class is predicted"
     )
-    taper: float = Field(
+    centre_prior: float = Field(
         default=0.0,
         ge=0,
-        description="centre prior, as a control for samplers: multiply maps by exp(−taper·(x² + y²)), with x and y "
-        "from −1 to 1 across the image; 0: off",
+        description="strength s of a centre prior, as a control for samplers: multiply maps by exp(−s·(x² + y²)), with "
+        "x and y from −1 to 1 across the image; 0: off",
     )
     max_side: int | None = Field(
         default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
@@ -181,7 +181,7 @@ def _provenance(config: CamConfig) -> dict[str, Any]:
     return {
         "method": config.method.name,
         **({"settings": settings} if settings else {}),
-        **({"taper": config.taper} if config.taper else {}),
+        **({"centre_prior": config.centre_prior} if config.centre_prior else {}),
         **({"activation": config.activation} if config.activation != "relu" else {}),
         **({"tile": config.tile} if config.tile else {}),
         **({"adapted_to_image": config.adapt.model_dump()} if config.adapt else {}),

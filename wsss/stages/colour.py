@@ -11,7 +11,7 @@ from pydantic import Field
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.stage_files import cam_path
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
-from wsss.stages.common.finished import check_maps
+from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.footprint import image_bytes
 
 if TYPE_CHECKING:

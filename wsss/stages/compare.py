@@ -26,9 +26,9 @@ class CompareConfig(StageConfig):
     """Config of `compare`."""
 
     rows: Annotated[str | None, OptionName("row-axis")] = Field(
-        None, description="matrix axis whose values are the rows; by default the only axis besides `over`"
+        None, description="matrix axis whose values are the rows; by default the only axis besides average_over"
     )
-    over: str = Field("seed", description="matrix axis to average over")
+    average_over: str = Field("seed", description="matrix axis to average over")
     reference: str | None = Field(None, description="reference row for differences")
     measures: tuple[str, ...] = Field(
         ("miou",), min_length=1, description="metrics of score stages, one column each; iou.cat is a nested metric"
@@ -47,13 +47,13 @@ def run(ctx: Context[CompareConfig]) -> Result:
 
     config, scores = ctx.config, ctx.inputs["scores"]
     axis = rows_axis(config, [score.id for score in scores])
-    positions = {score.id: position_of(score.id, axis, config.over) for score in scores}
+    positions = {score.id: position_of(score.id, axis, config.average_over) for score in scores}
     columns = gather_columns(scores, positions, config.measures, config.titles)
     rows = tuple(dict.fromkeys(position.row for position in positions.values()))
     tables = _compared(ctx, columns)
     comparison = Comparison(
         axis=axis or "",
-        over=config.over,
+        average_over=config.average_over,
         rows=rows,
         reference=config.reference,
         resamples=config.resamples,
@@ -112,10 +112,12 @@ def rows_axis(config: CompareConfig, ids: Sequence[str]) -> str | None:
             not vary along it, or the reference is not one of its values.
     """
     points = {id: read_instance_id(id)[1] for id in ids}
-    axes = dict.fromkeys(axis for point in points.values() for axis in point if axis != config.over)
+    axes = dict.fromkeys(axis for point in points.values() for axis in point if axis != config.average_over)
     allowed = list(axes) or "an axis of the matrix, but the scores have none"
-    if "over" in config.model_fields_set and not any(config.over in point for point in points.values()):
-        raise InvalidInput("no score varies along this axis", subject="over", found=config.over, allowed=allowed)
+    if "average_over" in config.model_fields_set and not any(config.average_over in point for point in points.values()):
+        raise InvalidInput(
+            "no score varies along this axis", subject="average_over", found=config.average_over, allowed=allowed
+        )
     axis = config.rows
     if axis is None and len(axes) > 1:
         raise InvalidInput(

@@ -28,7 +28,11 @@ from wsss.stages.common.corrected_masks import (
 )
 from wsss.stages.common.crf_image import refine_image
 from wsss.stages.common.footprint import image_bytes
-from wsss.stages.common.input_masks.mask_inputs import count_empty, survey
+from wsss.stages.common.image_size_notes import note_reduced, reduced_ids
+from wsss.stages.common.input_masks.mask_inputs import (
+    count_empty,
+    survey,
+)
 from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
 from wsss.stages.common.mask_stages import (
     MASKS,
@@ -39,7 +43,6 @@ from wsss.stages.common.mask_stages import (
     stated_refinement,
     write_masks,
 )
-from wsss.stages.common.reduced import note_reduced, reduced_ids
 from wsss.stages.common.require_inputs import require_maps
 from wsss.validation import OptionName
 

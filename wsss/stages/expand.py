@@ -14,7 +14,7 @@ from wsss.stages.common.training.sampler_stage import (
     AREA,
     Placement,
     SamplingTraining,
-    check_update,
+    check_trainable,
     insert_samplers,
     sampler_stage,
     train_sampler,
@@ -39,8 +39,8 @@ class ExpandConfig(SamplingTraining, StageConfig):
     area: float = Field(default=-5.0, description=AREA)
 
     @model_validator(mode="after")
-    def _validate_update(self) -> ExpandConfig:
-        check_update(self, self.sampler)
+    def _validate_trainable(self) -> ExpandConfig:
+        check_trainable(self, self.sampler)
         return self
 
 

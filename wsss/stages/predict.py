@@ -20,6 +20,7 @@ from wsss.errors import InvalidInput, listing
 from wsss.models.config import InferencePrecision, Scale
 from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.stages.common.image_size_notes import note_predicted
 from wsss.stages.common.inference import predict_batch
 from wsss.stages.common.inference.folder_images import as_trained, folder_notes
 from wsss.stages.common.inference.predict_batch import outputs_of
@@ -30,7 +31,6 @@ from wsss.stages.common.inference.prediction_record import (
     keeps_masks,
     write_record,
 )
-from wsss.stages.common.reduced import note_predicted
 from wsss.stages.common.training.classifier_training import require_same_classes
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName

@@ -42,15 +42,15 @@ class ScoreConfig(StageConfig):
     """Config of `score`."""
 
     split: str = Field("val", description="split to score on")
-    unsure: Literal["miss", "skip", "background"] = Field(
+    uncertain: Literal["miss", "skip", "background"] = Field(
         "miss",
         description="treatment of uncertain pixels (255) in predicted masks: count as wrong (miss), ignore (skip), "
         "or count as background",
     )
-    pred_values: Literal["ours", "dataset"] = Field(
-        "ours",
-        description="values of the predicted masks: as wsss writes them (ours; 255 = uncertain), or as in the masks of "
-        "the dataset (TopoMortar: 255 = mortar)",
+    pred_values: Literal["wsss", "dataset"] = Field(
+        "wsss",
+        description="encoding of the predicted masks: that of masks written by wsss (255 = uncertain), or that of the "
+        "dataset's masks (TopoMortar: 255 = mortar)",
     )
     pred_mask_values: MaskNames = Field(
         None,
@@ -79,7 +79,7 @@ class ScoreConfig(StageConfig):
 
     @model_validator(mode="after")
     def _one_meaning_of_values(self) -> ScoreConfig:
-        if self.pred_mask_values is not None and self.pred_values != "ours":
+        if self.pred_mask_values is not None and self.pred_values != "wsss":
             raise ValueError("expected either pred_mask_values or pred_values, got both")
         return self
 
@@ -128,7 +128,7 @@ def run(ctx: Context[ScoreConfig]) -> Result:
             **overlap_scores(total, classes.names),
             "images": len(samples),
             "split": config.split,
-            "unsure_counted_as": config.unsure,
+            "uncertain_counted_as": config.uncertain,
             "other_class_pixels": int(others.sum()),
             "threshold_policy": carried.get("threshold_policy"),
             **_structure(ctx, samples, [image.structure for image in counted]),
@@ -219,7 +219,7 @@ def _check_uncertain(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, su
     of_dataset = any(
         IGNORE in of_class for mapping in values if mapping is not None for of_class in mapping.classes[1:]
     )
-    if of_dataset and ctx.config.pred_values == "ours":
+    if of_dataset and ctx.config.pred_values == "wsss":
         hint = "If the masks have the values of the dataset: --pred-values dataset (pred_values in a pipeline)."
     else:
         hint = f"If 255 means a class: {name_values(ctx.data.classes)}"
@@ -228,7 +228,7 @@ def _check_uncertain(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, su
 
 def _rows(images: Iterable[tuple[str, Any]], classes: Classes) -> Iterator[list[str]]:
     """Yield the header and the rows of a table with one row per image: the scores over its classes."""
-    keys = ("miou", "precision", "recall", "pixel_accuracy", "unsure")
+    keys = ("miou", "precision", "recall", "pixel_accuracy", "uncertain_fraction")
     yield ["image_id", *keys, *(f"iou_{name}" for name in classes.names)]
     for image_id, cells in images:
         scores = _scores_of_image(cells, classes)

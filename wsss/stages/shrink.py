@@ -17,7 +17,7 @@ from wsss.stages.common.training.sampler_stage import (
     Placement,
     SamplingTraining,
     Scope,
-    check_update,
+    check_trainable,
     insert_samplers,
     sampler_stage,
     train_sampler,
@@ -51,17 +51,17 @@ class ShrinkConfig(SamplingTraining, StageConfig):
         default="mean",
         description="maps before this sampler (expansion), after it (shrinkage), or the mean or maximum of both",
     )
-    update: tuple[Scope, ...] = Field(
+    trainable: tuple[Scope, ...] = Field(
         default=("offsets", "kernel"), min_length=1, description=f"trainable parts: {SCOPES}"
     )
     area: float = Field(default=0.1, description=AREA)
 
     @model_validator(mode="after")
-    def _validate_update(self) -> ShrinkConfig:
-        check_update(self, self.sampler)
-        if self.merge == "expansion" and not {"head", "trunk"}.intersection(self.update):
+    def _validate_trainable(self) -> ShrinkConfig:
+        check_trainable(self, self.sampler)
+        if self.merge == "expansion" and not {"head", "trunk"}.intersection(self.trainable):
             raise ValueError(
-                "merge: 'expansion' bypasses the sampler, and update trains no other part, so the maps would not "
+                "merge: 'expansion' bypasses the sampler, and trainable names no other part, so the maps would not "
                 "change; expected shrinkage, mean or max"
             )
         return self

@@ -28,7 +28,9 @@ class SweepConfig(StageConfig):
     """Config of `sweep`."""
 
     split: str = Field("val", description="split to score on")
-    levels: int = Field(200, ge=2, le=1000, description="number N of thresholds: 0, 1/N, 2/N … (N − 1)/N")
+    thresholds: int = Field(
+        200, ge=2, le=1000, description="number N of evenly spaced thresholds: 0, 1/N, 2/N … (N − 1)/N"
+    )
     minimum_precision: float = Field(
         0.5, ge=0, le=1, description="report the highest recall at this precision or above"
     )
@@ -44,7 +46,7 @@ def run(ctx: Context[SweepConfig]) -> Result:
     from wsss.stages.common.scores.threshold_counts import count_levels
 
     config, classes = ctx.config, ctx.data.classes
-    samples, levels = ctx.data.split(config.split), even_levels(config.levels)
+    samples, levels = ctx.data.split(config.split), even_levels(config.thresholds)
     counted = count_levels(ctx, samples, levels)
     histogram = np.zeros((len(classes), len(classes), len(levels) + 1), np.int64)
     for count in counted:

@@ -26,14 +26,14 @@ class CriticalPixels(NamedTuple):
         >>> import numpy as np
         >>> from wsss.topology import critical_pixels
         >>> true = np.array([[2.0, 1.0, 0.0, 1.0, 2.0]])
-        >>> critical_pixels(true, true, margin=0.5, far=2).between.sum().item()
+        >>> critical_pixels(true, true, margin=0.5, min_distance=2).between.sum().item()
         1.0
     """
 
     between: NDArray[np.float64]
     """``(H, W)``, of pairs in separate regions; the sum over a window is 1, or 0 without such pairs."""
     within: NDArray[np.float64]
-    """``(H, W)``, of pairs in one region, both far from the structure; the same sums."""
+    """``(H, W)``, of pairs in one region, both at least ``min_distance`` from the structure; the same sums."""
 
 
 def critical_pixels(
@@ -42,7 +42,7 @@ def critical_pixels(
     *,
     window: int = 64,
     margin: float = 5.0,
-    far: float = 10.0,
+    min_distance: float = 10.0,
     keep_gaps: bool = True,
 ) -> CriticalPixels:
     """Return the critical pixels of a predicted distance map, window by window.
@@ -53,8 +53,8 @@ def critical_pixels(
     - ``between``: pairs of regions separated by the structure itself; regions on both sides of a gap of the structure
       are one unless ``keep_gaps`` is false. Only predictions in the zone count: the critical pixel is the one with the
       smallest prediction on the best path between two regions, and should be structure.
-    - ``within``: paths inside one region, between pixels at least ``far`` from the structure. The predicted distance of
-      the critical pixel should be the true one.
+    - ``within``: paths inside one region, between pixels at least ``min_distance`` from the structure. The predicted
+      distance of the critical pixel should be the true one.
 
     Of equal predictions, the first in reading order counts as the larger one.
 
@@ -64,7 +64,7 @@ def critical_pixels(
         window: side of the windows that tile the image in pixels; those at the right and lower border may be smaller.
         margin: pixels at this distance or nearer belong to no region. It is rounded to the type of ``true``, so that
             comparisons are exact for values such as √2.
-        far: minimum distance for ``within``; also rounded.
+        min_distance: minimum distance in pixels for ``within``; also rounded.
         keep_gaps: whether gaps of the structure connect regions.
 
     Raises:
@@ -74,7 +74,7 @@ def critical_pixels(
         >>> import numpy as np
         >>> from wsss.topology import critical_pixels
         >>> true = np.array([[2.0, 1.0, 0.0, 1.0, 2.0]])  # two regions, separated by a structure
-        >>> critical_pixels(true, true, margin=0.5, far=2).between.argmax().item()
+        >>> critical_pixels(true, true, margin=0.5, min_distance=2).between.argmax().item()
         2
     """
     if predicted.ndim != 2 or predicted.shape != true.shape:
@@ -87,13 +87,15 @@ def critical_pixels(
         raise InvalidInput(subject="window", found=window, allowed="at least 1 pixel")
     result = CriticalPixels(np.zeros(predicted.shape), np.zeros(predicted.shape))
     maps = np.ascontiguousarray(predicted, np.float64), np.ascontiguousarray(true, np.float64)
-    margin, far = (float(np.asarray(limit, np.result_type(true, np.float32))) for limit in (margin, far))
-    call(_all_windows, "float64", *maps, window, margin, far, keep_gaps, *result)
+    margin, min_distance = (
+        float(np.asarray(limit, np.result_type(true, np.float32))) for limit in (margin, min_distance)
+    )
+    call(_all_windows, "float64", *maps, window, margin, min_distance, keep_gaps, *result)
     return result
 
 
 @kernel
-def _all_windows(predicted, true, window, margin, far, keep_gaps, between, within):
+def _all_windows(predicted, true, window, margin, min_distance, keep_gaps, between, within):
     """Write the fractions of every window to ``between`` and ``within``, which hold zeros."""
     rows, columns = true.shape
     for top in range(0, rows, window):
@@ -102,23 +104,23 @@ def _all_windows(predicted, true, window, margin, far, keep_gaps, between, withi
             distances = true[top:down, left:right].copy().ravel()
             order = np.argsort(-predicted[top:down, left:right].copy().ravel(), kind="mergesort")
             here = between[top:down, left:right], within[top:down, left:right]
-            _window(order, distances, right - left, margin, far, keep_gaps, *here)
+            _window(order, distances, right - left, margin, min_distance, keep_gaps, *here)
 
 
 @kernel
-def _window(order, true, columns, margin, far, keep_gaps, between, within):
+def _window(order, true, columns, margin, min_distance, keep_gaps, between, within):
     """Write the fractions of one window.
 
     Args:
         order: ``(n,)`` pixels of the window, flattened, in descending order of the prediction.
         true: ``(n,)`` true distances.
         columns: width of the window.
-        margin, far, keep_gaps: see `critical_pixels`.
+        margin, min_distance, keep_gaps: see `critical_pixels`.
         between, within: ``(h, w)``, written to.
     """
     count = true.size
     regions = _components(true, columns, margin)
-    pairs_within = _pairs_of_one_region(regions, true, margin, far)
+    pairs_within = _pairs_of_one_region(regions, true, margin, min_distance)
     # Two forests: regions joined through the zone, and pixels joined inside their region.
     joined = _united(regions, _components(true, columns, 0.0), true, margin) if keep_gaps else regions.copy()
     inside = np.arange(count).astype(np.uint32)
@@ -126,7 +128,7 @@ def _window(order, true, columns, margin, far, keep_gaps, between, within):
     for p in range(count):
         if true[p] > margin:
             whole[find(joined, p)] += 1
-            part[p] = 1 if true[p] >= far else 0
+            part[p] = 1 if true[p] >= min_distance else 0
     pairs_between = (whole.sum() ** 2 - (whole * whole).sum()) / 2
     reached = np.zeros(count, np.bool_)
     for p in order:
@@ -184,11 +186,11 @@ def _united(regions, background, true, margin):
 
 
 @kernel
-def _pairs_of_one_region(regions, true, margin, far):
-    """Return the number of pairs of far pixels in one region."""
+def _pairs_of_one_region(regions, true, margin, min_distance):
+    """Return the number of pairs of pixels at this distance or farther in one region."""
     sizes = np.zeros(true.size)
     for p in range(true.size):
-        if true[p] > margin and true[p] >= far:
+        if true[p] > margin and true[p] >= min_distance:
             sizes[find(regions, p)] += 1
     return (sizes * (sizes - 1)).sum() / 2
 

@@ -17,12 +17,12 @@ class LossGradient(NamedTuple):
     Example:
         >>> from wsss.topology import betti_matching, loss_gradient
         >>> part = loss_gradient(betti_matching([[0.9, 0.2, 0.6]], [[1, 1, 1]]))
-        >>> part.cells.tolist(), part.gradient.round(2).tolist()
+        >>> part.indices.tolist(), part.gradient.round(2).tolist()
         ([2, 1], [0.8, -0.8])
     """
 
     loss: float
-    cells: NDArray[np.int64]
+    indices: NDArray[np.int64]
     """``(n,)`` indices into the flattened image, possibly repeated. Values without a pixel are left out."""
     values: NDArray[np.float64]
     """``(n,)`` values of the prediction at these pixels."""
@@ -44,17 +44,17 @@ def loss_gradient(matching: BettiMatching, weights: tuple[float, float] = (1, 1)
     """
     pred, gt = matching.pred, matching.gt
     options = (float(weights[0]), float(weights[1]), matching.essential_matched)
-    own, other = (pred.values, pred.components, pred.cells), (gt.values, gt.components)
+    own, other = (pred.values, pred.components, pred.indices), (gt.values, gt.components)
     return LossGradient(*call(_loss_gradient, "int32", *own, *other, *matching.pairs, *options))
 
 
 @kernel
-def _loss_gradient(values, n0, cells, other_values, other_n0, pairs0, pairs1, weight0, weight1, essential):
-    """Return loss, cells, values and gradient.
+def _loss_gradient(values, n0, indices, other_values, other_n0, pairs0, pairs1, weight0, weight1, essential):
+    """Return loss, indices, values and gradient.
 
     Args:
         values: those of the prediction's barcode, ``n0`` of whose intervals are components; ``other_…``: the label's.
-        cells: those of the prediction's barcode.
+        indices: those of the prediction's barcode.
         pairs0: ``(k, 2)`` indices of matched intervals of dimension 0; ``pairs1`` of dimension 1.
         weight0: factor of dimension 0; ``weight1`` of dimension 1.
         essential: whether the essential classes are matched, with deaths at 0.
@@ -75,8 +75,8 @@ def _loss_gradient(values, n0, cells, other_values, other_n0, pairs0, pairs1, we
         by_births, by_deaths = _halves(by[2 * n0 : -1])
         loss += weight1 * _dimension(births, deaths, other_births, other_deaths, pairs1, by_births, by_deaths)
         by[2 * n0 : -1] *= weight1
-    kept = (by != 0) & (cells >= 0)
-    return loss, cells[kept], values[kept], by[kept]
+    kept = (by != 0) & (indices >= 0)
+    return loss, indices[kept], values[kept], by[kept]
 
 
 @kernel

@@ -182,11 +182,11 @@ def _framed(image: Image, frame: Frame) -> tuple[int, int]:
 
 
 def _barcode(image: Image, endpoints: Endpoints, filtration: Filtration, frame: Frame) -> Barcode:
-    """Convert indices of the padded layout to values and cells of the image."""
+    """Convert indices of the padded layout to values and indices of the image."""
     padded, components = endpoints
     substitute = NO_PIXEL
     if frame == "own-max":
         substitute = int(image.argmax() if filtration == "superlevel" else image.argmin())
-    cells, values = np.empty(padded.size, np.int64), np.empty(padded.size)
-    call(locate, image.dtype.name, padded, image, 0 if frame == "none" else 1, substitute, cells, values)
-    return Barcode(values, cells, components, image.shape[1], -np.inf if filtration == "superlevel" else np.inf)
+    indices, values = np.empty(padded.size, np.int64), np.empty(padded.size)
+    call(locate, image.dtype.name, padded, image, 0 if frame == "none" else 1, substitute, indices, values)
+    return Barcode(values, indices, components, image.shape[1], -np.inf if filtration == "superlevel" else np.inf)

@@ -21,9 +21,9 @@ class Intervals:
     Attributes:
         births: ``(n,)`` float64.
         deaths: ``(n,)`` float64.
-        birth_cells: ``(n,)`` int64, indices into the flattened image of the pixels with the values ``births``; -1 for
+        birth_indices: ``(n,)`` int64, indices into the flattened image of the pixels with the values ``births``; -1 for
             values without a pixel (on a frame of zeros, and deaths of essential classes).
-        death_cells: ``(n,)`` int64, the same for ``deaths``.
+        death_indices: ``(n,)`` int64, the same for ``deaths``.
         columns: width of the image.
 
     Example:
@@ -35,8 +35,8 @@ class Intervals:
 
     births: NDArray[np.float64]
     deaths: NDArray[np.float64]
-    birth_cells: NDArray[np.int64]
-    death_cells: NDArray[np.int64]
+    birth_indices: NDArray[np.int64]
+    death_indices: NDArray[np.int64]
     columns: int
 
     def __len__(self) -> int:
@@ -50,20 +50,20 @@ class Intervals:
     @property
     def birth_pixels(self) -> NDArray[np.int64]:
         """``(n, 2)``: row and column of each birth; ``(-1, -1)`` for none."""
-        return _pixels(self.birth_cells, self.columns)
+        return _pixels(self.birth_indices, self.columns)
 
     @property
     def death_pixels(self) -> NDArray[np.int64]:
         """``(n, 2)``: row and column of each death; ``(-1, -1)`` for none."""
-        return _pixels(self.death_cells, self.columns)
+        return _pixels(self.death_indices, self.columns)
 
     def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Intervals:
         """Return the intervals with these indices, or where a mask is True."""
         return Intervals(
             self.births[index],
             self.deaths[index],
-            self.birth_cells[index],
-            self.death_cells[index],
+            self.birth_indices[index],
+            self.death_indices[index],
             self.columns,
         )
 
@@ -72,15 +72,15 @@ class Intervals:
         return Intervals(
             np.concatenate([self.births, other.births]),
             np.concatenate([self.deaths, other.deaths]),
-            np.concatenate([self.birth_cells, other.birth_cells]),
-            np.concatenate([self.death_cells, other.death_cells]),
+            np.concatenate([self.birth_indices, other.birth_indices]),
+            np.concatenate([self.death_indices, other.death_indices]),
             self.columns,
         )
 
 
-def _pixels(cells: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
-    pixels = np.stack(np.divmod(cells, columns), axis=1)
-    pixels[cells < 0] = NO_PIXEL
+def _pixels(indices: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
+    pixels = np.stack(np.divmod(indices, columns), axis=1)
+    pixels[indices < 0] = NO_PIXEL
     return pixels
 
 
@@ -91,10 +91,10 @@ class Barcode:
     Attributes:
         values: ``(2 n0 + 2 n1 + 1,)`` float64: births and deaths of dimension 0, births and deaths of dimension 1, the
             birth of the essential class.
-        cells: ``(2 n0 + 2 n1 + 1,)`` int64, the pixels with these values; see `Intervals`.
+        indices: ``(2 n0 + 2 n1 + 1,)`` int64, the pixels with these values; see `Intervals`.
         components: n0.
         columns: width of the image.
-        never: death of the essential class.
+        essential_death: death of the essential class.
 
     Example:
         >>> from wsss.topology import barcode
@@ -104,10 +104,10 @@ class Barcode:
     """
 
     values: NDArray[np.float64]
-    cells: NDArray[np.int64]
+    indices: NDArray[np.int64]
     components: int
     columns: int
-    never: float
+    essential_death: float
 
     @cached_property
     def dim0(self) -> Intervals:
@@ -122,12 +122,14 @@ class Barcode:
     @cached_property
     def essential(self) -> Intervals:
         """The component that never dies; its death, ``-inf`` (superlevel) or ``inf``, has no pixel."""
-        never, nowhere = np.array([self.never]), np.array([NO_PIXEL])
-        return Intervals(self.values[-1:], never, self.cells[-1:], nowhere, self.columns)
+        death, no_pixel = np.array([self.essential_death]), np.array([NO_PIXEL])
+        return Intervals(self.values[-1:], death, self.indices[-1:], no_pixel, self.columns)
 
     def _intervals(self, first: int, count: int) -> Intervals:
         births, deaths = slice(first, first + count), slice(first + count, first + 2 * count)
-        return Intervals(self.values[births], self.values[deaths], self.cells[births], self.cells[deaths], self.columns)
+        return Intervals(
+            self.values[births], self.values[deaths], self.indices[births], self.indices[deaths], self.columns
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,4 +228,4 @@ def _split(pred: Intervals, gt: Intervals, pairs: NDArray[np.int32]) -> Dimensio
 
 
 def _dying_at_zero(essential: Intervals) -> Intervals:
-    return Intervals(essential.births, np.zeros(1), essential.birth_cells, essential.death_cells, essential.columns)
+    return Intervals(essential.births, np.zeros(1), essential.birth_indices, essential.death_indices, essential.columns)

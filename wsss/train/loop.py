@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from wsss.errors import RunFailed
 from wsss.io.files.stage_files import CHECKPOINT
-from wsss.io.process.headroom import workers_that_fit
+from wsss.io.process.memory_budget import workers_that_fit
 from wsss.io.process.retained_memory import retained_memory
 from wsss.train.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from wsss.train.config import TrainConfig

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wsss.data.answers.annotation_session import check_known
 from wsss.data.answers.answer_rows import HEADER, Answer, Item
 from wsss.data.answers.image_labels import write_labels
-from wsss.data.answers.interview import check_known
 from wsss.data.answers.votes import Ballot, Votes, summarise_votes
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput

@@ -33,7 +33,7 @@ def test_an_unknown_class_with_a_space_in_its_name_is_written_and_read(tmp_path:
     for number, name in enumerate("abc"):
         write_png(tmp_path / "i" / f"{name}.png", np.full((8, 8, 3), number, np.uint8))
     (tmp_path / "l.csv").write_text("image,dining table,cat\na.png,?,0\nb.png,1,0\nc.png,0,1\n")
-    project = plan_project(gather(tmp_path / "i", tmp_path / "l.csv"), tmp_path / "o", name="x", val_share=0)
+    project = plan_project(gather(tmp_path / "i", tmp_path / "l.csv"), tmp_path / "o", name="x", val_fraction=0)
     write_project(project)
     config = {"layout": "folder", "root": str(tmp_path / "o"), "images": str(tmp_path / "i")}
     data = open_dataset({**config, "labels": "image_labels.csv"}, work=tmp_path / "w")
@@ -129,5 +129,5 @@ def test_two_classes_that_exclude_each_other_are_noted(tmp_path: Path) -> None:
         rows = [f"{number}.png,{word}" for number, word in enumerate(words.split())]
         (tmp_path / "l.csv").write_text("\n".join(["image,label", *rows]) + "\n")
         gathered = gather(tmp_path / "i", tmp_path / "l.csv")
-        report = plan_project(gathered, tmp_path / "o", name="x", val_share=0).report
+        report = plan_project(gathered, tmp_path / "o", name="x", val_fraction=0).report
         assert any(finding.kind.startswith("two classes") for finding in report.notes) is exclusive, words

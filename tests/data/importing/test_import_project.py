@@ -324,7 +324,7 @@ def test_pipelines_are_valid(weights: str, size: tuple[int, int], share: float, 
     labels = table(tmp_path, *(f"{number},{('sun', 'big moon')[number % 2]}" for number in range(4)))
     (tmp_path / "my weights.pth").write_bytes(b"x")
     initial = tmp_path / "my weights.pth" if weights == "file" else weights
-    project = plan(tmp_path / 'my "best" photos: #1', labels, tmp_path, weights=initial, val_share=share)
+    project = plan(tmp_path / 'my "best" photos: #1', labels, tmp_path, weights=initial, val_fraction=share)
     pipeline = write_project(project)
     spec = load_spec(str(pipeline), STAGES)
     small = weights == "none" or max(size) < 200

@@ -9,29 +9,33 @@ import pytest
 import yaml
 
 from wsss.data.importers.pipeline_text import Setting, pipeline_text
-from wsss.data.importers.recipe import choose
+from wsss.data.importers.training_recipe import choose_recipe
 
 
 def stages(sides: list[int], weights: str) -> dict[str, Any]:
     """Return the stages of the pipeline for images with these longer sides."""
-    recipe = choose(len(sides), sides, pretrained=weights != "none")
+    recipe = choose_recipe(len(sides), sides, pretrained=weights != "none")
     setting = Setting("a", "d", Path("r"), Path("i"), None, ["train", "val"], None, weights, recipe)
     made: dict[str, Any] = yaml.safe_load(pipeline_text(setting))["stages"]
     return made
 
 
 def test_settings_follow_the_data() -> None:
-    few, some, many = (choose(count, [500] * 3, pretrained=True) for count in (3, 519, 10_582))
+    few, some, many = (choose_recipe(count, [500] * 3, pretrained=True) for count in (3, 519, 10_582))
     assert (few.batch, some.batch) == (2, 16)
     assert few.classify_epochs > some.classify_epochs > many.classify_epochs == 5
     assert some.classify_epochs * 519 / 16 == pytest.approx(300, rel=0.1)
-    assert choose(519, [500], pretrained=False).classify_epochs > some.classify_epochs
-    large, small = choose(519, [4000], pretrained=True), choose(519, [96], pretrained=True)
+    assert choose_recipe(519, [500], pretrained=False).classify_epochs > some.classify_epochs
+    large, small = choose_recipe(519, [4000], pretrained=True), choose_recipe(519, [96], pretrained=True)
     assert [one.train_scales for one in (large, some, small)] == [(0.25, 0.62), (0.5, 1.25), (0.8, 1.25)]
     assert small.small and small.classify_crop == small.segment_crop == 96 and large.segment_crop == 256
-    assert choose(1, [7], pretrained=True).classify_crop == 32
+    assert choose_recipe(1, [7], pretrained=True).classify_crop == 32
     assert (some.boundary_batch, some.boundary_epochs, some.boundary_crop, some.boundary_scale) == (4, 4, 320, 1)
-    assert (few.boundary_batch, large.boundary_scale, choose(9, [230], pretrained=True).boundary_crop) == (2, 0.5, 224)
+    assert (few.boundary_batch, large.boundary_scale, choose_recipe(9, [230], pretrained=True).boundary_crop) == (
+        2,
+        0.5,
+        224,
+    )
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "none"])

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from wsss.data.answers.questions import QuestionsConfig
     from wsss.data.dataset import Dataset
 
-PAGE_OPTIONS = ("single", "whole", "count", "size", "order", "run", "seed", "annotator", "host", "port", "open_page")
-"""Options of the questions and of the page."""
+PAGE_ONLY = ("single_label", "whole", "count", "size", "order", "run", "seed", "annotator", "host", "port", "open_page")
+"""Options of the questions and of the page, without effect on --summary and --export."""
 
 MAX_CLASSES = 9
 """One key of the page each."""
@@ -43,7 +43,7 @@ MAX_CLASSES = 9
 )
 @click.option("--about", "names", multiple=True, metavar="NAME", help="Class to ask about (repeatable). [default: all]")
 @click.option(
-    "--single",
+    "--single-label",
     is_flag=True,
     help="With several classes: each tile or image shows at most one of them, so one key press is enough.",
 )
@@ -128,7 +128,7 @@ def _check_alone(context: click.Context) -> None:
     reports = [options[name] for name in ("summary", "export") if name in given]
     if len(reports) > 1:
         raise click.UsageError("--summary and --export cannot be used together.")
-    others = [options[name] for name in given if name in PAGE_OPTIONS]
+    others = [options[name] for name in given if name in PAGE_ONLY]
     if others:
         raise click.UsageError(f"{others[0]} has no effect with {reports[0]}.")
 
@@ -173,9 +173,9 @@ def _serve(
 ) -> None:
     """Open the table, choose the questions, and serve the page until the command is interrupted."""
     ask_app, access, server = _server()
+    from wsss.data.answers.annotation_session import AnnotationSession, check_known
     from wsss.data.answers.answer_log import AnswerLog
     from wsss.data.answers.answer_rows import check_annotator
-    from wsss.data.answers.interview import Interview, check_known
     from wsss.data.answers.votes import Ballot
 
     samples = dataset.split(given["split"])
@@ -187,12 +187,12 @@ def _serve(
         ballot = Ballot(log.answers, answers)
         check_known(ballot, answers, images=images, classes=known, size=size)
         answered = dict.fromkeys(item for item, _ in ballot.questions())
-        interview = Interview(_items(dataset, asked, config, given, answered), asked, log)
+        session = AnnotationSession(_items(dataset, asked, config, given, answered), asked, log)
         origin, hosts = server.addresses(bound)
         token = access.new_token()
-        questions = ask_app.Questions(interview, images, annotator, _proposed(), given["single"])
+        questions = ask_app.Questions(session, images, annotator, _proposed(), given["single_label"])
         app = ask_app.ask_app(questions, token=token, hosts=hosts)
-        _announce(f"{origin}/{token}/", interview, answers, as_json, given)
+        _announce(f"{origin}/{token}/", session, answers, as_json, given)
         set_resume_message()
         server.serve(app, bound)
 
@@ -227,14 +227,14 @@ def _items(
         return question_items(samples, config, seed=seed, answered=answered, maps_of=maps_of, advance=advance)
 
 
-def _announce(url: str, interview: Any, answers: Path, as_json: bool, given: dict[str, Any]) -> None:
-    items = len(interview.items)
-    people = {name: interview.progress(name).done for name in interview.ballot.annotators()}
+def _announce(url: str, session: Any, answers: Path, as_json: bool, given: dict[str, Any]) -> None:
+    items = len(session.items)
+    people = {name: session.progress(name).done for name in session.ballot.annotators()}
     if as_json:
-        print_json({"url": url, "answers": str(answers), "items": items, "done": people, "classes": interview.classes})
+        print_json({"url": url, "answers": str(answers), "items": items, "done": people, "classes": session.classes})
     else:
-        what = "image" if interview.items[0].size == 0 else "tile"
-        _log(f"{counted(items, what)}, {listing(interview.classes, limit=9)}; answers are saved in {answers}.")
+        what = "image" if session.items[0].size == 0 else "tile"
+        _log(f"{counted(items, what)}, {listing(session.classes, limit=9)}; answers are saved in {answers}.")
         for name, done in people.items():
             _log(f"{name}: {done} of {items} answered.")
         _log("Open this address in a browser; press Ctrl-C here to stop:")
@@ -249,9 +249,9 @@ def _announce(url: str, interview: Any, answers: Path, as_json: bool, given: dic
 
 def _print_answers(dataset: Dataset, path: Path, split: str, export: Path | None, as_json: bool) -> None:
     """Print the summary of a table, or export it as image-level labels."""
+    from wsss.data.answers.annotation_session import check_known
     from wsss.data.answers.answer_rows import read_answers
     from wsss.data.answers.image_labels import write_labels
-    from wsss.data.answers.interview import check_known
     from wsss.data.answers.votes import Ballot, summarise_votes
 
     ballot = Ballot(read_answers(path), path)

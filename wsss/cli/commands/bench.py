@@ -40,7 +40,11 @@ def bench() -> None:
     show_default=True,
     help="Output format: md and html are formatted tables; csv and json have one unrounded row per cell.",
 )
-@shared("--against", help="Compare all others with this one; csv and json then contain only these comparisons.")
+@shared(
+    "--reference",
+    help="Compare all other configurations with FRAMEWORK/LABELS/SIZE/LOSS; csv and json then contain only these "
+    "comparisons.",
+)
 @click.option(
     "--plots",
     type=click.Path(path_type=Path, file_okay=False),
@@ -59,7 +63,7 @@ def tables(
     results: Path,
     groups: Path | None,
     style: str,
-    against: str | None,
+    reference: str | None,
     plots: Path | None,
     plot_format: Literal["svg", "pdf"],
     seed: int,
@@ -74,18 +78,18 @@ def tables(
     from wsss.benchmark.figures.plots import draw_plots, write_plots
     from wsss.benchmark.result_files import find_groups
 
-    made = make_tables(results, groups or find_groups(results), seed=seed, against=against)
+    made = make_tables(results, groups or find_groups(results), seed=seed, reference=reference)
     for note in made.benchmark.notes:
         echo(f"note: {note}", err=True)
     of_page = draw_plots(made.benchmark) if style == "html" else None
     if plots is not None:
         written = write_plots(made.benchmark, plots, plot_format, drawn=of_page if plot_format == "svg" else None)
         echo(f"{plots}: {len(written)} plots", err=True)
-    rows = as_json(made.rows) if against is None else contrasts_as_json(made.contrasts)
+    rows = as_json(made.rows) if reference is None else contrasts_as_json(made.contrasts)
     if style == "json":
         print_json(rows)
     elif style == "csv":
-        echo(as_csv(rows, KEYS if against is None else CONTRAST_COLUMNS), nl=False)
+        echo(as_csv(rows, KEYS if reference is None else CONTRAST_COLUMNS), nl=False)
     elif style == "md":
         echo(as_markdown(view_of(made)), nl=False)
     else:

@@ -18,7 +18,7 @@ from wsss.cli.options.data_options import DataCommand
 from wsss.cli.options.option_table import json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import counted
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 from wsss.io.process.cores import worker_count
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
 def _fits_layout(path: str) -> bool:
     from wsss.data.readers.registry import fitting_layouts
 
-    return bool(fitting_layouts(at_home(path)))
+    return bool(fitting_layouts(expand_home(path)))
 
 
 def _is_unread_table(path: str, report: Report) -> bool:
     """Return whether a folder cannot be opened as a dataset, and contains no files of a layout except labels."""
     from wsss.data.checks.check import UNOPENED
 
-    folder = at_home(path)
+    folder = expand_home(path)
     is_dataset = any((folder / name).exists() for name in ("classes.txt", "masks", "JPEGImages", "dataset"))
     return not is_dataset and any(problem.kind == UNOPENED for problem in report.problems)
 
@@ -96,10 +96,10 @@ def _photographs(path: str, workers: int | None) -> Photographs | None:
     from wsss.data.importers.mask_folder_check import refuse_masks
     from wsss.data.importers.photographs import check_photographs, has_images
 
-    if has_images(at_home(path)):
-        refuse_masks(at_home(path))
+    if has_images(expand_home(path)):
+        refuse_masks(expand_home(path))
     with progress("Checking") as start:
-        return check_photographs(at_home(path), workers=worker_count(workers), start=start)
+        return check_photographs(expand_home(path), workers=worker_count(workers), start=start)
 
 
 def _print_photographs(path: str, photographs: Photographs, report: Report | None, as_json: bool) -> None:
@@ -145,14 +145,14 @@ def _log(line: str) -> None:
 @shared("--split", default="train", show_default=True, help="Split to extract tiles from.")
 @click.option("--count", type=int, help="Number of tiles. [default: 1000]")
 @click.option("--size", type=int, help="Side length of a tile in pixels. [default: 18]")
-@click.option("--share-without", type=float, help="Share of tiles without any class. [default: 0.5]")
+@click.option("--negative-fraction", type=float, help="Fraction of tiles without any class. [default: 0.5]")
 @click.option(
-    "--least",
+    "--min-class-fraction",
     type=float,
-    help="Minimum share of a tile's pixels for a class to be labelled; tiles with a smaller, nonzero share are not "
-    "drawn. [default: 0.05]",
+    help="Minimum fraction of a tile that a class must cover to be labelled; tiles with a smaller, nonzero fraction "
+    "are not drawn. [default: 0.05]",
 )
-@click.option("--label-noise", type=float, help="Share of wrong labels. [default: 0]")
+@click.option("--label-noise", type=float, help="Fraction of wrong labels. [default: 0]")
 @shared(
     "--answers",
     type=click.Path(path_type=Path),

@@ -95,7 +95,7 @@ def export(
     """
     from wsss.export.export_folder import check_apart, check_out
     from wsss.export.export_formats import check_options, export_masks, options_from
-    from wsss.io.process.headroom import workers_that_fit
+    from wsss.io.process.memory_budget import workers_that_fit
     from wsss.pipeline.run.progress import Reporter
     from wsss.stages.common.input_masks.mask_source import Request, find_masks
 

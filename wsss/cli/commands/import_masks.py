@@ -29,9 +29,9 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
 @shared("--out", type=click.Path(path_type=Path), more=" of the corrected masks. [default: RUN/corrections]")
 @shared("--format", "format_name", type=click.Choice(NAMES), help="Format of SOURCE. [default: detected]")
 @click.option(
-    "--unmarked",
+    "--outside",
     type=click.Choice(["background", "unlabelled"]),
-    help="Pixels outside all regions. [default: unlabelled in images with lines or points, else background]",
+    help="Label of pixels outside all regions. [default: unlabelled in images with lines or points, else background]",
 )
 @click.option(
     "--boxes",
@@ -83,7 +83,7 @@ def import_masks(
     folder = out or (None if run_dir is None else run_dir / CORRECTIONS)
     if folder is None:
         raise InvalidInput("no output folder", subject="--out", hint="Pass --run RUN or --out DIR.")
-    rules = DrawingRules(given["unmarked"], given["boxes"], given["brush"], given["empty"])
+    rules = DrawingRules(given["outside"], given["boxes"], given["brush"], given["empty"])
     options = ImportOptions(given["format_name"], rules, ids_in(given["ids"]), given["force"])
     reporter = Reporter()
     with tempfile.TemporaryDirectory(prefix="wsss-import-") as work:

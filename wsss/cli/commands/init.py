@@ -30,11 +30,11 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
 @shared("--out", type=click.Path(path_type=Path), more=". [default: wsss-NAME]")
 @click.option("--name", metavar="NAME", help="Name of the pipeline. [default: name of the image folder]")
 @click.option(
-    "--val-share",
+    "--val-fraction",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.2,
     show_default=True,
-    help="Share of labelled images held out for validation, unless the labels define splits.",
+    help="Fraction of labelled images held out for validation, unless the labels define splits.",
 )
 @shared("--seed", type=click.IntRange(0), default=0, show_default=True, more=" of the validation split")
 @shared(
@@ -98,7 +98,7 @@ def init(
     labels: Path | None,
     out: Path | None,
     name: str | None,
-    val_share: float,
+    val_fraction: float,
     seed: int,
     weights: str | None,
     format: str,
@@ -160,7 +160,7 @@ def init(
         options = ReadOptions(format, separator, classes, label_key, rules, image_key, use_predictions)
         gathered = gather(images, labels, options, reading=reading, start=start)
         _refuse_without_effect(gathered)
-        project = plan_project(gathered, folder, name=name, val_share=val_share, seed=seed, weights=initial)
+        project = plan_project(gathered, folder, name=name, val_fraction=val_fraction, seed=seed, weights=initial)
     echo(f"Labels: {gathered.format}.", err=True)
     if weights is None and initial == WHEEL:
         echo(
@@ -235,7 +235,7 @@ def _refuse_without_effect(gathered: Gathered) -> None:
     """
     splits = sorted({picture.split for picture in gathered.labelled if picture.split is not None})
     source = click.get_current_context().get_parameter_source
-    for name in ("val_share", "seed"):
+    for name in ("val_fraction", "seed"):
         if splits and source(name) is ParameterSource.COMMANDLINE:
             option = f"--{name.replace('_', '-')}"
             raise InvalidInput(

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wsss.cli.options.option_table import SHARED
-from wsss.io.files.home import word_at_home
+from wsss.io.files.home_paths import expand_argument
 from wsss.io.utf8 import is_utf8, require_utf8, require_working_directory
 
 _VALUES = {
@@ -71,7 +71,7 @@ class Command(click.Command):
         if not _HELP.intersection(args) and not extra.get("resilient_parsing"):
             self._require_utf8(args)
             require_working_directory()
-            args = [word_at_home(word) for word in args]
+            args = [expand_argument(word) for word in args]
         return super().make_context(info_name, args, parent, **extra)
 
     def _require_utf8(self, args: Sequence[str]) -> None:

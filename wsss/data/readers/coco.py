@@ -37,7 +37,7 @@ from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, Verbatim, counted, listing, together
 from wsss.io.files.contained import check_below
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 
 ANNOTATIONS = "annotations"
 _FILE = re.compile(r"instances_(?P<split>.+?)(?P<year>20\d\d)?\.json")
@@ -80,8 +80,10 @@ class Config(LayoutConfig):
 
     @field_validator("annotations", "images")
     @classmethod
-    def _paths_at_home(cls, value: dict[str, str] | None) -> dict[str, str] | None:
-        return value and {split: str(at_home(path)) if path.startswith("~") else path for split, path in value.items()}
+    def _expand_home_in_paths(cls, value: dict[str, str] | None) -> dict[str, str] | None:
+        return value and {
+            split: str(expand_home(path)) if path.startswith("~") else path for split, path in value.items()
+        }
 
 
 @dataclass(frozen=True)

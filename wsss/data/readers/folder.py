@@ -23,11 +23,11 @@ from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, choose_splits, read_image_table, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
-from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
+from wsss.data.readers.mask_folder_config import MaskFolderConfig, find_masks, resolve_mask_values
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.errors import InvalidInput, counted
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORED_NAMES
 from wsss.io.text.text_files import read_lines
 
@@ -40,7 +40,7 @@ SET_IMAGES = (
 )
 
 
-class Config(OwnMasksConfig):
+class Config(MaskFolderConfig):
     """``data:`` of a plain folder."""
 
     layout: Literal["folder"] = "folder"
@@ -71,8 +71,8 @@ class Config(OwnMasksConfig):
 
     @field_validator("images", "labels", "masks", "files")
     @classmethod
-    def _text_at_home(cls, value: str | None) -> str | None:
-        return None if value is None else str(at_home(value)) if value.startswith("~") else value
+    def _expand_home_in_text(cls, value: str | None) -> str | None:
+        return None if value is None else str(expand_home(value)) if value.startswith("~") else value
 
 
 def recognise(root: Path) -> bool:
@@ -101,7 +101,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     names = _classes(config, root, rows.values(), has_masks=bool(masks.paths))
     if rows and config.negative is None:
         _note_yes_and_no(names, table, log)
-    values = own_values(config, names, log)
+    values = resolve_mask_values(config, names, log)
     labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"), way_out=NEGATIVE_KEY)
 
     def sample(name: str) -> Sample:

@@ -14,7 +14,7 @@ from wsss.data.readers.image_reading import ImageReadingConfig
 from wsss.data.readers.layout import AnyLayout, LayoutConfig, Log, require_root
 from wsss.errors import InvalidInput, listing
 from wsss.extensions import Extensions
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 from wsss.validation import KeyPath, validate
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def why_gone(config: Mapping[str, Any]) -> str | None:
     """
     if not isinstance(config.get("root"), str):
         return None
-    root = at_home(config["root"])
+    root = expand_home(config["root"])
     if not root.is_dir():
         return f"{root} does not exist"
     if config.get("layout", AUTO) == AUTO:
@@ -113,7 +113,7 @@ def parse_config(
     if name != AUTO:
         layout = get_layout(name)
     elif isinstance(config.get("root"), str | Path):
-        layout = recognise(at_home(config["root"]))
+        layout = recognise(expand_home(config["root"]))
     else:
         raise InvalidInput(
             "required key is missing",

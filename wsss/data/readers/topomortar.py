@@ -32,16 +32,16 @@ from wsss.errors import InvalidInput, listing
 
 KINDS = ("accurate", "noisy", "pseudo")
 WEAK = "weak"
-"""A further label kind, not in the public dataset: masks written by the stage `crf` (1 = mortar, 255 = unsure), copied
-to train/weak or val/weak."""
+"""A further label kind, not in the public dataset: masks written by the stage `crf` (1 = mortar, 255 = uncertain),
+copied to train/weak or val/weak."""
 
 FOLDER = "dataset"
 SPLITS, SPLITS_SMALL, GROUP_FILE = "splits.yaml", "splits_small.yaml", "dataset_types.txt"
 
 CLASSES = Classes(names=("background", "mortar"), values=((0,), (1,)))
 MASK_VALUES = MaskValues(((0,), (255,)), rest=0)
-"""Values of the dataset's masks: 255 is mortar. Masks written by wsss have 1 for mortar and 255 for unsure pixels. All
-other values are background, as in the authors' configuration: six pixels of test mask 163 have the value 8."""
+"""Values of the dataset's masks: 255 is mortar. Masks written by wsss have 1 for mortar and 255 for uncertain pixels.
+All other values are background, as in the authors' configuration: six pixels of test mask 163 have the value 8."""
 
 
 class Config(LayoutConfig):

@@ -23,7 +23,7 @@ from wsss.data.readers.label_cells import Known, read_rows
 from wsss.data.readers.label_rules import Rules
 from wsss.data.readers.label_tables import choose_splits, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
-from wsss.data.readers.own_masks import OwnMasksConfig, find_masks, own_values
+from wsss.data.readers.mask_folder_config import MaskFolderConfig, find_masks, resolve_mask_values
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.data.truth import read_truth
@@ -42,7 +42,7 @@ MAX_XML_BYTES = 4_000_000
 """VOC's own annotations are below 20 kB."""
 
 
-class Config(OwnMasksConfig):
+class Config(MaskFolderConfig):
     """``data:`` of a folder in PASCAL VOC layout."""
 
     layout: Literal["voc"] = "voc"
@@ -77,7 +77,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     class_file = root / CLASSES
     base = read_class_list(class_file) if class_file.is_file() else VOC_IDS
     names = choose_classes(config.classes, base, other=config.other, where="data.classes")
-    values = own_values(config, names, log)
+    values = resolve_mask_values(config, names, log)
     images = _images(root / IMAGES) if complete or (root / IMAGES).is_dir() else {}
     if (note := unread_note(root / IMAGES)) is not None:
         log(note)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wsss.data.answers.annotation_session import check_known
 from wsss.data.answers.answer_rows import Item, read_answers
-from wsss.data.answers.interview import check_known
 from wsss.data.answers.votes import Ballot, Votes
 from wsss.data.tiles.tile_table import Tile, write_tables
 from wsss.data.tiles.tiling import TilesConfig, colour_statistics

@@ -36,15 +36,15 @@ class TilesConfig(Settings):
 
     count: int = Field(default=1000, ge=2, le=1_000_000, description="number of tiles")
     size: int = Field(default=18, ge=3, le=1024, description="side length of a tile in pixels")
-    share_without: float = Field(default=0.5, ge=0, le=1, description="share of tiles without any class")
-    least: float = Field(
+    negative_fraction: float = Field(default=0.5, ge=0, le=1, description="fraction of tiles without any class")
+    min_class_fraction: float = Field(
         default=0.05,
         gt=0,
         le=1,
-        description="minimum share of a tile's pixels for a class to be labelled; tiles with a smaller, nonzero share "
-        "are not drawn",
+        description="minimum fraction of a tile that a class must cover to be labelled; tiles with a smaller, nonzero "
+        "fraction are not drawn",
     )
-    label_noise: float = Field(default=0.0, ge=0, le=0.5, description="share of wrong labels")
+    label_noise: float = Field(default=0.0, ge=0, le=0.5, description="fraction of wrong labels")
     answers: Path | None = Field(
         default=None,
         description="table of answers written by wsss ask; its tiles and labels are used instead of masks",
@@ -56,7 +56,7 @@ class TilesConfig(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [key for key in ("count", "share_without", "least") if self._is_given(key)]
+        given = [key for key in ("count", "negative_fraction", "min_class_fraction") if self._is_given(key)]
         if self.answers is not None and given:
             raise ValueError(f"{given[0]} has no effect with answers, which determine the tiles")
         return self
@@ -96,13 +96,13 @@ def allot(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Co
 
     Args:
         possible: numbers of possible tiles, per image.
-        config: ``count`` and ``share_without``.
+        config: ``count`` and ``negative_fraction``.
         seed: random seed of the choice of images that get one tile more than others.
 
     Raises:
         InvalidInput: there are too few possible tiles.
     """
-    without = round(config.count * config.share_without)
+    without = round(config.count * config.negative_fraction)
     order = np.random.default_rng([seed, 0]).permutation(len(possible)).tolist()
     kinds = {
         "without any class": (without, [counts.without for counts in possible], order),
@@ -114,8 +114,8 @@ def allot(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Co
                 f"too few tiles {kind} at size {config.size}",
                 subject="tiles",
                 found=sum(available),
-                allowed=f"at least {count} (count {config.count}, share_without {config.share_without:g})",
-                hint="Draw fewer or smaller tiles, or change share_without or least.",
+                allowed=f"at least {count} (count {config.count}, negative_fraction {config.negative_fraction:g})",
+                hint="Draw fewer or smaller tiles, or change negative_fraction or min_class_fraction.",
             )
     return [Counts(*pair) for pair in zip(*(_even_shares(*kind) for kind in kinds.values()), strict=True)]
 
@@ -184,11 +184,11 @@ def summary(config: TilesConfig, tiles: Sequence[Tile], *, split: str, images: i
         "split": split,
         "without_any_class": sum(not tile.labels for tile in tiles),
         "label_noise": config.label_noise,
-        "seen_from_share": config.least,
+        "min_class_fraction": config.min_class_fraction,
         "seed": seed,
-        "answers": f"read from the masks of split {split!r}: a class is seen in a tile if it has at least "
-        f"{config.least:g} of its pixels; tiles with less, but some, are not drawn. Masks also decide where tiles with "
-        "and without classes are drawn, and are used for nothing else.",
+        "answers": f"read from the masks of split {split!r}: a tile shows a class if at least "
+        f"{config.min_class_fraction:g} of its pixels have it; tiles with fewer such pixels, but some, are not "
+        "drawn. Masks also decide where tiles with and without classes are drawn, and are used for nothing else.",
     }
 
 
@@ -226,13 +226,14 @@ def _positions(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return, per upper left pixel of a tile, its classes ``(K, H', W')`` and whether it has none ``(H', W')``.
 
-    Both are false for tiles with ignored pixels, or in which the share of any class is above 0 but below ``least``.
+    Both are false for tiles with ignored pixels, or in which the fraction of any class is above 0 but below
+    ``min_class_fraction``.
     """
     size = config.size
     if min(mask.shape) < size:
         return np.zeros((classes - 1, 0, 0), bool), np.zeros((0, 0), bool)
     pixels = np.stack([_count_inside(mask == index, size) for index in range(1, classes)])
-    present = pixels >= config.least * size**2
+    present = pixels >= config.min_class_fraction * size**2
     clear = (present | (pixels == 0)).all(0) & (_count_inside(mask == IGNORE, size) == 0)
     return present & clear, clear & ~present.any(0)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wsss import __version__
 from wsss.export.export_folder import check_out, new_folder
-from wsss.export.network.agreement import compare
+from wsss.export.network.onnx_comparison import compare
 from wsss.export.network.onnx_model import OPSET, to_onnx
 from wsss.export.network.onnx_packages import require_onnx
 from wsss.io.files.atomic import write_bytes

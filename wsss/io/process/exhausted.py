@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wsss.errors import RunFailed
-from wsss.io.process.headroom import size_text
+from wsss.io.process.memory_budget import size_text
 from wsss.io.process.shared_state import batch_size
 
 Rule = Callable[[BaseException, str], bool]

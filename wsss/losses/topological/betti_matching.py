@@ -186,6 +186,6 @@ def _match(pairs: _Pairs, config: BettiMatchingConfig, width: int) -> tuple[floa
 
 def _in_image(part: LossGradient, window: _Window, columns: int, width: int) -> ChannelGradient:
     """Convert pixel indices of a window with ``columns`` to those of its image of width ``width``."""
-    cells = part.cells if columns == width else part.cells // columns * width + part.cells % columns
+    indices = part.indices if columns == width else part.indices // columns * width + part.indices % columns
     start = window.top * width + window.left
-    return ChannelGradient(window.image, window.channel, cells + start, part.values, part.gradient)
+    return ChannelGradient(window.image, window.channel, indices + start, part.values, part.gradient)

@@ -20,7 +20,7 @@ class SkeletonRecallLoss(LossWithTerm):
     """``base_weight · base + alpha · (1 − mean_c (Σ t_c p_c + s) / (Σ t_c + s))``.
 
     p are probabilities and s is ``smooth``; sums are over the batch, the mean is over all classes except the
-    background. t_c is the skeleton of the whole foreground (Zhang and Suen), dilated ``tube`` times by a cross and
+    background. t_c is the skeleton of the whole foreground (Zhang and Suen), dilated ``dilations`` times by a cross and
     restricted to class c. This is the authors' loss plus the constant 1, so that a perfect prediction has a loss of 0.
     Ignored pixels are treated as background.
 
@@ -35,7 +35,7 @@ class SkeletonRecallLoss(LossWithTerm):
     Example:
         >>> import torch
         >>> from wsss.losses import SkeletonRecallLoss
-        >>> loss = SkeletonRecallLoss(base_weight=0, tube=1)
+        >>> loss = SkeletonRecallLoss(base_weight=0, dilations=1)
         >>> target = torch.zeros(1, 16, 16, dtype=torch.long)
         >>> target[:, 7:10] = 1
         >>> loss(torch.full((1, 1, 16, 16), 20.0), target).item() < 1e-6  # everything is recalled
@@ -47,7 +47,7 @@ class SkeletonRecallLoss(LossWithTerm):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.cache = LabelCache(partial(tubed_skeleton, tube=self.config.tube), self.config.cache_mb)
+        self.cache = LabelCache(partial(tubed_skeleton, dilations=self.config.dilations), self.config.cache_mb)
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return ``1 − recall``; see `LossWithTerm.term`."""
@@ -57,12 +57,12 @@ class SkeletonRecallLoss(LossWithTerm):
         return 1 - recall.mean()
 
 
-def tubed_skeleton(labels: Tensor, tube: int) -> Tensor:
-    """Return the skeleton of the union of all classes, dilated ``tube`` times by a cross and split by class.
+def tubed_skeleton(labels: Tensor, dilations: int) -> Tensor:
+    """Return the skeleton of the union of all classes, dilated ``dilations`` times by a cross and split by class.
 
     Args:
         labels: ``(C, H, W)`` bool CPU tensor, one channel per foreground class.
-        tube: number of dilations.
+        dilations: number of dilations.
 
     Returns:
         ``(C, H, W)`` bool.
@@ -70,6 +70,6 @@ def tubed_skeleton(labels: Tensor, tube: int) -> Tensor:
     from scipy.ndimage import binary_dilation
 
     dilated = skeleton(labels.any(0).numpy())
-    if tube:  # with iterations=0, SciPy would dilate until nothing changes
-        dilated = binary_dilation(dilated, iterations=tube)
+    if dilations:  # with iterations=0, SciPy would dilate until nothing changes
+        dilated = binary_dilation(dilated, iterations=dilations)
     return labels & torch.from_numpy(np.ascontiguousarray(dilated))

@@ -73,7 +73,7 @@ class TopoWindowLoss(LossWithTerm):
                 *pair,
                 window=config.window,
                 margin=config.margin,
-                far=config.d_min,
+                min_distance=config.d_min,
                 keep_gaps=config.gaps == "keep",
             ),
             pairs,

@@ -85,9 +85,9 @@ class TopoLoss(LossWithTerm):
                 cut = np.s_[top : top + side, left : left + side]
                 if classes[image][cut].min() == IGNORE:
                     continue
-                distance, cells, values = self._patch(prediction[cut], label[cut])
+                distance, indices, values = self._patch(prediction[cut], label[cut])
                 total += distance
-                rows, columns = np.divmod(cells, min(side, width - left))
+                rows, columns = np.divmod(indices, min(side, width - left))
                 pixels.append((top + rows) * width + left + columns)
                 derivatives.append(values)
         at = np.concatenate(pixels)
@@ -101,14 +101,14 @@ class TopoLoss(LossWithTerm):
         frame = self.config.frame
         predicted, true = barcode(prediction, frame=frame), barcode(label, frame=frame)
         total = 0.0
-        cells, derivatives = [np.zeros(0, np.int64)], [np.zeros(0)]
+        indices, derivatives = [np.zeros(0, np.int64)], [np.zeros(0)]
         dimensions = ((predicted.dim0, true.dim0), (predicted.dim1, true.dim1))
         for weight, (intervals, expected) in zip(self.config.dimension_weights, dimensions, strict=True):
             distance, by_births, by_deaths = diagram_distance(intervals, len(expected), self.config.min_persistence)
             total += weight * distance
-            cells += [intervals.birth_cells, intervals.death_cells]
+            indices += [intervals.birth_indices, intervals.death_indices]
             derivatives += [weight * by_births, weight * by_deaths]
-        at, values = np.concatenate(cells), np.concatenate(derivatives)
+        at, values = np.concatenate(indices), np.concatenate(derivatives)
         used = (values != 0) & (at >= 0)  # a frame of zeros causes deaths without a pixel
         return total, at[used], values[used]
 

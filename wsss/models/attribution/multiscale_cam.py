@@ -234,7 +234,7 @@ def resampling(
         return matrix.float().to(device)
 
 
-def tapered(maps: Tensor, strength: float) -> Tensor:
+def with_centre_prior(maps: Tensor, strength: float) -> Tensor:
     """Multiply maps ``(…, h, w)`` by ``exp(−strength·(x² + y²))``; x and y run from −1 to 1 across each map."""
     if not strength:
         return maps

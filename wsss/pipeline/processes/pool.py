@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from wsss.errors import RunFailed, listing
 from wsss.io.process.exhausted import OUT_OF_MEMORY
-from wsss.io.process.headroom import WORKER_BYTES, Budget, available_bytes, size_text
+from wsss.io.process.memory_budget import WORKER_BYTES, Budget, available_bytes, size_text
 from wsss.io.process.shared_state import set_current_items
 from wsss.pipeline.processes.worker_processes import WorkerProcesses, kept_count, worker_processes
 from wsss.pipeline.processes.worker_threads import WorkerThreads, worker_threads

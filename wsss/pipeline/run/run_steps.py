@@ -17,7 +17,7 @@ from wsss.pipeline.plan.job_checks import prepare_jobs
 from wsss.pipeline.plan.run_plan import make_plan
 from wsss.pipeline.plan.step import Choice, Step
 from wsss.pipeline.run.estimate import duration
-from wsss.pipeline.run.replaced import Replaced, check_replaced
+from wsss.pipeline.run.replacement_check import Replaced, check_replaced
 from wsss.pipeline.run.run_record import RunRecord
 from wsss.pipeline.run.runner import perform
 from wsss.pipeline.run.task import Outcome, Session, Status, Task

@@ -23,7 +23,7 @@ from wsss.pipeline.processes.memory import peak_bytes, reset_peak
 from wsss.pipeline.processes.worker_processes import kept_processes
 from wsss.pipeline.run.error_hints import machine_error
 from wsss.pipeline.run.machine import same_threads
-from wsss.pipeline.run.replaced import Replaced, check_replaced
+from wsss.pipeline.run.replacement_check import Replaced, check_replaced
 from wsss.pipeline.run.stage_record import begin_record, publish, record_failure, restore_metrics
 from wsss.pipeline.run.task import Outcome, Session, Status, Task
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig

@@ -10,7 +10,7 @@ from typing import Any
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import convert_os_errors
 from wsss.io.files.contained import check_regular, check_tree
-from wsss.io.files.home import at_home
+from wsss.io.files.home_paths import expand_home
 from wsss.io.files.obstacles import obstructed
 from wsss.io.files.records import FORMAT, check_record, read_run_record
 from wsss.io.files.sealed import write_sealed_json
@@ -40,7 +40,7 @@ def data_of_run(run: Mapping[str, Any] | None) -> dict[str, Any]:
     """
     recorded = dict(((run or {}).get("pipeline") or {}).get("data") or {})
     root = recorded.get("root")
-    if isinstance(root, str) and run is not None and not at_home(root).exists():
+    if isinstance(root, str) and run is not None and not expand_home(root).exists():
         original = Path(str(run.get("directory", "."))) / root
         if original.exists():
             recorded["root"] = str(original)

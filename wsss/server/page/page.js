@@ -133,7 +133,7 @@ function load(index) {
 function question() {
   const where = view.tiles ? "the framed square" : "this image";
   if (binary()) return `Does ${where} show ${view.classes[0]}?`;
-  return view.single ? `Which class does ${where} show?` : `Which classes does ${where} show?`;
+  return view.single_label ? `Which class does ${where} show?` : `Which classes does ${where} show?`;
 }
 
 function begin() {
@@ -185,16 +185,16 @@ function build() {
       addButton("classes", String(place + 1), view.classes[place], "class", () => toggle(name)).dataset.name = name;
     });
     addButton("choices", "N", "None", "no", () => decide([], "none")).dataset.word = "none";
-    if (!view.single) addButton("choices", "Enter", "Done", "go", () => confirmChoice());
+    if (!view.single_label) addButton("choices", "Enter", "Done", "go", () => confirmChoice());
     keys.push(["N", "if it shows none of them"]);
-    if (!view.single) keys.push(["Enter", "when done with this picture"]);
+    if (!view.single_label) keys.push(["Enter", "when done with this picture"]);
   }
   for (const [key, text] of [...keys, ["S", "if you cannot tell"], ["U", "or Backspace to undo the last answer"]]) addKey(key, text);
 }
 
 function toggle(name) {
   if (busy || !current() || !visible) return;
-  if (view.single) { decide([name], name); return; }
+  if (view.single_label) { decide([name], name); return; }
   if (!chosen.delete(name)) chosen.add(name);
   press();
 }
@@ -259,7 +259,7 @@ document.addEventListener("keydown", (event) => {
   else if (key === "n" || (key === "arrowleft" && binary())) decide([], binary() ? "no" : "none");
   else if ((key === "y" || key === "arrowright") && binary()) decide(view.names, "yes");
   else if (!binary() && place >= 0 && place < view.names.length) toggle(view.names[place]);
-  else if (key === "enter" && !binary() && !view.single && !pressesItself(event.target)) confirmChoice();
+  else if (key === "enter" && !binary() && !view.single_label && !pressesItself(event.target)) confirmChoice();
   else return;
   event.preventDefault();
 });

@@ -105,4 +105,4 @@ def _refine_mask(image: Any, mask: Any, config: CrfConfig, corrected: Any) -> An
     positions = np.full(256, len(present), np.uint8)
     positions[values] = np.arange(len(present))
     certain = _positions(corrected, values)
-    return values[refine_labels(image, positions[mask], len(present), config, unsure=len(present), certain=certain)]
+    return values[refine_labels(image, positions[mask], len(present), config, uncertain=len(present), certain=certain)]

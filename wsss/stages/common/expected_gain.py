@@ -163,7 +163,7 @@ def _named_corrections(run_dir: Path) -> list[Path]:
 def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
     from wsss.io.rasters.label_masks import read_mask
     from wsss.io.rasters.rgb_images import image_size
-    from wsss.metrics.doubt import boundary_pixels, disagreement
+    from wsss.metrics.mask_uncertainty import boundary_pixels, disagreement
 
     size = image_size(*sample.source)
     paths = [mask_path(folder, sample.id) for folder in sources.masks]
@@ -181,7 +181,7 @@ def _entropy(sample: Sample, classes: Classes, sources: Sources, size: tuple[int
     from wsss.data.artifacts import read_maps
     from wsss.io.rasters.cams import best_class
     from wsss.io.rasters.probabilities import read_probabilities
-    from wsss.metrics.doubt import mean_entropy, mean_map_entropy
+    from wsss.metrics.mask_uncertainty import mean_entropy, mean_map_entropy
 
     if sources.probabilities is not None:
         path = probability_path(sources.probabilities, sample.id)

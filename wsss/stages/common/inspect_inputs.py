@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.pipeline.run.items import map_items
 from wsss.pipeline.stage import Context
-from wsss.stages.common.finished import check_maps, check_probabilities
+from wsss.stages.common.check_outputs import check_maps, check_probabilities
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes

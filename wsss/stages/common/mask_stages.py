@@ -15,8 +15,8 @@ from wsss.io.rasters.label_masks import IGNORE, read_mask
 from wsss.io.rasters.rgb_images import image_size
 from wsss.pipeline.run.items import map_items, map_shared, pending
 from wsss.pipeline.stage import Context, Input, Read
+from wsss.stages.common.check_outputs import check_mask
 from wsss.stages.common.corrected_masks import images_of, inspect_corrections, stated_corrections, stated_network
-from wsss.stages.common.finished import check_mask
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, require_class, supervision_of, with_masks
 from wsss.stages.common.require_inputs import MAKE_MASKS
 

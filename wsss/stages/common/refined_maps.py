@@ -20,9 +20,9 @@ from wsss.io.rasters.rgb_images import image_size, read_image
 from wsss.io.rasters.working_size import reduction, scaled_size
 from wsss.pipeline.run.items import map_items, map_shared, pending
 from wsss.pipeline.stage import Context, Input, Read
-from wsss.stages.common.finished import check_maps
+from wsss.stages.common.check_outputs import check_maps
+from wsss.stages.common.image_size_notes import Sizes, note_reduced
 from wsss.stages.common.inspect_inputs import inspect_maps
-from wsss.stages.common.reduced import Sizes, note_reduced
 from wsss.stages.common.require_inputs import require_maps
 
 if TYPE_CHECKING:

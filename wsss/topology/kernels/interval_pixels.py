@@ -47,7 +47,7 @@ def _face_pixel(face, keys, faces, columns):
 
 
 @kernel
-def locate(padded, image, margin, substitute, cells, values):
+def locate(padded, image, margin, substitute, indices, values):
     """Convert indices of the padded layout to indices of the flattened image, and look up their values.
 
     Args:
@@ -55,7 +55,7 @@ def locate(padded, image, margin, substitute, cells, values):
         image: ``(H, W)`` float or bool.
         margin: width of the frame.
         substitute: index that replaces pixels of the frame; -1: no pixel, with the value 0.
-        cells: ``(n,)`` int64; output for the indices.
+        indices: ``(n,)`` int64; output for the indices.
         values: ``(n,)`` float64; output for the values.
     """
     rows, columns = image.shape
@@ -67,6 +67,6 @@ def locate(padded, image, margin, substitute, cells, values):
         row = np.int64((position + 0.5) / stride)
         r, c = row - 1 - margin, position - row * stride - margin
         inside = (r >= 0) & (r < rows) & (c >= 0) & (c < columns)
-        cell = r * columns + c if inside else substitute
-        cells[i] = cell
-        values[i] = np.float64(flat[cell]) if cell >= 0 else 0.0
+        index = r * columns + c if inside else substitute
+        indices[i] = index
+        values[i] = np.float64(flat[index]) if index >= 0 else 0.0

@@ -19,7 +19,7 @@ def sampler_groups(
     sampler: DeformableSampler | None,
     optimiser: SGDConfig | AdamWConfig,
     *,
-    update: Sequence[str],
+    trainable: Sequence[str],
     offset_factor: float,
     kernel_factor: float,
 ) -> list[Group]:
@@ -29,7 +29,7 @@ def sampler_groups(
         sampler: the sampler to train, if any.
         optimiser: ``lr`` applies to the trunk and to a last convolution after the samplers, ``head_lr_factor`` to the
             class maps.
-        update: the trained parts: ``offsets``, ``kernel``, ``sampler`` (both), ``head`` (everything after the sampler),
+        trainable: parts to train: ``offsets``, ``kernel``, ``sampler`` (both), ``head`` (all layers after the sampler),
             ``trunk``.
         offset_factor, kernel_factor: learning rates of offset branch and kernel, as multiples of ``optimiser.lr``.
     """
@@ -37,7 +37,7 @@ def sampler_groups(
     branch = sampler.branch if sampler is not None else None
     last = classifier.backbone.last
     groups: list[Group] = []
-    learning = {*update, *(("offsets", "kernel") if "sampler" in update else ())}
+    learning = {*trainable, *(("offsets", "kernel") if "sampler" in trainable else ())}
     if "offsets" in learning and branch is not None:
         groups.append(Group(list(branch.parameters()), offset_factor))
     if "kernel" in learning and sampler is not None:

@@ -46,7 +46,7 @@ def features_of(matching: BettiMatching, side: int) -> Iterator[Feature]:
         matched: Intervals = (part.matched_pred, part.matched_gt)[side]
         unmatched: Intervals = (part.unmatched_pred, part.unmatched_gt)[side]
         for intervals, paired in ((matched, True), (unmatched, False)):
-            cells = intervals.death_cells if dimension else intervals.birth_cells
+            cells = intervals.death_indices if dimension else intervals.birth_indices
             for birth, death, cell in zip(intervals.births, intervals.deaths, cells, strict=True):
                 if cell >= 0:
                     yield Feature(dimension, float(birth), float(death), int(cell), number if paired else None)

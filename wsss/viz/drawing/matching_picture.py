@@ -102,7 +102,7 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
         title = f"{name}: {unmatched[0]} + {unmatched[1]} unmatched"
         if len(drawn[side]) < len(features[side]):
             title += f" ({len(drawn[side])}/{len(features[side])} drawn)"
-        panels.append(_panel(title, values, drawn[side], int(bars.essential.birth_cells[0]), superlevel))
+        panels.append(_panel(title, values, drawn[side], int(bars.essential.birth_indices[0]), superlevel))
     if path.suffix.lower() == ".svg":
         write_text(path, _svg(panels))
     else:

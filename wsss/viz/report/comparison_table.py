@@ -18,7 +18,7 @@ from wsss.viz.drawing.curves import CurveChart
 from wsss.viz.drawing.formatting import NOT_DEFINED
 from wsss.viz.report.run_overview import COMPARISON, read_object
 
-FORMAT = 1
+FORMAT = 2
 LOWER = "lower is better"
 
 
@@ -57,7 +57,7 @@ class Comparison:
 
     Args:
         axis: axis of the matrix whose values are the rows, ``""`` for none.
-        over: axis averaged over.
+        average_over: axis averaged over.
         rows: in order.
         resamples, confidence: number of bootstrap resamples, and confidence level of the intervals.
         columns: see `ShownColumn`.
@@ -65,7 +65,7 @@ class Comparison:
     """
 
     axis: str
-    over: str
+    average_over: str
     rows: tuple[str, ...]
     reference: str | None
     resamples: int
@@ -161,7 +161,9 @@ def as_markdown(comparison: Comparison) -> str:
 def explain(comparison: Comparison) -> str:
     """Explain the numbers of the table."""
     seeds = comparison.seeds
-    text = f"Mean over {seeds} {comparison.over}s ± sample standard deviation." if seeds > 1 else "One value each."
+    text = (
+        f"Mean over {seeds} {comparison.average_over}s ± sample standard deviation." if seeds > 1 else "One value each."
+    )
     if _has_intervals(comparison):
         text += (
             f" In brackets: {_percent(comparison.confidence)} bootstrap interval over images "
@@ -172,10 +174,10 @@ def explain(comparison: Comparison) -> str:
 
 def explain_differences(comparison: Comparison) -> str:
     """Explain the differences."""
-    text = f"Mean difference between runs with the same {comparison.over}"
+    text = f"Mean difference between runs with the same {comparison.average_over}"
     if _has_intervals(comparison):
         text += f", {_percent(comparison.confidence)} paired bootstrap interval over images"
-    return f"{text}, and number of {comparison.over}s with a positive difference."
+    return f"{text}, and number of {comparison.average_over}s with a positive difference."
 
 
 def describe(column: ShownColumn) -> str:

@@ -161,10 +161,10 @@ def _facts(known: Mapping[str, Any], provenance: Mapping[str, Any], full: bool) 
             yield Fact(words(key), "none (no CAM was thresholded)")
         elif not matching:
             yield Fact(words(key), "not recorded", stated=False)
-    for key in (*provenance, "unsure", "unsure_counted_as"):
+    for key in (*provenance, "uncertain_fraction", "uncertain_counted_as"):
         if key not in shown and known.get(key) is not None:
             shown.add(key)
-            yield Fact(words(key), number(known[key]) if key == "unsure" else plain(known[key]))
+            yield Fact(words(key), number(known[key]) if key == "uncertain_fraction" else plain(known[key]))
 
 
 def _states(name: str, value: Any, key: str) -> bool:
@@ -194,6 +194,6 @@ def _images(score: Score) -> str:
 
 def _differences(weak: Score, full: Score) -> tuple[str, ...]:
     """Return the facts in which both scores differ, apart from supervision and its consequences."""
-    expected = {"supervision", "threshold policy", "CRF", "unsure"}
+    expected = {"supervision", "threshold policy", "CRF", "uncertain fraction"}
     ours, theirs = ({fact.name: fact.value for fact in score.facts if fact.stated} for score in (weak, full))
     return tuple(name for name in ours if name not in expected and theirs.get(name, ours[name]) != ours[name])

@@ -35,7 +35,7 @@ class CamSettings(Protocol):
     normalise: Literal["max", "minmax"]
     classes: Literal["labels", "predicted"]
     threshold: float
-    taper: float
+    centre_prior: float
     precision: InferencePrecision
 
 
@@ -45,14 +45,14 @@ def write_maps(
     """Write the maps of images of one size; for ``tiling`` see `wsss.models.attribution.multiscale_cam.class_maps`."""
     from wsss.io.rasters.cams import Cams, write_cams
     from wsss.io.rasters.rgb_images import read_images
-    from wsss.models.attribution.multiscale_cam import normalise, tapered
+    from wsss.models.attribution.multiscale_cam import normalise, with_centre_prior
     from wsss.models.segmentation_networks.inference import require_finite
 
     images = read_images([sample.source for sample in batch])
     maps, classes = _maps_and_classes(model, images, batch, config, tiling)
     require_finite(maps, "class maps")
     row = {index: number for number, index in enumerate(_union(classes))}
-    for sample, of_image, indices in zip(batch, tapered(maps, config.taper), classes, strict=True):
+    for sample, of_image, indices in zip(batch, with_centre_prior(maps, config.centre_prior), classes, strict=True):
         chosen = normalise(of_image[[row[index] for index in indices]], config.normalise).cpu().numpy()
         size = (images.shape[1], images.shape[2])
         write_cams(cam_path(out, sample.id), Cams(chosen, indices, size))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from wsss.io.files.stage_files import mask_path, probability_path
-from wsss.stages.common.finished import check_mask, check_probabilities
+from wsss.stages.common.check_outputs import check_mask, check_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -102,7 +102,7 @@ def outputs_of(config: PredictionSettings, out: Path, image_id: str) -> list[Pat
 
 
 def check_outputs(config: PredictionSettings, out: Path, sample: Sample, classes: Classes) -> None:
-    """Validate the output files of an image; for ``InvalidInput`` see `wsss.stages.common.finished`."""
+    """Validate the output files of an image; for ``InvalidInput`` see `wsss.stages.common.check_outputs`."""
     allowed = allowed_classes(config, sample)
     check_mask(sample, out=out, classes=classes, allowed=range(len(classes)) if allowed is None else allowed)
     if config.save_probabilities:

@@ -32,14 +32,14 @@ class MatrixPosition:
         return titles.get(self.entry, self.entry) + (f" ({rest})" if rest else "")
 
 
-def position_of(id: str, axis: str | None, over: str) -> MatrixPosition:
+def position_of(id: str, axis: str | None, average_over: str) -> MatrixPosition:
     """Return the position of a score.
 
     Args:
         id: id of its stage instance.
         axis: axis of the rows; ``None`` for a single row.
-        over: axis to average over.
+        average_over: axis to average over.
     """
     entry, point = read_instance_id(id)
-    rest = {name: value for name, value in point.items() if name not in (axis, over)}
-    return MatrixPosition(entry, ONLY if axis is None else point[axis], point.get(over, ONLY), rest)
+    rest = {name: value for name, value in point.items() if name not in (axis, average_over)}
+    return MatrixPosition(entry, ONLY if axis is None else point[axis], point.get(average_over, ONLY), rest)

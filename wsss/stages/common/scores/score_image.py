@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class ScoreSettings(Protocol):
     """The settings of `wsss.stages.score` that determine the counts of an image."""
 
-    unsure: Literal["miss", "skip", "background"]
-    pred_values: Literal["ours", "dataset"]
+    uncertain: Literal["miss", "skip", "background"]
+    pred_values: Literal["wsss", "dataset"]
     pred_mask_values: dict[int, str] | None
     window: int
     frame: Literal["own-max", "none"]
@@ -93,7 +93,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
     histogram = np.bincount(mask.ravel(), minlength=256)
     others = [int(histogram[value]) if values is classes else 0 for value in sorted(classes.other)]
     prediction = _encode(values, mask, path, classes, config)
-    confusion = confusion_matrix(prediction, truth, len(classes), unsure=config.unsure)
+    confusion = confusion_matrix(prediction, truth, len(classes), uncertain=config.uncertain)
     summary = summarise_mask(prediction, (*remarks, *mask_remarks(path, mask, conversion, values)))
     return Counted(
         cells_of(confusion), others, summary, shown(truth), _structure(prediction, truth, len(classes), config)
@@ -108,7 +108,9 @@ def _structure(
     if not config.groups:
         return {}
     options: dict[str, Any] = {"window": config.window, "frame": config.frame, "transposed": config.transposed}
-    return structure_scores(prediction, truth, classes, config.groups, skip_unsure=config.unsure == "skip", **options)
+    return structure_scores(
+        prediction, truth, classes, config.groups, skip_uncertain=config.uncertain == "skip", **options
+    )
 
 
 def _values_of_masks(sample: Sample, classes: Classes, config: ScoreSettings) -> Classes | MaskValues:

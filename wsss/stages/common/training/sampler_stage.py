@@ -90,7 +90,7 @@ class SamplingTraining(LabelledConfig):
         default_factory=lambda: AdamWConfig(lr=1e-3, head_lr_factor=1, weight_decay=1e-4),
         description="optimiser: sgd or adamw, with its settings",
     )
-    update: tuple[Scope, ...] = Field(
+    trainable: tuple[Scope, ...] = Field(
         default=("offsets", "kernel", "head"), min_length=1, description=f"trainable parts: {SCOPES}"
     )
     offset_lr_factor: float = Field(
@@ -100,34 +100,34 @@ class SamplingTraining(LabelledConfig):
         default=0.1, gt=0, description="learning rate of the sampler's kernel, as a multiple of optimiser.lr"
     )
     area: float = Field(default=0.0, description=AREA)
-    show: int = Field(
+    offset_images: int = Field(
         default=6,
         ge=0,
         description="number of images of val (of split, if val is not set) whose offsets are saved for the report",
     )
 
 
-def check_update(config: SamplingTraining, sampler: SamplerConfig | None) -> None:
-    """Validate an explicit ``update``; the default skips parts that do not exist.
+def check_trainable(config: SamplingTraining, sampler: SamplerConfig | None) -> None:
+    """Validate an explicit ``trainable``; the default skips parts that do not exist.
 
     Raises:
         ValueError: a part does not exist, or learned offsets are not trained.
     """
-    if "update" not in config.model_fields_set:
+    if "trainable" not in config.model_fields_set:
         return
-    trainable = {"head", "trunk"}
+    possible = {"head", "trunk"}
     if sampler is not None:
-        trainable |= {"kernel", "sampler"} | ({"offsets"} if sampler.offsets == "learned" else set())
-    missing = [scope for scope in config.update if scope not in trainable]
+        possible |= {"kernel", "sampler"} | ({"offsets"} if sampler.offsets == "learned" else set())
+    missing = [scope for scope in config.trainable if scope not in possible]
     if missing:
         why = "there is no sampler" if sampler is None else f"sampler.offsets is {sampler.offsets!r}"
         raise ValueError(
-            f"update: cannot train {listing(missing)}, because {why}; expected {listing(sorted(trainable))}"
+            f"trainable: cannot train {listing(missing)}, because {why}; expected {listing(sorted(possible))}"
         )
-    if "offsets" in trainable and not {"offsets", "sampler"}.intersection(config.update):
+    if "offsets" in possible and not {"offsets", "sampler"}.intersection(config.trainable):
         raise ValueError(
-            f"update: {listing(config.update)} leaves the offsets at their initial values near 0; add offsets, or set "
-            "sampler.offsets to none"
+            f"trainable: without offsets ({listing(config.trainable)}), they stay at their initial values near 0; add "
+            "offsets, or set sampler.offsets to none"
         )
 
 
@@ -171,7 +171,7 @@ def train_sampler(
         classifier,
         sampler,
         config.optimiser,
-        update=config.update,
+        trainable=config.trainable,
         offset_factor=config.offset_lr_factor,
         kernel_factor=config.kernel_lr_factor,
     )
@@ -194,7 +194,7 @@ def train_sampler(
     if ctx.ranks.rank == 0:
         classifier.eval()
         metrics |= watch()
-        for sample in samples[: config.show]:
+        for sample in samples[: config.offset_images]:
             _save_offsets(ctx.out, classifier, sample, config.max_side)
         save_classifier(ctx.out, classifier, ctx.data.classes)
     return metrics

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wsss.io.process.headroom import workers_that_fit
+from wsss.io.process.memory_budget import workers_that_fit
 from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.rgb_images import pixels_in
 from wsss.viz.report.pictures.gallery_layout import Gallery, Row, Section, Unread, missing_image

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PREDICT = "predict"
 """Stage type whose masks are checked against the image-level labels."""
 
-MIN_UNSURE = 0.005
+MIN_UNCERTAIN = 0.005
 """Smallest share of ignored pixels mentioned in a caption."""
 
 
@@ -131,7 +131,7 @@ def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes:
     alt = f"{column.title} of {sample.id}: {', '.join(areas) or 'background only'}"
     value = column.values.get(sample.id)
     notes = [] if value is None else [f"{'ORACLE ' if column.oracle else ''}mIoU {value:.2f}"]
-    notes += [f"{shares[IGNORE]:.0%} unsure"] if column.stage and shares[IGNORE] >= MIN_UNSURE else []
+    notes += [f"{shares[IGNORE]:.0%} uncertain"] if column.stage and shares[IGNORE] >= MIN_UNCERTAIN else []
     wrong = None
     if column.stage is not None and column.stage.uses == PREDICT:
         wrong = contradiction(shares[: len(classes)], sample)

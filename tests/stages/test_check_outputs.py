@@ -27,7 +27,7 @@ from wsss.pipeline.stage import Artifact, Context, Result
 from wsss.stages.average import STAGE as AVERAGE
 from wsss.stages.cam import STAGE as CAM
 from wsss.stages.colour import STAGE as COLOUR
-from wsss.stages.common.finished import check_mask, check_probabilities
+from wsss.stages.common.check_outputs import check_mask, check_probabilities
 from wsss.stages.crf import STAGE as CRF
 from wsss.stages.predict import STAGE as PREDICT
 from wsss.stages.pseudo import STAGE as PSEUDO

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def at_home(path: Path | str) -> Path:
+def expand_home(path: Path | str) -> Path:
     """Return a path with a leading ``~`` or ``~user`` expanded; unchanged where the user is unknown (a file's name)."""
     try:
         return Path(path).expanduser()
@@ -13,7 +13,7 @@ def at_home(path: Path | str) -> Path:
         return Path(path)
 
 
-def word_at_home(word: str) -> str:
+def expand_argument(word: str) -> str:
     """Return a word of the command line with ``~/…`` or ``--option=~/…`` expanded; ``~`` alone is YAML's null."""
     option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-    return f"{option}{equals}{at_home(value)}" if value.startswith("~/") else word
+    return f"{option}{equals}{expand_home(value)}" if value.startswith("~/") else word

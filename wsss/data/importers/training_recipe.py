@@ -60,7 +60,7 @@ class Recipe:
     boundary_scale: float
 
 
-def choose(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
+def choose_recipe(images: int, sides: Sequence[int], *, pretrained: bool) -> Recipe:
     """Return the settings for a training split.
 
     With pretrained weights, the classifier trains for about 300 steps and the segmentation network for 600, which

@@ -10,7 +10,7 @@ from toys import ToyData
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.plan.decide import Decision
-from wsss.pipeline.run.replaced import REPAIR, RESULTS_KEPT, Replaced, check_replaced
+from wsss.pipeline.run.replacement_check import REPAIR, RESULTS_KEPT, Replaced, check_replaced
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig

@@ -31,7 +31,7 @@ class Last:
     """The answers that a person can withdraw.
 
     Args:
-        index: index of the item in the interview.
+        index: index of the item in the session.
         item: the item.
         time: time of the answers, which distinguishes them from earlier and later ones.
     """
@@ -41,7 +41,7 @@ class Last:
     time: str
 
 
-class Interview:
+class AnnotationSession:
     """A list of items, and the answers about them; safe to use from several threads.
 
     Args:
@@ -136,18 +136,18 @@ class Interview:
             return True
 
     def last(self, annotator: str) -> Last | None:
-        """Return a person's last answers about the items and classes of this interview."""
+        """Return a person's last answers about the items and classes of this session."""
         with self._lock:
             last = next(self._own(annotator), None)
             return None if last is None else Last(self._index[last.item], last.item, last.time)
 
     def summary(self, limit: int | None = None) -> dict[str, Any]:
-        """Return `summarise_votes` of all answers in the table, and the number of items of this interview."""
+        """Return `summarise_votes` of all answers in the table, and the number of items of this session."""
         with self._lock:
             return {"asked": len(self.items), **summarise_votes(self.ballot, limit=limit)}
 
     def _own(self, annotator: str) -> Iterator[Given]:
-        """Yield a person's answers about the items and classes of this interview, the last first."""
+        """Yield a person's answers about the items and classes of this session, the last first."""
         for given in reversed(self.ballot.given(annotator)):
             if given.item in self._index and not given.answers.keys().isdisjoint(self.classes):
                 yield given

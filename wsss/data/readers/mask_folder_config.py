@@ -15,7 +15,7 @@ from wsss.errors import InvalidInput, listing
 from wsss.io.rasters.mask_files import MaskFiles, masks_by_id
 
 
-class OwnMasksConfig(ImageReadingConfig):
+class MaskFolderConfig(ImageReadingConfig):
     """Keys of ``data:`` for layouts with folders of ground-truth masks."""
 
     mask_values: MaskNames = Field(
@@ -31,11 +31,11 @@ class OwnMasksConfig(ImageReadingConfig):
     )
 
 
-def find_masks(config: OwnMasksConfig, folder: Path, ids: Collection[str], *, required: bool) -> MaskFiles:
+def find_masks(config: MaskFolderConfig, folder: Path, ids: Collection[str], *, required: bool) -> MaskFiles:
     """Find the masks of images in a folder.
 
     Args:
-        config: see `OwnMasksConfig`.
+        config: see `MaskFolderConfig`.
         folder: the folder.
         ids: ids of all images.
         required: the folder must exist.
@@ -50,7 +50,7 @@ def find_masks(config: OwnMasksConfig, folder: Path, ids: Collection[str], *, re
     return masks_by_id(folder, ids, suffix=config.mask_suffix)
 
 
-def own_values(config: OwnMasksConfig, names: LabelNames, log: Log) -> MaskValues | None:
+def resolve_mask_values(config: MaskFolderConfig, names: LabelNames, log: Log) -> MaskValues | None:
     """Return the meaning of the mask values; ``None`` if they are class ids.
 
     Raises:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import entropy
 
-from wsss.metrics.doubt import boundary_pixels, disagreement, mean_entropy, mean_map_entropy
+from wsss.metrics.mask_uncertainty import boundary_pixels, disagreement, mean_entropy, mean_map_entropy
 
 
 def masks(*rows: list[int]) -> list[np.ndarray]:

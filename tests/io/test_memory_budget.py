@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from wsss.io.process.headroom import SHARE, WORKER_BYTES, Budget, available_bytes, size_text, workers_that_fit
+from wsss.io.process.memory_budget import SHARE, WORKER_BYTES, Budget, available_bytes, size_text, workers_that_fit
 
 GIB = 1 << 30
 
@@ -78,7 +78,7 @@ def test_exceeded_limit_is_not_negative(proc: Path, tmp_path: Path) -> None:
 
 def test_address_space_limit() -> None:
     limit = 3 * GIB
-    code = "from wsss.io.process.headroom import available_bytes; print(available_bytes())"
+    code = "from wsss.io.process.memory_budget import available_bytes; print(available_bytes())"
     done = subprocess.run(
         [sys.executable, "-c", code],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
@@ -105,7 +105,7 @@ def test_items_are_admitted_while_they_fit() -> None:
 
 
 def test_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.io.process.headroom.available_bytes", lambda: 10 * GIB)
+    monkeypatch.setattr("wsss.io.process.memory_budget.available_bytes", lambda: 10 * GIB)
     lines: list[str] = []
     assert workers_that_fit(4, GIB, lines.append, "export") == 4
     assert workers_that_fit(4, 0, lines.append, "export") == 4
@@ -113,7 +113,7 @@ def test_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert workers_that_fit(16, 2 * GIB, lines.append, "export") == 4
     assert workers_that_fit(16, 99 * GIB, lines.append, "export") == 1
     assert len(lines) == 2 and "16" in lines[0] and "2.0 GiB" in lines[0] and "10.0 GiB" in lines[0]
-    monkeypatch.setattr("wsss.io.process.headroom.available_bytes", lambda: None)
+    monkeypatch.setattr("wsss.io.process.memory_budget.available_bytes", lambda: None)
     assert workers_that_fit(16, 99 * GIB, lines.append, "export") == 16
 
 
