@@ -119,7 +119,7 @@ def test_the_gallery_shows_both_codes_as_classes(data: Dataset, tmp_path: Path) 
     (section,) = gallery.sections
     for row in section.rows:
         stage_masks, truth = (tile.alt for cell in row.cells for tile in cell)
-        assert stage_masks.endswith("mortar 22%, ignored 3%") and truth.endswith("mortar 25%")
+        assert stage_masks.endswith("mortar 22%, uncertain 3%") and truth.endswith("mortar 25%")
 
 
 def test_mask_values_are_part_of_the_fingerprint(data: Dataset) -> None:

@@ -27,6 +27,7 @@ class Setting:
         weights: ``"imagenet"``, ``"imagenet-wheel"``, ``"none"``, or a file.
         recipe: see `Recipe`.
         reading: how the images are converted to 8-bit RGB.
+        calibrate: weight the background of the segmentation network by the images of ``val``.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Setting:
     weights: str | Path
     recipe: Recipe
     reading: Reading = PLAIN
+    calibrate: bool = False
 
 
 def pipeline_text(setting: Setting) -> str:
@@ -55,7 +57,8 @@ def pipeline_text(setting: Setting) -> str:
             _samplers(setting.recipe, "mobilenet_v2_bnfolded" if pretrained else "small", shrink=not walk),
             _masks(setting.recipe, walk=walk),
             _segment(setting.recipe) if pretrained else _segment_from_scratch(setting.recipe),
-            _results(setting.recipe, predicted, walk=walk),
+            *([_calibrate(setting.recipe)] if setting.calibrate else []),
+            _results(setting.recipe, predicted, walk=walk, network="calibrate" if setting.calibrate else "segment"),
             "",
         ]
     )
@@ -266,16 +269,32 @@ def _segment_from_scratch(recipe: Recipe) -> str:
 """
 
 
-def _results(recipe: Recipe, splits: Sequence[str], *, walk: bool) -> str:
+def _calibrate(recipe: Recipe) -> str:
+    return f"""\
+  # The network misses parts of objects in new images. The background is weighted so that masks of val, whose labels are
+  # not used, show as much foreground as the training masks. To skip it: --set calibrate.enabled=false
+  calibrate:
+    uses: calibrate
+    needs: [segment, crf]
+    with: {{splits: [val], {_views(recipe)}}}
+"""
+
+
+def _views(recipe: Recipe) -> str:
+    """Return the settings of prediction."""
+    return f"scales: [{'1' if recipe.small else '0.5, 0.75'}], flip: true, max_side: {recipe.max_side}"
+
+
+def _results(recipe: Recipe, splits: Sequence[str], *, walk: bool, network: str) -> str:
     maps = "cam, crf-sure, affinity, propagate" if walk else "cam"
-    scales = "scales: [1]" if recipe.small else "scales: [0.5, 0.75]"
+    networks = "segment" if network == "segment" else f"segment, {network}"
     names = ", ".join(quoted(name) for name in splits)
     return f"""\
   # Masks of all images: predict/masks/ID.png in the run directory.
   predict:
     uses: predict
-    needs: [segment]
-    with: {{splits: [{names}], {scales}, flip: true, max_side: {recipe.max_side}}}
+    needs: [{network}]
+    with: {{splits: [{names}], {_views(recipe)}}}
 
   # Scores of the predicted masks; needs ground-truth masks (data.masks).
   # score: {{uses: score, needs: [predict], with: {{split: val}}}}
@@ -283,5 +302,5 @@ def _results(recipe: Recipe, splits: Sequence[str], *, walk: bool) -> str:
   # An HTML report: report/index.html in the run directory. Maps, pseudo masks and CRF masks exist for train only.
   report:
     uses: report
-    needs: [classify, expand, shrink, {maps}, pseudo, crf, segment, predict]
+    needs: [classify, expand, shrink, {maps}, pseudo, crf, {networks}, predict]
     with: {{splits: [{names}]}}"""

@@ -29,6 +29,10 @@ PIPELINE, LABELS, CLASSES, FILES, LISTS = "pipeline.yaml", "image_labels.csv", "
 UNLABELLED = "unlabelled"
 
 
+CALIBRATED = 100
+"""Number of images of ``val`` for a reliable mean share of foreground (`wsss.stages.calibrate`)."""
+
+
 @dataclass(frozen=True)
 class Project:
     """The files that `write_project` writes.
@@ -78,6 +82,7 @@ def plan_project(
     table = any("/" in image.file or image.id != without_suffix(image.file) for image in gathered.images)
     sides = [max(image.inspection.size or (0, 0)) for image in gathered.images]
     labelled = counted(sum(len(images) for split, images in members.items() if split != UNLABELLED), "labelled image")
+    recipe = choose_recipe(len(members[TRAIN]), sides, pretrained=weights != NONE)
     setting = Setting(
         name=name,
         description=f"Masks from image-level labels: {labelled}, {counted(len(gathered.classes), 'class', 'classes')}",
@@ -87,8 +92,9 @@ def plan_project(
         splits=[split for split in members if split != UNLABELLED],
         unlabelled=UNLABELLED if UNLABELLED in members else None,
         weights=weights.resolve() if isinstance(weights, Path) else weights,
-        recipe=choose_recipe(len(members[TRAIN]), sides, pretrained=weights != NONE),
+        recipe=recipe,
         reading=gathered.reading,
+        calibrate=weights != NONE and not recipe.small and len(members.get(VAL, ())) >= CALIBRATED,
     )
     files = {
         PIPELINE: pipeline_text(setting),

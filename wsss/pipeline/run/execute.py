@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from wsss.errors import InvalidInput, WsssError
+from wsss.io.process.collection import paused_collection
 from wsss.pipeline.config.spec import Spec
 from wsss.pipeline.plan.graph import build_jobs
 from wsss.pipeline.plan.job import Job
@@ -81,7 +82,7 @@ def dry_run(
     """
     jobs = _jobs(spec, registry, check_data)
     run_folder.check_run_dir(run_dir, spec.name)
-    with scratch_copy(run_dir / run_folder.DATA) as work:
+    with scratch_copy(run_dir / run_folder.DATA) as work, paused_collection():
         return make_plan(jobs, run_dir, _open(spec, open_data, work, lambda line: None), choice, ranks=ranks)
 
 
@@ -143,11 +144,12 @@ def run_pipeline(
 def _execute(execution: Execution, spec: Spec, open_data: OpenData, choice: Choice) -> None:
     session = execution.session
     work = session.run_dir / run_folder.DATA
-    actions = session.ranks.from_first(
-        lambda: execution.prepare(lambda: _open(spec, open_data, work, session.reporter.log), choice)
-    )
-    if session.ranks.rank != 0:
-        execution.data = _open(spec, open_data, work, lambda line: None)
+    with paused_collection():
+        actions = session.ranks.from_first(
+            lambda: execution.prepare(lambda: _open(spec, open_data, work, session.reporter.log), choice)
+        )
+        if session.ranks.rank != 0:
+            execution.data = _open(spec, open_data, work, lambda line: None)
     execution.run(actions)
 
 

@@ -31,7 +31,7 @@ PREDICT = "predict"
 """Stage type whose masks are checked against the image-level labels."""
 
 MIN_UNCERTAIN = 0.005
-"""Smallest share of ignored pixels mentioned in a caption."""
+"""Smallest fraction of uncertain pixels that a caption mentions."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _tiles(column: Column, sample: Sample, size: tuple[int, int], classes: Class
 def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes: Classes, detail: Detail) -> Tile:
     shares = np.bincount(mask.ravel(), minlength=256) / mask.size
     areas = [f"{classes.names[index]} {shares[index]:.0%}" for index in range(1, len(classes)) if shares[index]]
-    areas += [f"ignored {shares[IGNORE]:.0%}"] if shares[IGNORE] else []
+    areas += [f"{'uncertain' if column.stage else 'ignored'} {shares[IGNORE]:.0%}"] if shares[IGNORE] else []
     alt = f"{column.title} of {sample.id}: {', '.join(areas) or 'background only'}"
     value = column.values.get(sample.id)
     notes = [] if value is None else [f"{'ORACLE ' if column.oracle else ''}mIoU {value:.2f}"]

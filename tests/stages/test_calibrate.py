@@ -1,0 +1,177 @@
+"""The stage `calibrate`: masks of unlabelled images show the share of foreground of the training masks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from learning import random_segmenter
+from safetensors.numpy import load_file
+from tinyrun import several
+
+from wsss.cli.main import _call
+from wsss.errors import InvalidInput
+from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.rgb_images import write_png
+from wsss.stages.calibrate import FEWEST, CalibrateConfig, _chosen
+from wsss.validation import validate
+
+SIDE = 64
+IMAGES = 6
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_segmenter(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images of noise and one colour: two labelled ones for training, the others without labels; no masks."""
+    generator = np.random.default_rng(1)
+    names = [*"ab", *(f"v{number}" for number in range(IMAGES))]
+    for number, name in enumerate(names):
+        picture = generator.integers(0, 255, (SIDE, SIDE, 3), dtype=np.uint8)
+        picture[: 8 * number] = generator.integers(0, 255, 3)
+        write_png(tmp_path / "data/images" / f"{name}.png", picture)
+    (tmp_path / "data/labels.csv").write_text("image_id,labels\na,red\nb,green\n")
+    (tmp_path / "data/classes.txt").write_text("40 red\n90 green\n")
+    (tmp_path / "data/splits").mkdir()
+    (tmp_path / "data/splits/train.txt").write_text("a\nb\n")
+    (tmp_path / "data/splits/val.txt").write_text("".join(f"{name}\n" for name in names[2:]))
+    write_masks(tmp_path / "masks", (0.5, 0.25))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_masks(folder: Path, shares: tuple[float, float]) -> None:
+    """Write masks whose labelled half shows a share of foreground; the other half is ignored."""
+    for name, share in zip("ab", shares, strict=True):
+        mask = np.zeros((SIDE, SIDE), np.uint8)
+        mask[:, SIDE // 2 :] = 255
+        mask[: round(SIDE * share), : SIDE // 2] = 40 if name == "a" else 90
+        write_png(folder / f"{name}.png", mask)
+
+
+def words(model: Path, out: str, *options: str) -> list[str]:
+    return ["calibrate", "--weights", str(model), "--data.root", "data", "--out", out, "--workers", "1", *options]
+
+
+def calibrate(capsys: pytest.CaptureFixture[str], model: Path, *options: str) -> tuple[dict[str, Any], str]:
+    assert _call([*words(model, "calibrated", *options), "--json"]) == 0, capsys.readouterr().err
+    output = capsys.readouterr()
+    metrics: dict[str, Any] = json.loads(output.out)["metrics"]
+    return metrics, output.err
+
+
+def predicted_share(weights: str) -> float:
+    """Predict val, and return the mean share of foreground of its masks."""
+    arguments = ["predict", "--weights", weights, "--data.root", "data", "--out", f"{weights}-masks", "--flip"]
+    assert _call([*arguments, "--scales", "1,0.75"]) == 0
+    masks = [read_mask(path) for path in Path(f"{weights}-masks/masks").glob("*.png")]
+    assert len(masks) == IMAGES
+    return float(np.mean([mask != 0 for mask in masks]))
+
+
+def test_predicted_masks_show_the_share_of_the_training_masks(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics, log = calibrate(capsys, model, "--masks", "masks", "--scales", "1,0.75", "--flip")
+    assert metrics["target_foreground"] == 0.375  # ignored pixels do not count
+    assert metrics["images"] == IMAGES
+    assert metrics["foreground_before"] > 0.45
+    assert metrics["background_weight"] > 1
+    assert metrics["foreground_after"] == pytest.approx(0.375, abs=0.005)
+    assert f"note: {IMAGES} images are few" in log
+    assert predicted_share("calibrated") == pytest.approx(0.375, abs=0.02)
+    before, after = (load_file(folder / "model.safetensors") for folder in (model, data / "calibrated"))
+    changed = {name: after[name] - value for name, value in before.items() if (after[name] != value).any()}
+    (difference,) = changed.values()
+    assert difference == pytest.approx([np.log(metrics["background_weight"]), 0, 0], abs=1e-5)
+    assert (model / "model.json").read_bytes() == (data / "calibrated/model.json").read_bytes()
+
+
+def test_a_given_share_needs_no_masks(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics, _ = calibrate(capsys, model, "--foreground", "0.9", "--images", "5")
+    assert (metrics["target_foreground"], metrics["images"]) == (0.9, 5)
+    assert metrics["background_weight"] < 1
+    record = json.loads((data / "calibrated/stage.json").read_text())
+    assert record["provenance"]["calibrated"] == {
+        "background_weight": metrics["background_weight"],
+        "images": 5,
+        "splits": ["val"],
+        "foreground": "given",
+    }
+
+
+def test_two_processes_write_the_same_network(model: Path, data: Path) -> None:
+    options = ("--masks", "masks", "--scales", "1,0.75")
+    for count in (1, 2):
+        done = several(count, *words(model, f"by{count}", *options), cwd=data)
+        assert done.returncode == 0, done.stderr
+    assert (data / "by1/model.safetensors").read_bytes() == (data / "by2/model.safetensors").read_bytes()
+    metrics = [json.loads((data / f"by{count}/metrics.json").read_text()) for count in (1, 2)]
+    assert metrics[0] == metrics[1]
+
+
+def refusal(capsys: pytest.CaptureFixture[str], model: Path, *options: str) -> str:
+    assert _call(words(model, "calibrated", *options)) == 2
+    return capsys.readouterr().err
+
+
+def test_inputs_that_say_nothing_about_the_share(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "or set foreground" in refusal(capsys, model)
+    write_masks(data / "empty", (0, 0))
+    assert "found no foreground" in refusal(capsys, model, "--masks", "empty")
+    write_masks(data / "full", (1, 1))
+    assert "found only foreground" in refusal(capsys, model, "--masks", "full")
+    (data / "masks/b.png").unlink()
+    assert "no mask for 1 of 2 images" in refusal(capsys, model, "--masks", "masks")
+
+
+def test_too_few_images(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "data/splits/val.txt").write_text("v1\nv2\n")
+    error = refusal(capsys, model, "--foreground", "0.5")
+    assert f"at least {FEWEST} images" in error and "2" in error
+
+
+def test_unreachable_shares(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    network = data / "certain"
+    network.mkdir()
+    (network / "model.json").write_bytes((model / "model.json").read_bytes())
+    from safetensors.numpy import save_file
+
+    weights = load_file(model / "model.safetensors")
+    (name,) = [name for name in weights if name.endswith("low_classifier.bias")]
+    weights[name] = weights[name] + np.array([1000, 0, 0], np.float32)
+    save_file(weights, network / "model.safetensors")
+    assert "no weight of the background" in refusal(capsys, network, "--foreground", "0.5")
+
+
+def test_another_dataset(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "data/classes.txt").write_text("40 red\n90 green\n99 blue\n")
+    assert "was trained on the classes" in refusal(capsys, model, "--foreground", "0.5")
+
+
+@pytest.mark.parametrize(("total", "limit"), [(6, 5), (12, 5), (7, 7), (100, 9)])
+def test_evenly_spaced_images(total: int, limit: int) -> None:
+    class Data:
+        def samples(self, splits: tuple[str, ...]) -> list[int]:
+            return list(range(total))
+
+    class Request:
+        config, data = CalibrateConfig(images=limit), Data()
+
+    chosen: list[Any] = _chosen(Request())  # type: ignore[arg-type]
+    assert len(set(chosen)) == min(total, limit) and chosen[0] == 0
+    steps = np.diff(chosen)
+    assert steps.max() - steps.min() <= 1
+
+
+def test_invalid_shares() -> None:
+    for share in (0, 1, -0.5):
+        with pytest.raises(InvalidInput):
+            validate(CalibrateConfig, {"foreground": share}, where="")

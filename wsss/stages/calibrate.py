@@ -1,0 +1,244 @@
+"""Weight the background of a network, so that masks of unlabelled images show as much foreground as its training masks.
+
+The result is a copy of the network, for `predict`, exports and `wsss.load_segmenter` (`background_weight` explains it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from wsss.errors import InvalidInput, listing
+from wsss.models.config import Scale
+from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, with_masks
+from wsss.stages.common.inspect_inputs import inspect_masks
+from wsss.stages.common.require_inputs import MAKE_MASKS, require_truth
+from wsss.stages.common.training.classifier_training import require_same_classes
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
+    from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
+
+FEWEST = 5
+"""Minimum number of images for a mean share of foreground."""
+
+SURE = 100
+"""Number of images below which the log says that there are few."""
+
+
+class CalibrateConfig(StageConfig):
+    """Config of `calibrate`."""
+
+    splits: tuple[str, ...] = Field(
+        default=("val",),
+        min_length=1,
+        description="splits with images that the network was not trained on; their labels are not read",
+    )
+    images: int = Field(default=200, ge=FEWEST, description="maximum number of these images, evenly spaced")
+    mask_split: str = Field(default="train", description="split of the masks that give the share of foreground")
+    foreground: Annotated[float, Field(gt=0, lt=1)] | Literal["ground-truth"] | None = Field(
+        default=None,
+        description="share of foreground to reach: a number, or ground-truth (that of the dataset's masks, for full "
+        "supervision); null: that of the input masks",
+    )
+    scales: tuple[Scale, ...] = Field(
+        default=(1.0,), min_length=1, description="scale factors of the image, as in the later prediction"
+    )
+    flip: bool = Field(default=False, description="also use the mirrored image, as in the later prediction")
+    max_side: int | None = Field(
+        default=None,
+        ge=16,
+        description="maximum side length in pixels; larger images are downscaled; null: no limit",
+    )
+
+
+def run(ctx: Context[CalibrateConfig]) -> Result:
+    """Measure the shares of foreground, and save a network with the weight of the background in its last layer."""
+    from wsss.models.segmentation_networks.background_weight import foreground_share, weight_background
+    from wsss.models.segmentation_networks.segmenters import load_reading, load_segmenter, save_segmenter
+
+    config, folder = ctx.config, ctx.inputs["segmenter"].path
+    target = config.foreground if isinstance(config.foreground, float) else _share_of_masks(ctx)
+    samples = _chosen(ctx)
+    points = _predicted(ctx, samples)
+    weight = _weight(points, target)
+    before, after = (sum(foreground_share(views, factor) for views in points) / len(points) for factor in (1, weight))
+    if ctx.ranks.rank == 0:
+        ctx.log(f"background × {weight:.3g}: share of foreground {before:.3f} → {after:.3f} on {len(points)} images")
+        if len(points) < SURE:
+            ctx.log(
+                f"note: {len(points)} images are few for a mean share of foreground; with {SURE} it is more reliable."
+            )
+        network, classes = load_segmenter(folder)
+        weight_background(network, weight)
+        save_segmenter(ctx.out, network, classes, load_reading(folder))
+    shares = {"target_foreground": target, "foreground_before": before, "foreground_after": after}
+    stated = {"background_weight": weight, "images": len(points), "splits": list(config.splits)}
+    stated["foreground"] = {None: "as in the training masks", "ground-truth": "as in ground-truth masks"}.get(
+        config.foreground, "given"
+    )
+    return Result({"images": len(points), "background_weight": weight, **shares}, {"calibrated": stated})
+
+
+def _chosen(ctx: Context[CalibrateConfig]) -> list[Sample]:
+    """Return the images to predict: all, or evenly spaced ones."""
+    samples: Sequence[Sample] = ctx.data.samples(ctx.config.splits)
+    count = min(len(samples), ctx.config.images)
+    return [samples[position * len(samples) // count] for position in range(count)]
+
+
+def _predicted(ctx: Context[CalibrateConfig], samples: Sequence[Sample]) -> list[NDArray[np.float32]]:
+    """Return the `sampled_probabilities` of images, computed by all ranks."""
+    import torch
+
+    from wsss.io.process.retained_memory import retained_memory
+    from wsss.io.rasters.rgb_images import read_image
+    from wsss.models.segmentation_networks.background_weight import sampled_probabilities
+    from wsss.models.weights.folding import fold_for_inference
+    from wsss.train.runtime import deterministic, torch_device
+
+    config, mine = ctx.config, ctx.ranks.shard(samples)
+    network, _ = _load(ctx)
+    network.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
+    fold_for_inference(network)
+    views: dict[str, Any] = {"scales": config.scales, "flip": config.flip, "max_side": config.max_side}
+    advance = ctx.progress.track("predicting", len(mine))
+    points = {}
+    with deterministic(ctx.device, ctx.seed), retained_memory():
+        for sample in mine:
+            points[sample.id] = sampled_probabilities(network, read_image(*sample.source), **views)
+            advance(1)
+    every = {id: each for part in ctx.ranks.gather(points) for id, each in part.items()}
+    return [every[sample.id] for sample in samples]
+
+
+def _weight(points: Sequence[NDArray[np.float32]], target: float) -> float:
+    from wsss.models.segmentation_networks.background_weight import LIMIT, matching_weight
+
+    weight = matching_weight(points, target)
+    if weight is None:
+        raise InvalidInput(
+            f"no weight of the background between 1/{LIMIT:g} and {LIMIT:g} leads to a share of foreground of "
+            f"{target:.3g}",
+            subject="calibrate",
+            hint="Check the share (foreground, or that of the masks), and that the network was trained on masks like "
+            "these.",
+        )
+    return weight
+
+
+def _share_of_masks(ctx: Context[CalibrateConfig]) -> float:
+    """Return the mean share of foreground among the labelled pixels of the masks.
+
+    Raises:
+        InvalidInput: no mask has a labelled pixel, or all pixels are background or all foreground.
+    """
+    samples = _masked(ctx)
+    with ThreadPoolExecutor(max(1, ctx.workers)) as pool:  # decoding releases the GIL
+        shares = [share for share in pool.map(partial(_share, classes=ctx.data.classes), samples) if share is not None]
+    mean = sum(shares) / len(shares) if shares else 0.0
+    if not 0 < mean < 1:
+        raise InvalidInput(
+            f"masks with both background and classes are required, found {'no' if mean == 0 else 'only'} foreground",
+            subject=samples[0].mask and samples[0].mask.parent,
+            hint="Pass the masks that the network was trained on.",
+        )
+    return mean
+
+
+def _share(sample: Sample, *, classes: Classes) -> float | None:
+    """Return the share of foreground among the labelled pixels of a mask; ``None`` if there are none."""
+    from wsss.data.truth import read_truth
+    from wsss.io.rasters.label_masks import IGNORE
+
+    mask = read_truth(sample, classes)
+    labelled = mask[mask != IGNORE]
+    return float((labelled != 0).mean()) if labelled.size else None
+
+
+def _masked(ctx: Context[CalibrateConfig]) -> tuple[Sample, ...]:
+    """Return the samples with the masks that give the share of foreground.
+
+    Raises:
+        InvalidInput: there are none, or a mask is missing.
+    """
+    masks, split = ctx.inputs["masks"], ctx.config.mask_split
+    if ctx.config.foreground == "ground-truth":
+        return tuple(ctx.data.split(split))
+    if masks is None:
+        raise InvalidInput(
+            "no masks, whose share of foreground could be reached",
+            subject="calibrate",
+            hint="Add the stage whose masks the network was trained on to its needs (or pass --masks DIR), or set "
+            "foreground.",
+        )
+    return with_masks(masks.path, ctx.data.split(split), ctx.data, of=f"split {split!r}", hint=MAKE_MASKS)
+
+
+def _load(ctx: Context[CalibrateConfig]) -> tuple[SegmentationNetwork, Classes]:
+    from wsss.models.segmentation_networks.segmenters import load_segmenter
+
+    folder = ctx.inputs["segmenter"].path
+    network, classes = load_segmenter(folder)
+    require_same_classes(folder, "network", classes.names, ctx.data.classes.names)
+    return network, classes
+
+
+def _reads(config: CalibrateConfig) -> list[Read]:
+    masks = [Read(config.mask_split, "masks")] if config.foreground == "ground-truth" else []
+    return [*(Read(split, "images") for split in config.splits), *masks]
+
+
+def _check(config: CalibrateConfig, data: Dataset) -> None:
+    data.split(config.mask_split)
+    if config.foreground == "ground-truth":
+        hint = "Choose a split with masks (mask_split), or pass the masks that the network was trained on."
+        require_truth(data, (config.mask_split,), where="calibrate", hint=hint)
+    count = len(data.samples(config.splits))
+    if count < FEWEST:
+        raise InvalidInput(
+            f"too few images in {listing(config.splits)} for a mean share of foreground",
+            subject="calibrate.splits",
+            allowed=f"at least {FEWEST} images",
+            found=count,
+            hint="Add splits with more images (labels are not needed), or omit this stage.",
+        )
+
+
+def _ready(ctx: Context[CalibrateConfig]) -> None:
+    _load(ctx)
+    if ctx.config.foreground is None:
+        _masked(ctx)
+
+
+def _inspect(ctx: Context[CalibrateConfig]) -> None:
+    if ctx.config.foreground is None:
+        inspect_masks(ctx, _masked(ctx))
+
+
+STAGE = Stage(
+    name="calibrate",
+    version=1,
+    config=CalibrateConfig,
+    run=run,
+    provides="segmenter",
+    inputs={
+        "segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights"),
+        "masks": Input(("masks",), f"masks that the network was trained on, or {ANY_FOLDER}", optional=True),
+    },
+    reads=_reads,
+    needs_splits=lambda config: () if config.foreground is not None else (config.mask_split,),
+    check=_check,
+    ready=_ready,
+    inspect=_inspect,
+)
