@@ -37,7 +37,6 @@ class WsssError(Exception):
     Args:
         problem: the problem, in one or more lines; empty if ``found`` and ``allowed`` state it.
         subject: a file (with line number), option, config key or stage.
-        found: the invalid value.
         allowed: the valid values, as a phrase (``"a number above 0"``) or as names; the closest name is suggested.
         hint: a suggested fix: a command or a change.
         errors: the errors summarised by this one; see `together`.
@@ -75,15 +74,10 @@ class WsssError(Exception):
         text = text if self.subject is None else f"{self.subject}: {text}"
         return printable(text if text.endswith((".", "?", "!", ":")) else f"{text}.")
 
-    def within(self, outer: object, *, hint: str | None = None) -> Self:
-        """Return a copy whose subject is prefixed by ``outer``, such as the enclosing file or stage.
-
-        Args:
-            outer: the prefix.
-            hint: used if the error has no hint.
-        """
+    def within(self, outer: object) -> Self:
+        """Return a copy whose subject is prefixed by ``outer``, such as the enclosing file or stage."""
         subject = str(outer) if self.subject is None else f"{outer}: {self.subject}"
-        return self._with(subject=subject, hint=self.hint or hint)
+        return self._with(subject=subject, hint=self.hint)
 
     def with_hint(self, hint: str | None) -> Self:
         """Return a copy with a different hint."""
@@ -203,8 +197,6 @@ def counted(count: int, singular: str, plural: str | None = None) -> str:
     """Return a number with its noun: ``1 image``, ``2 images``, ``1,234 images``.
 
     Args:
-        count: the number.
-        singular: the noun.
         plural: by default the noun with an s.
     """
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
@@ -214,7 +206,6 @@ def listing(items: Iterable[object], *, limit: int = 5, total: int | None = None
     """Return the first items joined by commas, and the number of the others.
 
     Args:
-        items: the items.
         limit: maximum number of items shown.
         total: number of all items, if ``items`` holds only the first of them.
     """

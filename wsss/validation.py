@@ -73,7 +73,6 @@ def validate(model: type[M], value: Mapping[str, Any], *, where: str, locate: Lo
 
     Args:
         model: a pydantic model with ``extra="forbid"``.
-        value: the values read.
         where: key path of ``value`` itself (``"stages.crf.with"``), prefixed to each key.
         locate: maps a key path relative to ``value`` to its location, ``"file.yaml:12"`` or ``""``.
 

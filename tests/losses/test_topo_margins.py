@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import label
 from torch import Tensor
 
-from wsss.losses.topological.distances import signed_distances
-from wsss.losses.topological.topo_window import TopoWindowLoss
+from wsss.losses.topological.topo_window import TopoWindowLoss, signed_distances
 from wsss.topology import critical_pixels, distance_transform
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")

@@ -18,8 +18,7 @@ from torch.autograd import gradcheck
 
 from wsss.losses.config import TopoConfig
 from wsss.losses.term import log_odds
-from wsss.losses.topological.distances import signed_distances
-from wsss.losses.topological.topo_window import TopoWindowLoss
+from wsss.losses.topological.topo_window import TopoWindowLoss, signed_distances
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 

@@ -83,7 +83,6 @@ class View:
         explanation: text that explains the numbers.
         cases: their tables.
         ranking: the order of the losses; its title is its explanation.
-        notes: on omitted or incomplete results.
         contrasts: the comparison with one reference, if requested.
     """
 
@@ -117,17 +116,15 @@ def as_markdown(view: View) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_page(view: View, plots: Mapping[str, bytes], *, title: str = "Benchmark") -> str:
+def as_page(view: View, plots: Mapping[str, bytes]) -> str:
     """Return a self-contained HTML page.
 
     Args:
-        view: the tables.
         plots: name → SVG file, shown below the tables.
-        title: heading.
     """
     pictures = [embed_svg(name, svg.decode()) for name, svg in plots.items()]
     template = environment().get_template("benchmark_page.html.j2")
-    return template.render(title=title, view=view, pictures=pictures, style=style_sheet()) + "\n"
+    return template.render(title="Benchmark", view=view, pictures=pictures, style=style_sheet()) + "\n"
 
 
 def to_json(view: View) -> dict[str, Any]:

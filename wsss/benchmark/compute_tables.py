@@ -45,9 +45,6 @@ class Tables:
     """All computed tables of a benchmark.
 
     Args:
-        benchmark: the results.
-        rows: the cells.
-        ranking: the order of the losses.
         costs: loss → training cost, where recorded.
         permutations, seed: number and random seed of the sign flips in the permutation tests.
         reference: the reference of the comparison across cases, if any.

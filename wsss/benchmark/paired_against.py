@@ -48,7 +48,6 @@ class Contrast:
     """Comparison of one metric of one arm with the reference.
 
     Args:
-        arm: the arm.
         group: ``ID`` or ``OOD``.
         metric: short name of the metric.
         images: number of common images.
@@ -102,10 +101,8 @@ def contrasts(
     Metrics without a common image are omitted.
 
     Args:
-        benchmark: the results.
         reference: the arm that all others are compared with.
         permutations: number of sign flips per permutation test.
-        resamples: number of bootstrap resamples.
         seed: random seed of sign flips and resamples, shared by all arms.
     """
     arms = [reference, *(arm for arm in arms_of(benchmark) if arm != reference)]

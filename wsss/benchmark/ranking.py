@@ -31,7 +31,6 @@ class Standing:
         rank: mean rank, 1 is best; ``None`` where the loss cannot be ranked.
         better: number of cells significantly better than CE+Dice (the bold ones).
         worse: number of cells significantly worse, by the same rule.
-        cells: number of cells.
     """
 
     rank: float | None
@@ -61,7 +60,6 @@ class ImageRanks:
 
     Args:
         ranks: loss → mean rank.
-        images: number of images.
         critical: Nemenyi's critical difference at .05.
     """
 
@@ -70,8 +68,8 @@ class ImageRanks:
     critical: float
 
 
-def critical_difference(losses: int, blocks: int, alpha: float = SIGNIFICANT) -> float:
-    """Return the smallest difference between two mean ranks that is significant at ``alpha``.
+def critical_difference(losses: int, blocks: int) -> float:
+    """Return the smallest difference between two mean ranks that is significant.
 
     Raises:
         ValueError: fewer than two losses, or no block.
@@ -80,7 +78,7 @@ def critical_difference(losses: int, blocks: int, alpha: float = SIGNIFICANT) ->
 
     if losses < 2 or blocks < 1:
         raise ValueError(f"expected 2 or more losses and 1 or more blocks, got {losses} and {blocks}")
-    q = float(studentized_range.ppf(1 - alpha, losses, np.inf)) / math.sqrt(2)
+    q = float(studentized_range.ppf(1 - SIGNIFICANT, losses, np.inf)) / math.sqrt(2)
     return q * math.sqrt(losses * (losses + 1) / (6 * blocks))
 
 

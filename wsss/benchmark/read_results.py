@@ -25,7 +25,6 @@ def read_benchmark(root: Path, groups_file: Path) -> Benchmark:
     """Read all results below ``root`` (``framework/labels/size/loss/seed.csv``).
 
     Args:
-        root: folder of the results.
         groups_file: the group of each image, see `wsss.benchmark.result_files.read_groups`.
 
     Raises:

@@ -118,7 +118,6 @@ def write_scores(path: Path, images: Sequence[str], columns: Mapping[str, Sequen
     """Write a result file atomically, floats with all digits of a float64.
 
     Args:
-        path: the file.
         images: ``N`` image ids.
         columns: column name → ``N`` values; integers are written as such.
     """

@@ -66,7 +66,6 @@ def benchmark_rows(benchmark: Benchmark, *, permutations: int = PERMUTATIONS, se
     Cells without scores are omitted.
 
     Args:
-        benchmark: the results.
         permutations: sign flips per permutation test.
         seed: random seed of the sign flips; each table restarts from it.
     """

@@ -53,9 +53,7 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
     a run directory stands for the dataset of the run.
 
     Args:
-        path: the argument.
         options: ``--data.KEY VALUE`` options.
-        log: prints one line.
 
     Raises:
         InvalidInput: no such folder, file or pipeline; a pipeline without a dataset; ``--data.root`` with a folder.

@@ -11,9 +11,6 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, label: str = 
     """Print text on stdout or stderr, see `wsss.io.text.printable`.
 
     Args:
-        text: the text.
-        err: print on stderr.
-        nl: append a newline.
         label: red word before the text: ``error``.
     """
     start = f"{click.style(f'{label}:', fg='red', bold=True)} " if label else ""

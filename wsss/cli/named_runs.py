@@ -45,7 +45,6 @@ def named_run(
     folder ``photos`` of images exists.
 
     Args:
-        name: the argument.
         fits: whether a folder is of the expected kind.
         otherwise: fallback if no folder fits; the reader of the folder reports the problem.
         expected: the expected kind, for messages.
@@ -69,7 +68,6 @@ def named_input(name: str, *, option: str, log: Callable[[str], None]) -> Path:
     Any folder is valid, with or without ``stage.json``; a path that does not exist is looked up below ``runs/``.
 
     Args:
-        name: the argument.
         option: the option, for messages.
         log: prints one line if a run has the same name as the folder.
 

@@ -19,7 +19,6 @@ def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: st
 
     Args:
         named: a dataset; a folder is plain if no layout fits, and it directly contains images.
-        classes: names of the classes.
         option: the option that names them, for the error.
 
     Raises:

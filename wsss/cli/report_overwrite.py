@@ -23,10 +23,6 @@ _ROW = re.compile(r'<article class="row" [^>]*data-name="([^"]*)"')
 def require_dataset(out: Path, run: Path) -> None:
     """Refuse to replace a page with images if the dataset is missing.
 
-    Args:
-        out: folder of the page.
-        run: the run directory.
-
     Raises:
         InvalidInput: the page shows images.
     """

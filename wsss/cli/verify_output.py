@@ -22,11 +22,8 @@ def verify(folder: Path) -> Verification:
     from wsss.pipeline.store.verification import verify_folder
 
     reporter = Reporter()
-    reporter.start("", None)
-    try:
+    with reporter.working(""):
         verification = verify_folder(folder, reporter.track)
-    finally:
-        reporter.stop()
     if verification is None:
         raise InvalidInput("neither a run directory nor a stage's folder", subject=folder)
     return verification

@@ -16,8 +16,6 @@ def read_maps(folder: Path, sample: Sample, classes: Classes, *, size: tuple[int
 
     Args:
         folder: output folder of a stage that writes maps.
-        sample: the image.
-        classes: classes of the dataset.
         size: (H, W) of the image; ``None`` reads it from the image header.
 
     Raises:

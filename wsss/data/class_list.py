@@ -56,7 +56,6 @@ class LabelNames:
     """The classes in use, and the names that label files may have.
 
     Args:
-        classes: the classes in use.
         index: name → class index (≥ 1); ``None`` for a class that is left out.
     """
 
@@ -130,7 +129,6 @@ def choose_classes(choice: ClassChoice, base: Mapping[str, int], *, other: Other
             names of classes of ``base``, that it merges; ``None`` keeps all.
         base: class name → id of all classes of the dataset.
         other: how pixels of the other classes are read.
-        where: key path of ``choice`` for errors.
 
     Raises:
         InvalidInput: an unknown class, or an id in two classes.
@@ -166,7 +164,6 @@ def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], where: s
     Args:
         choice: as for `choose_classes`.
         base: class name → number, as in masks.
-        where: key path of ``choice`` for errors.
         hint: says what the numbers are.
 
     Raises:

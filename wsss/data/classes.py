@@ -124,7 +124,6 @@ def lookup_tables(
     """Return a table mask value → class index, ``(256,)`` uint8, and the valid values, ``(256,)`` bool.
 
     Args:
-        values: mask values of each class.
         further: mask value → class index of valid values that belong to no class; ``values`` takes precedence.
     """
     table, valid = np.full(256, IGNORE, np.uint8), np.zeros(256, np.bool_)
@@ -145,8 +144,6 @@ def require_known(mask: NDArray[np.uint8], valid: NDArray[np.bool_], *, where: s
 
     Args:
         mask: ``(H, W)`` uint8.
-        valid: valid values.
-        where: subject of the error.
         ignore: explain in the error that 255 means ignore.
 
     Raises:

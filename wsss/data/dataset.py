@@ -29,7 +29,6 @@ class Dataset:
 
     Args:
         name: shown in messages and reports.
-        root: its folder.
         classes: see `Classes`.
         splits: split name → samples, in order.
         missing: ids of samples without an image file; empty unless the dataset was opened as incomplete.

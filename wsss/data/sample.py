@@ -49,7 +49,6 @@ class Sample:
 
     Args:
         id: unique in the dataset; a file stem without folder.
-        image: path of the image.
         labels: sorted indices (≥ 1) of the classes in the image; ``None`` if unlabelled.
         mask: path of the ground-truth mask, or ``None``. A file that is not an image needs a ``drawing``.
         mask_values: meaning of the values of ``mask``, where they differ from `Classes.values`.

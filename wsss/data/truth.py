@@ -67,7 +67,6 @@ def mask_remarks(
     """Return remarks on how the values of a mask were converted.
 
     Args:
-        path: its file.
         mask: ``(H, W)`` values on disk.
         conversion: the second result of `wsss.io.rasters.label_masks.load_mask`.
         values: the encoder of the mask.

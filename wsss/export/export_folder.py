@@ -24,7 +24,6 @@ def check_out(out: Path, *, force: bool, kind: Kind = "masks") -> None:
     """Require that the output folder can be written or, with ``force``, replaced.
 
     Args:
-        out: output folder.
         force: replace an earlier export of the same kind.
         kind: what is exported.
 

@@ -110,9 +110,7 @@ def export_masks(
     """Write masks in a format.
 
     Args:
-        masks: the masks.
         format_name: one of `FORMATS`.
-        options: options of the format.
         out: output folder; it appears when it is complete.
         force: replace an earlier export in ``out``.
         workers: number of threads; does not affect the files.

@@ -37,7 +37,6 @@ class Item:
 
     Args:
         id: image id, unique in the export and valid as a file name.
-        mask: path of the mask.
         image: path of the image, if known.
         splits: splits of the dataset that contain the image.
         mask_values: meaning of the mask's values, if different from `Classes.values`.
@@ -124,7 +123,6 @@ class Masks:
     Args:
         name: display name (run and stage, or folder).
         classes: the classes, with their values on disk.
-        items: the masks, in order.
         dropped: id → regions removed by ``min_area``, for the masks read so far.
     """
 
@@ -137,8 +135,6 @@ class Masks:
         """Return a mask as class indices ``(H, W)`` (255 = ignored), with ``min_area`` and ``keep_ignored`` applied.
 
         Args:
-            item: the mask.
-            options: options of the export.
             any_size: the mask may have another size than its image.
 
         Raises:

@@ -33,7 +33,6 @@ def put_images(
 
     Args:
         items: items with existing images (`require_file`).
-        folder: output folder.
         how: ``None``: do nothing.
         name: item → file name; the first of two images with the same name is used.
 

@@ -65,7 +65,6 @@ def write_confusions(path: Path, classes: Sequence[str], images: Iterable[tuple[
     """Write confusion counts atomically, one image per line, as non-zero cells ``[true, predicted, pixels]``.
 
     Args:
-        path: the file.
         classes: the C class names, background first.
         images: id and cells of each image, see `cells_of`.
     """

@@ -35,7 +35,6 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
     """Read ``model.json``.
 
     Args:
-        folder: the model folder.
         kind: expected kind of model, for the suggestion of a subfolder if ``folder`` contains no model.
 
     Raises:
@@ -101,7 +100,6 @@ def require_usable(weights: Mapping[str, Tensor], path: Path) -> None:
     """Require finite weights and non-negative variances; with one NaN, every pixel would silently be background.
 
     Args:
-        weights: tensor name → tensor.
         path: file of the weights, for error messages.
 
     Raises:

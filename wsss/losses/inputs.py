@@ -115,7 +115,7 @@ def _hint(target: Tensor, channels: int) -> str:
     return hint
 
 
-def check_foreground(values: Tensor, subject: str = "target") -> None:
+def check_foreground(values: Tensor) -> None:
     """Require foreground probabilities in [0, 1].
 
     Raises:
@@ -125,14 +125,14 @@ def check_foreground(values: Tensor, subject: str = "target") -> None:
     if wrong.any():
         raise InvalidInput(
             f"{int(wrong.sum())} of {wrong.numel()} pixels have an invalid foreground probability",
-            subject=subject,
+            subject="target",
             found=float(values[wrong][0]),
             allowed="values from 0 to 1",
             hint="For class indices as floats (0, 1, 255) pass target.long(); for scores pass target.sigmoid().",
         )
 
 
-def check_distribution(values: Tensor, subject: str = "target") -> None:
+def check_distribution(values: Tensor) -> None:
     """Require probabilities ``(B, C, H, W)`` ≥ 0 that sum to 1 at each pixel, or are all 0 (ignored).
 
     Raises:
@@ -144,7 +144,7 @@ def check_distribution(values: Tensor, subject: str = "target") -> None:
     if wrong.any():
         raise InvalidInput(
             f"{int(wrong.sum())} of {wrong.numel()} pixels have invalid class probabilities",
-            subject=subject,
+            subject="target",
             found=[f"{value:.4g}" for value in values.movedim(1, -1)[wrong][0].tolist()],
             allowed="values ≥ 0 that sum to 1, or all 0 for an ignored pixel",
             hint="For scores pass target.softmax(1); for class indices as floats pass target.long().",

@@ -40,7 +40,6 @@ class BoundaryHead(nn.Module):
     """Feature maps of several strides → one logit per element of a grid.
 
     Args:
-        levels: the feature maps.
         channels: number of channels that each is reduced to; a multiple of `GROUPS`.
     """
 
@@ -75,8 +74,6 @@ class BoundaryNetwork(nn.Module):
     Args:
         config: settings of the classifier, and of the head.
         backbone: the trunk, which is frozen.
-        origin: origin of its weights.
-        normalise: normalisation of images.
     """
 
     def __init__(

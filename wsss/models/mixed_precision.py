@@ -24,7 +24,6 @@ def has_bfloat16(device: torch.device, cpu: Path = _CPU) -> bool:
     """Return whether a device has instructions for bfloat16; without them it is emulated, and much slower.
 
     Args:
-        device: the device.
         cpu: description of the processor; one without it is assumed to have none.
     """
     if device.type == "cuda":
@@ -42,7 +41,6 @@ class MixedPrecision(nn.Module):
 
     Args:
         network: images → logits.
-        precision: of its layers.
     """
 
     def __init__(self, network: nn.Module, precision: InferencePrecision) -> None:

@@ -19,7 +19,6 @@ class Level:
     """A feature map: element i along either side is centred on pixel ``offset + stride·i``.
 
     Args:
-        channels: number of channels.
         stride: pixels per element.
         offset: pixel of element 0.
     """

@@ -125,7 +125,6 @@ class Context(Generic[C]):
     """The argument of a stage's ``run``.
 
     Args:
-        config: the validated config.
         out: folder for the artifacts. After an interrupt it still holds those of the same stage with the same identity,
             and ``run`` does not compute them again. A ``checkpoint.pt`` in it is deleted once the stage is recorded as
             done.

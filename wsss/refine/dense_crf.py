@@ -73,7 +73,6 @@ def refine_scores(
         image: ``(H, W, 3)`` uint8 RGB at original size, not normalised.
         scores: ``(C, H, W)`` float32 ≥ 0, background first, or ``(C, h, w)`` at the `working_size`. The scale of the
             scores of a pixel does not matter.
-        config: parameters of the CRF.
         certain: ``(H, W)`` indices 0 … C − 1 of pixels whose label is known, 255 elsewhere.
 
     Returns:

@@ -52,7 +52,6 @@ def refine(maps: Floats, image: Floats, config: PixelAdaptiveConfig) -> Floats:
     Args:
         maps: ``(K, h, w)`` in [0, 1].
         image: ``(h, w, 3)``, with any range of values; its border pixels are repeated beyond the border.
-        config: parameters.
 
     Returns:
         ``(K, h, w)`` in [0, 1].

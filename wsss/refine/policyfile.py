@@ -21,8 +21,6 @@ def write_policy(folder: Path, policy: Policy, thresholds: Mapping[int, float] |
     """Write ``policy.json`` into a folder of pseudo masks, atomically.
 
     Args:
-        folder: folder of the masks.
-        policy: the policy.
         thresholds: class index → threshold of an adaptive policy over the dataset; ``None`` for others.
     """
     write_json(folder / POLICY_FILE, {"policy": policy.model_dump(), "thresholds": thresholds})

@@ -66,7 +66,6 @@ def transition_matrix(affinities: Sequence[Floats], size: tuple[int, int], *, ra
     Args:
         affinities: in [0, 1], per step; see `affinities_along_paths`.
         size: height and width of the grid.
-        radius: radius of the steps.
         beta: exponent on the affinities; larger values keep the walk inside boundaries.
     """
     from scipy.sparse import coo_array
@@ -89,7 +88,6 @@ def walk(maps: Floats, transition: Any, steps: int) -> Floats:
     Args:
         maps: ``(K, h, w)``.
         transition: P; see `transition_matrix`.
-        steps: number of steps.
     """
     walked = np.empty(maps.shape, np.float32)
     for number, class_map in enumerate(maps):  # one by one: SciPy's product with several columns is slower

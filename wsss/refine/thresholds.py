@@ -206,7 +206,6 @@ def make_seeds(
     """Apply a policy to one image.
 
     Args:
-        policy: the policy.
         maps: ``(K', H, W)`` float32 in [0, 1].
         classes: the K' class indices (≥ 1).
         thresholds: class index → threshold, for `Adaptive` over the dataset.
@@ -228,8 +227,6 @@ def mask_from_cams(policy: Policy, cams: Cams, thresholds: Mapping[int, float] |
     """Return `seeds_to_mask` of `make_seeds` at the size of the image, with the memory of a single map.
 
     Args:
-        policy: the policy.
-        cams: the maps of an image.
         thresholds: see `make_seeds`.
     """
     scores = _scores(policy, cams.each_at_full_size(), cams.classes, thresholds)

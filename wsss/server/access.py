@@ -39,10 +39,6 @@ class RequireToken:
 
     The Origin header, if present, must match the host and port of the Host header, whose name is validated earlier.
     The port is that of the browser, which differs from the server's behind a forwarded port (``ssh -L``).
-
-    Args:
-        app: the application.
-        token: the token.
     """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
@@ -63,11 +59,7 @@ class RequireToken:
 
 
 class SecurityHeaders:
-    """Middleware that adds `HEADERS` to every response.
-
-    Args:
-        app: the application.
-    """
+    """Middleware that adds `HEADERS` to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

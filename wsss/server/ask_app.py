@@ -78,7 +78,6 @@ def ask_app(questions: Questions, *, token: str, hosts: Sequence[str]) -> Starle
     """Return the application.
 
     Args:
-        questions: the questions on the page.
         token: first part of all paths.
         hosts: accepted names in the header Host.
     """

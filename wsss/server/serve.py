@@ -70,7 +70,6 @@ def serve(app: ASGIApp, bound: socket.socket) -> None:
     """Serve an application until SIGINT or SIGTERM.
 
     Args:
-        app: the application.
         bound: see `listen`.
     """
     settings: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "ws": "none"}

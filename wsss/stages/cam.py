@@ -25,6 +25,7 @@ from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.image_size_notes import Sizes, note_reduced, note_tiled
 from wsss.stages.common.inference.adapted_classifier import adapting
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
+from wsss.stages.common.refined_maps import read_back
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings
@@ -155,7 +156,7 @@ def run(ctx: Context[CamConfig]) -> Result:
         )
     require_all(ctx, failed, samples)
     _note_unknown(ctx, samples)
-    mean, sizes = _read_back(ctx, samples)
+    mean, sizes = read_back(ctx, samples)
     reduced = note_reduced(ctx, sizes, config.max_side, how="the size of the maps does not change")
     tiled = _note_tiled(ctx, sizes, model, tiling)
     metrics = {"images": len(samples), "mean_activation": mean, **reduced, **tiled}
@@ -201,25 +202,6 @@ def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
             f"note: {counted(len(unknown), 'image')} with classes of unknown presence ({listing(unknown)}): these "
             "classes get no map, so their pixels count as background in masks computed from the maps."
         )
-
-
-def _read_back(
-    ctx: Context[CamConfig], samples: Sequence[Sample]
-) -> tuple[float | None, list[tuple[str, tuple[int, int]]]]:
-    """Return the mean over all maps (``None`` without maps), and the id and size of every image."""
-    from wsss.pipeline.run.items import map_shared
-
-    written = map_shared(ctx, samples, partial(_means_and_size, out=ctx.out), "reading back")
-    means = [mean for of_image, _ in written for mean in of_image]
-    sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
-    return sum(means) / len(means) if means else None, sizes
-
-
-def _means_and_size(sample: Sample, *, out: Path) -> tuple[list[float], tuple[int, int]]:
-    from wsss.io.rasters.cams import read_cams
-
-    cams = read_cams(cam_path(out, sample.id))
-    return [float(class_map.mean()) for class_map in cams.maps], cams.size
 
 
 def _reads(config: CamConfig) -> list[Read]:

@@ -7,44 +7,43 @@ themselves and labels uncertain pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from wsss.data.classes import renumber
-from wsss.errors import InvalidInput, listing
-from wsss.io.files.stage_files import mask_path, probability_path
-from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.errors import InvalidInput
+from wsss.io.files.stage_files import probability_path
+from wsss.pipeline.stage import Artifact, Context, Input, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.dense_crf import CrfConfig
 from wsss.refine.policyfile import read_policy
-from wsss.stages.common.check_outputs import check_mask
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
     corrections_of,
-    images_of,
     inspect_corrections,
-    stated_corrections,
-    stated_network,
 )
 from wsss.stages.common.crf_image import refine_image
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.image_size_notes import note_reduced, reduced_ids
 from wsss.stages.common.input_masks.mask_inputs import (
-    ANY_FOLDER,
     count_empty,
-    require_class,
-    supervision_of,
     survey,
-    with_masks,
 )
 from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
-from wsss.stages.common.require_inputs import MAKE_MASKS, require_maps
+from wsss.stages.common.mask_stages import (
+    MASKS,
+    REFINES_MASKS,
+    masked,
+    read_changes,
+    require_foreground,
+    stated_refinement,
+    write_masks,
+)
+from wsss.stages.common.require_inputs import require_maps
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
@@ -75,22 +74,19 @@ class CrfStageConfig(CrfConfig, StageConfig):
 def run(ctx: Context[CrfStageConfig]) -> Result:
     """Refine every image's mask."""
     from wsss.io.files.atomic import write_json
-    from wsss.pipeline.run.items import map_shared
 
     config = ctx.config
-    samples = _masked(ctx, ctx.log)
+    samples = masked(ctx, ctx.log)
     if ctx.inputs["masks"].uses is None and _refines_masks(config, ctx.inputs["cams"]) and ctx.ranks.rank == 0:
         survey(ctx, samples)
     _refine_all(ctx, samples)
-    parts = map_shared(ctx, samples, partial(_changed, after=ctx.out), "reading back")
+    parts = read_changes(ctx, samples)
     sizes = [(sample.id, part.size) for sample, part in zip(samples, parts, strict=True)]
     reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the edges of the full-size image")
     if reduced and ctx.ranks.rank == 0:
         write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
     earlier = ctx.inputs["masks"].provenance.get("crf")
-    given = ctx.inputs["masks"]
-    stating = (images_of(config.splits), supervision_of(given), stated_network(given))
-    counted, stated = stated_corrections(ctx, samples, *stating)
+    counted, stated = stated_refinement(ctx, samples)
     return Result(
         {
             "images": len(samples),
@@ -112,8 +108,6 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
 
 def _refine_all(ctx: Context[CrfStageConfig], samples: Sequence[Sample]) -> None:
     """Refine the masks that an interrupted run has not finished."""
-    from wsss.pipeline.run.items import map_items, pending
-
     config, classes, cams = ctx.config, ctx.data.classes, ctx.inputs["cams"]
     masks, maps = ctx.inputs["masks"].path, cams.path if cams else None
     work = partial(
@@ -126,11 +120,9 @@ def _refine_all(ctx: Context[CrfStageConfig], samples: Sequence[Sample]) -> None
         classes=classes,
         corrections=corrections_of(ctx),
     )
-    check = partial(check_mask, out=ctx.out, classes=classes)
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
     every_class = config.unary == "softmax" and cams is None  # else only the classes of the image
     memory = partial(_bytes, labels=len(classes) if every_class else min(len(classes), USUAL_LABELS), config=config)
-    map_items(ctx, todo, work, "dense CRF", memory=memory, threads=config.engine == "lattice")
+    write_masks(ctx, samples, work, "dense CRF", memory=memory, threads=config.engine == "lattice")
     if config.engine == "lattice":
         from wsss.refine.lattice.filtering import forget_position_filters
 
@@ -144,38 +136,9 @@ def _bytes(sample: Sample, *, labels: int, config: CrfStageConfig) -> int:
     return 20 * pixels + (440 + 40 * labels) * working
 
 
-@dataclass(frozen=True)
-class _Change:
-    """Effect of the CRF on one mask: fractions of pixels, whether a class is left, (height, width)."""
-
-    changed: float
-    uncertain: float
-    shows_class: bool
-    size: tuple[int, int]
-
-
-def _changed(sample: Sample, *, after: Path) -> _Change:
-    from wsss.data.truth import shows_class
-    from wsss.io.rasters.label_masks import IGNORE, read_mask
-    from wsss.io.rasters.rgb_images import image_size
-
-    new = read_mask(mask_path(after, sample.id), size=image_size(*sample.source))
-    assert sample.mask is not None
-    old = read_mask(sample.mask, size=new.shape)
-    uncertain = float((new == IGNORE).mean())
-    return _Change(float((new != old).mean()), uncertain, shows_class(new), (new.shape[0], new.shape[1]))
-
-
 def _refines_masks(config: CrfStageConfig, cams: Artifact | None) -> bool:
     """Return whether the masks themselves are refined, not class scores."""
     return cams is None and config.unary != "softmax"
-
-
-def _masked(ctx: Context[CrfStageConfig], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:
-    """Return the samples with the masks to refine; ``log`` receives a note on guessed file names."""
-    folder, splits = ctx.inputs["masks"].path, ctx.config.splits
-    samples = ctx.data.samples(splits)
-    return with_masks(folder, samples, ctx.data, of=f"splits {listing(splits)}", hint=MAKE_MASKS, log=log)
 
 
 def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, samples: tuple[Sample, ...]) -> None:
@@ -188,18 +151,12 @@ def _check_unary(config: CrfStageConfig, masks: Path, cams: Artifact | None, sam
         )
 
 
-def _reads(config: CrfStageConfig) -> list[Read]:
-    return [Read(split, "images") for split in config.splits]
-
-
 def _ready(ctx: Context[CrfStageConfig]) -> None:
     masks, cams = ctx.inputs["masks"].path, ctx.inputs["cams"]
     _check_unary(ctx.config, masks, cams, ctx.data.samples(ctx.config.splits))
-    samples = _masked(ctx)
+    samples = masked(ctx)
     if _refines_masks(ctx.config, cams):
-        classes = ctx.data.classes
-        hint = f"If 255 means a class, {renumber(classes)}."
-        require_class(ctx.inputs["masks"], samples, classes, purpose="to refine", hint=hint)
+        require_foreground(ctx, samples, purpose="to refine")
     if cams is not None:
         read_policy(masks)
         require_maps(cams.path, samples)
@@ -214,7 +171,7 @@ def _inspect(ctx: Context[CrfStageConfig]) -> None:
     elif config.unary == "softmax":
         inspect_probabilities(ctx, samples, ctx.inputs["masks"].path)
     else:
-        inspect_masks(ctx, _masked(ctx))
+        inspect_masks(ctx, masked(ctx))
 
 
 STAGE = Stage(
@@ -222,18 +179,12 @@ STAGE = Stage(
     version=3,
     config=CrfStageConfig,
     run=run,
-    provides="masks",
-    resumes=True,
     inputs={
-        "masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}"),
+        "masks": MASKS,
         "cams": Input(("cams",), "folder of the cam stage that the pseudo masks were computed from", optional=True),
     },
-    reads=_reads,
-    covers=lambda config: config.splits,
-    needs_splits=lambda config: config.splits,
     check=lambda config, data: check_corrections(config.corrections, data),
-    prepare=lambda config, data: inspect_corrections(config.corrections, data, config.splits),
     ready=_ready,
     inspect=_inspect,
-    supervised=lambda values, upstream: "predict" not in upstream,  # scores of networks would measure the corrections
+    **REFINES_MASKS,
 )

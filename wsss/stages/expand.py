@@ -8,22 +8,15 @@ from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.models.sampler_config import ExpansionConfig, SamplingConfig
-from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.common.training.classifier_training import (
-    check_examples,
-    check_labelled,
-    labelled_reads,
-    load_input_classifier,
-    load_on_all_ranks,
-    ready_labelled,
-)
+from wsss.pipeline.stage import Context, Result, StageConfig
+from wsss.stages.common.training.classifier_training import load_on_all_ranks
 from wsss.stages.common.training.sampler_stage import (
     AREA,
     Placement,
     SamplingTraining,
     check_trainable,
-    classifier_input,
     insert_samplers,
+    sampler_stage,
     train_sampler,
 )
 
@@ -75,22 +68,4 @@ def _insert(classifier: CAMClassifier, ctx: Context[ExpandConfig]) -> None:
     insert_samplers(classifier, sampling)
 
 
-def _ready(ctx: Context[ExpandConfig]) -> None:
-    _insert(load_input_classifier(ctx), ctx)
-    ready_labelled(ctx)
-
-
-STAGE = Stage(
-    name="expand",
-    version=1,
-    config=ExpandConfig,
-    run=run,
-    provides="classifier",
-    resumes=True,
-    inputs=classifier_input("a classify stage"),
-    reads=labelled_reads,
-    check=check_labelled,
-    check_inputs=check_examples,
-    ready=_ready,
-    trains=lambda config: config.images_per_step,
-)
+STAGE = sampler_stage("expand", ExpandConfig, run, _insert, "a classify stage")

@@ -7,11 +7,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
+from wsss.data.image_transforms.resizing import resize
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import boundary_path
+from wsss.io.process.retained_memory import retained_memory
+from wsss.io.rasters.boundaries import read_boundary, write_boundary
 from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
+from wsss.refine.fixed_affinities import vector_affinities
+from wsss.refine.pixel_pairs import steps
+from wsss.refine.random_walk import Affinities, affinities_along_paths, clip_peaks, transition_matrix, walk
+from wsss.stages.common.footprint import image_bytes
+from wsss.stages.common.inference.batches import require_all, work_in_batches
 from wsss.stages.common.refined_maps import (
     MAPS,
     REFINES,
@@ -24,13 +33,11 @@ from wsss.stages.common.refined_maps import (
 from wsss.validation import OptionName
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from wsss.data.sample import Sample
     from wsss.io.rasters.cams import Cams
     from wsss.models.boundary import BoundaryNetwork
-    from wsss.refine.random_walk import Affinities
 
 STRIDE = 4
 """Image pixels per element of the grid of a fixed affinity."""
@@ -102,9 +109,7 @@ def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
     """Write the boundary maps of all images; return their grid."""
     import torch
 
-    from wsss.io.process.retained_memory import retained_memory
     from wsss.models.weights.folding import fold_for_inference
-    from wsss.stages.common.inference.batches import require_all, work_in_batches
     from wsss.train.runtime import deterministic, torch_device
 
     samples, network = ctx.data.samples(ctx.config.splits), _load(ctx)
@@ -128,7 +133,6 @@ def _write_boundaries(ctx: Context[PropagateConfig]) -> WorkingGrid:
 def _write_boundary(network: BoundaryNetwork, sample: Sample, max_side: int | None, out: Path) -> None:
     import torch
 
-    from wsss.io.rasters.boundaries import write_boundary
     from wsss.models.segmentation_networks.inference import require_finite
 
     device = network.head.join.weight.device
@@ -138,16 +142,12 @@ def _write_boundary(network: BoundaryNetwork, sample: Sample, max_side: int | No
 
 
 def _check_boundary(sample: Sample, *, out: Path, grid: WorkingGrid) -> None:
-    from wsss.io.rasters.boundaries import read_boundary
-
     read_boundary(boundary_path(out, sample.id), size=grid.of_file(sample))
 
 
 def _propagate(
     sample: Sample, cams: Cams, size: tuple[int, int], *, out: Path, config: PropagateConfig
 ) -> NDArray[np.float32]:
-    from wsss.refine.random_walk import clip_peaks, transition_matrix, walk
-
     seeds = maps = cams.at(size)
     if not len(maps):
         return maps
@@ -159,19 +159,11 @@ def _propagate(
 
 
 def _learned(sample: Sample, size: tuple[int, int], out: Path, config: PropagateConfig) -> Affinities:
-    from wsss.io.rasters.boundaries import read_boundary
-    from wsss.refine.random_walk import Affinities, affinities_along_paths
-
     boundary = read_boundary(boundary_path(out, sample.id), size=size)
     return Affinities(affinities_along_paths(boundary, config.radius), boundary)
 
 
 def _colour(sample: Sample, size: tuple[int, int], out: Path, config: PropagateConfig) -> Affinities:
-    import numpy as np
-
-    from wsss.data.image_transforms.resizing import resize
-    from wsss.refine.fixed_affinities import vector_affinities
-
     image = resize(read_reduced(sample, config.max_side), size).astype(np.float32)
     return vector_affinities(image, config.radius, config.colour_sigma)
 
@@ -185,9 +177,6 @@ AFFINITIES: Mapping[str, Callable[[Any, tuple[int, int], Path, PropagateConfig],
 
 def _bytes(sample: Sample, *, grid: WorkingGrid, radius: int) -> int:
     """Return the estimated memory for an image: its pixels, and the sparse matrix while it is built."""
-    from wsss.refine.pixel_pairs import steps
-    from wsss.stages.common.footprint import image_bytes
-
     height, width = grid.of_file(sample)
     return image_bytes(sample, per_pixel=10) + 60 * (2 * len(steps(radius)) + 1) * height * width
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import Field
 
+from wsss.data.artifacts import read_maps
+from wsss.data.corrections.corrected_pixels import overridden
 from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
+from wsss.pipeline.run.items import map_shared
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.refine.cleaning import CleaningConfig
+from wsss.refine.cleaning import CleaningConfig, clean
 from wsss.refine.policyfile import write_policy
-from wsss.refine.thresholds import Adaptive, Fixed, Policy
-from wsss.stages.common.check_outputs import check_mask
+from wsss.refine.thresholds import Adaptive, Fixed, Policy, adaptive_threshold, mask_from_cams, threshold_histogram
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
@@ -25,10 +30,11 @@ from wsss.stages.common.corrected_masks import (
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import count_empty, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_maps
+from wsss.stages.common.mask_stages import write_masks
 from wsss.stages.common.require_inputs import require_maps, require_truth
+from wsss.stages.common.scores.threshold_counts import count_levels
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from wsss.data.classes import Classes
@@ -56,8 +62,6 @@ class PseudoConfig(StageConfig):
 
 def run(ctx: Context[PseudoConfig]) -> Result:
     """Determine thresholds (over the dataset, or by the oracle's sweep), then label every image."""
-    from wsss.pipeline.run.items import map_items, map_shared, pending
-
     config, cams, corrections = ctx.config, ctx.inputs["cams"].path, corrections_of(ctx)
     samples = ctx.data.samples(config.splits)
     policy, thresholds, metrics = _policy(ctx, samples)
@@ -73,9 +77,7 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         cleaning=config.clean,
         corrections=corrections,
     )
-    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
-    map_items(ctx, todo, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
+    write_masks(ctx, samples, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     fractions = map_shared(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")
     metrics["empty_masks"] = count_empty(ctx, samples, [foreground > 0 for foreground, _ in fractions])
     metrics["foreground_fraction"] = sum(foreground for foreground, _ in fractions) / len(fractions)
@@ -115,12 +117,6 @@ def _label(
     cleaning: CleaningConfig,
     corrections: Corrections | None,
 ) -> None:
-    from wsss.data.artifacts import read_maps
-    from wsss.data.corrections.corrected_pixels import overridden
-    from wsss.io.rasters.label_masks import write_mask
-    from wsss.refine.cleaning import clean
-    from wsss.refine.thresholds import mask_from_cams
-
     mask = mask_from_cams(policy, read_maps(folder, sample, classes), thresholds)
     mask = clean(mask, cleaning)
     if corrections is not None:
@@ -129,8 +125,6 @@ def _label(
 
 
 def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, float]:
-    from wsss.io.rasters.label_masks import IGNORE, read_mask
-
     path = mask_path(out, sample.id)
     mask = classes.encode(read_mask(path), where=str(path))
     return float(((mask > 0) & (mask != IGNORE)).mean()), float((mask == IGNORE).mean())
@@ -138,13 +132,6 @@ def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, f
 
 def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: tuple[Sample, ...]) -> dict[int, float]:
     """Return class index → threshold over all maps of the class."""
-    from collections import Counter
-
-    import numpy as np
-
-    from wsss.pipeline.run.items import map_shared
-    from wsss.refine.thresholds import adaptive_threshold
-
     work = partial(_histograms, folder=ctx.inputs["cams"].path, classes=ctx.data.classes)
     per_image = map_shared(ctx, samples, work, "thresholds")
     total: dict[int, Any] = Counter()
@@ -156,11 +143,6 @@ def _dataset_thresholds(ctx: Context[PseudoConfig], policy: Adaptive, samples: t
 
 def _histograms(sample: Sample, *, folder: Path, classes: Classes) -> dict[int, NDArray[np.uint32]]:
     """Return class index → histogram of the map; those of all images are in memory together."""
-    import numpy as np
-
-    from wsss.data.artifacts import read_maps
-    from wsss.refine.thresholds import threshold_histogram
-
     cams = read_maps(folder, sample, classes)
     return {
         index: threshold_histogram(class_map).astype(np.uint32)
@@ -170,11 +152,8 @@ def _histograms(sample: Sample, *, folder: Path, classes: Classes) -> dict[int, 
 
 def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fixed, list[dict[str, float]]]:
     """Score the fixed thresholds 0.02 … 0.98 against the ground truth; return the best policy and all scores."""
-    import numpy as np
-
     from wsss.metrics.overlap import overlap_scores
     from wsss.metrics.threshold_curve import level_confusions
-    from wsss.stages.common.scores.threshold_counts import count_levels
 
     levels = tuple(round(0.02 * step, 2) for step in range(1, 50))
     total = np.zeros((len(ctx.data.classes), len(ctx.data.classes), len(levels) + 1), np.int64)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.files.atomic import write_json, write_text
 from wsss.io.files.json_files import read_json
 from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.plan.external_inputs import changes_since
@@ -17,6 +18,7 @@ from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.run_summary import status_in_run
 from wsss.pipeline.store.stage_folder import read_record as read_stage
 from wsss.validation import OptionName
+from wsss.viz.report.run_overview import read_record
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -57,7 +59,6 @@ class ReportConfig(StageConfig):
 def run(ctx: Context[ReportConfig]) -> Result:
     """Write ``index.html``."""
     from wsss.benchmark.benchmark_view import read_view
-    from wsss.io.files.atomic import write_text
     from wsss.viz.report.run_page import Options, build_report
 
     config = ctx.config
@@ -109,8 +110,6 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
     Raises:
         InvalidInput: the folder has no finished stage, or a broken record.
     """
-    from wsss.viz.report.run_overview import read_record
-
     folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
     records = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
     if not records:
@@ -138,8 +137,6 @@ def unread_text(unread: Sequence[Unread]) -> str:
 
 def as_records(artifacts: Iterable[Artifact], run_dir: Path) -> list[StageRecord]:
     """Read the records in the stage folders, updated from the artifacts; in pipeline order."""
-    from wsss.viz.report.run_overview import read_record
-
     records = [
         read_record(
             artifact.path,
@@ -186,7 +183,6 @@ def compare_runs(
         run_dirs: run directories; the first is the reference.
         data: the dataset of the runs; ``None`` for no pictures.
         config: config of the page; ``columns`` and ``sampling`` are ignored.
-        out: folder of the page.
         seed: seed of the image selection.
         workers: number of threads for thumbnails.
         log: receives warnings.
@@ -194,7 +190,6 @@ def compare_runs(
     Raises:
         InvalidInput: a run has no finished stage.
     """
-    from wsss.io.files.atomic import write_json, write_text
     from wsss.viz.report.compare_runs import Run, build_runs_page
 
     runs = []
@@ -248,8 +243,6 @@ def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
 
     They failed, were interrupted, have not run yet, were deleted, or are finished and not part of the report.
     """
-    from wsss.viz.report.run_overview import read_record
-
     run_dir = records[0].path.parent if records else Path()
     known = {record.id for record in records}
     others = []

@@ -7,13 +7,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
-from wsss.benchmark.topomortar_columns import FILE, GROUPS, WINDOW
+from wsss.benchmark.result_files import write_scores
+from wsss.benchmark.topomortar_columns import FILE, GROUPS, WINDOW, topomortar_columns
 from wsss.data.mask_values import MaskNames
+from wsss.data.masks.encodings import check_encoding
+from wsss.data.masks.ground_truth import log_remarks
 from wsss.errors import InvalidInput, listing
+from wsss.io.confusions import CONFUSIONS, add_cells, write_confusions
+from wsss.io.files.atomic import write_pieces, write_text
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.text.tables import csv_line, csv_text
-from wsss.metrics.structure import COLUMNS, Group
+from wsss.metrics.structure import COLUMNS, Group, summarise, table_rows
+from wsss.pipeline.run.items import map_shared
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, MaskSummary, with_masks
@@ -97,10 +105,6 @@ class ScoreConfig(StageConfig):
 
 def run(ctx: Context[ScoreConfig]) -> Result:
     """Sum the confusion matrices of the split, and compute all scores from the total."""
-    import numpy as np
-
-    from wsss.data.masks.encodings import check_encoding
-    from wsss.io.confusions import add_cells
     from wsss.metrics.overlap import overlap_scores
 
     config, pred, classes = ctx.config, ctx.inputs["pred"], ctx.data.classes
@@ -134,8 +138,6 @@ def run(ctx: Context[ScoreConfig]) -> Result:
 
 
 def _count_images(ctx: Context[ScoreConfig], pairs: Sequence[Pair]) -> list[Counted]:
-    from wsss.pipeline.run.items import map_shared
-
     per_pixel = BYTES_PER_PIXEL + (STRUCTURE_BYTES_PER_PIXEL if ctx.config.groups else 0)
     work = partial(count, classes=ctx.data.classes, config=ctx.config)
     return map_shared(ctx, pairs, work, "scoring", memory=lambda pair: image_bytes(pair.sample, per_pixel=per_pixel))
@@ -143,10 +145,6 @@ def _count_images(ctx: Context[ScoreConfig], pairs: Sequence[Pair]) -> list[Coun
 
 def _write_images(ctx: Context[ScoreConfig], samples: Sequence[Sample], counted: Sequence[Counted]) -> None:
     """Log remarks on the masks, and write the counts and scores of every image."""
-    from wsss.data.masks.ground_truth import log_remarks
-    from wsss.io.confusions import CONFUSIONS, write_confusions
-    from wsss.io.files.atomic import write_pieces
-
     classes = ctx.data.classes
     log_remarks(ctx.log, [remark for image in counted for remark in image.summary.remarks])
     named = [(sample.id, image.cells) for sample, image in zip(samples, counted, strict=True)]
@@ -158,11 +156,6 @@ def _structure(
     ctx: Context[ScoreConfig], samples: tuple[Sample, ...], per_image: list[dict[int, list[float]]]
 ) -> dict[str, Any]:
     """Write a row per image and class, and return the means; empty if no group is computed."""
-    from wsss.benchmark.result_files import write_scores
-    from wsss.benchmark.topomortar_columns import topomortar_columns
-    from wsss.io.files.atomic import write_text
-    from wsss.metrics.structure import summarise, table_rows
-
     config, names = ctx.config, ctx.data.classes.names
     if not config.groups:
         return {}
@@ -215,8 +208,6 @@ def _check_values(ctx: Context[ScoreConfig], folder: Path, others: Any, *, predi
 
 def _check_uncertain(ctx: Context[ScoreConfig], pred: Artifact, folder: Path, summaries: Sequence[MaskSummary]) -> None:
     """Reject external masks with the values 0 and 255 only, which would be scored as uncertain; warn of a stage's."""
-    from wsss.io.rasters.label_masks import IGNORE
-
     uncertain = sum(summary.ignored for summary in summaries)
     if not uncertain or any(summary.shows_class for summary in summaries):
         return
@@ -247,8 +238,6 @@ def _rows(images: Iterable[tuple[str, Any]], classes: Classes) -> Iterator[list[
 
 def _scores_of_image(cells: Any, classes: Classes) -> dict[str, Any]:
     """Return `overlap_scores` over the classes that occur in an image; the others are undefined."""
-    import numpy as np
-
     from wsss.metrics.overlap import overlap_scores
 
     present = np.unique(cells[:, :2])

@@ -8,15 +8,8 @@ from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.models.sampler_config import SamplingConfig, ShrinkageConfig
-from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.stages.common.training.classifier_training import (
-    check_examples,
-    check_labelled,
-    labelled_reads,
-    load_input_classifier,
-    load_on_all_ranks,
-    ready_labelled,
-)
+from wsss.pipeline.stage import Context, Result, StageConfig
+from wsss.stages.common.training.classifier_training import load_on_all_ranks
 from wsss.stages.common.training.sampler_stage import (
     AREA,
     SCOPES,
@@ -25,8 +18,8 @@ from wsss.stages.common.training.sampler_stage import (
     SamplingTraining,
     Scope,
     check_trainable,
-    classifier_input,
     insert_samplers,
+    sampler_stage,
     train_sampler,
 )
 
@@ -107,22 +100,4 @@ def _insert(classifier: CAMClassifier, ctx: Context[ShrinkConfig]) -> None:
     insert_samplers(classifier, existing.model_copy(update=changes))
 
 
-def _ready(ctx: Context[ShrinkConfig]) -> None:
-    _insert(load_input_classifier(ctx), ctx)
-    ready_labelled(ctx)
-
-
-STAGE = Stage(
-    name="shrink",
-    version=1,
-    config=ShrinkConfig,
-    run=run,
-    provides="classifier",
-    resumes=True,
-    inputs=classifier_input("a classify or expand stage"),
-    reads=labelled_reads,
-    check=check_labelled,
-    check_inputs=check_examples,
-    ready=_ready,
-    trains=lambda config: config.images_per_step,
-)
+STAGE = sampler_stage("shrink", ShrinkConfig, run, _insert, "a classify or expand stage")

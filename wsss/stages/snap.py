@@ -8,32 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
-from wsss.data.classes import renumber
-from wsss.errors import listing
+from wsss.data.corrections.corrected_pixels import overridden
+from wsss.data.truth import read_truth
 from wsss.io.files.stage_files import mask_path
-from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.refine.segments import SegmentVoteConfig, Superpixels
-from wsss.stages.common.check_outputs import check_mask
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.segment_files import read_segment_numbers, read_segments, segments_path
+from wsss.pipeline.stage import Context, Result, Stage, StageConfig
+from wsss.refine.segments import SegmentVoteConfig, Superpixels, snap, snap_to_regions, superpixels
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
     corrections_of,
-    images_of,
     inspect_corrections,
-    stated_corrections,
-    stated_network,
 )
 from wsss.stages.common.footprint import image_bytes
-from wsss.stages.common.input_masks.mask_inputs import (
-    ANY_FOLDER,
-    count_empty,
-    require_class,
-    supervision_of,
-    survey,
-    with_masks,
-)
+from wsss.stages.common.input_masks.mask_inputs import count_empty, survey
 from wsss.stages.common.inspect_inputs import inspect_masks
-from wsss.stages.common.require_inputs import MAKE_MASKS
+from wsss.stages.common.mask_stages import (
+    MASKS,
+    REFINES_MASKS,
+    masked,
+    read_changes,
+    require_foreground,
+    stated_refinement,
+    write_masks,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,32 +75,20 @@ class SnapConfig(SegmentVoteConfig, StageConfig):
 
 def run(ctx: Context[SnapConfig]) -> Result:
     """Align the mask of every image."""
-    from wsss.pipeline.run.items import map_items, map_shared, pending
-
     config, classes = ctx.config, ctx.data.classes
-    samples = _masked(ctx, log=True)
+    samples = masked(ctx, ctx.log)
     if ctx.inputs["masks"].uses is None and ctx.ranks.rank == 0:
         survey(ctx, samples)
-    check = partial(check_mask, out=ctx.out, classes=classes)
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
-    memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
-    map_items(
-        ctx,
-        todo,
-        partial(_write, out=ctx.out, config=config, classes=classes, corrections=corrections_of(ctx)),
-        "segments",
-        memory=memory,
-    )
-    parts = map_shared(ctx, samples, partial(_compare, out=ctx.out), "reading back")
+    work = partial(_write, out=ctx.out, config=config, classes=classes, corrections=corrections_of(ctx))
+    write_masks(ctx, samples, work, "segments", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
+    parts = read_changes(ctx, samples)
     source = config.superpixels if config.segments is None else "external segments"
-    masks = ctx.inputs["masks"]
-    stating = (images_of(config.splits), supervision_of(masks), stated_network(masks))
-    counted, stated = stated_corrections(ctx, samples, *stating)
+    counted, stated = stated_refinement(ctx, samples)
     return Result(
         {
             "images": len(samples),
-            "empty_masks": count_empty(ctx, samples, [shows for _, shows in parts]),
-            "changed_fraction": sum(changed for changed, _ in parts) / len(parts),
+            "empty_masks": count_empty(ctx, samples, [part.shows_class for part in parts]),
+            "changed_fraction": sum(part.changed for part in parts) / len(parts),
             "segments": source,
             **counted,
         },
@@ -109,11 +97,6 @@ def run(ctx: Context[SnapConfig]) -> Result:
 
 
 def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes, corrections: Corrections | None) -> None:
-    from wsss.data.corrections.corrected_pixels import overridden
-    from wsss.data.truth import read_truth
-    from wsss.io.rasters.label_masks import write_mask
-    from wsss.io.rasters.rgb_images import read_image
-
     image = read_image(*sample.source)
     mask = read_truth(sample, classes, size=image.shape[:2])
     corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
@@ -122,9 +105,6 @@ def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes, c
 
 
 def _snapped(sample: Sample, image: NDArray[np.uint8], mask: NDArray[np.uint8], config: SnapConfig) -> Any:
-    from wsss.io.rasters.segment_files import read_segment_numbers, read_segments, segments_path
-    from wsss.refine.segments import snap, snap_to_regions, superpixels
-
     if config.segments is None:
         return snap_to_regions(mask, superpixels(image, config.superpixels, config.superpixel_size), config)
     path = segments_path(config.segments, sample.id)
@@ -133,32 +113,8 @@ def _snapped(sample: Sample, image: NDArray[np.uint8], mask: NDArray[np.uint8], 
     return snap(mask, read_segments(path, mask.shape), config)
 
 
-def _compare(sample: Sample, *, out: Path) -> tuple[float, bool]:
-    """Return the fraction of changed pixels of a mask, and whether it shows a class."""
-    from wsss.data.truth import shows_class
-    from wsss.io.rasters.label_masks import read_mask
-
-    new = read_mask(mask_path(out, sample.id))
-    assert sample.mask is not None
-    old = read_mask(sample.mask, size=new.shape)
-    return float((new != old).mean()), shows_class(new)
-
-
-def _masked(ctx: Context[SnapConfig], *, log: bool = False) -> tuple[Sample, ...]:
-    """Return the samples with the masks to align; with ``log``, guessed file names are noted."""
-    samples, of = ctx.data.samples(ctx.config.splits), f"splits {listing(ctx.config.splits)}"
-    note = ctx.log if log else lambda line: None
-    return with_masks(ctx.inputs["masks"].path, samples, ctx.data, of=of, hint=MAKE_MASKS, log=note)
-
-
-def _reads(config: SnapConfig) -> list[Read]:
-    return [Read(split, "images") for split in config.splits]
-
-
 def _check(config: SnapConfig, data: Any) -> None:
     """Require segments of every image, and corrections of this dataset."""
-    from wsss.io.rasters.segment_files import segments_path
-
     check_corrections(config.corrections, data)
     if config.segments is None or data is None:
         return
@@ -167,10 +123,8 @@ def _check(config: SnapConfig, data: Any) -> None:
 
 
 def _ready(ctx: Context[SnapConfig]) -> None:
-    classes, samples, config = ctx.data.classes, _masked(ctx), ctx.config
-    hint = f"If 255 means a class, {renumber(classes)}."
-    require_class(ctx.inputs["masks"], samples, classes, purpose="to align", hint=hint)
-    inspect_corrections(config.corrections, ctx.data, config.splits)
+    require_foreground(ctx, masked(ctx), purpose="to align")
+    inspect_corrections(ctx.config.corrections, ctx.data, ctx.config.splits)
 
 
 STAGE = Stage(
@@ -178,15 +132,9 @@ STAGE = Stage(
     version=1,
     config=SnapConfig,
     run=run,
-    provides="masks",
-    resumes=True,
-    inputs={"masks": Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}")},
-    reads=_reads,
-    covers=lambda config: config.splits,
-    needs_splits=lambda config: config.splits,
+    inputs={"masks": MASKS},
     check=_check,
-    prepare=lambda config, data: inspect_corrections(config.corrections, data, config.splits),
     ready=_ready,
-    inspect=lambda ctx: inspect_masks(ctx, _masked(ctx)),
-    supervised=lambda values, upstream: "predict" not in upstream,  # scores of networks would measure the corrections
+    inspect=lambda ctx: inspect_masks(ctx, masked(ctx)),
+    **REFINES_MASKS,
 )

@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from wsss.data.masks.encodings import check_encoding
+from wsss.data.tiles.answered_tiles import LEFT_OUT, cut_answered, left_out_text, read_answered
+from wsss.data.tiles.tile_table import DRAWN
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.errors import counted
+from wsss.io.files.json_files import read_json
+from wsss.pipeline.run.items import map_items
 from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
 from wsss.stages.common.input_masks.mask_inputs import survey
 from wsss.stages.common.require_inputs import require_truth
@@ -24,9 +29,6 @@ class TilesStageConfig(TilesConfig, StageConfig):
 
 def run(ctx: Context[TilesStageConfig]) -> Result:
     """Draw the tiles, on the first rank only."""
-    from wsss.data.tiles.tile_table import DRAWN
-    from wsss.io.files.json_files import read_json
-
     config = ctx.config
     if ctx.ranks.rank == 0:
         (_draw if config.answers is None else _cut_answered)(ctx)
@@ -42,9 +44,6 @@ def run(ctx: Context[TilesStageConfig]) -> Result:
 
 def _draw(ctx: Context[TilesStageConfig]) -> None:
     """Draw tiles with labels from the masks."""
-    from wsss.data.masks.encodings import check_encoding
-    from wsss.pipeline.run.items import map_items
-
     config = ctx.config
     samples = ctx.data.split(config.split)
     seen = zip(samples, (summary.shown for summary in survey(ctx, samples)), strict=True)
@@ -62,9 +61,6 @@ def _draw(ctx: Context[TilesStageConfig]) -> None:
 
 def _cut_answered(ctx: Context[TilesStageConfig]) -> None:
     """Cut the tiles that people have answered questions about."""
-    from wsss.data.tiles.answered_tiles import LEFT_OUT, cut_answered, left_out_text, read_answered
-    from wsss.pipeline.run.items import map_items
-
     config, classes = ctx.config, ctx.data.classes
     samples = ctx.data.split(config.split)
     assert config.answers is not None

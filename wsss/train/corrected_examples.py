@@ -59,7 +59,6 @@ def weighted_mask_loss(
     """Return the loss function (network, batch) → scalar of the training loop, for `CorrectedExamples`.
 
     Args:
-        loss: loss of one output.
         deep_supervision: weights of the outputs.
         weight: w of corrected pixels, at least 1.
     """

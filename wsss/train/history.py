@@ -27,7 +27,6 @@ class Scalars:
     """Writer of TensorBoard scalars and pictures; purges events after the last checkpoint of an interrupted run.
 
     Args:
-        folder: folder of the event files.
         step: number of steps taken before; steps are counted from 1.
     """
 

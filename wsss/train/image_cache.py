@@ -26,9 +26,7 @@ class ArrayCache:
 
     Args:
         load: index → array; called from several threads.
-        count: number of arrays.
         cache_bytes: maximum size of the arrays kept.
-        threads: number of loading threads.
 
     Attributes:
         largest: bytes of the largest array loaded initially.
@@ -94,7 +92,6 @@ def cached_images(sources: Sequence[ImageSource], *, cache_bytes: int, max_side:
     """Return images ``(H, W, 3)`` uint8 RGB by index.
 
     Args:
-        sources: image files.
         cache_bytes: see `ArrayCache`.
         max_side: maximum side length in pixels; larger images are downscaled.
     """

@@ -32,7 +32,6 @@ class Plan:
     images from the start of its permutation (augmented differently). This also allows datasets of a single image.
 
     Args:
-        images: number of training images.
         batch_size: images per process and forward pass.
         accumulate: forward passes per optimiser step.
         epochs: passes over the images, or ``None`` if ``total`` is set.

@@ -72,7 +72,6 @@ class Job:
         name: label of the progress bar.
         model: the network, with its initial weights.
         groups: its parameters with their learning rates; see `wsss.train.optim`.
-        examples: the training data.
         loss: (network, batch) → scalar loss; must call the network that it is passed (a wrapped one under DDP).
         validate: called after each row of the history in one process; returns additional columns.
         begin_step: called before each optimiser step with its number, starting at 0, and the total number of steps.

@@ -49,7 +49,6 @@ def map_pictures(model: CAMClassifier, examples: Examples) -> Pictures:
     """Return a function that draws examples with the class maps of up to three of their labels.
 
     Args:
-        model: the classifier.
         examples: image ``(3, H, W)`` uint8, labels ``(K,)``, and for tiles the statistics of the image.
 
     Returns:

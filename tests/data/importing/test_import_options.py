@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from labelfiles import WRITERS
 
-from wsss.data.importers.format_options import APPLIES
-from wsss.data.importers.importer_registry import FOLDERS, FORMATS, read_labels
+from wsss.data.importers.importer_registry import APPLIES, FOLDERS, FORMATS, read_labels
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.label_rules import Rules
 from wsss.errors import InvalidInput

@@ -33,7 +33,6 @@ class BoxChart:
     """Panels with the same rows.
 
     Args:
-        title: heading.
         subtitle: the values, and their better direction.
         rows: name of each loss.
         base: the reference row; its boxes have another colour.

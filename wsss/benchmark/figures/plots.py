@@ -27,9 +27,7 @@ def write_plots(
     """Write all plots into ``folder``, one file each; return their paths.
 
     Args:
-        benchmark: the scores.
         folder: created if necessary.
-        kind: file format.
         drawn: result of `draw_plots` for this benchmark and format; ``None``: draw them.
 
     Raises:

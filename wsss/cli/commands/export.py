@@ -117,8 +117,7 @@ def export(
     reporter = Reporter()
     with tempfile.TemporaryDirectory(prefix="wsss-export-") as work:
         masks = find_masks(request, work=Path(work), reporter=reporter)
-        reporter.start("export", None)
-        try:
+        with reporter.working("export"):
             written = export_masks(
                 masks,
                 format_name,
@@ -128,8 +127,6 @@ def export(
                 workers=workers_that_fit(worker_count(workers), _bytes_each(masks), reporter.log, "export"),
                 track=lambda total: reporter.track("export", total),
             )
-        finally:
-            reporter.stop()
     _print(written, masks.name, as_json=as_json)
 
 

@@ -48,11 +48,8 @@ def export_model(network: str, format_name: str, out: Path, force: bool, as_json
     from wsss.export.network.export_network import export_network
 
     reporter = Reporter()
-    reporter.start("export-model", None)
-    try:
+    with reporter.working("export-model"):
         written = export_network(folder, out, force=force, advance=reporter.track("export-model", 2))
-    finally:
-        reporter.stop()
     if as_json:
         print_json(written)
         return

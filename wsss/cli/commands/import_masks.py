@@ -89,11 +89,8 @@ def import_masks(
     with tempfile.TemporaryDirectory(prefix="wsss-import-") as work:
         pairs = read_data_options(context.meta["data"])
         data = open_run_dataset(run_dir, pairs, work=Path(work), log=reporter.log)
-        reporter.start("import-masks", None)
-        try:
+        with reporter.working("import-masks"):
             result = imported_from(source, data, folder, options, start=lambda n: reporter.track("reading masks", n))
-        finally:
-            reporter.stop()
     _print(result, folder, as_json=as_json)
 
 

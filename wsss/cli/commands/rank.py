@@ -81,12 +81,9 @@ def rank(
         if not samples:
             raise InvalidInput(f"all images of split {split!r} have corrected masks", subject=run_dir)
         sources = find_sources(run_dir, samples, stage)
-        reporter.start("rank", None)
-        try:
+        with reporter.working("rank"):
             advance = reporter.track("rank", len(samples))
             ranked = rank_images(samples, data.classes, sources, workers=threads, advance=advance)
-        finally:
-            reporter.stop()
         if out is not None:
             corrected_stage = sources.masks[-1].name
             _write(out, ranked, count, tasks, (run_dir, corrected_stage, pairs), threads=threads, reporter=reporter)

@@ -107,7 +107,6 @@ def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]
     Individual images may be missing; the page lists them.
 
     Args:
-        run: the run directory.
         given: the command's options, which override the result; with another layout, the result is empty.
     """
     import json

@@ -65,7 +65,6 @@ def run_single(
     """Validate the options, run the stage and print the result.
 
     Args:
-        stage: the stage.
         data_options: ``--data.…`` options.
         given: values of all other options.
         generated: folder of existing generated datasets; by default they are generated next to the result.

@@ -28,13 +28,14 @@ from wsss.errors import InvalidInput
 @json_option
 def status(run: str, verify: bool, repair: bool, as_json: bool) -> int:
     """Show the stages of RUN: a run directory, its name under runs/, or the folder of a single stage."""
+    from wsss.pipeline.store.repair import can_hold_records
     from wsss.pipeline.store.run_summary import summarise
 
     if repair:
         if verify:
             raise click.UsageError("--repair and --verify are mutually exclusive.")
         return _repair(run, as_json)
-    folder = named_run(run, otherwise=_has_copies)
+    folder = named_run(run, otherwise=can_hold_records)
     if verify:
         return _verify(folder, as_json)
     summary = summarise(folder)
@@ -51,17 +52,11 @@ def status(run: str, verify: bool, repair: bool, as_json: bool) -> int:
     return 0
 
 
-def _has_copies(folder: Path) -> bool:
-    from wsss.pipeline.store.repair import can_hold_records
-
-    return can_hold_records(folder)
-
-
 def _repair(run: str, as_json: bool) -> int:
     from wsss.pipeline.run.progress import Reporter
-    from wsss.pipeline.store.repair import repair_folder
+    from wsss.pipeline.store.repair import can_hold_records, repair_folder
 
-    folder = named_run(run, fits=_has_copies)
+    folder = named_run(run, fits=can_hold_records)
     records = repair_folder(folder, Reporter().log)
     if as_json:
         print_json({"run_dir": str(folder), "records": [record.to_json() for record in records]})

@@ -90,7 +90,6 @@ def shared(name: str, *names: str, more: str = "", **settings: Any) -> Callable[
     """Return the decorator of a shared option.
 
     Args:
-        name: the option.
         names: other names: short options, or the parameter name if it differs.
         more: command-specific end of the help text, starting with punctuation (``"; also splits/*.txt"``).
         settings: keyword arguments of `click.option`.

@@ -25,7 +25,6 @@ class AnswerLog:
 
     Args:
         path: the table; created if it does not exist.
-        log: prints one line for the user.
 
     Raises:
         InvalidInput: the file is not a table of answers, has an invalid row, or is in use. It is not changed then.

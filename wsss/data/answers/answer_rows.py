@@ -45,7 +45,6 @@ class Item:
     """The subject of a question: a tile, or a whole image.
 
     Args:
-        image: id of the image.
         x, y: column and row of the upper left pixel of the tile.
         size: side length of the tile in pixels; 0 for the whole image.
     """
@@ -66,10 +65,7 @@ class Answer:
     """A row of the table.
 
     Args:
-        item: the tile or image.
-        name: name of the class.
         answer: ``"yes"``, ``"no"``, or ``"skip"`` if the annotator cannot tell.
-        annotator: name of the person.
         time: ISO 8601; equal for the answers about all classes of an item that are given together.
         undone: the row withdraws the annotator's last answer about this item and class.
     """

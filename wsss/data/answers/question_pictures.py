@@ -35,10 +35,6 @@ GREY = 128
 def question_picture(item: Item, source: ImageSource) -> tuple[bytes, str]:
     """Return the picture of an item as the content of a file, and its media type.
 
-    Args:
-        item: the tile or image.
-        source: the image.
-
     Raises:
         InvalidInput: the image is unreadable, or the tile is not inside it.
     """
@@ -51,7 +47,6 @@ def tile_picture(image: NDArray[np.uint8], item: Item) -> NDArray[np.uint8]:
 
     Args:
         image: ``(H, W, 3)`` uint8.
-        item: the tile.
 
     Raises:
         InvalidInput: the tile is not inside the image.

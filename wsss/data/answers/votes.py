@@ -46,7 +46,6 @@ class Ballot:
 
     Args:
         answers: rows of the table, in order.
-        where: the table, for errors.
 
     Raises:
         InvalidInput: a row undoes an answer that does not exist.
@@ -132,7 +131,6 @@ def summarise_votes(ballot: Ballot, *, limit: int | None = None) -> dict[str, An
     """Return counts per class and person, and the items on which people disagree, as JSON values.
 
     Args:
-        ballot: the answers.
         limit: maximum number of disagreements listed.
     """
     votes = ballot.votes()

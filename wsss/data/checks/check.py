@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from wsss.data.readers.layout import Log
 from wsss.data.readers.registry import parse_config, read_layout
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.label_masks import ignored_name
 from wsss.validation import KeyPath
 
@@ -37,19 +37,19 @@ def check_dataset(
     """Check a dataset; every pair of image and mask is read once.
 
     Args:
-        dataset: the dataset.
         workers: number of threads (decoding releases the GIL).
         advance: called with the number of finished pairs, to show progress.
         inspected: image id → earlier inspection, reused instead of reading the files again.
     """
     samples = _distinct(dataset)
     known = inspected or {}
-    inspections: dict[_Files, Inspection] = {}
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        results = pool.map(lambda s: known.get(s.id) or inspect_sample(s, dataset.classes), samples.values())
-        for files, inspection in zip(samples, results, strict=True):
-            inspections[files] = inspection
-            advance(1)
+    results = map_in_threads(
+        lambda s: known.get(s.id) or inspect_sample(s, dataset.classes),
+        samples.values(),
+        workers=workers,
+        advance=advance,
+    )
+    inspections = dict(zip(samples, results, strict=True))
     collected = Collected()
     collected.add_inspections(inspections.values())
     check_mask_files(dataset, collected)
@@ -85,7 +85,6 @@ def check_config(
     Args:
         config: layout and its keys; see `wsss.data.readers.registry.parse_config`.
         work: writable folder for caches and generated data.
-        log: prints one line for the user.
         start: called with the number of image-mask pairs; returns the function called with the number of finished ones.
         locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, for messages.
         workers: number of threads.

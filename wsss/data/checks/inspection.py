@@ -42,7 +42,6 @@ class Inspection:
     """The result of inspecting one sample.
 
     Args:
-        id: sample id.
         size: ``(height, width)`` of the upright image; ``None`` if unreadable.
         pixels: K + 2 counts of mask pixels: of class indices 0 … K, and of 255; ``None`` without a mask.
         problems: (kind, message) pairs; they make the sample unusable.

@@ -27,7 +27,6 @@ def choose_categories(
         choice, other: as for `choose_classes`.
         files: split → COCO file.
         indices: split → its index.
-        log: prints one line for the user.
 
     Raises:
         InvalidInput: a category that would be a class is named ``background``; see `_numbers`, `choose_classes` and

@@ -30,10 +30,7 @@ def load_index(path: Path, work: Path, hashes: ContentHashes, log: Callable[[str
     """Return the index of a COCO file from ``work``, or read the file and keep its index there.
 
     Args:
-        path: the file.
         work: writable folder; the index is ``coco-VERSION-HASH.npz``, where HASH is that of the content of the file.
-        hashes: cache of content hashes.
-        log: prints one line for the user.
 
     Raises:
         InvalidInput: see `build_index`; or the file changes while it is read.

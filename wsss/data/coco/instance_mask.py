@@ -15,7 +15,7 @@ from wsss.data.coco.polygon_pixels import LEAST, polygon_pixels
 from wsss.errors import InvalidInput, unreadable
 from wsss.io.files.contained import open_to_read
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.rle import coco_counts, from_runs
+from wsss.io.rasters.rle import decoded_rle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,8 +32,6 @@ class InstanceMask:
     """Draws the mask of one image; small and picklable, so that worker processes can draw.
 
     Args:
-        file: the COCO file.
-        image: id of the image.
         size: height and width of the image in the file.
         places: bytes of an array of `ANNOTATION`: the annotations of the image.
     """
@@ -107,7 +105,7 @@ def region_of(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
         ValueError, TypeError: neither of them, or of another size.
     """
     if isinstance(outline, dict):
-        return _decoded(outline, size)
+        return decoded_rle(outline, size)
     region = np.zeros(size, np.bool_)
     for flat in outline:
         ring = np.asarray(flat)
@@ -116,14 +114,3 @@ def region_of(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
         if len(ring) >= LEAST:
             region |= polygon_pixels(ring.astype(np.float64).reshape(-1, 2), size)
     return region
-
-
-def _decoded(outline: dict[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
-    if outline.get("size") != list(size):
-        raise ValueError(f"expected the size {list(size)} (height, width), got {outline.get('size')!r}")
-    counts = outline.get("counts")
-    if isinstance(counts, str):
-        return from_runs(coco_counts(counts), size, order="F")
-    if not isinstance(counts, list) or not all(type(count) is int and 0 <= count < 2**31 for count in counts):
-        raise ValueError("expected counts as text or as a list of run lengths")
-    return from_runs(np.asarray(counts, np.int64), size, order="F")

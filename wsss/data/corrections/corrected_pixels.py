@@ -22,7 +22,6 @@ class CorrectedMasks:
     """The corrected masks of a list of images, by index; picklable.
 
     Args:
-        ids: ids of the images.
         corrections: the corrections; ``None``: there are none.
     """
 
@@ -80,8 +79,6 @@ class Coverage:
     Args:
         images: number of images with a corrected mask.
         of: number of all images.
-        labelled: labelled pixels of the corrected masks.
-        pixels: all their pixels.
     """
 
     images: int

@@ -49,7 +49,6 @@ class Correction(Settings):
     """The record of one corrected mask.
 
     Args:
-        format: format of the source.
         source: file of the source, and location in it.
         kind: ``full`` if all pixels are labelled, otherwise ``partial``.
         labelled: number of labelled pixels.
@@ -78,8 +77,6 @@ class Corrections:
     """The corrected masks in a folder.
 
     Args:
-        folder: the folder.
-        classes: the classes of the masks.
         images: image id → record.
     """
 
@@ -91,7 +88,6 @@ class Corrections:
         """Return the corrected mask ``(H, W)`` of class indices of an image, 255 = unlabelled; ``None`` if it has none.
 
         Args:
-            id: the image.
             size: height and width of the image, if known.
 
         Raises:
@@ -121,7 +117,6 @@ def open_corrections(folder: Path, classes: Classes | None = None) -> Correction
     """Return the corrections in a folder.
 
     Args:
-        folder: the folder.
         classes: the classes of the dataset, which the masks must have by names and values; the order may differ.
 
     Raises:
@@ -173,8 +168,6 @@ def write_corrections(
     """Write corrected masks into a folder, which appears (or is replaced) when it is complete.
 
     Args:
-        out: the folder.
-        classes: the classes.
         masks: image id and class indices ``(H, W)``, 255 = unlabelled, of each image; may raise `InvalidInput`.
         sources: id of each of these images → format and location of the source.
         kept: earlier corrections of this folder; those of other images are kept, including damaged ones.

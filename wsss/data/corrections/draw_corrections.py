@@ -26,9 +26,6 @@ class Drawing:
 
     Args:
         path: the source, for messages.
-        chosen: its images, with their samples.
-        classes: the classes of the dataset.
-        rules: meaning of regions.
         advance: called with the number of images done.
         invisible: locations of the regions that cover no pixel, once the masks are drawn.
     """

@@ -103,9 +103,7 @@ def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: Drawi
     """Return the mask ``(H, W)`` of class indices of an image, 255 = unlabelled, and the regions that cover no pixel.
 
     Args:
-        image: the image and its regions.
         size: height and width of the image file.
-        classes: the classes.
         rules: see `DrawingRules`.
 
     Raises:

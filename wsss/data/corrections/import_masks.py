@@ -37,7 +37,6 @@ class ImportOptions:
 
     Args:
         format: one of `wsss.data.corrections.source_formats.FORMATS`; detected by default.
-        rules: meaning of regions.
         ids: only these images.
         force: replace earlier corrections of the same images.
     """
@@ -53,7 +52,6 @@ class Imported:
     """The result of an import.
 
     Args:
-        format: format of the source.
         ids: the images that it added or replaced.
         corrections: all corrections.
         skipped: names of the images without regions, which were left out.
@@ -82,7 +80,6 @@ def import_masks(
     Args:
         source: a file, an archive or a folder.
         data: the dataset whose images were annotated.
-        out: the folder of corrections.
         options: see `ImportOptions`.
         start: called with the number of images; returns a function to call with the number of images done.
 

@@ -21,8 +21,6 @@ def match_samples(
     as `wsss init` compares the names in label files.
 
     Args:
-        images: the images of a source.
-        data: the dataset.
         ids: only these images; then others need not be in the dataset.
 
     Raises:

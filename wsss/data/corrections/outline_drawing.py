@@ -88,6 +88,20 @@ def ellipse(size: Size, centre: tuple[float, float], radii: tuple[float, float],
     return inside
 
 
+def placed(size: Size, pixels: Region, top: int, left: int) -> Region:
+    """Return a mask of part of the image as one of the whole image.
+
+    Raises:
+        ValueError: the part leaves the image.
+    """
+    height, width = pixels.shape
+    if min(left, top) < 0 or top + height > size[0] or left + width > size[1]:
+        raise ValueError(f"a mask of {width}×{height} at ({left}, {top}) leaves the image of {size[1]}×{size[0]}")
+    region = np.zeros(size, bool)
+    region[top : top + height, left : left + width] = pixels
+    return region
+
+
 def corners_of_box(left: float, top: float, width: float, height: float, degrees: float = 0.0) -> Points:
     """Return the four corners of a box, rotated clockwise about its upper left corner."""
     turn = np.deg2rad(degrees)

@@ -49,7 +49,6 @@ def read_source(path: Path, classes: Classes, format: str | None = None) -> tupl
 
     Args:
         path: a file or folder, see `opened_source`.
-        classes: classes of the dataset.
         format: one of `FORMATS`; detected by default.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 WITHOUT_IMAGE = "labels without an image, left out"
@@ -65,8 +65,6 @@ class Gathered:
     """Images and their labels.
 
     Args:
-        folder: folder of the images.
-        format: description of the labels' format.
         classes: classes that at least one image shows, in the order of the labels.
         images: all readable images, by file.
         problems, notes: everything that does not fit, and decisions made.
@@ -100,7 +98,6 @@ def gather(
     Args:
         images: folder of the images, which may have subfolders.
         labels: label file, or ``None`` for a folder per class.
-        options: options of the label file.
         reading: how the images are converted to 8-bit RGB.
         start: called with the number of images; returns a function to call with the number of images done.
 
@@ -229,22 +226,20 @@ def _inspect(
     start: Callable[[int], Callable[[int], None]],
 ) -> list[ImportedImage]:
     """Read every image once; unreadable images are left out."""
-    hashes, advance = ContentHashes(None), start(len(ids))
+    hashes = ContentHashes(None)
 
     def inspect(file: str) -> tuple[str, Inspection, str]:
         inspection = inspect_sample(Sample(ids[file], folder / file, reading=reading), _NO_CLASSES)
         return file, inspection, "" if inspection.problems else hashes.of(folder / file)
 
     images: list[ImportedImage] = []
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        for file, inspection, digest in pool.map(inspect, ids):
-            advance(1)
-            _add(problems, [(f"{kind}, left out", message) for kind, message in inspection.problems])
-            _add(notes, inspection.notes)
-            if not inspection.problems:
-                entry = entries.get(file, Entry(file, None, ""))
-                clean = replace(inspection, notes=())
-                images.append(ImportedImage(ids[file], file, entry.labels, entry.split, digest, clean, entry.unknown))
+    for file, inspection, digest in map_in_threads(inspect, ids, workers=4, advance=start(len(ids))):
+        _add(problems, [(f"{kind}, left out", message) for kind, message in inspection.problems])
+        _add(notes, inspection.notes)
+        if not inspection.problems:
+            entry = entries.get(file, Entry(file, None, ""))
+            clean = replace(inspection, notes=())
+            images.append(ImportedImage(ids[file], file, entry.labels, entry.split, digest, clean, entry.unknown))
     return images
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wsss.data.importers.format_options import check_options
 from wsss.data.importers.formats import (
     class_folders,
     coco_labels,
@@ -17,7 +16,7 @@ from wsss.data.importers.formats import (
     npy_labels,
 )
 from wsss.data.importers.formats.other_formats import refuse_file, refuse_folder
-from wsss.data.importers.json import json_lines, json_records
+from wsss.data.importers.json import json_records
 from wsss.data.importers.json.json_file import read_json
 from wsss.data.importers.rules.imported_labels import Labels
 from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
@@ -40,8 +39,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, options
     """Read image-level labels of any format.
 
     Args:
-        images: folder of the images.
-        files: paths of the images below it.
+        files: paths of the images below the folder.
         labels: label file; ``None`` for a folder per class.
         options: see `ReadOptions`.
 
@@ -130,9 +128,38 @@ def _read_label_studio(labels: Path, context: ReadContext) -> Labels:
 _READERS: Mapping[str, Callable[[Path, ReadContext], Labels]] = {
     "csv": csv_tables.read,
     "json": json_records.read,
-    "jsonl": json_lines.read,
+    "jsonl": json_records.read_lines,
     "npy": npy_labels.read,
     "coco": coco_labels.read,
     "label-studio": _read_label_studio,
     "cvat": cvat_labels.read,
 }
+
+
+APPLIES: Mapping[str, tuple[str, ...]] = {
+    "--separator": ("csv", "json", "jsonl"),
+    "--classes": ("npy",),
+    "--label-key": ("csv", "json", "jsonl", "coco", "label-studio"),
+    "--image-key": ("csv", "json", "jsonl", "label-studio"),
+    "--use-predictions": ("label-studio",),
+}
+"""Option → formats of `wsss.data.importers.importer_registry`; `wsss.data.readers.label_rules` apply to all of them."""
+
+
+def check_options(format: str, options: ReadOptions) -> None:
+    """Require that every option that is set applies to the format.
+
+    Raises:
+        InvalidInput: an option does not apply; names the formats that it applies to.
+    """
+    for option, formats in APPLIES.items():
+        value = getattr(options, option.removeprefix("--").replace("-", "_"))
+        if value is None or value is False or format in formats:
+            continue
+        raise InvalidInput(
+            "not applicable to this format",
+            subject=option,
+            found=format,
+            allowed=formats,
+            hint=f"Omit {option}, or set the format of the file: --format FORMAT",
+        )

@@ -51,7 +51,6 @@ def list_images(folder: Path, *, known: Collection[Path] = ()) -> Listing:
     `wsss` writes are left out, which is noted.
 
     Args:
-        folder: folder of the images.
         known: files without a note, such as the label file.
 
     Raises:

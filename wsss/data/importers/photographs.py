@@ -5,12 +5,11 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.data.checks.check_report import Collected, Report, extreme_sizes
-from wsss.data.checks.inspection import Inspection, inspect_sample
+from wsss.data.checks.inspection import inspect_sample
 from wsss.data.classes import Classes
 from wsss.data.importers.formats import class_folders
 from wsss.data.importers.listing import list_images
@@ -18,6 +17,7 @@ from wsss.data.importers.rules.read_context import Note
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.image_kinds import unsupported_reason
 
 LABEL_SUFFIXES = (".csv", ".tsv", ".json", ".npy", ".xml", ".jsonl")
@@ -92,7 +92,12 @@ def check_photographs(
     collected = Collected()
     for kind, message in (*(list_images(folder, known=labels).notes if labels else listed.notes), *reading_notes):
         collected.notes.add(kind, message)
-    inspections = _inspections(folder, files, workers, start(len(files)))
+    inspections = map_in_threads(
+        lambda file: inspect_sample(Sample(file, folder / file), _NO_CLASSES),
+        files,
+        workers=workers,
+        advance=start(len(files)),
+    )
     collected.add_inspections(inspections)
     report = Report(
         name=folder.resolve().name,
@@ -115,16 +120,6 @@ def has_images(folder: Path) -> bool:
         for path in child.rglob("*")
         if not any(part.startswith(".") for part in path.relative_to(child).parts)
     )
-
-
-def _inspections(folder: Path, files: Sequence[str], workers: int, advance: Callable[[int], None]) -> list[Inspection]:
-    samples = [Sample(file, folder / file) for file in files]
-    inspections = []
-    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
-        for inspection in pool.map(lambda sample: inspect_sample(sample, _NO_CLASSES), samples):
-            inspections.append(inspection)
-            advance(1)
-    return inspections
 
 
 def _class_folders(folder: Path, files: Sequence[str]) -> tuple[dict[str, int], tuple[Note, ...]]:

@@ -20,10 +20,7 @@ class Setting:
     """The contents of a pipeline file.
 
     Args:
-        name: name of the pipeline.
-        description: one line.
         root: folder of the label table, the class list and the split lists.
-        images: folder of the images.
         files: name of the table id → file, or ``None``.
         splits: names of the labelled splits, ``train`` among them.
         unlabelled: name of the split without labels, or ``None``.

@@ -38,7 +38,6 @@ class Project:
     """The files that `write_project` writes.
 
     Args:
-        out: the folder.
         files: name below ``out`` → text.
         report: counts, problems and notes; see `wsss.data.checks.check.check_dataset`.
         unfit: some problems remain in the dataset that is written, where `wsss data check` finds them again.
@@ -62,9 +61,7 @@ def plan_project(
     """Divide the images into splits, choose settings, and compose all files.
 
     Args:
-        gathered: images and labels.
         out: folder of the pipeline and of the files that it reads.
-        name: name of the pipeline.
         val_fraction: fraction of the labelled images in ``val``, if the labels name no splits.
         seed: random seed of the split into train and val.
         weights: ``"imagenet"``, ``"imagenet-wheel"``, ``"none"``, or a file of initial weights.

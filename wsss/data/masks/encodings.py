@@ -53,7 +53,6 @@ def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *,
 
     Args:
         samples: with what their ground-truth masks show.
-        classes: classes of the dataset.
         where: name of the samples in messages (``"split 'val'"``).
 
     Raises:

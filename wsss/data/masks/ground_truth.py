@@ -53,7 +53,6 @@ def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> N
 
     Args:
         samples: samples with masks.
-        classes: classes of the dataset.
         where: name of the samples (``"split 'val'"``).
 
     Raises:

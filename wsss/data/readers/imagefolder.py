@@ -145,9 +145,7 @@ def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: lis
     """Yield the images in a folder and its subfolders in a fixed order.
 
     Args:
-        folder: the folder.
         hidden: yield only hidden images instead of only visible ones.
-        deep: search subfolders.
         closed: receives the unreadable subfolders.
     """
     for parent, names in _walk(folder, hidden=hidden, deep=deep, closed=closed):

@@ -107,10 +107,7 @@ def read_rows(
     """Return image id → labels; words that are not classes are logged.
 
     Args:
-        rows: rows of the table.
-        names: the classes.
         rules: words for no class and for unknown labels.
-        log: prints one line for the user.
         way_out: see `LabelCells`.
 
     Raises:

@@ -35,7 +35,6 @@ class Reader(Protocol[C_contra]):
         Args:
             config: the validated config of the layout.
             work: writable folder for generated data and the cache of content hashes.
-            log: prints one line for the user.
 
         Raises:
             InvalidInput: the files do not match the layout; names file and line.

@@ -137,7 +137,6 @@ def open_dataset(
     Args:
         config: layout and its keys; see `parse_config`.
         work: writable folder for generated data and the cache of content hashes.
-        log: prints one line for the user.
         locate: key path relative to ``config`` → ``"file.yaml:12"`` or ``""``, for messages.
         complete: a missing image is an error; pass ``False`` to inspect finished results, and see `Dataset.missing`.
 

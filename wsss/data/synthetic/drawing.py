@@ -70,9 +70,9 @@ def leaf(centre: Points, length: float, width: float, heading: float) -> Points:
     return centre + np.column_stack([along * cos - across * sin, along * sin + across * cos])
 
 
-def disc(centre: Points, radius: float, count: int = 48) -> Points:
-    """Return the outline of a circle."""
-    angle = np.linspace(0, math.tau, count)
+def disc(centre: Points, radius: float) -> Points:
+    """Return 48 points on a circle."""
+    angle = np.linspace(0, math.tau, 48)
     return centre + radius * np.column_stack([np.cos(angle), np.sin(angle)])
 
 

@@ -31,7 +31,6 @@ class Generated:
     ``<layout>.sha256.json`` with the hashes of all files is written just before.
 
     Args:
-        config: settings of the generator.
         generator: version of the generator, incremented whenever the files of a config change.
     """
 
@@ -55,7 +54,6 @@ class Generated:
             work: writable folder.
             files: relative paths of the complete dataset.
             draw: writes the missing files of the dataset to a folder.
-            log: prints one line for the user.
             count: number of images, for the log.
         """
         description = json.dumps(self._content(complete=True), sort_keys=True).encode()

@@ -46,7 +46,6 @@ class Body:
         angle: direction of the long axis, in radians.
         axes: half-length and half-width.
         emblem: position of the emblem along and across the body, as shares of its axes.
-        radius: radius of the emblem.
     """
 
     kind: int
@@ -95,10 +94,8 @@ def draw_scene(
     """Draw one scene.
 
     Args:
-        rng: random generator.
         size: side length S in pixels.
         first: class (1 … ``classes``) of the first object; the others are random.
-        classes: number of classes.
         max_objects: maximum number of objects; the number is drawn uniformly from 1 … ``max_objects``.
 
     Returns:

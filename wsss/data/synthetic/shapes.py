@@ -60,7 +60,6 @@ def generate(config: Config, out: Path, *, advance: Callable[[int], None] = lamb
     Files from an interrupted call are kept; only missing ones are drawn.
 
     Args:
-        config: the settings.
         out: the folder; it must be new, empty, or of the same config.
         advance: called with the number of finished images, to show progress.
 

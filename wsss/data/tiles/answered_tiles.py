@@ -54,7 +54,6 @@ class Crops:
 
     Args:
         number: index of the image in its split.
-        sample: the image.
         tiles: its tiles with their labels.
     """
 
@@ -75,9 +74,6 @@ def read_answered(path: Path, samples: Sequence[Sample], classes: Classes, confi
     left out; so are tiles on which people disagree at all, with ``disagreement: exclude``.
 
     Args:
-        path: the table.
-        samples: images of the split.
-        classes: classes of the dataset.
         config: ``size`` if it is not the default, and ``disagreement``.
 
     Raises:
@@ -147,10 +143,7 @@ def cut_answered(
     """Cut the tiles of a table of answers, write them with their tables, and return settings and counts.
 
     Args:
-        samples: images of the split.
-        out: folder for the tiles.
         answered: see `read_answered`.
-        classes: classes of the dataset.
         config, split, seed, each: see `wsss.data.tiles.tiling.draw_tiles`; the seed chooses the wrong labels of
             ``label_noise``.
 

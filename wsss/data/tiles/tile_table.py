@@ -43,7 +43,6 @@ class Tile:
     """A square crop of an image with image-level labels.
 
     Args:
-        image: id of the image.
         row, column: position of the upper left pixel in the image.
         size: side length in pixels.
         labels: sorted indices (≥ 1) of the classes in the tile.
@@ -72,9 +71,6 @@ def write_tables(out: Path, tiles: Sequence[Tile], *, classes: Classes, drawn: M
     """Write the tables of a folder of tiles.
 
     Args:
-        out: folder of all tiles.
-        tiles: all tiles.
-        classes: classes of the dataset.
         drawn: content of ``tiles.json``.
     """
     names = [join_labels((classes.names[index] for index in tile.labels), classes.foreground) for tile in tiles]

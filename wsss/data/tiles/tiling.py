@@ -126,8 +126,6 @@ class Request:
 
     Args:
         number: index of the image in its split; the positions depend on it and on the seed.
-        sample: the image.
-        quota: numbers of tiles to draw.
     """
 
     number: int
@@ -144,9 +142,6 @@ def cut_tiles(request: Request, *, out: Path, classes: Classes, config: TilesCon
     """Draw the tiles of one image, and write the ones that do not exist yet.
 
     Args:
-        request: image and numbers of tiles.
-        out: folder of all tiles.
-        classes: classes of the dataset.
         config: see `TilesConfig`.
         seed: random seed of the positions.
 
@@ -211,10 +206,6 @@ def draw_tiles(
 
     Args:
         samples: images with masks.
-        out: folder for the tiles.
-        classes: classes of the dataset.
-        config, seed: settings of the tiles.
-        split: name of the samples' split.
         each: (function, items, description) → results in order, for example computed by a pool of processes.
 
     Raises:

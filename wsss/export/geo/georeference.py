@@ -46,7 +46,6 @@ class Georeference:
 
         Args:
             points: corners of a ring.
-            subject: subject of errors.
 
         Raises:
             InvalidInput: a point is outside the area of the coordinate reference system, or the ring crosses the

@@ -90,7 +90,6 @@ def write_pieces(path: Path, pieces: Iterable[str]) -> None:
     """Write UTF-8 text piece by piece, atomically, so that only one piece is in memory at a time.
 
     Args:
-        path: the file.
         pieces: parts of the text; an error that their iterator raises leaves the file unchanged.
 
     Raises:

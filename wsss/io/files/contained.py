@@ -37,10 +37,8 @@ def below(root: Path, name: str, *, where: object, hint: str | None = None) -> P
     """Return the path of a recorded name, which must lie below its folder.
 
     Args:
-        root: the folder.
         name: relative path with ``/`` as separator.
         where: the record that contains the name, for the error.
-        hint: hint of the error.
 
     Raises:
         InvalidInput: the name is empty, absolute (also on Windows), too long, or contains ``..``, ``.`` or a null

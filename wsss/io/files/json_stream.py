@@ -30,7 +30,6 @@ class Element(NamedTuple):
     """An element of a list, or a whole value.
 
     Args:
-        value: the parsed value.
         at: offset of its first byte in the file.
         length: number of its bytes.
     """

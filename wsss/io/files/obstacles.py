@@ -19,7 +19,6 @@ def obstacle(error: OSError, path: Path) -> Obstructed | None:
     """Return the error to report if a path could not be created because it is occupied; ``None`` for other errors.
 
     Args:
-        error: the system's error.
         path: the path to write, used if ``error`` names none.
     """
     named = [Path(os.fsdecode(name)) for name in (error.filename2, error.filename) if isinstance(name, str | bytes)]
@@ -37,8 +36,6 @@ def obstructed(path: Path, expected: Literal["file", "folder"], written: Path | 
     """Return the error for a path that is something else than expected.
 
     Args:
-        path: the obstructing path.
-        expected: the expected kind.
         written: the path to write, if it differs.
     """
     found = Verbatim("a folder" if path.is_dir() else "a file" if path.is_file() else "a special file or broken link")

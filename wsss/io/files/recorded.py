@@ -30,8 +30,6 @@ class Recorded:
     """The record of a file.
 
     Args:
-        folder: the folder of its stage.
-        stage: the stage's id.
         sha256: hash of the file when the stage finished.
         mtime_ns: its modification time then.
     """
@@ -101,12 +99,7 @@ def find_recorded(path: Path) -> Recorded | None:
 
 
 def rerun_hint(folder: Path, stage: str) -> str:
-    """Return how to re-run a damaged stage.
-
-    Args:
-        folder: the stage's folder.
-        stage: the stage's id.
-    """
+    """Return how to re-run a damaged stage."""
     if (folder.parent / RUN).is_file():
         return (
             f"Re-run the stage: wsss run … --run-dir {folder.parent} --force {stage}; or delete {folder} and run the "

@@ -54,7 +54,6 @@ def check_record(path: Path, record: Mapping[str, Any]) -> None:
 
     Args:
         path: path of the record, ``run.json`` or ``stage.json``.
-        record: its content.
 
     Raises:
         InvalidInput: a value that the schema does not allow.

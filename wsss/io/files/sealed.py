@@ -36,7 +36,6 @@ def write_sealed_zip(file: BinaryIO, content: memoryview) -> None:
     """Write a zip file with its checksum.
 
     Args:
-        file: the output.
         content: a zip file without a comment.
 
     Raises:

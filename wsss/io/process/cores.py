@@ -18,7 +18,6 @@ def worker_count(workers: int | None, ranks: int = 1) -> int:
     """Return the number of processes of ``workers``: one per core for ``None``, 1 (this process) for 0.
 
     Args:
-        workers: the setting.
         ranks: number of processes of a distributed run, each of which starts its own; see `core_share`.
 
     Raises:

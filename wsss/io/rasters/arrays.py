@@ -45,7 +45,6 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], *, compress: bo
     """Write named arrays to ``path`` atomically; object arrays, which need pickle, raise a `ValueError`.
 
     Args:
-        path: the file.
         arrays: name → array.
         compress: deflate them, for arrays that are mostly 0. Other maps and probabilities in half precision are stored:
             deflated, they take 7 to 40 times as long to write, and 20 to 30 % less space.
@@ -80,9 +79,6 @@ def require_range(values: NDArray[np.floating[Any]], path: Path, name: str, *, h
 
     Args:
         values: array with at least one axis; its slices along the first axis are checked one by one, to save memory.
-        path: its file.
-        name: its name.
-        hint: hint of the error.
 
     Raises:
         InvalidInput: names the first invalid value and its index.
@@ -142,7 +138,6 @@ def _read(file: IO[bytes], size: int) -> NDArray[Any]:
 
     Args:
         file: an open file at its start; zipfile returns at most the size in its directory.
-        size: file size in bytes.
 
     Raises:
         ValueError: not an array, an object array, or of another size.

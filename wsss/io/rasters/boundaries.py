@@ -24,10 +24,6 @@ def write_boundary(path: Path, boundary: NDArray[np.float32]) -> None:
 def read_boundary(path: Path, *, size: tuple[int, int]) -> NDArray[np.float32]:
     """Read and validate a boundary map, as float32.
 
-    Args:
-        path: the file.
-        size: expected height and width.
-
     Raises:
         InvalidInput: the file is missing or broken, has another size, or values that are not finite or not in [0, 1].
     """

@@ -102,7 +102,6 @@ def read_cams(path: Path, *, size: tuple[int, int] | None = None, classes: int |
     """Read and validate an image's maps.
 
     Args:
-        path: the file.
         size: expected ``(height, width)`` of the image.
         classes: number C of classes, background included; upper bound of the class indices.
 

@@ -91,7 +91,6 @@ def read_mask(path: Path, *, size: tuple[int, int] | None = None) -> NDArray[np.
     """Read a mask as ``(H, W)`` uint8 values; see `load_mask`.
 
     Args:
-        path: the file.
         size: expected ``(height, width)``.
 
     Raises:
@@ -110,7 +109,6 @@ def load_mask(
     red, green and blue become grey values.
 
     Args:
-        path: the file.
         size: expected ``(height, width)``.
         grey: read colours with equal red, green and blue as grey values even if all are in VOC's palette; for datasets
             that define the values of their masks.

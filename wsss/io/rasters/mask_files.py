@@ -47,7 +47,6 @@ class MaskFiles:
     """The masks in a folder.
 
     Args:
-        folder: the folder.
         paths: image id → file.
         guessed: ids matched by a part of the file name, in the order of the files.
         unmatched: names of masks without an image.
@@ -85,7 +84,6 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
 
     Args:
         folder: the folder of the mask files; a missing one has no masks.
-        ids: the image ids.
         suffix: end of the mask names without the format; the part before it is the id. Other files are ignored.
 
     Raises:

@@ -38,7 +38,6 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
     for black and 1 for white; this includes grey masks of 0 and 255, with the same result.
 
     Args:
-        path: the file.
         value: class of a mask with several classes; its pixels are the foreground.
 
     Raises:

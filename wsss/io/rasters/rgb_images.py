@@ -50,7 +50,6 @@ def read_image(path: Path, reading: Reading = PLAIN) -> NDArray[np.uint8]:
     CMYK, palette and grey images are converted; transparent images are composed onto white.
 
     Args:
-        path: the file.
         reading: scaling of pixels with more than 8 bits, page, and bands.
 
     Raises:
@@ -100,7 +99,6 @@ def rgb_array(image: Image.Image, where: object, reading: Reading = PLAIN) -> ND
 
     Args:
         image: an image of any mode.
-        where: subject of errors.
         reading: scaling of 16-bit and floating-point pixels, and bands; the page is the image's current one.
 
     Raises:
@@ -164,7 +162,6 @@ def open_image(path: Path, *, decode: bool = True, frame: int = 0) -> Image.Imag
     Only `wsss.io.rasters.image_kinds.FORMATS` are supported, whatever the file's suffix.
 
     Args:
-        path: the file.
         decode: also decode the pixels.
         frame: index of the page of a TIFF.
 

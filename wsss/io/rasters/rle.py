@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -128,11 +128,26 @@ def coco_counts(text: str) -> NDArray[np.int64]:
     return np.asarray(numbers, np.int64)
 
 
+def decoded_rle(encoding: Mapping[str, Any], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the mask ``(H, W)`` of COCO's ``{"size": [H, W], "counts": …}``, compressed or not.
+
+    Raises:
+        ValueError: another size, or invalid counts.
+    """
+    if encoding.get("size") != list(size):
+        raise ValueError(f"expected the size {list(size)} (height, width), got {encoding.get('size')!r}")
+    counts = encoding.get("counts")
+    if isinstance(counts, str):
+        return from_runs(coco_counts(counts), size, order="F")
+    if not isinstance(counts, list) or not all(type(count) is int and 0 <= count < 2**31 for count in counts):
+        raise ValueError("expected counts as text or as a list of run lengths")
+    return from_runs(np.asarray(counts, np.int64), size, order="F")
+
+
 def brush_mask(stream: Sequence[int], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Return the mask of Label Studio's brush encoding: pixels whose last channel is not 0; see `brush_rle`.
 
     Args:
-        stream: the bytes.
         size: height and width.
 
     Raises:

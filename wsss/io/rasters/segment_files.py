@@ -53,7 +53,6 @@ def read_segments(path: Path, size: Size) -> Sequence[NDArray[np.bool_]]:
     """Return the segments in a file or folder of `segments_path`.
 
     Args:
-        path: the file or folder.
         size: height and width of the image.
 
     Returns:

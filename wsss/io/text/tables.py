@@ -50,7 +50,6 @@ def read_rows(file: Iterable[str], where: object) -> list[dict[str, str]]:
 
     Args:
         file: the lines, with a header.
-        where: subject of errors.
 
     Raises:
         InvalidInput: not a CSV table, or a row has more or fewer cells than the header.

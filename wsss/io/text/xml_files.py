@@ -16,7 +16,6 @@ def read_xml(path: Path, *, max_bytes: int) -> ElementTree.Element:
 
     Args:
         path: the file, UTF-8.
-        max_bytes: maximum size in bytes.
 
     Raises:
         InvalidInput: missing, too large, not UTF-8, not well-formed, or with a document type or entity.

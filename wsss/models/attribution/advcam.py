@@ -58,7 +58,6 @@ def climb(
         classifier: in evaluation mode, its parameters frozen.
         images: ``(n, 3, H, W)`` floats in [0, 1].
         classes: ``(n,)`` indices.
-        steps: number of steps.
         step_size: ξ, the largest change per step in standard deviations of the pixels.
         regularisation, threshold: see `ascent`.
 

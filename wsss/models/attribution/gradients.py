@@ -62,7 +62,6 @@ class LayerGradients:
     Args:
         classifier: in evaluation mode, its parameters `frozen`.
         batch: ``(N, 3, H, W)`` uint8 or floats in [0, 1].
-        layers: the layers.
 
     Attributes:
         features: per layer, ``(N, C, h, w)``.

@@ -22,7 +22,6 @@ def layer_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, layers
 
     Args:
         classifier, batch, selected: see `wsss.models.attribution.map_method.MapMethod.compute`.
-        layers: the layers.
 
     Returns:
         Per layer, ``(N, K, h, w)`` ≥ 0.

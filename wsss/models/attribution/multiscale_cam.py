@@ -57,8 +57,6 @@ def class_maps(
     Args:
         classifier: in evaluation mode; the images are moved to its device.
         images: ``(B, H, W, 3)`` uint8 RGB.
-        scales: scale factors of the image.
-        flip: also use the mirror image.
         stride: pixels of the image per element of a map.
         max_side: maximum side length in pixels; larger images are downscaled for the
             network only.
@@ -136,7 +134,6 @@ def views(
 
     Args:
         images, scales, flip, max_side: see `class_maps`.
-        device: device of the result.
     """
     fit = reduction(images.shape[1:3], max_side)
     for scale in scales:
@@ -187,11 +184,7 @@ class Grid:
 
 
 class Total:
-    """The sum of maps over views, added one after the other.
-
-    Args:
-        grid: the grid of the sum.
-    """
+    """The sum of maps over views, added one after the other."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid

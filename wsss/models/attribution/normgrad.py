@@ -22,7 +22,6 @@ def norm_grad(classifier: CAMClassifier, batch: Tensor, selected: Tensor, layer:
 
     Args:
         classifier, batch, selected: see `wsss.models.attribution.map_method.MapMethod.compute`.
-        layer: the layer.
 
     Returns:
         ``[(N, K, h, w)]`` ≥ 0.

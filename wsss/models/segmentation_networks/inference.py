@@ -30,8 +30,6 @@ def class_probabilities(
         segmenter: images ``(B, 3, H, W)`` uint8 → logits ``(B, C, H, W)``; in evaluation mode. The images are moved to
             its device.
         images: ``(B, H, W, 3)`` uint8 RGB.
-        scales: scale factors of the image.
-        flip: also use the mirror image.
         max_side: maximum side length in pixels; larger images are downscaled before scaling.
 
     Returns:
@@ -51,7 +49,6 @@ def require_finite(values: Tensor, what: str) -> None:
     """Require finite outputs: the argmax of NaN would be class 0, the background.
 
     Args:
-        values: output of a network.
         what: its name in the error.
 
     Raises:

@@ -19,7 +19,6 @@ class Block:
     """A block of pixels of one image, or all pixels of several images.
 
     Args:
-        rows, columns: the pixels.
         probabilities: ``(B, C, h, w)`` float32.
     """
 
@@ -43,7 +42,6 @@ class Seams:
         """Begin the next tile.
 
         Args:
-            rows, columns: the tile.
             like: a tensor ``(C, …)`` of the device of its probabilities.
         """
         if columns.core.start == 0:

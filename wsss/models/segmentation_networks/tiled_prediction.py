@@ -56,7 +56,6 @@ class ScaledPart:
         """Return the probabilities ``(C, n, m)`` of pixels of the image.
 
         Args:
-            rows, columns: the pixels.
             size: height and width of the image, to which probabilities are resized (bilinear).
         """
         values = self.probabilities
@@ -79,7 +78,6 @@ class TiledImage:
 
     Args:
         segmenter, image, scales, flip, max_side: see `wsss.models.segmentation_networks.inference.class_probabilities`.
-        tiling: size of the tiles.
     """
 
     def __init__(

@@ -46,7 +46,6 @@ def create_network(name: str, *, output_stride: int | None, pretrained: bool = F
     Networks that cannot be dilated ignore ``output_stride``.
 
     Args:
-        name: name in timm.
         output_stride: pixels per feature; ``None``: that of the network.
         pretrained: download timm's weights.
 

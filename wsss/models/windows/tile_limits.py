@@ -36,7 +36,6 @@ def tiling_of(network: nn.Module, tile: int | None, overlap: int | None, *, subj
     """Return the tiles of a network; ``None`` if ``tile`` is.
 
     Args:
-        network: the network.
         tile, overlap: see `wsss.models.windows.tile_windows.Tiling`; ``overlap`` defaults to `default_overlap`.
         subject: prefix of the settings' names in errors.
 
@@ -69,7 +68,6 @@ def approximations(network: nn.Module, poolings: int) -> list[str]:
     """Return the kinds of layers that depend on all pixels, so that tiles can only approximate the whole image.
 
     Args:
-        network: the network.
         poolings: number of global poolings in a forward pass. A single one gets the mean of the whole image, and
             several, as in squeeze-and-excitation, means that are measured on tiles.
     """

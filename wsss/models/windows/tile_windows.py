@@ -41,7 +41,6 @@ class TileWindow:
     """A tile along one side of the image; all slices are pixels of the image.
 
     Args:
-        window: the tile.
         core: the part up to the middle of the overlaps; the cores of all tiles cover the side once.
         part: pixels with a weight above 0.
         ramps: number of pixels at the start and at the end of ``part`` on which the weight is below 1.

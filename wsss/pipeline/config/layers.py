@@ -24,7 +24,6 @@ def read_layers(path: Path, registry: Registry, parents: tuple[Path, ...] = ()) 
     A file without a name is called after itself, not after the file it extends.
 
     Args:
-        path: the file.
         registry: stage name → stage.
         parents: the files that extend it.
 

@@ -149,7 +149,6 @@ def parse_yaml(text: str, name: str, *, lines: bool = True) -> Source:
     """Parse YAML text.
 
     Args:
-        text: one YAML document.
         name: name of the file in locations and messages.
         lines: locations and messages have line numbers.
 

@@ -51,12 +51,10 @@ class Spec:
 
     Args:
         name: name of the pipeline, and of its run directory.
-        description: one line.
         seed: seed of every stage that has none of its own.
         data: config of the dataset, expressions replaced; opaque to the engine.
         data_source: the same with locations.
         supervision: the ``supervision:`` block, see `wsss.pipeline.config.supervision_block`.
-        axes: the matrix.
         entries: stage id → entry, in the order of the file.
         resolved: the whole file after ``extends`` and ``--set``, for ``run.json``.
     """

@@ -28,7 +28,6 @@ def read_nodes(text: str, name: str, *, lines: bool) -> tuple[Any, dict[KeyPath,
     """Return the value of YAML text, and key path → location.
 
     Args:
-        text: one YAML document.
         name: name of the file in locations and messages.
         lines: locations and messages have line numbers.
 

@@ -19,7 +19,6 @@ class Decision:
 
     Args:
         action: ``skip`` a finished stage, ``run`` any other.
-        reasons: reasons as text.
         keep: the files in the folder are kept, and the stage resumes from them.
         damages: artifacts to delete before it runs.
         record: the ``stage.json`` of the folder, if there is one.

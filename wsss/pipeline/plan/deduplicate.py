@@ -54,7 +54,6 @@ def read_original(folder: Path, identity: str, results: Results) -> dict[str, An
     """Return the result of a finished stage if it has this identity and its files are intact.
 
     Args:
-        folder: folder of the finished stage.
         identity, results: identity of the duplicate, and hashes of its inputs.
 
     Returns:
@@ -84,7 +83,6 @@ def copy_files(original: Mapping[str, Any], run_dir: Path, target: Path) -> None
     Args:
         original: see `read_original`.
         run_dir: parent of its folder.
-        target: the other folder.
 
     Raises:
         RunFailed: a file is damaged, the disk is full, or the folder is not writable.

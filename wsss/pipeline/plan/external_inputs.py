@@ -20,7 +20,6 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, log: Callable
     With a ``stage.json`` it has identity and provenance; any other folder is identified by its content.
 
     Args:
-        folder: the input.
         kinds: accepted kinds of artifact.
         option: option that names the folder, for messages (``--cams``).
         log: prints a warning about files that changed after the stage finished.
@@ -76,7 +75,6 @@ def changes_since(folder: Path, artifacts: Mapping[str, Any]) -> str:
     """Describe which files of a finished stage have changed, by their sizes and times; empty if none has.
 
     Args:
-        folder: folder of the stage.
         artifacts: the artifacts in its record.
     """
     names = [damage.path for damage in stage_folder.verify(folder, artifacts)]

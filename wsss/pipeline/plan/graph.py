@@ -130,7 +130,7 @@ class _Builder:
         except InvalidInput as error:
             self.problems.append(error)
         # A job with an error remains in the graph, so that its dependants are not reported too.
-        invalid = Job(id, entry.id, self.registry[entry.uses], point, StageConfig(), 0)
+        invalid = Job(id, entry.id, self.registry[entry.uses], StageConfig(), 0)
         self.jobs[id] = invalid if job is None or inputs is None else replace(job, inputs=inputs)
 
     def needed_jobs(self, entry: Entry, point: Point) -> tuple[list[str], list[str]]:

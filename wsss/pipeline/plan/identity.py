@@ -106,9 +106,7 @@ def identity_parts(
     """Return everything that a stage's result depends on, as plain JSON values.
 
     Args:
-        stage, config, seed: the stage.
         inputs: declared input → identity of the stage that provides it, ``None``, or for ``many`` id → identity.
-        fingerprints: fingerprints of the dataset.
         contents: hashes of files: a `Path` in the config counts by its content, not by its name.
         ranks: number of processes that train together; counts for stages that train, if it is more than one.
     """
@@ -164,7 +162,6 @@ def plain(value: Any, path: Callable[[Path], Any] = str) -> Any:
     """Return a dumped config as JSON values; infinite numbers and NaN become text.
 
     Args:
-        value: the config.
         path: returns the value for a `Path`.
     """
     if isinstance(value, PurePath):

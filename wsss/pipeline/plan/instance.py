@@ -24,11 +24,6 @@ from wsss.validation import KeyPath, discriminator_at, validate
 def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str) -> Job:
     """Return an instance of a stage, not yet bound to its inputs.
 
-    Args:
-        spec: the pipeline.
-        stage, entry: the stage, and its entry in the file.
-        point, id: the instance.
-
     Raises:
         InvalidInput: an invalid config or seed, or a missing file.
     """
@@ -57,7 +52,7 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
     )
     seed_where = f"stages.{entry.id}.seed"
     seed = read_seed(interpolate(entry.part("seed", spec.seed), scope, seed_where), seed_where)
-    return Job(id, entry.id, stage, point, config, seed, {}, source, where, taken)
+    return Job(id, entry.id, stage, config, seed, {}, source, where, taken)
 
 
 def _upstream(spec: Spec, entry: Entry) -> frozenset[str]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.config.matrix import Point
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Stage, StageConfig
 
@@ -19,8 +18,6 @@ class Job:
     Args:
         id: instance id, also the name of its folder (``segment@loss=dice``).
         entry: id of the stage in the file (``segment``).
-        stage: the stage.
-        point: its point in the matrix.
         config, seed: arguments of ``run``.
         inputs: declared input → ids of its jobs (several for ``many``, none for a missing optional one).
         source: the config as written, with locations, merged into its presets.
@@ -31,7 +28,6 @@ class Job:
     id: str
     entry: str
     stage: Stage[Any]
-    point: Point
     config: StageConfig
     seed: int
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -67,7 +63,6 @@ def select(jobs: Mapping[str, Job], name: str, option: str) -> list[str]:
     """Return the ids of one instance, or of all instances of a stage.
 
     Args:
-        jobs: all jobs.
         name: id of an instance or of a stage in the file.
         option: option that names it, for messages.
 

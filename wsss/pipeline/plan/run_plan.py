@@ -27,7 +27,6 @@ def make_plan(
     data: Data | None,
     choice: Choice,
     *,
-    contents: Contents | None = None,
     ranks: int = 1,
 ) -> list[Step]:
     """Decide for every job, in topological order, whether it runs.
@@ -35,7 +34,6 @@ def make_plan(
     Args:
         jobs, run_dir, data: the pipeline, its run directory and its dataset.
         choice: ``--from``, ``--until`` and ``--force``.
-        contents: cache of content hashes.
         ranks: number of processes of the run.
 
     Raises:
@@ -45,7 +43,7 @@ def make_plan(
     """
     selected, forced = _selection(jobs, choice)
     required = upstream(jobs, list(selected))
-    planner = _Planner(run_dir, Fingerprints(data), contents or Contents(), selected, forced, ranks)
+    planner = _Planner(run_dir, Fingerprints(data), Contents(), selected, forced, ranks)
     problems: list[InvalidInput] = []
     for job in jobs.values():
         try:

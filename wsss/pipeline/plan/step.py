@@ -16,7 +16,6 @@ class Step:
     """One job and what to do with it.
 
     Args:
-        job: the job.
         folder: folder of its artifacts.
         parts, identity: everything its result depends on, and the hash of it.
         decision: whether it has to run.

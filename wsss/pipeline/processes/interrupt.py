@@ -19,11 +19,7 @@ or ``timeout`` signals a process and its group."""
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user (SIGINT) or the system (SIGTERM) ended the process.
-
-    Args:
-        number: the signal.
-    """
+    """The user (SIGINT) or the system (SIGTERM) ended the process."""
 
     def __init__(self, number: int = signal.SIGINT) -> None:
         super().__init__(f"interrupted by {signal.Signals(number).name}")

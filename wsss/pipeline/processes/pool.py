@@ -21,37 +21,22 @@ PREFETCH = 4
 """Items submitted per worker in addition to the current one."""
 
 
-def run_in_pool(
-    items: Sequence[T],
-    work: Callable[[T], R],
-    *,
-    workers: int,
-    threads: bool,
-    advance: Callable[[int], None],
-    name: Callable[[T], str],
-    memory: Callable[[T], int] | None,
-    log: Callable[[str], None],
-    on_error: Callable[[int, T, Exception], None],
-) -> dict[int, R]:
-    """Return index → ``work(item)`` of every item; see `wsss.pipeline.run.items.map_items`.
+class Pool(Generic[T, R]):
+    """Workers that process items; see `wsss.pipeline.run.items.map_items`.
 
     Args:
         items, work, memory: see there.
         workers: maximum number of workers.
         threads: whether the workers are threads, not processes.
-        advance: called with 1 for each finished item.
         name: item → its name in messages.
         log: prints a line if memory limits the number of workers.
-        on_error: called with index, item and error of each item that failed; an error raised by it ends the pool.
     """
-    return _Pool(items, work, workers, threads, name, memory, log).run(advance, on_error)
 
-
-class _Pool(Generic[T, R]):
     def __init__(
         self,
         items: Sequence[T],
         work: Callable[[T], R],
+        *,
         workers: int,
         threads: bool,
         name: Callable[[T], str],
@@ -67,6 +52,12 @@ class _Pool(Generic[T, R]):
         self.running: dict[Future[R], tuple[int, int]] = {}  # → index and bytes
 
     def run(self, advance: Callable[[int], None], on_error: Callable[[int, T, Exception], None]) -> dict[int, R]:
+        """Return index → ``work(item)`` of every item.
+
+        Args:
+            advance: called with 1 for each finished item.
+            on_error: called with index, item and error of each item that failed; an error raised by it ends the pool.
+        """
         if self.budget.workers < self.workers:
             self._log_limit(f"each process needs about {size_text(WORKER_BYTES)}")
         results: dict[int, R] = {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
@@ -28,9 +29,6 @@ class WorkerProcesses:
     """
 
     def __init__(self, count: int) -> None:
-        import multiprocessing
-        from concurrent.futures import ProcessPoolExecutor
-
         context = multiprocessing.get_context("spawn")
         # Process id and index of its item of every process.
         self.slots, started = context.RawArray("q", 2 * count), context.Value("i", 0)
@@ -146,8 +144,6 @@ _slot = 0
 
 def _start_child(slots: Any, started: Any) -> None:
     """Set up a worker process: ignore Ctrl-C (the parent handles it), use one thread, end with the parent."""
-    import multiprocessing
-
     global _slots, _slot
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

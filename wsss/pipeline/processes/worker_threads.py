@@ -12,11 +12,7 @@ R = TypeVar("R")
 
 
 class WorkerThreads:
-    """A pool of threads.
-
-    Args:
-        pool: the pool.
-    """
+    """A pool of threads."""
 
     def __init__(self, pool: ThreadPoolExecutor) -> None:
         self.pool = pool

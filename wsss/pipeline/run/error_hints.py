@@ -17,7 +17,6 @@ def full_disk(error: Exception, path: Path) -> RunFailed | None:
     """Return the error to show for a full disk or quota, ``None`` for any other error.
 
     Args:
-        error: the error.
         path: named if ``error`` names no file.
     """
     if not isinstance(error, OSError) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -33,7 +32,6 @@ def machine_error(error: Exception, path: Path) -> RunFailed | None:
     """Return the error to show if the machine is the cause (out of space, memory, open files …), otherwise ``None``.
 
     Args:
-        error: the error.
         path: see `full_disk`.
     """
     return exhausted(error) or full_disk(error, path)

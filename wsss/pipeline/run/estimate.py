@@ -15,7 +15,6 @@ class Steps:
     """The state of one piece of work.
 
     Args:
-        description: the work.
         total, done: number of all steps, and of those done before.
         now: the time in seconds.
     """

@@ -53,9 +53,7 @@ class RunResult:
     """The result of a run.
 
     Args:
-        run_dir: its folder.
         status: ``done``, ``failed`` or ``interrupted``.
-        outcomes: outcomes of the stages that were reached, in order.
         error: the error that ended it, to be raised by the caller.
         report: page of its report, if it has one.
     """
@@ -101,9 +99,7 @@ def run_pipeline(
     """Run a pipeline in ``session.run_dir``.
 
     Args:
-        spec, registry: the pipeline.
         session: run directory, device, workers, messages, ranks.
-        open_data: opens the dataset.
         choice: ``--from``, ``--until``, ``--force``.
         check_data: validates ``data:`` first, so that its problems are listed together with those of the stages.
         command: the command line, for ``run.json``.

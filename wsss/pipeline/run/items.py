@@ -11,7 +11,7 @@ from wsss.errors import InvalidInput, RunFailed, WsssError, together
 from wsss.io.files.atomic import convert_os_errors
 from wsss.io.files.contained import delete_file
 from wsss.io.process.shared_state import set_current_items
-from wsss.pipeline.processes.pool import run_in_pool
+from wsss.pipeline.processes.pool import Pool
 from wsss.pipeline.run.error_hints import machine_error
 from wsss.pipeline.stage import Context
 
@@ -41,7 +41,6 @@ def pending(
     """Return this rank's items whose output is missing or damaged.
 
     Args:
-        ctx: context of the stage.
         items: all items of the stage, in the same order on every rank.
         output: item → its file.
         check: reads an item's file and raises `InvalidInput` if it is not a valid result; such a file is deleted with a
@@ -93,9 +92,6 @@ def map_items(
 
     Args:
         ctx: context with workers, progress and log.
-        items: the items.
-        work: called once per item.
-        description: text of the progress bar.
         memory: item → estimated peak memory of ``work`` in bytes; called just before the item is submitted.
         threads: run ``work`` in threads, not processes; after an interrupt or an error, items that have begun are
             finished.
@@ -180,17 +176,8 @@ def _map(
     if ctx.workers <= 1 or len(items) <= 1:
         results = _run_here(items, work, advance, failed)
     else:
-        results = run_in_pool(
-            items,
-            work,
-            workers=ctx.workers,
-            threads=threads,
-            advance=advance,
-            name=item_name,
-            memory=memory,
-            log=ctx.log,
-            on_error=partial(_collect, failed),
-        )
+        pool = Pool(items, work, workers=ctx.workers, threads=threads, name=item_name, memory=memory, log=ctx.log)
+        results = pool.run(advance, partial(_collect, failed))
     return results, failed
 
 

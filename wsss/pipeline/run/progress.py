@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -116,6 +116,15 @@ class Reporter:
             delete_note(self.folder)
         self._tasks = []
         self.stage, self.folder = "", None
+
+    @contextlib.contextmanager
+    def working(self, name: str) -> Iterator[None]:
+        """Show progress until the end of the block; ``name`` stands before its bars."""
+        self.start(name, None)
+        try:
+            yield
+        finally:
+            self.stop()
 
     def interrupt(self) -> None:
         """End an unfinished stage: its bars are removed, its note is kept for ``wsss status``."""

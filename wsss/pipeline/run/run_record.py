@@ -56,8 +56,6 @@ class RunRecord:
 
         Args:
             status: ``done``, ``failed`` or ``interrupted``.
-            report: page of the report.
-            error: the error that ended the run.
             failed: id of the stage that failed.
         """
         if self.session.ranks.rank != 0:

@@ -34,7 +34,6 @@ class Execution:
         session, record: what the stages share, and ``run.json``.
         data: the dataset; on rank 0 opened by `prepare`.
         plan: job id → step; on rank 0 only.
-        outcomes: outcomes of the stages that were reached, in order.
     """
 
     jobs: Mapping[str, Job]

@@ -44,7 +44,6 @@ def run_stage(
     """Run a single stage in the folder ``out``; skip a finished one, resume an interrupted one.
 
     Args:
-        stage, config, data, seed: the stage.
         out: its folder: new, empty, or that of an earlier run of the stage.
         inputs: declared input → `Artifact` (see `artifact_at`), several for ``many``, ``None`` for a missing one.
         force: run from scratch.

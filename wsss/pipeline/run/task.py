@@ -20,10 +20,8 @@ class Session:
     """State shared by all stages of one process.
 
     Args:
-        run_dir: the run directory.
         device: ``auto``, ``cpu`` or ``cuda``; resolved before the first stage runs.
         workers: number of processes for per-image work.
-        reporter: messages and progress.
         ranks: the processes that work together.
     """
 

@@ -26,8 +26,6 @@ class Repair:
     """The outcome for one record that was lost or damaged.
 
     Args:
-        path: the record.
-        restored: whether it was restored.
         what: what was compared, or why it cannot be restored.
         hint: what to do instead.
     """
@@ -47,7 +45,6 @@ def repair_folder(folder: Path, log: Callable[[str], None]) -> list[Repair]:
 
     Args:
         folder: see `can_hold_records`.
-        log: prints one line for the user.
 
     Returns:
         One outcome per lost or damaged record.

@@ -50,10 +50,6 @@ def data_of_run(run: Mapping[str, Any] | None) -> dict[str, Any]:
 def check_run_dir(run_dir: Path, name: str) -> None:
     """Reject a folder that holds other files, or the run of another pipeline.
 
-    Args:
-        run_dir: the folder.
-        name: name of the pipeline.
-
     Raises:
         InvalidInput: it contains other files, its log is a link or a pipe, a link redirects its generated data, or its
             path is not valid UTF-8.

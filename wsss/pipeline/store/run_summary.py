@@ -56,8 +56,6 @@ def status_in_run(run: Mapping[str, Any], id: str, status: str, finished: str | 
     """Return the status of a stage: that of its record, unless the run failed at it before its folder was changed.
 
     Args:
-        run: record of the run.
-        id: id of the stage.
         status, finished: status and end of the stage in its record, used if newer than the end of the run.
     """
     failed_here = run.get("status") == "failed" and run.get("failed") == id

@@ -100,7 +100,6 @@ def verify(folder: Path, artifacts: Mapping[str, Mapping[str, Any]], *, content:
     Sizes are always compared; the bytes are read if the modification time differs.
 
     Args:
-        folder: folder of the stage.
         artifacts: artifacts in its record; missing keys are not compared.
         content: read the bytes of all files.
     """
@@ -178,7 +177,6 @@ def check_stage_folder(folder: Path, uses: str | None = None) -> None:
     """Reject a folder that holds files but is not the folder of a stage.
 
     Args:
-        folder: folder that a stage is to write to.
         uses: the kind of that stage; results of other kinds are not overwritten.
 
     Raises:

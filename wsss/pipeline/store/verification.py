@@ -26,9 +26,7 @@ class Finding:
 
     Args:
         stage: id of its stage; ``None`` for the run's own record.
-        path: the file.
         what: the damage (``missing``, ``truncated``, ``changed``, or a longer text).
-        hint: the suggested fix.
     """
 
     stage: str | None

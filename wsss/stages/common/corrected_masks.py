@@ -93,7 +93,6 @@ def stated_corrections(
     """Return entries for the metrics and for the provenance of a stage; empty if it uses no corrected masks.
 
     Args:
-        ctx: the context of the stage.
         samples: the images that it works on. If none of them is corrected, the provenance of its inputs stays valid.
         images: name of these images (``training images``).
         supervision: the supervision of its inputs.

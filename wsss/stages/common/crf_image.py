@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from wsss.data.artifacts import read_maps
+from wsss.data.corrections.corrected_pixels import overridden
 from wsss.io.files.stage_files import mask_path, probability_path
-from wsss.refine.cleaning import CleaningConfig
-from wsss.refine.dense_crf import CrfConfig
+from wsss.io.rasters.label_masks import IGNORE, write_mask
+from wsss.io.rasters.probabilities import read_probabilities
+from wsss.io.rasters.rgb_images import read_image
+from wsss.refine.cleaning import CleaningConfig, clean
+from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores, working_size
 from wsss.refine.policyfile import read_policy
+from wsss.refine.thresholds import make_seeds, merge
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -31,19 +39,12 @@ def refine_image(
 
     Args:
         sample: the image, with the mask to refine.
-        out: folder of the stage.
         masks: folder of the input masks, for their policy or probabilities.
         cams: folder of the maps that the masks come from, if any.
-        config: parameters of the CRF.
         cleaning: removal of small components afterwards.
-        classes: the classes.
         corrections: corrected masks, whose pixels are certain.
     """
-    from wsss.data.corrections.corrected_pixels import overridden
     from wsss.data.truth import read_truth
-    from wsss.io.rasters.label_masks import write_mask
-    from wsss.io.rasters.rgb_images import read_image
-    from wsss.refine.cleaning import clean
 
     image = read_image(*sample.source)
     corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
@@ -60,12 +61,6 @@ def _refine_seeds(
     image: Any, sample: Sample, masks: Path, cams: Path, config: CrfConfig, classes: Classes, corrected: Any
 ) -> Any:
     """Refine with the upper and with the lower background score, and merge the results."""
-    import numpy as np
-
-    from wsss.data.artifacts import read_maps
-    from wsss.refine.dense_crf import refine_labels, refine_scores, working_size
-    from wsss.refine.thresholds import make_seeds, merge
-
     loaded = read_maps(cams, sample, classes, size=image.shape[:2])
     policy, thresholds = read_policy(masks, loaded.classes)
     maps = loaded.at(working_size(loaded.size, config.max_side))
@@ -87,17 +82,11 @@ def _refine_seeds(
 
 def _classes_in(corrected: Any) -> list[int]:
     """Return the foreground classes of a corrected mask; none without one."""
-    import numpy as np
-
-    from wsss.io.rasters.label_masks import IGNORE
-
     return [] if corrected is None else [value for value in np.unique(corrected).tolist() if value not in (0, IGNORE)]
 
 
 def _positions(corrected: Any, values: Any) -> Any:
     """Return a corrected mask with the position of each class in ``values``, 255 elsewhere; ``None`` without one."""
-    import numpy as np
-
     if corrected is None:
         return None
     positions = np.full(256, 255, np.uint8)
@@ -106,21 +95,11 @@ def _positions(corrected: Any, values: Any) -> Any:
 
 
 def _refine_probabilities(image: Any, path: Path, config: CrfConfig, classes: int, corrected: Any) -> Any:
-    import numpy as np
-
-    from wsss.io.rasters.probabilities import read_probabilities
-    from wsss.refine.dense_crf import refine_scores
-
     probabilities = read_probabilities(path, classes=classes, size=image.shape[:2]).astype(np.float32)
     return refine_scores(image, probabilities, config, certain=corrected).astype(np.uint8)
 
 
 def _refine_mask(image: Any, mask: Any, config: CrfConfig, corrected: Any) -> Any:
-    import numpy as np
-
-    from wsss.io.rasters.label_masks import IGNORE
-    from wsss.refine.dense_crf import refine_labels
-
     present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist(), *_classes_in(corrected)})
     values = np.asarray(present, np.uint8)
     positions = np.full(256, len(present), np.uint8)

@@ -9,13 +9,13 @@ stages that were trained on it, or whose threshold was chosen on it, are left ou
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import CORRECTIONS, cam_path, mask_path, probability_path
+from wsss.io.process.thread_map import map_in_threads
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import read_record
 
@@ -52,9 +52,6 @@ class Ranked:
     """An image with the uncertainty of its masks.
 
     Args:
-        id: the image.
-        gain: expected gain.
-        pixels: number of pixels.
         boundary: number of boundary pixels of the current mask.
         disagreement: of its masks, 0 … 1; ``None`` if there is only one.
         entropy: mean entropy, 0 … 1; ``None`` without probabilities and maps.
@@ -72,8 +69,6 @@ def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = N
     """Return the finished stages of a run that have results for all images.
 
     Args:
-        run_dir: the run directory.
-        samples: the images.
         stage: id of the stage whose masks are corrected; by default the last with masks.
 
     Raises:
@@ -134,8 +129,6 @@ def rank_images(
     """Return images by decreasing expected gain; those of equal gain by id.
 
     Args:
-        samples: the images.
-        classes: the classes.
         sources: see `find_sources`.
         workers: number of threads; does not affect the result.
         advance: called with the number of images done.
@@ -143,11 +136,7 @@ def rank_images(
     Raises:
         InvalidInput: a mask or map is damaged.
     """
-    ranked = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for one in pool.map(lambda sample: _doubt(sample, classes, sources), samples):
-            ranked.append(one)
-            advance(1)
+    ranked = map_in_threads(lambda sample: _doubt(sample, classes, sources), samples, workers=workers, advance=advance)
     return sorted(ranked, key=lambda one: (-one.gain, one.id))
 
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsss.pipeline.run.items import map_items
 from wsss.pipeline.stage import Context
 from wsss.stages.common.check_outputs import check_maps, check_probabilities
 
@@ -21,22 +22,16 @@ def inspect_maps(ctx: Context[Any], samples: Sequence[Sample], folder: Path) -> 
     Raises:
         InvalidInput: lists the maps that are damaged or do not fit their images.
     """
-    from wsss.pipeline.run.items import map_items
-
     map_items(ctx, samples, partial(check_maps, out=folder, classes=ctx.data.classes), "reading the maps")
 
 
 def inspect_masks(ctx: Context[Any], samples: Sequence[Sample]) -> None:
     """Read the masks of all samples; for ``InvalidInput`` see `inspect_maps`."""
-    from wsss.pipeline.run.items import map_items
-
     map_items(ctx, samples, partial(_read_mask, classes=ctx.data.classes), "reading the masks")
 
 
 def inspect_probabilities(ctx: Context[Any], samples: Sequence[Sample], folder: Path) -> None:
     """Read the class probabilities of all images; for ``InvalidInput`` see `inspect_maps`."""
-    from wsss.pipeline.run.items import map_items
-
     check = partial(check_probabilities, out=folder, classes=ctx.data.classes)
     map_items(ctx, samples, check, "reading the probabilities")
 

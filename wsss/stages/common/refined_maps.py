@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from wsss.data.artifacts import read_maps
+from wsss.data.image_transforms.resizing import scaled
+from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path
+from wsss.io.rasters.cams import Cams, write_cams
+from wsss.io.rasters.rgb_images import image_size, read_image
 from wsss.io.rasters.working_size import reduction, scaled_size
+from wsss.pipeline.run.items import map_items, map_shared, pending
 from wsss.pipeline.stage import Context, Input, Read
 from wsss.stages.common.check_outputs import check_maps
-from wsss.stages.common.image_size_notes import note_reduced
+from wsss.stages.common.image_size_notes import Sizes, note_reduced
 from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.require_inputs import require_maps
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from wsss.data.classes import Classes
     from wsss.data.sample import Sample
-    from wsss.io.rasters.cams import Cams
 
     Floats = NDArray[np.float32]
 
@@ -49,9 +55,6 @@ class WorkingGrid:
 
     def of_file(self, sample: Sample) -> tuple[int, int]:
         """Return height and width of the grid of an image, read from its header; 1 and 1 if it cannot be read."""
-        from wsss.errors import InvalidInput
-        from wsss.io.rasters.rgb_images import image_size
-
         try:
             return self.cells(image_size(*sample.source))
         except InvalidInput:  # reported when the image is processed
@@ -70,35 +73,24 @@ def refine_maps(
     Args:
         ctx: its config has ``splits``, its inputs ``cams``.
         refine: see `Refine`.
-        grid: the grid.
-        description: label of the progress bar.
         memory: estimated memory for an image in bytes.
     """
-    from wsss.pipeline.run.items import map_items, map_shared, pending
-
     samples = ctx.data.samples(ctx.config.splits)
     folders: dict[str, Any] = {"cams": ctx.inputs["cams"].path, "out": ctx.out, "classes": ctx.data.classes}
     check = partial(_check_finished, grid=grid, **folders)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     map_items(ctx, todo, partial(_write, refine=refine, grid=grid, **folders), description, memory=memory)
-    written = map_shared(ctx, samples, partial(_read_back, out=ctx.out, classes=ctx.data.classes), "reading back")
-    means = [mean for of_image, _ in written for mean in of_image]
-    sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
+    mean, sizes = read_back(ctx, samples)
     reduced = note_reduced(ctx, sizes, grid.max_side, how="the maps are upsampled where they are used")
-    return {"images": len(samples), "mean_activation": sum(means) / len(means) if means else None, **reduced}
+    return {"images": len(samples), "mean_activation": mean, **reduced}
 
 
 def _check_finished(sample: Sample, *, cams: Path, out: Path, classes: Classes, grid: WorkingGrid) -> None:
-    from wsss.data.artifacts import read_maps
-
     source = read_maps(cams, sample, classes)
     check_maps(sample, out=out, classes=classes, of=source.classes, shape=grid.cells(source.size))
 
 
 def _write(sample: Sample, *, cams: Path, out: Path, classes: Classes, refine: Refine, grid: WorkingGrid) -> None:
-    from wsss.data.artifacts import read_maps
-    from wsss.io.rasters.cams import Cams, write_cams
-
     source = read_maps(cams, sample, classes)
     maps = refine(sample, source, grid.cells(source.size))
     write_cams(cam_path(out, sample.id), Cams(_normalised(maps), source.classes, source.size))
@@ -106,25 +98,26 @@ def _write(sample: Sample, *, cams: Path, out: Path, classes: Classes, refine: R
 
 def _normalised(maps: Floats) -> Floats:
     """Divide every map by its maximum, as `cam` does; maps of zeros remain zero."""
-    import numpy as np
-
     highest = maps.max((1, 2), initial=0)[:, None, None]
     scaled = np.divide(maps, highest, out=np.zeros(maps.shape, np.float32), where=highest > 0)
     return np.asarray(scaled.clip(0, 1), np.float32)
 
 
-def _read_back(sample: Sample, *, out: Path, classes: Classes) -> tuple[list[float], tuple[int, int]]:
-    from wsss.data.artifacts import read_maps
+def read_back(ctx: Context[Any], samples: Sequence[Sample]) -> tuple[float | None, Sizes]:
+    """Return the mean over all written maps (``None`` without maps), and the id and size of every image."""
+    written = map_shared(ctx, samples, partial(_means_and_size, out=ctx.out, classes=ctx.data.classes), "reading back")
+    means = [mean for of_image, _ in written for mean in of_image]
+    sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
+    return sum(means) / len(means) if means else None, sizes
 
+
+def _means_and_size(sample: Sample, *, out: Path, classes: Classes) -> tuple[list[float], tuple[int, int]]:
     cams = read_maps(out, sample, classes)
     return [float(class_map.mean()) for class_map in cams.maps], cams.size
 
 
 def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:
     """Read an image, reduced to a longer side of ``max_side`` pixels: ``(H, W, 3)`` uint8."""
-    from wsss.data.image_transforms.resizing import scaled
-    from wsss.io.rasters.rgb_images import read_image
-
     image = read_image(*sample.source)
     return scaled(image, reduction(image.shape[:2], max_side))
 

@@ -38,10 +38,7 @@ def require_truth(data: Dataset, splits: Sequence[str], *, where: str, hint: str
     """Require ground-truth masks of all images of some splits, and that one of them shows a class.
 
     Args:
-        data: the dataset.
-        splits: the splits.
         where: stage or key that needs the masks, for messages.
-        hint: hint for missing masks.
 
     Raises:
         InvalidInput: masks are missing or broken, or no pixel has a class.

@@ -38,7 +38,6 @@ def open_run_dataset(run_dir: Path | None, data: Source, *, work: Path, log: Cal
         run_dir: the run directory, if there is one.
         data: the ``--data.KEY VALUE`` options.
         work: folder for generated data without a run.
-        log: prints one line.
 
     Raises:
         InvalidInput: there is no dataset, or it cannot be opened.

@@ -26,8 +26,6 @@ def stored_maps(run: Path, samples: Sequence[Sample], classes: Classes, names: S
 
     Args:
         run: a run directory, or the folder of a stage.
-        samples: the images.
-        classes: classes of the dataset.
         names: names of the K classes whose maps are read.
 
     Returns:

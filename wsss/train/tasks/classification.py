@@ -74,7 +74,6 @@ def tile_examples(
     """Return the tiles of a folder as training examples.
 
     Args:
-        folder: folder of the tiles' images.
         tiles: see `wsss.data.tiles.tile_table`.
         classes: number K of foreground classes.
         cache_bytes, max_side: see `wsss.train.image_cache.cached_images`.

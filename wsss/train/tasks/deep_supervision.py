@@ -39,7 +39,6 @@ def deep_loss(loss: Loss, outputs: Sequence[Tensor], target: Tensor, config: Dee
     """Return ``Σ_k w_k · loss(outputs[k], target)``.
 
     Args:
-        loss: any loss.
         outputs: logits ``(B, C, H, W)``, the finest first.
         target: see `wsss.losses.base`.
         config: weights, and whether coarser outputs have a topological term.

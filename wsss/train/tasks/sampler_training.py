@@ -26,7 +26,6 @@ def sampler_groups(
     """Return the groups of trained parameters, and freeze all others.
 
     Args:
-        classifier: the classifier with its samplers.
         sampler: the sampler to train, if any.
         optimiser: ``lr`` applies to the trunk and to a last convolution after the samplers, ``head_lr_factor`` to the
             class maps.

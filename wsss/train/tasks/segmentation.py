@@ -123,7 +123,6 @@ def mask_loss(loss: Loss, deep_supervision: DeepSupervisionConfig) -> Callable[[
     """Return the loss function (network, batch) → scalar of the training loop.
 
     Args:
-        loss: loss of one output.
         deep_supervision: weights of the outputs.
     """
 

@@ -96,12 +96,12 @@ def describe(chart: Chart) -> str:
     return f"{chart.title} over {len(chart.xs)} {chart.x_unit}s: " + "; ".join(curves)
 
 
-def nice_ticks(low: float, high: float, *, count: int = 5) -> tuple[float, ...]:
+def nice_ticks(low: float, high: float) -> tuple[float, ...]:
     """Return ascending round numbers (steps of 1, 2 or 5 times a power of ten) that enclose ``low`` … ``high``."""
     size = max(abs(low), abs(high))
     if high - low <= 1e-9 * size or high - low < 1e-290:  # equal up to rounding
         low, high = (low - 0.1 * size, high + 0.1 * size) if size > 1e-290 else (0.0, 1.0)
-    rough = (high - low) / count
+    rough = (high - low) / 5
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -125,12 +125,12 @@ class _Plane:
         return TOP + (high - value) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
 
-def _ticks(plane: _Plane, xs: Sequence[float], *, max_ticks: int = 8) -> Iterator[str]:
+def _ticks(plane: _Plane, xs: Sequence[float]) -> Iterator[str]:
     for tick in plane.ticks:
         y = plane.y(tick)
         yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:.6g}</text>'
-    for value in xs[:: -(-len(xs) // max_ticks)]:
+    for value in xs[:: -(-len(xs) // 8)]:
         x, y = plane.x(value), HEIGHT - BOTTOM + 16
         yield f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="middle">{value:g}</text>'
 

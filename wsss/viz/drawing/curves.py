@@ -29,7 +29,6 @@ class Curve:
     """The curve of one variant.
 
     Args:
-        name: name of the variant.
         levels: the L thresholds, ascending.
         recall, precision: ``(L,)`` each, in [0, 1].
         mark: (recall, precision) at the best threshold.

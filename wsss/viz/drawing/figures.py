@@ -87,7 +87,6 @@ def render(figure: Figure, title: str, kind: Format = "svg") -> bytes:
     Args:
         figure: drawn within `house_style`.
         title: the figure in words, for screen readers.
-        kind: file format.
     """
     content = io.BytesIO()
     with house_style(), warnings.catch_warnings():
@@ -111,7 +110,6 @@ def panel_grid(
     """Return a figure with a grid of panels, a title above and a caption below. All lengths are inches.
 
     Args:
-        title: heading.
         caption: explanation, one line.
         count: number of panels, at least one.
         across: maximum number of panels per row.

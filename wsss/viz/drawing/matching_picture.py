@@ -49,7 +49,6 @@ class Panel:
     """One of the two images.
 
     Args:
-        title: heading.
         canvas: ``(H, W, 3)`` uint8, the image with its features painted in.
         factor: how many times it is enlarged.
         circles: boxes (left, top, right, bottom) of the unmatched features, in the enlarged image's pixels.

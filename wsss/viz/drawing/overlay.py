@@ -22,20 +22,19 @@ BAND = 128
 """Rows drawn at a time; bounds the memory for large photographs."""
 
 
-def mask_layer(mask: NDArray[np.uint8], palette: NDArray[np.uint8], *, contours: bool = True) -> NDArray[np.uint8]:
-    """Draw a mask as a transparent layer for its image.
+def mask_layer(mask: NDArray[np.uint8], palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Draw a mask as a transparent layer for its image, with a white line along the inner border of each region.
 
     Args:
         mask: ``(H, W)`` class indices, 255 for ignored pixels.
         palette: ``(K + 1, 3)`` uint8, a colour per class; the background (``palette[0]``) is not drawn.
-        contours: draw a white line, one pixel wide, along the inner border of each region.
 
     Returns:
         ``(H, W, 4)`` uint8 RGBA: background transparent, classes opaque, ignored pixels hatched in two greys.
     """
     layer = np.zeros((*mask.shape, 4), np.uint8)
     for rows in _bands(len(mask)):
-        _draw_rows(layer[rows], mask, palette, rows, _lines(mask, rows) if contours else None)
+        _draw_rows(layer[rows], mask, palette, rows, _lines(mask, rows))
     return layer
 
 

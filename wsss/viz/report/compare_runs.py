@@ -12,7 +12,6 @@ from wsss.viz.report.comparison_table import signed_text
 from wsss.viz.report.page import render
 from wsss.viz.report.pictures.gallery import make_gallery
 from wsss.viz.report.pictures.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
-from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.report_scores import Score, fraction, scores_of
 from wsss.viz.report.run_overview import StageRecord
 
@@ -59,7 +58,6 @@ class Result:
     """One metric of one score stage.
 
     Args:
-        score: the stage.
         split: that it was measured on.
         measure: name of the metric, in words.
         values: per run.
@@ -168,7 +166,6 @@ def masks_side_by_side(
         runs: see `Run`.
         data: the dataset of the first run.
         splits: splits to show; empty for all with masks.
-        count: maximum number of images.
         seed: random seed of the draw.
         budget: maximum size of the pictures, bytes.
         workers: number of threads.
@@ -180,7 +177,7 @@ def masks_side_by_side(
     ]
     shown = {f"{run.name}: {stage}" for run in runs for stage in _last_masks(run)}
     if not shown:
-        return Gallery((), 0, DETAILS[0])
+        return Gallery((), 0)
     return make_gallery(
         data,
         records,
@@ -217,7 +214,6 @@ def build_runs_page(
     Args:
         runs: two or more; the first one is the reference.
         data: their dataset; ``None`` for no pictures.
-        title: heading.
         splits: splits to show; empty for all with masks.
         images: maximum number of images in the gallery.
         seed: random seed of the draw among them.
@@ -237,7 +233,7 @@ def build_runs_page(
         "legend": legend(data),
         "scale": heat_scale(),
         "oracles": {f"{run.name}: {score.id}" for run in runs for score in scores_of(run.records) if score.oracle},
-        "gallery": Gallery((), 0, DETAILS[0]),
+        "gallery": Gallery((), 0),
         "reasons": (),
     }
     if data is None:

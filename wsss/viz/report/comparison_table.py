@@ -29,7 +29,6 @@ class ShownColumn:
     Args:
         name: unique among the columns.
         title: heading; begins with ORACLE if a threshold was chosen on the ground truth.
-        measure: key of the metric.
         split: split of all its scores.
         images: number of images measured.
         oracle: whether a threshold was chosen on the ground truth.
@@ -60,7 +59,6 @@ class Comparison:
         axis: axis of the matrix whose values are the rows, ``""`` for none.
         average_over: axis averaged over.
         rows: in order.
-        reference: the reference row.
         resamples, confidence: number of bootstrap resamples, and confidence level of the intervals.
         columns: see `ShownColumn`.
         curves: the precision–recall charts.

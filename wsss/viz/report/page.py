@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup, escape
+
 from wsss.io.text.printable import printable
 from wsss.metrics.directions import direction, verdict
 from wsss.viz.drawing.charts import line_chart
@@ -72,8 +74,6 @@ def environment() -> Environment:
 
 def render(template: str, values: Mapping[str, Any]) -> str:
     """Return the page of a template in ``wsss/viz/report/templates``, filled with ``values``."""
-    from markupsafe import Markup
-
     script = "".join(map(_text, SCRIPTS))
     # The policy of the page allows this one script, whatever the names of classes and files contain.
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -86,15 +86,11 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 def style_sheet() -> Any:
     """Return the style sheet of the pages as markup."""
-    from markupsafe import Markup
-
     return Markup(_text("report.css"))
 
 
 def breakable(text: str) -> Any:
     """Return text as markup that may break within the id of a matrix stage: ``cam``, ``@variant=walk,``, ``seed=1``."""
-    from markupsafe import Markup, escape
-
     return Markup(str(escape(printable(text))).replace("@", "<wbr>@").replace(",", ",<wbr>"))
 
 

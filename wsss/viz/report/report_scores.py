@@ -30,10 +30,8 @@ class Score:
     """The result of one score stage.
 
     Args:
-        id: the score stage.
         masks: the stage whose masks were measured, ``None`` for an external folder.
         maps: the stage whose maps were measured at their best threshold, if any.
-        split: name of the split.
         miou, precision, recall, pixel_accuracy: in [0, 1], ``None`` if undefined.
         iou: per class, ``None`` for a class without pixels in the ground truth.
         facts: split, images, threshold policy and so on.

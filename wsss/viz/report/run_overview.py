@@ -24,8 +24,6 @@ class StageRecord:
 
     Args:
         id: the stage's id in the pipeline.
-        uses: name of the stage type.
-        path: its folder.
         status: ``done``, ``failed``, ``pending``, ….
         seconds: wall-clock time, ``None`` if unknown.
         needs: ids of its input stages.
@@ -94,7 +92,6 @@ def read_record(path: Path, **known: Any) -> StageRecord:
     """Read the folder of a stage; fields missing from ``stage.json`` keep their default.
 
     Args:
-        path: the folder.
         known: fields that override the file, unless ``None`` or empty.
 
     Raises:

@@ -33,7 +33,6 @@ class Options:
     """Options of a report.
 
     Args:
-        title: heading.
         images: maximum number of images in the gallery.
         splits: their splits; empty for every split with maps or masks.
         seed: random seed of the draw among them.
@@ -58,7 +57,6 @@ class Page:
     """A finished report.
 
     Args:
-        html: the page.
         shown: number of images in the gallery.
         left_out: number of images omitted to keep the size limit.
         unread: images omitted since their photograph is missing or broken.
@@ -127,7 +125,7 @@ def build_report(
         )
         if data
         else TopologyView(),
-        "gallery": Gallery((), 0, DETAILS[0]),
+        "gallery": Gallery((), 0),
         "sampling": [section for section in sampling if section.rows],
         "unread": (),
         "reasons": (),

@@ -12,11 +12,11 @@ import numpy as np
 
 from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Shape
-from wsss.data.corrections.formats.json_values import number, objects, size_in, text
-from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.data.corrections.formats.json_values import number, size_in, text
+from wsss.data.importers.json.json_file import objects, read_json, wrong_type
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORED_NAMES
-from wsss.io.rasters.rle import coco_counts, from_runs
+from wsss.io.rasters.rle import decoded_rle
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -76,7 +76,7 @@ def _by_id(values: Any, where: str) -> dict[int | str, dict[str, Any]]:
 def _shape(annotation: dict[str, Any], name: str, where: str) -> Shape:
     segmentation = annotation.get("segmentation")
     if isinstance(segmentation, dict):
-        return Shape(name, "area", where, partial(_decoded, segmentation, where))
+        return Shape(name, "area", where, lambda size, brush: decoded_rle(segmentation, size))
     if isinstance(segmentation, list) and segmentation:
         rings = [_ring(flat, f"{where}.segmentation") for flat in segmentation]
         return Shape(name, "area", where, partial(_union, rings))
@@ -100,14 +100,3 @@ def _union(rings: list[Any], size: Size, brush: float) -> NDArray[np.bool_]:
     for ring in rings:
         region |= outline_drawing.polygon(size, [ring])
     return region
-
-
-def _decoded(segmentation: dict[str, Any], where: str, size: Size, brush: float) -> NDArray[np.bool_]:
-    stated, counts = segmentation.get("size"), segmentation.get("counts")
-    if stated != list(size):
-        raise ValueError(f"segmentation.size: expected {list(size)} (height, width), got {stated!r}")
-    if isinstance(counts, str):
-        return from_runs(coco_counts(counts), size, order="F")
-    if not isinstance(counts, list) or not all(isinstance(one, int) and 0 <= one < 2**31 for one in counts):
-        raise wrong_type(counts, f"{where}.segmentation.counts", "text or a list of run lengths")
-    return from_runs(np.asarray(counts, np.int64), size, order="F")

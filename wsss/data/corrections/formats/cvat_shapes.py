@@ -105,11 +105,7 @@ def _mask(element: Element, where: str) -> Region:
         raise InvalidInput("invalid run lengths", subject=f"{where}.rle") from error
 
     def draw(size: Size, brush: float) -> NDArray[np.bool_]:
-        if min(left, top) < 0 or top + height > size[0] or left + width > size[1]:
-            raise ValueError(f"a mask of {width}×{height} at ({left}, {top}) leaves the image of {size[1]}×{size[0]}")
-        region = np.zeros(size, bool)
-        region[top : top + height, left : left + width] = from_runs(counts, (height, width), order="C")
-        return region
+        return outline_drawing.placed(size, from_runs(counts, (height, width), order="C"), top, left)
 
     return draw
 

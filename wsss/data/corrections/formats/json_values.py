@@ -12,17 +12,6 @@ T = TypeVar("T")
 MAX_SIDE = 1 << 20
 
 
-def objects(value: Any, where: str) -> list[dict[str, Any]]:
-    """Return a list of objects.
-
-    Raises:
-        InvalidInput: not a list of objects.
-    """
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise wrong_type(value, where, "a list of objects")
-    return value
-
-
 def text(value: Any, where: str) -> str:
     """Return a non-empty string.
 
@@ -67,15 +56,15 @@ def size_in(value: Mapping[str, Any], where: str, *, height: str, width: str) ->
     return side(value.get(height), f"{where}.{height}"), side(value.get(width), f"{where}.{width}")
 
 
-def pairs(value: Any, where: str, scale: tuple[float, float] = (1.0, 1.0)) -> list[tuple[float, float]]:
-    """Return a list of points (x, y), times a scale.
+def pairs(value: Any, where: str) -> list[tuple[float, float]]:
+    """Return a list of points (x, y).
 
     Raises:
         InvalidInput: not a list of pairs of numbers.
     """
     if not isinstance(value, list) or not all(isinstance(point, list) and len(point) == 2 for point in value):
         raise wrong_type(value, where, "a list of points [x, y]")
-    return [(number(x, where) * scale[0], number(y, where) * scale[1]) for x, y in value]
+    return [(number(x, where), number(y, where)) for x, y in value]
 
 
 def all_of(values: Any, where: str, read: Callable[[Any, str], T]) -> list[T]:

@@ -14,8 +14,8 @@ import numpy as np
 
 from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Kind, Shape
-from wsss.data.corrections.formats.json_values import objects, pairs, size_in, text
-from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.data.corrections.formats.json_values import pairs, size_in, text
+from wsss.data.importers.json.json_file import objects, read_json, wrong_type
 from wsss.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -81,16 +81,7 @@ def _mask(encoded: Any, points: Points, where: str) -> Region:
     """Return a mask, a PNG in base64, inside the box from its first to its last pixel."""
     left, top = (round(value) for value in points[0])
     pixels = _pixels(encoded, where)
-    height, width = pixels.shape
-
-    def draw(size: Size, brush: float) -> NDArray[np.bool_]:
-        if min(left, top) < 0 or top + height > size[0] or left + width > size[1]:
-            raise ValueError(f"a mask of {width}×{height} at ({left}, {top}) leaves the image of {size[1]}×{size[0]}")
-        region = np.zeros(size, bool)
-        region[top : top + height, left : left + width] = pixels
-        return region
-
-    return draw
+    return lambda size, brush: outline_drawing.placed(size, pixels, top, left)
 
 
 def _pixels(encoded: Any, where: str) -> NDArray[np.bool_]:

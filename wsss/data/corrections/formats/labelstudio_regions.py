@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Kind, Shape
-from wsss.data.corrections.formats.json_values import number, objects, pairs, size_in, text
-from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.data.corrections.formats.json_values import number, pairs, size_in, text
+from wsss.data.importers.json.json_file import objects, read_json, wrong_type
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rle import brush_mask
 

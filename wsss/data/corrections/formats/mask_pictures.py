@@ -47,7 +47,6 @@ def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
     Args:
         folder: the folder of the masks, or one with ``masks/`` or ``SegmentationClass/``; with ``labelmap.txt``, the
             colours of the masks are those of the label map, and with ``classes.txt`` their values those of this list.
-        classes: the classes.
 
     Raises:
         InvalidInput: there is no mask, or the label map or class list is invalid.

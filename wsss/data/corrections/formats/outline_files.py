@@ -11,8 +11,8 @@ import numpy as np
 
 from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Shape
-from wsss.data.corrections.formats.json_values import all_of, objects, pairs, size_in, text
-from wsss.data.importers.json.json_file import read_json
+from wsss.data.corrections.formats.json_values import all_of, pairs, size_in, text
+from wsss.data.importers.json.json_file import objects, read_json
 from wsss.errors import InvalidInput
 
 if TYPE_CHECKING:

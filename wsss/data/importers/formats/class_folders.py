@@ -27,9 +27,7 @@ def read(folder: Path, files: Sequence[str], context: ReadContext | None = None)
     Images outside class folders are unlabelled.
 
     Args:
-        folder: folder of the images.
-        files: paths of the images below it.
-        context: rules.
+        files: paths of the images below the folder.
 
     Raises:
         InvalidInput: no class folders, or ambiguous ones.

@@ -96,8 +96,7 @@ def shape_of(folder: Path, files: Sequence[str], context: ReadContext) -> Shape:
     """Infer the roles of folders, with a note on every layout except a plain folder per class.
 
     Args:
-        folder: folder of the images.
-        files: paths of the images below it.
+        files: paths of the images below the folder.
         context: rules; receives the notes.
 
     Raises:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from wsss.data.importers.formats.labelstudio_min import CHOICE_KEYS, FORMAT, REGIONS, image_of
-from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.data.importers.json.json_file import objects, read_json, wrong_type
 from wsss.data.importers.rules.collect_labels import collect
 from wsss.data.importers.rules.imported_labels import Entry, Labels, any_present, class_name, explicit_entry
 from wsss.data.importers.rules.keys import LABEL_HINT, columns_of, image_key, label_keys
@@ -103,11 +103,11 @@ def read(path: Path, context: ReadContext) -> Labels:
 
 def _task(task: dict[str, Any], where: str, use_predictions: bool) -> _Task:
     key = "annotations"
-    answers = _list(task[key], f"{where}.{key}") if isinstance(task.get(key), list) else []
+    answers = objects(task[key], f"{where}.{key}") if isinstance(task.get(key), list) else []
     answers = [answer for answer in answers if not answer.get("was_cancelled")]
     if not answers and use_predictions and task.get("predictions"):
         key = "predictions"
-        answers = _list(task[key], f"{where}.{key}")
+        answers = objects(task[key], f"{where}.{key}")
     predicted = key == "predictions"
     results = [tuple(_results(answer, f"{where}.{key}[{at}]", predicted)) for at, answer in enumerate(answers)]
     return _Task(where, task["data"], tuple(results), predicted)
@@ -136,7 +136,7 @@ def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequenc
 
 def _results(answer: dict[str, Any], where: str, predicted: bool) -> Iterator[_Result]:
     """Yield the chosen names; results such as comments and ratings are skipped."""
-    for at, result in enumerate(_list(answer.get("result"), f"{where}.result")):
+    for at, result in enumerate(objects(answer.get("result"), f"{where}.result")):
         value = result.get("value")
         if not isinstance(value, dict):
             continue
@@ -189,9 +189,3 @@ def _presence(answer: Sequence[_Result], chosen: Sequence[str], context: ReadCon
             for name in result.names:
                 presence[name] = any_present(presence.get(name, False), present)
     return presence
-
-
-def _list(value: Any, where: str) -> list[dict[str, Any]]:
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise wrong_type(value, where, "a list of objects")
-    return value

@@ -86,3 +86,14 @@ _KINDS = {dict: "an object", list: "a list", str: "a string", bool: "true or fal
 def wrong_type(value: Any, where: object, allowed: str) -> InvalidInput:
     """Return the error for a JSON value of the wrong type; its ``found`` is the name of the type."""
     return InvalidInput(subject=where, found=[_KINDS.get(type(value), "a number")], allowed=allowed)
+
+
+def objects(value: Any, where: str) -> list[dict[str, Any]]:
+    """Return a list of objects.
+
+    Raises:
+        InvalidInput: not a list of objects.
+    """
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise wrong_type(value, where, "a list of objects")
+    return value

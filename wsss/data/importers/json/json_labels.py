@@ -16,7 +16,6 @@ def labels_in(value: Any, where: str, separator: str | None = None) -> tuple[str
 
     Args:
         value: see above.
-        where: location of the value.
         separator: between the names in a string; ``None``: a string is one name.
 
     Raises:

@@ -18,7 +18,6 @@ def presence_of_objects(
 
     Args:
         value: labels as in the file.
-        where: location of the value.
         separator: between the names in a string.
         context: rules; receives a note.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsss.data.importers.json.json_file import read_json, wrong_type
+from wsss.data.importers.json.json_file import parse_json, read_bounded, read_json, wrong_type
 from wsss.data.importers.json.json_labels import (
     cell_of,
     flags_in,
@@ -72,6 +72,19 @@ def read(path: Path, context: ReadContext) -> Labels:
     images = _from_object(path, content, context)
     names = label_key is not None and is_one_of(label_key, LABEL_KEYS)
     return _collect(path, images, "an object of labels (JSON)", context, names=names)
+
+
+def read_lines(path: Path, context: ReadContext) -> Labels:
+    """Read ``{"file_name": "a.jpg", "label": "cat"}``, a record per line; the labels may also be in ``objects``.
+
+    This is ``metadata.jsonl`` of Hugging Face's ImageFolder.
+
+    Raises:
+        InvalidInput: names file and line.
+    """
+    lines = enumerate(read_bounded(path).split("\n"), start=1)  # other line breaks may be part of a string
+    records = [(f"{path}:{number}", parse_json(line, path, first=number)) for number, line in lines if line.strip()]
+    return read_records(path, records, "a record per line (JSON Lines)", context)
 
 
 def _from_object(path: Path, content: dict[str, Any], context: ReadContext) -> list[_Image]:

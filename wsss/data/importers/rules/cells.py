@@ -31,7 +31,6 @@ def names_in(cell: str, separator: str | None, where: str) -> list[str]:
     Args:
         cell: a printed list of strings, ``{"choices": [...]}`` (Label Studio), or names.
         separator: between names; ``None``: the cell is one name.
-        where: location of the cell.
 
     Raises:
         InvalidInput: the cell begins like a list but is not a list of strings.

@@ -39,7 +39,6 @@ class Labels:
     """The content of a label file.
 
     Args:
-        format: description of the format.
         entries: one per image, in the order of the file.
         classes: all classes, in the order of the file if it declares them, otherwise in alphabetical order.
         notes: notes on decisions made while reading, and on skipped content.

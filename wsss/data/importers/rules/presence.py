@@ -30,7 +30,6 @@ def is_binary(cells: Iterable[str], context: ReadContext, *, share: float = 1.0,
 
     Args:
         cells: one column.
-        context: rules.
         share: minimum share of the filled cells; at least one cell must be filled.
         letters: also accept single letters such as ``x``; else only in a column of nothing but y and n.
     """
@@ -53,8 +52,6 @@ def is_of_one_class(
     """Return whether a column states the presence of one class, which has the column's name.
 
     Args:
-        name: name of the column.
-        cells: cells of the column.
         columns: names of all columns; in a table with a confidence or a box, 0 and 1 are class ids.
         context: rules; receives a note if 0 and 1 could be class names as well.
         chosen: ``--label-key`` names the column; if its name is usual, such as ``label``, it holds class names.

@@ -55,7 +55,6 @@ def presence_column(
         columns: name → cells; all columns but those of the image, the labels and the split.
         path: path of the file, for error messages.
         context: rules; receives the notes.
-        label_column: column of the labels.
         classes: names in it; a column with such a name is one of 0 and 1 per class.
         chosen: ``--label-key`` names the label column; columns with unclear names are then left out.
 
@@ -157,7 +156,6 @@ def apply_presence(entries: list[Entry], column: PresenceColumn | None, context:
     Args:
         entries: one per row.
         column: see `presence_column`; ``None``: the entries are returned unchanged.
-        context: rules.
 
     Raises:
         InvalidInput: a value between 0 and 1 without a threshold, or an image in two splits.

@@ -30,7 +30,7 @@ def times(count: int) -> str:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options for reading a label file; `wsss.data.importers.format_options` lists which apply to which format.
+    """Options for reading a label file; `wsss.data.importers.importer_registry` lists which apply to which format.
 
     Args:
         format: one of `wsss.data.importers.importer_registry.FORMATS`, or ``auto``: by suffix, for JSON by content.
@@ -108,7 +108,6 @@ class ReadContext:
 
         Args:
             cell: its text.
-            where: location of the cell.
 
         Raises:
             InvalidInput: not a presence value (0, 1, yes, no, ``?`` …), or a soft label without a threshold.

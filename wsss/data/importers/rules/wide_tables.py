@@ -26,9 +26,7 @@ def read(path: Path, lines: Sequence[Line], columns: Sequence[str], context: Rea
 
     Args:
         path: path of the file, for error messages.
-        lines: rows.
         columns: those of the classes; by default all of 0 and 1 that do not describe the image or an object in it.
-        context: rules.
 
     Raises:
         InvalidInput: no such column, a cell other than 0 and 1, soft labels without a threshold, or two rows for an

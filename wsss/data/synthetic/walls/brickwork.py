@@ -45,7 +45,6 @@ def draw_wall(rng: np.random.Generator, group: str, *, size: int) -> Drawn:
     """Draw a wall.
 
     Args:
-        rng: random generator.
         group: one of TopoMortar's groups: indistr, angles, colors, graffiti, objects, occlusion, shadows.
         size: side length S in pixels.
     """

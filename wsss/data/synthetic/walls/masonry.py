@@ -31,7 +31,6 @@ class Look:
         spread: standard deviation of hue, saturation and value between bricks.
         burnt: share of bricks darkened in the kiln.
         mortar: hue, saturation, value.
-        texture: strength of the brick texture.
         grain: strength of the sand texture of the mortar.
         smear: amount of mortar on the faces of the bricks, 0 … 1.
         erosion: amount of dark, washed-out mortar, 0 … 1.

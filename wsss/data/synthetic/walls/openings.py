@@ -20,7 +20,6 @@ def place_openings(rng: np.random.Generator, area: Box, size: BrickSize) -> tupl
     """Return one or two openings that are at least partly visible.
 
     Args:
-        rng: random generator.
         area: visible part of the wall in millimetres.
         size: size of the bricks; openings span whole courses, so that no slivers of bricks remain.
     """

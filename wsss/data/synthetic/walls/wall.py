@@ -26,9 +26,7 @@ class Wall:
     """Geometry of a wall.
 
     Args:
-        camera: the camera.
         size: size of bricks and joints.
-        bricks: positions of the bricks.
         openings: windows etc., each surrounded by a mortar joint.
         wave: deviation of the courses from straight lines, in millimetres.
         roughness: deviation of the brick edges, as a fraction of the joint width.

@@ -32,7 +32,6 @@ def rgb_of(samples: NDArray[Any], page: StoredPage, reading: Reading, where: obj
         samples: ``(H, W, C)``: the bands of ``reading``, or all bands of the page.
         page: header of the page.
         reading: scaling and bands.
-        where: subject of errors.
 
     Returns:
         ``(H, W, 3)``.

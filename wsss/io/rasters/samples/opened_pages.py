@@ -20,7 +20,6 @@ def at_page(image: Image, page: int | None, where: object) -> Iterator[None]:
     Args:
         image: an open image; only a TIFF has pages.
         page: number of the page, from 1; ``None``: the current frame.
-        where: subject of errors.
 
     Raises:
         InvalidInput: a TIFF without this page; at a frame other than the first one and this page; or an image with

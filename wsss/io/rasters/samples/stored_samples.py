@@ -137,7 +137,6 @@ def require_rasterio(subject: object, what: str) -> Any:
     """Return the module rasterio.
 
     Args:
-        subject: subject of the error.
         what: what requires it.
 
     Raises:

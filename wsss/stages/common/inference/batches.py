@@ -47,13 +47,11 @@ def work_in_batches(
 
     Args:
         ctx: provides ranks, progress and log.
-        samples: all images.
         work: writes the files of a batch.
         batch_size: maximum number of images in a batch; all have the same size.
         outputs: returns the files of an image.
         check: reads the files of an image and raises `InvalidInput` if they are invalid; the batch is then repeated
             with a warning.
-        description: label of the progress bar.
         at_once: number of batches that are processed at once, each in a thread of its own; memory is proportional.
 
     Returns:

@@ -34,9 +34,7 @@ def label_check(samples: Sequence[Sample], shares: Sequence[Any], names: Sequenc
     """Return metrics of how masks agree with the image-level labels; empty if no image has labels.
 
     Args:
-        samples: the images.
         shares: share of each class in the pixels of each image, ``(C,)``.
-        names: names of the C classes.
 
     Returns:
         ``label_check``: counts of images; ``contradictions``: the most severe ones first.

@@ -40,10 +40,7 @@ def predict_batch(
 
     Args:
         model, classes: the network.
-        batch: the images.
-        config: settings.
         tiling: tiles of larger images; see `wsss.models.segmentation_networks.blockwise_prediction.predict`.
-        out: folder of the stage.
     """
     from wsss.io.rasters.label_masks import write_mask
     from wsss.io.rasters.probabilities import write_probabilities

@@ -73,8 +73,6 @@ def failed_images(
     """Return the images without masks.
 
     Args:
-        ctx: the context of the stage.
-        samples: all images.
         errors: image id → error, of all ranks.
     """
     from wsss.data.masks.predicted_masks import FailedImage

@@ -28,10 +28,7 @@ def classes_of_masks(
     """Return the classes of a class list or of named mask values; otherwise one class per value in the masks.
 
     Args:
-        path: the class list.
         named: the value of ``--data.mask_values``.
-        items: the masks.
-        folder: folder of the masks.
 
     Raises:
         InvalidInput: no value in the masks means a class.
@@ -89,10 +86,6 @@ def _values_in(items: Sequence[Item], folder: Path, *, listed: bool) -> list[int
 
 def classes_of_run(run_dir: Path, run: Mapping[str, Any]) -> tuple[Classes, Path] | None:
     """Return the classes of a network of a run and the file they were read from; ``None`` without a network.
-
-    Args:
-        run_dir: the run directory.
-        run: its record.
 
     Raises:
         InvalidInput: the file is broken.

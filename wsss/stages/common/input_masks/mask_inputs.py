@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.mask_files import GUESSED, UNUSED, masks_by_id, masks_folder
 
 if TYPE_CHECKING:
@@ -44,10 +44,8 @@ def with_masks(
 
     Args:
         folder: folder of a stage, or any folder with ``ID.png`` or ``masks/ID.png``.
-        samples: the images.
         data: the dataset; the folder may also have masks of its other images.
         of: name of the samples in messages (``"split 'val'"``).
-        hint: hint for missing masks.
         log: receives a note on masks that were matched by a part of their name.
 
     Raises:
@@ -101,11 +99,8 @@ def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[MaskSummary]:
     from wsss.data.masks.ground_truth import log_remarks
 
     advance = ctx.progress.track("reading the masks", len(samples))
-    summaries = []
-    with ThreadPoolExecutor(max(1, ctx.workers)) as pool:  # decoding releases the GIL
-        for summary in pool.map(partial(_summarise, classes=ctx.data.classes), samples):
-            summaries.append(summary)
-            advance(1)
+    work = partial(_summarise, classes=ctx.data.classes)
+    summaries = map_in_threads(work, samples, workers=ctx.workers, advance=advance)
     log_remarks(ctx.log, [remark for summary in summaries for remark in summary.remarks])
     return summaries
 
@@ -124,7 +119,6 @@ def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, 
     Args:
         masks: the input; masks of a stage may be uncertain everywhere.
         samples: samples with these masks.
-        classes: classes of the dataset.
         purpose: use of the masks in messages (``"to train on"``).
         hint: hint if 255 means a class.
 
@@ -155,7 +149,6 @@ def count_empty(ctx: Context[Any], samples: Sequence[Sample], shows_class: Seque
 
     Args:
         ctx: provides rank and log.
-        samples: the images.
         shows_class: whether the mask of each image shows a class.
     """
     expected = [(sample.id, shown) for sample, shown in zip(samples, shows_class, strict=True) if sample.labels != ()]

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wsss.data.masks.predicted_masks import PREDICTED, read_predicted
+from wsss.data.readers.find_images import images_by_id
+from wsss.data.readers.registry import open_dataset, why_gone
+from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
+from wsss.export.export_items import Item, Masks
+from wsss.export.locate_images import files_below, images_by_file, images_by_name
+from wsss.export.naming import path_below
 from wsss.io.files.stage_files import RUN
 from wsss.io.rasters.samples.stored_pages import without_inherited_page
 from wsss.pipeline.config.source import Source
@@ -22,7 +29,6 @@ if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
     from wsss.data.masks.predicted_masks import Predicted
     from wsss.data.sample import Sample
-    from wsss.export.export_items import Item, Masks
     from wsss.pipeline.run.progress import Reporter
 
 
@@ -62,7 +68,6 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
     of a class list, or those of ``data.mask_values``. Otherwise each mask value is a class.
 
     Args:
-        request: the selection.
         work: folder for generated data, if the masks belong to no run.
         reporter: logs which stage was chosen, and what is skipped.
 
@@ -70,9 +75,6 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         InvalidInput: there are no masks; the stage is unfinished or has none; a split, id or mask value is unknown; or
             classes or images are given although they are known.
     """
-    from wsss.data.masks.predicted_masks import PREDICTED, read_predicted
-    from wsss.export.export_items import Masks
-
     folder, name, run = find_folder(request.run, request.stage, reporter)
     files = mask_files(folder, reporter.log)
     predicted = read_predicted(folder)
@@ -111,9 +113,6 @@ def _of_images(
     run: Run | None,
 ) -> list[Item]:
     """Return the masks of a folder of images, whose names ``images.json`` records."""
-    from wsss.data.masks.predicted_masks import PREDICTED
-    from wsss.export.export_items import Item
-
     _refuse_splits(request, "these masks were predicted from a folder of images")
     _refuse_classes(request, folder / PREDICTED, hint="Omit --classes.")
     images = _predicted_images(request.images, folder, names, run)
@@ -128,8 +127,6 @@ def _predicted_images(
     moved_to: Path | None, folder: Path, names: Mapping[str, str], run: Run | None
 ) -> dict[str, Path]:
     """Return the predicted images: in the requested folder, otherwise in the stage's."""
-    from wsss.export.locate_images import files_below, images_by_file
-
     if moved_to is not None:
         return images_by_file(moved_to, names)
     config = (read_record(folder) or {}).get("config") or {}
@@ -146,8 +143,6 @@ def _missing_dataset(
     ``(None, None)`` if it can be opened, if the request names another dataset, or if no classes are known: opening the
     dataset then reports the error.
     """
-    from wsss.data.readers.registry import why_gone
-
     missing = None if request.data.value.keys() & {"root", "layout"} else why_gone(config.value)
     if missing is None or run is None:
         return None, None
@@ -171,8 +166,6 @@ def _note_missing(
 
 
 def _open_dataset(request: Request, config: Source, work: Path, log: Callable[[str], None]) -> Dataset:
-    from wsss.data.readers.registry import open_dataset
-
     hint = "Omit --classes; use --data.classes to select or rename the classes of a dataset."
     _refuse_classes(request, "the dataset", hint=hint)
     if request.images is not None:
@@ -189,8 +182,6 @@ def _open_dataset(request: Request, config: Source, work: Path, log: Callable[[s
 
 def _of_dataset(data: Dataset, request: Request, folder: Path, log: Callable[[str], None]) -> list[Item]:
     """Return the masks of the images of a dataset, or of some of its splits."""
-    from wsss.export.export_items import Item
-
     files = mask_files(folder, log, {sample.id for samples in data.splits.values() for sample in samples})
     splits: dict[str, list[str]] = {}
     samples: dict[str, Sample] = {}
@@ -246,9 +237,6 @@ def _note_unmatched(
 
 def _user_name(sample: Sample, data: Dataset) -> str | None:
     """Return the path of an image relative to the folder of images; ``None`` if it is unknown or has no suffix."""
-    from wsss.data.sample_ids import without_suffix
-    from wsss.export.naming import path_below
-
     file = path_below(sample.image, data.image_root)
     return None if file is None or without_suffix(file) == file else file
 
@@ -257,11 +245,6 @@ def _without_dataset(
     request: Request, files: Mapping[str, Path], folder: Path, log: Callable[[str], None]
 ) -> tuple[Item, ...]:
     """Return the masks of a folder, with their images if ``--images`` is given."""
-    from wsss.data.readers.find_images import images_by_id
-    from wsss.export.export_items import Item
-    from wsss.export.locate_images import images_by_name
-    from wsss.export.naming import path_below
-
     if request.images is not None and request.images.is_dir():
         files = mask_files(folder, log, images_by_id(request.images))
     items = _chosen([Item(id, files[id]) for id in sorted(files)], request.ids, folder)

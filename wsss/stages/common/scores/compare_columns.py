@@ -40,12 +40,10 @@ class Column:
     Args:
         name: unique name: stage id, measure, and values of the other axes.
         title: heading; starts with ORACLE if a threshold was chosen on the ground truth.
-        measure: key of the metric.
         split: split of all scores.
         oracle: whether a threshold was chosen on the ground truth.
         statistic: computes the score from counts; ``None`` if that is impossible.
         images: the images, in order.
-        classes: the classes of the scores.
         count: number of images; ``None`` if unknown.
         measured: row → seed → score.
         facts: properties of the scores, each with all its values.
@@ -92,7 +90,6 @@ def gather_columns(
 
     Args:
         scores: finished score and sweep stages.
-        positions: their positions in the matrix.
         measures: metrics of score stages to show.
         titles: stage id → heading.
 

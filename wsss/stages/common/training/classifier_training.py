@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.data.image_transforms.augmentation import ClassificationAugmentation
+from wsss.data.readers.label_matrix import label_targets
+from wsss.data.sample import require_labels
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Artifact, Context, Input, Read
 from wsss.train.config import TrainConfig
@@ -110,7 +112,6 @@ def train_on_labels(
     Returns:
         Training metrics and, if ``val`` is set, metrics of the validation split.
     """
-    from wsss.data.readers.label_matrix import label_targets
     from wsss.train.loop import Job, fit
     from wsss.train.tasks.classification import score_classifier
     from wsss.train.training_pictures import map_pictures
@@ -166,7 +167,6 @@ def _cached(samples: Sequence[Sample], config: LabelledConfig) -> Any:
 
 def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
     """Return the training examples of the tiles or, without tiles, of the split."""
-    from wsss.data.readers.label_matrix import label_targets
     from wsss.data.tiles.tile_table import read_tiles
     from wsss.train.tasks.classification import ClassificationExamples, tile_examples
 
@@ -263,8 +263,6 @@ def check_labelled(config: LabelledConfig, data: Dataset) -> None:
     Raises:
         InvalidInput: an image has no labels, or a split does not exist.
     """
-    from wsss.data.sample import require_labels
-
     for split in config.splits:
         require_labels(data.split(split))
 
@@ -291,8 +289,6 @@ def inspect_backbone(ctx: Context[Any]) -> None:
 
 def ready_labelled(ctx: Context[Any]) -> None:
     """Apply `require_absent` before an earlier result is discarded."""
-    from wsss.data.readers.label_matrix import label_targets
-
     if ctx.inputs.get("tiles") is None:
         classes = ctx.data.classes.foreground
         labels = label_targets(ctx.data.split(ctx.config.split), len(classes))

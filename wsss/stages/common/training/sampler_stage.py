@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,8 +10,17 @@ from pydantic import Field
 
 from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.files.stage_files import offsets_path
-from wsss.pipeline.stage import Context, Input
-from wsss.stages.common.training.classifier_training import TILES, LabelledConfig, train_on_labels
+from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
+from wsss.stages.common.training.classifier_training import (
+    TILES,
+    LabelledConfig,
+    check_examples,
+    check_labelled,
+    labelled_reads,
+    load_input_classifier,
+    ready_labelled,
+    train_on_labels,
+)
 from wsss.train.config import AdamWConfig, OptimiserConfig
 
 if TYPE_CHECKING:
@@ -34,9 +44,33 @@ AREA = (
 )
 
 
-def classifier_input(origin: str) -> dict[str, Input]:
-    """Return the inputs of the stage: a classifier, and tiles to train on."""
-    return {"classifier": Input(("classifier",), f"folder of {origin}"), "tiles": TILES}
+Insert = Callable[["CAMClassifier", Context[Any]], None]
+"""Puts the sampler of the config into a classifier."""
+
+
+def sampler_stage(
+    name: str, config: type[StageConfig], run: Callable[[Any], Result], insert: Insert, origin: str
+) -> Stage[Any]:
+    """Return the stage; ``origin`` are the stages that its classifier is from."""
+
+    def ready(ctx: Context[Any]) -> None:
+        insert(load_input_classifier(ctx), ctx)
+        ready_labelled(ctx)
+
+    return Stage(
+        name=name,
+        version=1,
+        config=config,
+        run=run,
+        provides="classifier",
+        resumes=True,
+        inputs={"classifier": Input(("classifier",), f"folder of {origin}"), "tiles": TILES},
+        reads=labelled_reads,
+        check=check_labelled,
+        check_inputs=check_examples,
+        ready=ready,
+        trains=lambda config: config.images_per_step,
+    )
 
 
 LARGEST = 1024
@@ -119,7 +153,6 @@ def train_sampler(
 
     Args:
         ctx: its config is a `SamplingTraining`.
-        name: name of the stage.
         classifier: the loaded classifier, with the new sampler inserted.
         sampler: the new sampler, if any.
 

@@ -81,7 +81,6 @@ def image_mask_pairs(ctx: Context[Any], log: Callable[[str], None] = lambda line
     """Return the samples with the masks to train on.
 
     Args:
-        ctx: the context of the stage.
         log: receives a note on masks that were matched by a part of their name.
 
     Raises:

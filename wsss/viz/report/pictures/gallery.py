@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from wsss.io.process.memory_budget import workers_that_fit
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.rgb_images import pixels_in
 from wsss.viz.report.pictures.gallery_layout import Gallery, Row, Section, Unread, missing_image
 from wsss.viz.report.pictures.gallery_tiles import PREDICT, Column, make_row
@@ -49,11 +49,8 @@ def make_gallery(
     """Choose the images and make their thumbnails, at the highest resolution that fits.
 
     Args:
-        data: the dataset of the run.
-        records: the stages in pipeline order.
         scores: their scores, to rank the images by.
         splits: the splits to show; empty for every split with maps or masks.
-        count: number of images.
         seed: random seed of the draw among them.
         budget: maximum size of all rows, bytes.
         only: ids of the stages shown as columns; ``None`` for all.
@@ -76,7 +73,7 @@ def make_gallery(
     values = {name: per_image[score.id] for name, score in ranked_by.items() if score is not None}
     flagged = _flagged(records)
     rows = _Rows(columns, data.classes, workers)
-    asked, picks, detail = _fit(
+    asked, picks = _fit(
         rows, lambda limit: choose(candidates, min(limit, count), seed, values, flagged), count, budget, track
     )
     sections = tuple(
@@ -86,7 +83,7 @@ def make_gallery(
     )
     unread = [missing_image(sample) for sample in missing.values()] if count else []
     other_splits = _other_splits(data, candidates, with_pictures) if splits else ()
-    return Gallery(sections, asked - len(picks), detail, (*unread, *rows.unread()), other_splits)
+    return Gallery(sections, asked - len(picks), (*unread, *rows.unread()), other_splits)
 
 
 @dataclass
@@ -104,10 +101,8 @@ class _Rows:
         largest = max((pixels_in(pick.sample.image) for pick in new), default=0)
         threads = workers_that_fit(max(1, self.workers), BYTES_PER_PIXEL * largest, lambda line: None, "thumbnails")
         work = partial(make_row, columns=self.columns, classes=self.classes, detail=detail)
-        with ThreadPoolExecutor(threads) as pool:
-            for pick, row in zip(new, pool.map(work, new), strict=True):
-                self.made[pick.split, pick.sample.id] = row
-                advance(1)
+        for pick, row in zip(new, map_in_threads(work, new, workers=threads, advance=advance), strict=True):
+            self.made[pick.split, pick.sample.id] = row
         return sum(row.weight() for _, row in self.of(picks))
 
     def of(self, picks: Iterable[Pick]) -> list[tuple[Pick, Row]]:
@@ -126,12 +121,8 @@ def _fit(
     count: int,
     budget: int,
     track: Callable[[int], Advance],
-) -> tuple[int, tuple[Pick, ...], Detail]:
-    """Make rows that fit the budget: at a lower resolution, then fewer.
-
-    Returns:
-        The number of images without a budget, those that fit, and their resolution.
-    """
+) -> tuple[int, tuple[Pick, ...]]:
+    """Make rows that fit the budget, at a lower resolution or fewer; return the number without it, and their images."""
     picks = choose_up_to(count)
     asked = len(picks)
     # A few rows determine the resolution; all rows are made in that one.
@@ -146,7 +137,7 @@ def _fit(
     advance = track(len(picks))
     while (total := rows.make(picks, detail, advance)) > budget:
         picks = choose_up_to(min(len(picks) - 1, int(len(picks) * 0.97 * budget / total)))
-    return asked, picks, detail
+    return asked, picks
 
 
 def _candidates(data: Dataset, splits: Sequence[str], with_pictures: Collection[str]) -> dict[str, Sequence[Sample]]:

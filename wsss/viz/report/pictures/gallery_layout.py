@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsss.viz.drawing.palette import class_colours, hex_colour, magma
-from wsss.viz.report.pictures.thumbnails import Detail
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -41,7 +40,6 @@ class Row:
     """The row of an image.
 
     Args:
-        id: image id.
         reason: see `REASONS`.
         labels: names of the labelled classes; ``None`` without image-level labels.
         width, height: size of the image in pixels.
@@ -84,12 +82,8 @@ class Section:
     """The rows of one split.
 
     Args:
-        split: name of the split.
         size: number of images in the split.
         ranked_by: score stage by which the images are ranked, if any.
-        columns: headings of the columns.
-        rows: rows of the images.
-        unread: images that could not be shown.
     """
 
     split: str
@@ -105,16 +99,12 @@ class Gallery:
     """All rows of a gallery.
 
     Args:
-        sections: one per split.
         left_out: number of requested images omitted to keep the page within its size limit.
-        detail: resolution of the pictures.
-        unread: images that could not be shown.
         other_splits: splits with maps or masks that were not requested.
     """
 
     sections: tuple[Section, ...]
     left_out: int
-    detail: Detail
     unread: tuple[Unread, ...] = ()
     other_splits: tuple[str, ...] = ()
 

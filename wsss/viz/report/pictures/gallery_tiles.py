@@ -40,7 +40,6 @@ class Column:
 
     Args:
         title: id of the stage.
-        kind: kind of its pictures.
         images: ids of the images it has results for.
         stage: its record; ``None`` for the ground truth.
         values: image id → mIoU of its mask, where measured by a score stage.

@@ -50,10 +50,7 @@ def sampling_sections(
     Images whose photograph is missing or broken are in ``unread``.
 
     Args:
-        data: the dataset.
-        records: the stages in pipeline order.
         count: maximum number of rows, divided among the chains.
-        detail: resolution of the pictures.
     """
     shown = list(chains(records))[:count]
     splits = reversed(list(data.splits.items()))  # an image in several splits belongs to the first

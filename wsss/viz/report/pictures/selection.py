@@ -82,7 +82,6 @@ def ranking_score(scores: Sequence[Score], split: str, ranked: Collection[str]) 
 
     Args:
         scores: all scores in pipeline order.
-        split: name of the split.
         ranked: ids of the score stages with scores per image.
     """
     candidates = [score for score in scores if score.split == split and score.id in ranked]
@@ -102,7 +101,6 @@ def choose(
 
     Args:
         splits: split name → candidate images.
-        count: maximum number of images.
         seed: random seed of the draw, which is independent for each split.
         values: split name → image id → score.
         flagged: ids of images whose masks contradict their labels, worst first.

@@ -50,9 +50,7 @@ def matching_panels(
     """Return the panels of prediction and label, and all unmatched features.
 
     Args:
-        matching: matching of the masks.
         masks: prediction and label, ``(H, W)``.
-        detail: resolution of the pictures.
     """
     panels: list[Panel] = []
     marks: list[Mark] = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.recorded import check_recorded
 from wsss.io.files.stage_files import RECORD, mask_path, probability_path
+from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.label_masks import IGNORE, read_mask
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
@@ -53,8 +53,6 @@ class TopologyRow:
     """One class of one image.
 
     Args:
-        id: image id.
-        name: name of the class.
         stage: that made the mask.
         width, height: size of the image in pixels.
         photo: as a data URI.
@@ -123,10 +121,7 @@ def topology_view(
     """Return the images with the worst topology of every score stage that measured it.
 
     Args:
-        data: the dataset.
-        records: the stages in pipeline order.
         count: maximum number of rows, divided among the scores.
-        detail: resolution of the pictures.
         budget: maximum size of the rows, bytes; the last rows of each score are omitted to keep it.
         workers: number of threads; the result does not depend on it.
         track: number of images → progress callback.
@@ -150,11 +145,9 @@ def topology_view(
             if masks is not None and image in known and name in data.classes.names:
                 jobs.append((known[image], name, masks, frame))
     advance = track(len(jobs)) if jobs else lambda steps: None
-    rows = []
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for row in pool.map(lambda job: _row_or_error(*job, classes=data.classes, detail=detail), jobs):
-            rows.append(row)
-            advance(1)
+    rows = map_in_threads(
+        lambda job: _row_or_error(*job, classes=data.classes, detail=detail), jobs, workers=workers, advance=advance
+    )
     while rows and sum(row.weight() for row in rows) > budget:
         fullest = Counter(row.stage for row in rows).most_common(1)[0][0]
         rows.pop(max(index for index, row in enumerate(rows) if row.stage == fullest))

@@ -1,0 +1,97 @@
+"""Masks that a stage writes image by image: shared by `pseudo`, and by `crf` and `snap`, which read masks, too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wsss.data.classes import renumber
+from wsss.data.truth import shows_class
+from wsss.errors import listing
+from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import IGNORE, read_mask
+from wsss.io.rasters.rgb_images import image_size
+from wsss.pipeline.run.items import map_items, map_shared, pending
+from wsss.pipeline.stage import Context, Input, Read
+from wsss.stages.common.check_outputs import check_mask
+from wsss.stages.common.corrected_masks import images_of, inspect_corrections, stated_corrections, stated_network
+from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, require_class, supervision_of, with_masks
+from wsss.stages.common.require_inputs import MAKE_MASKS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from wsss.data.sample import Sample
+
+MASKS = Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}")
+
+
+def write_masks(
+    ctx: Context[Any],
+    samples: Sequence[Sample],
+    work: Callable[[Sample], None],
+    description: str,
+    *,
+    memory: Callable[[Sample], int],
+    threads: bool = False,
+) -> None:
+    """Call ``work`` for every image without a valid mask; see `wsss.pipeline.run.items.map_items`."""
+    check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
+    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
+    map_items(ctx, todo, work, description, memory=memory, threads=threads)
+
+
+def masked(ctx: Context[Any], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:
+    """Return the samples with the masks to refine; ``log`` receives a note on guessed file names."""
+    samples, of = ctx.data.samples(ctx.config.splits), f"splits {listing(ctx.config.splits)}"
+    return with_masks(ctx.inputs["masks"].path, samples, ctx.data, of=of, hint=MAKE_MASKS, log=log)
+
+
+def require_foreground(ctx: Context[Any], samples: Sequence[Sample], *, purpose: str) -> None:
+    """Require that the masks to refine show a class, see `require_class`."""
+    hint = f"If 255 means a class, {renumber(ctx.data.classes)}."
+    require_class(ctx.inputs["masks"], samples, ctx.data.classes, purpose=purpose, hint=hint)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Fractions of changed and of uncertain pixels of a refined mask; whether it shows a class; height and width."""
+
+    changed: float
+    uncertain: float
+    shows_class: bool
+    size: tuple[int, int]
+
+
+def read_changes(ctx: Context[Any], samples: Sequence[Sample]) -> list[Change]:
+    """Return the change of every mask; the samples are `masked`."""
+    return map_shared(ctx, samples, partial(_changed, after=ctx.out), "reading back")
+
+
+def _changed(sample: Sample, *, after: Path) -> Change:
+    new = read_mask(mask_path(after, sample.id), size=image_size(*sample.source))
+    assert sample.mask is not None
+    old = read_mask(sample.mask, size=new.shape)
+    uncertain = float((new == IGNORE).mean())
+    return Change(float((new != old).mean()), uncertain, shows_class(new), (new.shape[0], new.shape[1]))
+
+
+def stated_refinement(ctx: Context[Any], samples: Sequence[Sample]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return metrics and provenance of the corrections of refined masks, see `stated_corrections`."""
+    masks = ctx.inputs["masks"]
+    return stated_corrections(ctx, samples, images_of(ctx.config.splits), supervision_of(masks), stated_network(masks))
+
+
+REFINES_MASKS: dict[str, Any] = {
+    "provides": "masks",
+    "resumes": True,
+    "reads": lambda config: [Read(split, "images") for split in config.splits],
+    "covers": lambda config: config.splits,
+    "needs_splits": lambda config: config.splits,
+    "prepare": lambda config, data: inspect_corrections(config.corrections, data, config.splits),
+    # Scores of networks would measure the corrections.
+    "supervised": lambda values, upstream: "predict" not in upstream,
+}
+"""Fields of `Stage` that `crf` and `snap` have in common."""
