@@ -126,7 +126,9 @@ def gather(
     notes.add("images without labels", *(i.file for i in imported if i.labels is None and i.file not in entries))
     gathered = Gathered(images, read.format, classes, tuple(imported), problems, notes, reading)
     if not gathered.labelled:
-        raise InvalidInput(f"none of the labelled images can be read{_findings(problems)}", subject=images)
+        raise InvalidInput(
+            f"none of the labelled images can be read{_findings(problems)}", subject=images, hint=_hint(problems)
+        )
     if not classes:
         raise InvalidInput(
             f"none of the {counted(len(gathered.labelled), 'readable labelled image')} shows any of the classes "
@@ -158,9 +160,22 @@ def _no_match(
 
 
 def _findings(problems: Collector, *, besides: str = "") -> str:
-    """Return the problems, a line each, for the end of an error."""
-    kinds = problems.messages.items()
-    return "".join(f"\n  {kind}: {listing(messages, limit=3)}" for kind, messages in kinds if kind != besides)
+    """Return the problems, a line per kind or sentence, for the end of an error; `_hint` returns their hints."""
+    lines = []
+    for kind, messages in problems.messages.items():
+        firsts = [message.partition("\n")[0] for message in messages]
+        if kind != besides and firsts[0].endswith("."):
+            rest = [f"… and {len(firsts) - 3} more"] if len(firsts) > 3 else []
+            lines += [f"\n  {kind}:", *(f"\n    {line}" for line in (*firsts[:3], *rest))]
+        elif kind != besides:
+            lines.append(f"\n  {kind}: {listing(firsts, limit=3)}")
+    return "".join(lines)
+
+
+def _hint(problems: Collector) -> str | None:
+    """Return the most frequent hint of the problems: what follows the first line of a message."""
+    hints = Counter(message.partition("\n")[2] for messages in problems.messages.values() for message in messages)
+    return next((hint for hint, _ in hints.most_common() if hint), None)
 
 
 def _match(read: Labels, images: Path, listed: Listing, problems: Collector, notes: Collector) -> dict[str, Entry]:
