@@ -127,12 +127,12 @@ def gather(
     gathered = Gathered(images, read.format, classes, tuple(imported), problems, notes, reading)
     if not gathered.labelled:
         raise InvalidInput(
-            f"none of the labelled images can be read{_findings(problems)}", subject=images, hint=_hint(problems)
+            f"none of the labelled images can be read{problems.listed()}", subject=images, hint=problems.hint
         )
     if not classes:
         raise InvalidInput(
             f"none of the {counted(len(gathered.labelled), 'readable labelled image')} shows any of the classes "
-            f"({listing(read.classes)}), so there is nothing to learn{_findings(problems)}",
+            f"({listing(read.classes)}), so there is nothing to learn{problems.listed()}",
             subject=labels or images,
             hint="Label at least some images with a class.",
         )
@@ -147,7 +147,7 @@ def _add(collector: Collector, findings: Sequence[tuple[str, str]]) -> None:
 def _no_match(
     read: Labels, images: Path, labels: Path | None, files: Sequence[str], problems: Collector
 ) -> InvalidInput:
-    findings = _findings(problems, besides=WITHOUT_IMAGE)
+    findings = problems.listed(besides=WITHOUT_IMAGE)
     if findings:
         return InvalidInput(f"no label matches exactly one image in {images}{findings}", subject=labels or images)
     return InvalidInput(
@@ -157,25 +157,6 @@ def _no_match(
         subject=labels or images,
         hint="Pass the folder that the names in the labels are relative to: --images FOLDER",
     )
-
-
-def _findings(problems: Collector, *, besides: str = "") -> str:
-    """Return the problems, a line per kind or sentence, for the end of an error; `_hint` returns their hints."""
-    lines = []
-    for kind, messages in problems.messages.items():
-        firsts = [message.partition("\n")[0] for message in messages]
-        if kind != besides and firsts[0].endswith("."):
-            rest = [f"… and {len(firsts) - 3} more"] if len(firsts) > 3 else []
-            lines += [f"\n  {kind}:", *(f"\n    {line}" for line in (*firsts[:3], *rest))]
-        elif kind != besides:
-            lines.append(f"\n  {kind}: {listing(firsts, limit=3)}")
-    return "".join(lines)
-
-
-def _hint(problems: Collector) -> str | None:
-    """Return the most frequent hint of the problems: what follows the first line of a message."""
-    hints = Counter(message.partition("\n")[2] for messages in problems.messages.values() for message in messages)
-    return next((hint for hint, _ in hints.most_common() if hint), None)
 
 
 def _match(read: Labels, images: Path, listed: Listing, problems: Collector, notes: Collector) -> dict[str, Entry]:
