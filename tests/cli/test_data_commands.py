@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -167,6 +168,14 @@ def test_suggested_next_commands_work(photographs: Path) -> None:
     assert "--data.layout NAME" in succeed("check", "wsss-mine").stderr
 
 
+def test_the_next_command_has_the_options_of_the_dataset(photographs: Path) -> None:
+    inprocess.succeed("init", "--images", "photos/images", "--labels", "photos/labels.csv", "--name", "mine")
+    (photographs.parent / "wsss-mine").rename(photographs.parent / "moved here")
+    report = document("check", "moved here/pipeline.yaml", "--data.root", "moved here")
+    assert report["next"] == "wsss run 'moved here/pipeline.yaml' --set 'data.root=moved here'"
+    inprocess.succeed(*shlex.split(report["next"])[1:], "--dry-run")
+
+
 def sort_into(folder: Path, images: list[Path], *counts: tuple[str, int]) -> None:
     """Move images into subfolders."""
     remaining = iter(images)
@@ -197,7 +206,7 @@ def test_pipelines_by_file_and_by_name(tmp_path: Path, monkeypatch: pytest.Monke
     stages = "stages: {colour: {uses: colour}}\n"
     (tmp_path / "p.yaml").write_text(f"data: {{layout: shapes, size: 32, train: 3, val: 2, classes: 1}}\n{stages}")
     report = document("check", "p.yaml", "--data.train", "4")
-    assert report["splits"]["train"]["images"] == 4 and report["next"] == "wsss run p.yaml"
+    assert report["splits"]["train"]["images"] == 4 and report["next"] == "wsss run p.yaml --set data.train=4"
     report = document("check", "topomortar_quick", "--data.train", "8", "--data.size", "64")
     assert report["pipeline"] == "topomortar_quick" and report["classes"] == ["mortar"]
     (tmp_path / "empty.yaml").write_text(stages)

@@ -40,6 +40,14 @@ def test_settings_are_written_to_the_pipeline(here: Path) -> None:
     assert "16-bit, data.scaling: [0, 4095], data.bands: [1]" in checked.stdout
 
 
+def test_each_unreadable_image_has_a_line_and_all_one_hint(here: Path) -> None:
+    message = refused(*INIT)
+    lines = message.splitlines()
+    assert "\\n" not in message and lines[-2].strip() == "… and 7 more."
+    assert lines[-5].strip().startswith("cells/0.tif: the file has several pages; expected")
+    assert lines[-1].startswith("Set data.page") and "wsss init --page" in lines[-1]
+
+
 @pytest.mark.parametrize(
     ("option", "value"),
     [("--scaling", "max"), ("--scaling", "5,1"), ("--scaling", "1"), ("--bands", "1,2"), ("--bands", "a")],

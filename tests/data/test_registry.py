@@ -35,6 +35,13 @@ def test_unknown_layouts_list_the_required_files(tmp_path: Path) -> None:
     assert all(f"{name}: {get_layout(name).looks_for}" in error.problem for name in ("voc", "folder", "topomortar"))
 
 
+def test_folders_of_init_are_named_by_their_pipeline(tmp_path: Path) -> None:
+    (tmp_path / "pipeline.yaml").write_text("data: {}\n")
+    error = error_of({"root": str(tmp_path)})
+    assert (error.subject, error.problem) == (str(tmp_path), "unknown dataset layout")
+    assert "--data.labels image_labels.csv" in str(error.hint)
+
+
 def test_ambiguous_layouts(voc: Path, folder: Path) -> None:
     (folder / "images").rename(voc / "images")
     (folder / "labels.csv").rename(voc / "labels.csv")

@@ -373,3 +373,23 @@ def test_several_ranks_count_the_finished_items_of_all(tmp_path: Path) -> None:
 
     assert on_ranks(2, run) == [[2, 4], [5]]
     assert logged == ["cam: resumed at 3/6"], "logged by the first rank only"
+
+
+def test_items_that_another_rank_finishes_first_are_no_earlier_work(tmp_path: Path) -> None:
+    """The second rank begins while the first one still checks its items."""
+    logged: list[str] = []
+    written = threading.Event()
+
+    def write(item: int) -> None:
+        (tmp_path / f"{item}.txt").write_text("intact")
+        written.set()
+
+    def run(ranks: ThreadRanks) -> None:
+        ctx = context(tmp_path / "cam", ranks=ranks, log=logged.append)
+        if ranks.rank == 0:
+            written.wait(0.3)
+        left = pending(ctx, range(4), lambda item: tmp_path / f"{item}.txt", lambda path: None)
+        map_items(ctx, left, write, "writing")
+
+    assert on_ranks(2, run) == [None, None]
+    assert logged == [] and len(list(tmp_path.glob("*.txt"))) == 4

@@ -68,13 +68,19 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
             _print_photographs(path, photographs, report, as_json)
             context.exit(2 if photographs.report.problems else 0)
     report = report or _report(named, workers)
-    following = None if named.pipeline is None or report.problems else shlex.join(["wsss", "run", named.pipeline])
+    following = None if named.pipeline is None or report.problems else _run_command(named.pipeline, context)
     if as_json:
         print_json({**report.to_json(), "pipeline": named.pipeline, "next": following})
     else:
         print_report(report)
         _print_next(following)
     context.exit(2 if report.problems else 0)
+
+
+def _run_command(pipeline: str, context: click.Context) -> str:
+    """Return the command that runs a pipeline with the same dataset."""
+    settings = [word for key, value in context.meta["data"] for word in ("--set", f"{key}={value}")]
+    return shlex.join(["wsss", "run", pipeline, *settings])
 
 
 def _fits_layout(path: str) -> bool:

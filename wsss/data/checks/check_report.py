@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from wsss.data.checks.inspection import Inspection
+from wsss.errors import listing
 
 MAX_LISTED = 100
 """Maximum number of examples per finding; its count is complete."""
@@ -87,6 +89,24 @@ class Collector:
     """Messages by kind, in order of first appearance and without duplicates."""
 
     messages: dict[str, dict[str, None]] = field(default_factory=dict)
+
+    def listed(self, *, besides: str = "") -> str:
+        """Return a line per kind or sentence, for the end of an error; without `hint`, and without one kind."""
+        lines = []
+        for kind, messages in self.messages.items():
+            firsts = [message.partition("\n")[0] for message in messages]
+            if kind != besides and firsts[0].endswith("."):
+                rest = [f"… and {len(firsts) - 3} more"] if len(firsts) > 3 else []
+                lines += [f"\n  {kind}:", *(f"\n    {line}" for line in (*firsts[:3], *rest))]
+            elif kind != besides:
+                lines.append(f"\n  {kind}: {listing(firsts, limit=3)}")
+        return "".join(lines)
+
+    @property
+    def hint(self) -> str | None:
+        """The most frequent hint of the messages: what follows the first line of one."""
+        hints = Counter(message.partition("\n")[2] for messages in self.messages.values() for message in messages)
+        return next((hint for hint, _ in hints.most_common() if hint), None)
 
     def add(self, kind: str, *messages: str) -> None:
         """Add messages of one kind."""

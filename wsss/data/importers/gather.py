@@ -123,11 +123,13 @@ def gather(
     notes.add("images without labels", *(i.file for i in imported if i.labels is None and i.file not in entries))
     gathered = Gathered(images, read.format, classes, tuple(imported), problems, notes, reading)
     if not gathered.labelled:
-        raise InvalidInput(f"none of the labelled images can be read{_findings(problems)}", subject=images)
+        raise InvalidInput(
+            f"none of the labelled images can be read{problems.listed()}", subject=images, hint=problems.hint
+        )
     if not classes:
         raise InvalidInput(
             f"none of the {counted(len(gathered.labelled), 'readable labelled image')} shows any of the classes "
-            f"({listing(read.classes)}), so there is nothing to learn{_findings(problems)}",
+            f"({listing(read.classes)}), so there is nothing to learn{problems.listed()}",
             subject=labels or images,
             hint="Label at least some images with a class.",
         )
@@ -142,7 +144,7 @@ def _add(collector: Collector, findings: Sequence[tuple[str, str]]) -> None:
 def _no_match(
     read: Labels, images: Path, labels: Path | None, files: Sequence[str], problems: Collector
 ) -> InvalidInput:
-    findings = _findings(problems, besides=WITHOUT_IMAGE)
+    findings = problems.listed(besides=WITHOUT_IMAGE)
     if findings:
         return InvalidInput(f"no label matches exactly one image in {images}{findings}", subject=labels or images)
     return InvalidInput(
@@ -152,12 +154,6 @@ def _no_match(
         subject=labels or images,
         hint="Pass the folder that the names in the labels are relative to: --images FOLDER",
     )
-
-
-def _findings(problems: Collector, *, besides: str = "") -> str:
-    """Return the problems, a line each, for the end of an error."""
-    kinds = problems.messages.items()
-    return "".join(f"\n  {kind}: {listing(messages, limit=3)}" for kind, messages in kinds if kind != besides)
 
 
 def _match(read: Labels, images: Path, listed: Listing, problems: Collector, notes: Collector) -> dict[str, Entry]:

@@ -67,6 +67,13 @@ def recognise(root: Path) -> AnyLayout:
     if fitting:
         names = listing(layout.name for layout in fitting)
         raise InvalidInput(f"matches several layouts: {names}", subject=root, hint="Choose one with data.layout.")
+    if (root / "pipeline.yaml").is_file():
+        raise InvalidInput(
+            "unknown dataset layout",
+            subject=root,
+            hint="It has a pipeline.yaml, as folders of wsss init do: pass the keys of its data: as options, "
+            "--data.layout folder --data.labels image_labels.csv --data.images FOLDER …",
+        )
     raise InvalidInput(
         "unknown dataset layout. The known layouts contain:\n"
         + "\n".join(f"  {layout.name}: {layout.looks_for}" for layout in _recognisable()),

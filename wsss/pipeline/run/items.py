@@ -27,12 +27,12 @@ class Pending(list[T]):
     Args:
         items: this rank's items that are left.
         done: number of this rank's items that an earlier run has finished.
-        all_done, total: numbers of finished items and of all items of all ranks.
+        total: number of items of all ranks.
     """
 
-    def __init__(self, items: Sequence[T], *, done: int, all_done: int, total: int) -> None:
+    def __init__(self, items: Sequence[T], *, done: int, total: int) -> None:
         super().__init__(items)
-        self.done, self.all_done, self.total = done, all_done, total
+        self.done, self.total = done, total
 
 
 def pending(
@@ -59,16 +59,22 @@ def pending(
                 with convert_os_errors(path):
                     delete_file(path)
         left.append(item)
-    done = len(own) - len(left)
-    counts = len(own) < len(items) and ctx.ranks.rank == 0  # what the others have finished, for the log
-    all_done = sum(output(item).is_file() for item in items) if counts else done
-    return Pending(left, done=done, all_done=all_done, total=len(items))
+    return Pending(left, done=len(own) - len(left), total=len(items))
 
 
 def log_resume(ctx: Context[Any], done: int, total: int) -> None:
-    """Log the number of items that an earlier run has finished, if any; on the first rank only."""
-    if done and ctx.ranks.rank == 0:
-        ctx.log(f"{ctx.out.name}: resumed at {done}/{total}")
+    """Log the number of items that an earlier run has finished, if any; called by every rank before it begins.
+
+    Files are no measure: a rank that is ahead has already written some in this run.
+
+    Args:
+        ctx: context of the stage; the first rank logs.
+        done: number of this rank's finished items.
+        total: number of items of all ranks.
+    """
+    finished = sum(ctx.ranks.gather(done))
+    if finished and ctx.ranks.rank == 0:
+        ctx.log(f"{ctx.out.name}: resumed at {finished}/{total}")
 
 
 def map_items(
@@ -105,7 +111,7 @@ def map_items(
         results, failed = _map(ctx, items, work, description, 0, memory, threads)
         raise_failures([failed[index] for index in sorted(failed)], len(items))
         return [results[index] for index in range(len(items))]
-    log_resume(ctx, items.all_done, items.total)
+    log_resume(ctx, items.done, items.total)
     results, failed = _map(ctx, items, work, description, items.done, memory, threads)
     of_ranks = ctx.ranks.gather(([failed[index] for index in sorted(failed)], len(items)))
     raise_failures([error for errors, _ in of_ranks for error in errors], sum(count for _, count in of_ranks))

@@ -22,7 +22,10 @@ SCALING_HINT = (
 )
 FULL = ", or to full (0, {white})"
 ALPHA_HINT = "Set data.bands to the bands without the transparency, such as {bands}; it is then ignored."
-BANDS_HINT = "Set data.bands to the bands for red, green and blue, from 1, such as [3, 2, 1], or to a single one."
+BANDS_HINT = (
+    "Set data.bands to the bands for red, green and blue, from 1, such as [3, 2, 1], or to a single one. Options: wsss "
+    "init --bands …, wsss predict --bands …"
+)
 
 
 def rgb_of(samples: NDArray[Any], page: StoredPage, reading: Reading, where: object) -> NDArray[np.uint8]:

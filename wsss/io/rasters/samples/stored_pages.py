@@ -115,7 +115,8 @@ def stored_page(path: Path, reading: Reading) -> StoredPage | None:
             subject=path,
             allowed="one page, or the page to read",
             found=Verbatim(counted(count, "page")),
-            hint="Set data.page to the page to read, from 1, or save the pages as separate files.",
+            hint="Set data.page to the page to read, from 1, or save the pages as separate files. Options: wsss init "
+            "--page …, wsss predict --page …",
         )
     if (reading.page or 1) > count:
         raise InvalidInput(

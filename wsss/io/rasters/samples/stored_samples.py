@@ -51,7 +51,13 @@ def require_bands(bands: tuple[int, ...] | None, count: int, where: object) -> N
         InvalidInput: a number is above ``count``.
     """
     if bands is not None and max(bands) > count:
-        raise InvalidInput("no such band", subject=where, allowed=f"data.bands from 1 to {count}", found=list(bands))
+        raise InvalidInput(
+            "no such band",
+            subject=where,
+            allowed=f"data.bands (wsss predict: --bands) from 1 to {count}",
+            found=list(bands),
+            hint="wsss predict --images inherits the bands from the training; override them: --bands 1.",
+        )
 
 
 def in_stored_type(values: NDArray[Any], page: StoredPage) -> NDArray[Any]:

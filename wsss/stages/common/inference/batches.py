@@ -43,7 +43,7 @@ def work_in_batches(
     description: str,
     at_once: int = 1,
 ) -> dict[str, InvalidInput]:
-    """Call ``work`` for every batch with unfinished images; does not wait for other ranks.
+    """Call ``work`` for every batch with unfinished images; called by every rank, which begin together.
 
     Args:
         ctx: provides ranks, progress and log.
@@ -60,10 +60,8 @@ def work_in_batches(
     mine = ctx.ranks.shard(same_size_batches(samples, batch_size))
     left = [batch for batch in mine if not _complete(ctx, batch, outputs, check)]
     total = sum(map(len, mine))
-    done = finished = total - sum(map(len, left))
-    if total < len(samples) and ctx.ranks.rank == 0:  # other ranks work on the rest
-        finished = sum(all(path.is_file() for path in outputs(sample)) for sample in samples)
-    log_resume(ctx, finished, len(samples))
+    done = total - sum(map(len, left))
+    log_resume(ctx, done, len(samples))
     advance = ctx.progress.track(description, total, done)
     failed: dict[str, InvalidInput] = {}
     for batch, errors in _processed(work, left, ctx.log, at_once):
