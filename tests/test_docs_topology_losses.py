@@ -82,11 +82,14 @@ def test_the_nnunet_trainer(settings: dict[str, Any], dtype: torch.dtype, monkey
     assert outputs[2].grad is None or not outputs[2].grad.any(), "the lowest resolution has no weight"
 
 
+WALLS = "--set data.size=64 --set data.train=4 --set data.small=2 --set data.val=1 --set data.test=1"
 SMALLER = {
+    "wsss run topomortar_quick\n": f"wsss run topomortar_quick {WALLS}\n",
+    "wsss run mine.yaml --dry-run\n": f"wsss run mine.yaml --dry-run {WALLS}\n",
     "--steps 20": "--steps 2 --set augmentation.size=64 --set batch_size=2",
     "segment.steps=4": "segment.steps=4 --set segment.batch_size=2 --set 'matrix.loss=[ce_dice, cldice_10]'",
 }
-"""Options of the page's trainings → those of the test: fewer steps, and one of the inherited losses."""
+"""Text of the page → that of the test: smaller walls, fewer steps, and one of the inherited losses."""
 
 
 def shortened(block: Block) -> Block:
