@@ -53,8 +53,9 @@ def test_invalid_external_folders(tmp_path: Path) -> None:
     assert error.value.subject == f"--numbers {tmp_path / 'none'}"
     with pytest.raises(RunFailed):
         run(FAIL, tmp_path / "fail")
-    with pytest.raises(InvalidInput, match="failed"):
+    with pytest.raises(InvalidInput) as error:
         artifact_at(tmp_path / "fail", ("nothing",), "--x", print)
+    assert error.value.subject == f"--x {tmp_path / 'fail'}"
 
 
 def test_a_plain_folder_counts_by_content(tmp_path: Path) -> None:

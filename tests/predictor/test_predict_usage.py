@@ -86,8 +86,9 @@ def test_invalid_pillow_images(model: Path, tmp_path: Path) -> None:
     closed = Image.open(path)
     closed.close()
     for image in (Image.open(path), closed, Image.new("RGB", (0, 5)), Image.new("F", (4, 4))):
-        with pytest.raises(InvalidInput, match=r"^image: "):
+        with pytest.raises(InvalidInput) as error:
             segment(image)
+        assert error.value.subject == "image"
 
 
 @pytest.mark.parametrize(
@@ -108,20 +109,24 @@ def test_objects_that_are_no_images(model: Path, image: Any, named: str) -> None
 
 @pytest.mark.parametrize("scales", [(0,), 1.0, 2, "1", np.array(0.5), {1.0: 2}])
 def test_invalid_scales(model: Path, scales: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"^scales"):
+    with pytest.raises(InvalidInput) as error:
         wsss.load_segmenter(model, device="cpu")(np.zeros((4, 4, 3), np.uint8), scales=scales)
-    with pytest.raises(InvalidInput, match=r"^scales"):
+    assert str(error.value.subject).partition(".")[0] == "scales"
+    with pytest.raises(InvalidInput) as error:
         wsss.load_segmenter(model, scales=scales)
+    assert str(error.value.subject).partition(".")[0] == "scales"
 
 
 def test_invalid_arguments_in_python(model: Path, tmp_path: Path) -> None:
     segment = wsss.load_segmenter(model, device="cpu")
     assert isinstance(segment, Predictor)
     assert segment(np.zeros((4, 4, 3), np.uint8), scales=np.array([0.5, 1])).shape == (4, 4)  # type: ignore[arg-type]
-    with pytest.raises(InvalidInput, match=r"nowhere\.png"):
+    with pytest.raises(InvalidInput) as error:
         segment(tmp_path / "nowhere.png")
-    with pytest.raises(InvalidInput, match="max_side"):
+    assert error.value.subject == str(tmp_path / "nowhere.png")
+    with pytest.raises(InvalidInput) as error:
         wsss.load_segmenter(model, max_side=1)
+    assert (error.value.subject, error.value.found) == ("max_side", 1)
     with pytest.raises(InvalidInput) as error:
         wsss.load_segmenter(model, device="gpu")
     assert (error.value.subject, error.value.found, error.value.allowed) == ("device", "gpu", ("auto", "cpu", "cuda"))
@@ -144,7 +149,9 @@ def test_tiles_that_no_image_exceeds_are_refused_where_they_are_set(model: Path)
         lambda: segment(image, scales=(1,), max_side=64, tile=64),
         lambda: plain(image, max_side=64, tile=128),
     ):
-        with pytest.raises(InvalidInput, match="no image exceeds"):
+        with pytest.raises(InvalidInput) as error:
             call()
-    with pytest.raises(InvalidInput, match="at most half of tile"):
+        assert error.value.problem.startswith("tile: ")
+    with pytest.raises(InvalidInput) as error:
         segment(image, overlap=48)
+    assert error.value.problem.startswith("overlap: ")

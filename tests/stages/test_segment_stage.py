@@ -43,29 +43,29 @@ def test_segment_requires_masks_of_all_images(data: Dataset, tmp_path: Path) -> 
         run_stage(segment.STAGE, SMALL_SEGMENTATION, tmp_path / "s", data)
     assert error.value.subject == "segment" and "labels: ground-truth" in str(error.value.hint)
     write_mask(tmp_path / "some/masks/train0.png", np.zeros((36, 44), np.uint8))
-    with pytest.raises(InvalidInput, match="3 of 4 images of split 'train': train1, train2, train3"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, SMALL_SEGMENTATION, tmp_path / "s", data, masks=tmp_path / "some")
+    assert error.value.subject == str(tmp_path / "some/masks") and "train1, train2, train3" in error.value.problem
 
 
 @pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        (np.full((36, 44), 3, np.uint8), "train2.*0, 40, 90, 255"),
-        (np.zeros((36, 40), np.uint8), "train2.*44×36.*40×36"),
-    ],
+    ("mask", "found"),
+    [(np.full((36, 44), 3, np.uint8), [3]), (np.zeros((36, 40), np.uint8), "40×36")],
 )
-def test_segment_refuses_invalid_masks(data: Dataset, tmp_path: Path, mask: np.ndarray, message: str) -> None:
+def test_segment_refuses_invalid_masks(data: Dataset, tmp_path: Path, mask: np.ndarray, found: Any) -> None:
     shutil.copytree(data.root / "masks", tmp_path / "masks")
     write_mask(tmp_path / "masks/train2.png", mask)
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, SMALL_SEGMENTATION, tmp_path / "s", data, masks=tmp_path)
+    assert (error.value.subject, error.value.found) == (str(tmp_path / "masks/train2.png"), found)
 
 
 def test_segment_refuses_masks_without_labelled_pixels(data: Dataset, tmp_path: Path) -> None:
     for number in range(4):
         write_mask(tmp_path / f"masks/train{number}.png", np.full((36, 44), 255, np.uint8))
-    with pytest.raises(InvalidInput, match="4 of 4 masks"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, SMALL_SEGMENTATION, tmp_path / "s", data, masks=tmp_path)
+    assert error.value.subject == str(tmp_path / "masks")
 
 
 def test_segment_on_sparse_masks(data: Dataset, tmp_path: Path) -> None:
@@ -84,19 +84,20 @@ def test_segment_from_the_trunk_of_a_classifier(data: Dataset, classified: Path,
     from wsss.models.config import SegmenterConfig
     from wsss.models.segmentation_networks.segmenters import build_segmenter
 
-    classifier = classified
     result = run_stage(
-        segment.STAGE, SMALL_SEGMENTATION | {"epochs": 1}, tmp_path / "s", data, masks=data.root, classifier=classifier
+        segment.STAGE, SMALL_SEGMENTATION | {"epochs": 1}, tmp_path / "s", data, masks=data.root, classifier=classified
     )
     assert result.provenance["segmenter_initial_weights"] == "none, trained as classifier"
-    start, _ = load_classifier(classifier)
+    start, _ = load_classifier(classified)
     built = build_segmenter(SegmenterConfig.model_validate({"backbone": BACKBONE}), 3, start=start)
     assert torch.equal(built.backbone.high[5].conv[0][0].weight, start.backbone.high[5].conv[0][0].weight)
     other = SMALL_SEGMENTATION | {"backbone": {"name": "resnet18", "weights": "none"}}
-    with pytest.raises(InvalidInput, match=r"resnet18.*mobilenet|mobilenet.*resnet18"):
-        run_stage(segment.STAGE, other, tmp_path / "t", data, masks=data.root, classifier=classifier)
+    with pytest.raises(InvalidInput) as error:
+        run_stage(segment.STAGE, other, tmp_path / "t", data, masks=data.root, classifier=classified)
+    assert (error.value.subject, error.value.found) == ("backbone.name", "resnet18")
 
 
 def test_deeplab_refuses_batches_of_one(data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"deeplabv3 .*batch_size ≥ 2"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, SMALL_SEGMENTATION | {"head": "deeplabv3", "batch_size": 1}, tmp_path / "x", data)
+    assert error.value.subject == "segment" and "batch_size" in error.value.problem
