@@ -53,7 +53,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
         below.mkdir(parents=True, exist_ok=True)
         photograph(number, (96, 128), scratch=bad).save(below / name)
         rows.append((name, "defect" if bad else "ok"))
-    photograph(28, (500, 750), scratch=True).save(photos / LARGE, quality=80)
+    photograph(28, (1000, 1500), scratch=True).save(photos / LARGE, quality=80)
     photograph(29, (96, 128), scratch=True).save(photos / "ganz.jpg")
     content = (photos / "ganz.jpg").read_bytes()
     (photos / BROKEN).write_bytes(content[: len(content) // 2])
@@ -121,7 +121,7 @@ def open_in_coco(here: Path, masks: Path) -> None:
 
     coco = COCO(str(next((here / "coco").glob("*.json"))))
     names = {image["file_name"]: image for image in coco.loadImgs(coco.getImgIds())}
-    assert LARGE in names and names[LARGE]["height"] == 500 and len(names) == 16
+    assert LARGE in names and names[LARGE]["height"] == 1000 and len(names) == 16
     assert all((here / "Fotos Halle 3" / name).is_file() for name in names), "names are those of the user's files"
     wanted = {path.stem for path in masks.glob("*.png")}
     for name, image in names.items():
