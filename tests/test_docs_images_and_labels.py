@@ -126,6 +126,7 @@ def test_what_takes_minutes(folder: Path) -> None:
         if "slow" in block.marks or block.file == "labels.csv" or block.text == FIRST:
             session.run(block)
         if block.text == FIRST:
+            assert "imagenet-wheel" in (folder / "wsss-photos" / "pipeline.yaml").read_text(encoding="utf-8")
             shorten(folder / "wsss-photos" / "pipeline.yaml")
     assert len(list((folder / "runs" / "photos" / "predict" / "masks").glob("*.png"))) == len(PHOTOS)
     assert (folder / "runs" / "photos" / "report" / "index.html").is_file()

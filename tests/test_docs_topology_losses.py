@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from docpages import Session, blocks, check_marks
+from docpages import Block, Session, blocks, check_marks
 
 PAGE = Path(__file__).parents[1] / "docs" / "topology-losses.md"
 SHARED = os.environ.get("WSSS_SHARED_DATA")
@@ -82,11 +82,28 @@ def test_the_nnunet_trainer(settings: dict[str, Any], dtype: torch.dtype, monkey
     assert outputs[2].grad is None or not outputs[2].grad.any(), "the lowest resolution has no weight"
 
 
+WALLS = "--set data.size=64 --set data.train=4 --set data.small=2 --set data.val=1 --set data.test=1"
+SMALLER = {
+    "wsss run topomortar_quick\n": f"wsss run topomortar_quick {WALLS}\n",
+    "wsss run mine.yaml --dry-run\n": f"wsss run mine.yaml --dry-run {WALLS}\n",
+    "--steps 20": "--steps 2 --set augmentation.size=64 --set batch_size=2",
+    "segment.steps=4": "segment.steps=4 --set segment.batch_size=2 --set 'matrix.loss=[ce_dice, cldice_10]'",
+}
+"""Text of the page → that of the test: smaller walls, fewer steps, and one of the inherited losses."""
+
+
+def shortened(block: Block) -> Block:
+    text = block.text
+    for long, short in SMALLER.items():
+        text = text.replace(long, short)
+    return replace(block, text=text)
+
+
 @pytest.mark.slow
 def test_all_of_it(folder: Path) -> None:
     session = Session(folder, slow=True)
-    short = [replace(block, text=block.text.replace("--steps 20", "--steps 2")) for block in blocks(PAGE)]
-    printed = "".join([session.run(block) for block in short])
+    assert all(sum(option in block.text for block in blocks(PAGE)) == 1 for option in SMALLER)
+    printed = "".join([session.run(shortened(block)) for block in blocks(PAGE)])
     assert re.search(r"BettiNumbers\(b0=[1-9].*matching error [1-9]", printed), "the label is not empty"
     assert (folder / "errors.svg").read_text().lstrip().startswith(("<svg", "<?xml"))
     if SHARED:

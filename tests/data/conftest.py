@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from coco_files import write_small_coco
 
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
@@ -85,3 +86,9 @@ def folder(tmp_path: Path) -> Path:
         rows.append(f"i{number},{' '.join(names)}")
     (root / "labels.csv").write_text("\n".join(rows) + "\n")
     return root
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """COCO layout: see `coco_files.write_small_coco`."""
+    return write_small_coco(tmp_path / "coco")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from coco_files import CATEGORIES, IDS, annotation, rle, write_coco
+from coco_files import CATEGORIES, IDS, SIZE, TRAIN, annotation, rle, square, write_coco
 
 from wsss.data.checks.check import check_dataset
 from wsss.data.coco.annotation_index import build_index
@@ -24,30 +24,9 @@ from wsss.io.files import json_stream
 from wsss.io.rasters.rgb_images import write_png
 
 Open = Callable[..., Dataset]
+
+
 ErrorOf = Callable[..., InvalidInput]
-SIZE = (24, 32)
-TRAIN = "annotations/instances_train2014.json"
-
-
-def square(left: float, top: float, side: float) -> list[float]:
-    return [left, top, left + side, top, left + side, top + side, left, top + side]
-
-
-@pytest.fixture
-def coco(tmp_path: Path) -> Path:
-    """Four training images (dog and person; none; crowd of persons; book as run lengths), one of validation."""
-    crowd = np.zeros(SIZE, bool)
-    crowd[4:8, 3:20] = True
-    annotations = {
-        "train": [
-            annotation(1, 18, [square(2, 2, 14)]),
-            annotation(1, 1, [square(8, 8, 6), square(20, 1, 3.5)]),
-            annotation(3, 1, rle(crowd), iscrowd=1),
-            annotation(4, 84, rle(crowd.T[:24, :].repeat(2, axis=1)[:, : SIZE[1]], text=True)),
-        ],
-        "val": [annotation(7, 90, [[1.5, 1.5, 20.25, 3.75, 9, 22.1]])],
-    }
-    return write_coco(tmp_path / "coco", {"train": (1, 2, 3, 4), "val": (7,)}, annotations, size=SIZE)
 
 
 def api(root: Path, split: str) -> Any:
@@ -174,62 +153,6 @@ def test_unannotated_images_can_be_dropped(coco: Path, open_at: Open, lines: lis
     assert [line for line in lines if "1 image without annotations is left out" in line]
 
 
-def test_fingerprints_follow_the_file(coco: Path, open_at: Open) -> None:
-    before = {kind: open_at(coco).fingerprint("train", kind) for kind in ("images", "labels", "masks")}
-    path = coco / TRAIN
-    content = json.loads(path.read_text())
-    content["annotations"][0]["segmentation"] = [square(3, 3, 9)]
-    path.write_text(json.dumps(content))
-    after = {kind: open_at(coco).fingerprint("train", kind) for kind in before}
-    assert [kind for kind in before if before[kind] != after[kind]] == ["masks"]
-
-
-def test_a_file_is_parsed_once(coco: Path, open_at: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = open_at(coco)
-    cached = sorted((tmp_path / "work").glob("coco-*.npz"))
-    assert len(cached) == 2
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("parsed again")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("wsss.data.coco.index_cache.build_index", refuse)
-        assert open_at(coco) == first
-    for damaged in (b"", cached[0].read_bytes()[:-30], cached[1].read_bytes()):  # the last: the index of another file
-        cached[0].write_bytes(damaged)
-        assert open_at(coco) == first
-
-
-def test_a_poisoned_cache_leads_nowhere(coco: Path, open_at: Open, tmp_path: Path) -> None:
-    from wsss.data.coco.index_cache import load_index
-    from wsss.data.manifest import ContentHashes
-    from wsss.io.rasters.arrays import read_arrays, write_arrays
-
-    open_at(coco, splits=["train"])
-    (cached,) = (tmp_path / "work").glob("coco-*.npz")
-    arrays = read_arrays(cached)
-    valid = load_index(coco / TRAIN, tmp_path / "work", ContentHashes(None), print)
-    for key, change in {"sizes": 1 << 20, "starts": 99, "annotations": None}.items():
-        changed = arrays[key].copy()
-        if change is None:
-            changed["at"] = 1 << 40
-        else:
-            changed[1:] = change
-        write_arrays(cached, {**arrays, key: changed})
-        again = load_index(coco / TRAIN, tmp_path / "work", ContentHashes(None), print)
-        assert np.array_equal(again.sizes, valid.sizes) and np.array_equal(again.starts, valid.starts)
-        assert np.array_equal(again.annotations, valid.annotations)
-
-
-def test_a_file_changed_while_it_is_used(coco: Path, open_at: Open) -> None:
-    data = open_at(coco)
-    path = coco / TRAIN
-    path.write_text(path.read_text().replace('"info"', '"information"'))
-    with pytest.raises(InvalidInput) as error:
-        read_truth(data.split("train")[0], data.classes)
-    assert error.value.subject == f"{path}: image 1"
-
-
 def test_small_chunks_and_other_scripts(coco: Path, open_at: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = open_at(coco).splits
     path = coco / TRAIN
@@ -268,19 +191,6 @@ def test_named_files_and_nested_images(coco: Path, open_at: Open, error_of: Erro
     assert error_of(coco, annotations={"fit": "mine.json"}).subject == str(coco / "fit")
 
 
-def test_missing_images(coco: Path, open_at: Open, error_of: ErrorOf, tmp_path: Path) -> None:
-    from wsss.data.readers.registry import open_dataset
-
-    gone = coco / "train2014" / "COCO_train2014_000000000002.jpg"
-    gone.unlink()
-    assert error_of(coco).subject == str(gone)
-    (gone.with_name("COCO_train2014_000000000003.jpg")).unlink()
-    assert error_of(coco).problem.startswith("2 of 4 images listed in")
-    assert len(open_at(coco, splits=["val"]).split("val")) == 1
-    data = open_dataset({"root": str(coco)}, work=tmp_path, complete=False)
-    assert sorted(name[-1] for name in data.missing) == ["2", "3"] and len(data.split("train")) == 4
-
-
 def test_boxes_are_no_masks(coco: Path, open_at: Open, lines: list[str]) -> None:
     path = coco / TRAIN
     content = json.loads(path.read_text())
@@ -313,107 +223,3 @@ def test_a_drawing_belongs_to_its_mask(coco: Path, open_at: Open) -> None:
     assert replace(sample, mask=coco / "other.png", drawing=None) == Sample(
         sample.id, sample.image, sample.labels, coco / "other.png"
     )
-
-
-def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[str], str]:
-    def edit(text: str) -> str:
-        content = json.loads(text)
-        change(content)
-        return json.dumps(content)
-
-    return edit
-
-
-BROKEN = {
-    "cut": (lambda text: text[:-40], ""),
-    "a list": (lambda text: "[]", ""),
-    "more data": (lambda text: text + "{}", ""),
-    "not a number": (lambda text: text.replace('"image_id": 1', '"image_id": NaN'), ""),
-    "deep": (lambda text: '{"images": ' + "[" * 100_000, ""),
-    "UTF-16": (lambda text: "\ufffe" + text, ""),
-    "no categories": (edited(lambda c: c.pop("categories")), ""),
-    "categories: object": (edited(lambda c: c.update(categories={})), ": categories"),
-    "no category": (edited(lambda c: c["categories"].clear()), ": categories"),
-    "same category": (edited(lambda c: c["categories"][1].update(name="person")), ": categories[1].name"),
-    "line feed": (edited(lambda c: c["categories"][1].update(name="a\nb")), ": categories[1].name"),
-    "surrogate": (edited(lambda c: c["categories"][1].update(name="a\ud800")), ": categories[1].name"),
-    "category twice": (edited(lambda c: c["categories"][1].update(id=1)), ": categories[1].id"),
-    "unknown category": (edited(lambda c: c["annotations"][1].update(category_id=12)), ": annotations[1].category_id"),
-    "unknown image": (edited(lambda c: c["annotations"][2].update(image_id=99)), ": annotations[2].image_id"),
-    "text as id": (edited(lambda c: c["annotations"][0].update(image_id="1")), ": annotations[0].image_id"),
-    "no id": (edited(lambda c: c["images"][0].pop("id")), ": images[0].id"),
-    "image twice": (edited(lambda c: c["images"][1].update(id=1)), ": images[1].id"),
-    "file twice": (edited(lambda c: c["images"][1].update(c["images"][0], id=2)), ": images[1].file_name"),
-    "escape": (edited(lambda c: c["images"][0].update(file_name="../x.jpg")), ": images[0].file_name"),
-    "absolute": (edited(lambda c: c["images"][0].update(file_name="/etc/x.jpg")), ": images[0].file_name"),
-    "no name": (edited(lambda c: c["images"][0].update(file_name="")), ": images[0].file_name"),
-    "huge": (edited(lambda c: c["images"][0].update(height=10**9)), ": images[0]"),
-    "crowd": (edited(lambda c: c["annotations"][0].update(iscrowd="no")), ": annotations[0].iscrowd"),
-    "outline": (edited(lambda c: c["annotations"][0].update(segmentation=3)), ": annotations[0].segmentation"),
-    "no object": (edited(lambda c: c["annotations"].insert(0, 7)), ": annotations[0]"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_broken_files(name: str, coco: Path, error_of: ErrorOf) -> None:
-    edit, subject = BROKEN[name]
-    path = coco / TRAIN
-    path.write_text(edit(path.read_text()), encoding="utf-8")
-    error = error_of(coco)
-    assert error.subject == f"{path}{subject}"
-
-
-def test_no_option_is_ignored(coco: Path, error_of: ErrorOf) -> None:
-    assert error_of(coco, annotations={"fit": TRAIN}, images={"fit": "train2014"}, year=2014).subject == "data.year"
-    error = error_of(coco, images={"tran": "train2014"}, splits=["val"])
-    assert (error.subject, error.found, error.allowed) == ("data.images", "tran", ("train", "val"))
-    assert error_of(coco, annotations={}).subject == "data.annotations"
-    assert error_of(coco, splits=[]).subject == "data.splits"
-
-
-@pytest.mark.parametrize(
-    "outline",
-    [
-        [[1, 2, 3, 4, 5, 6, 7]],
-        [["a"] * 6],
-        [["1"] * 6],
-        [[True] * 6],
-        [[10**400] * 6],
-        [[1e9] * 6],
-        [[[1, 2], [3, 4], [5, 1]]],
-        {"size": [1, 2], "counts": "0"},
-    ],
-)
-def test_broken_outlines(outline: object, coco: Path, open_at: Open) -> None:
-    path = coco / TRAIN
-    content = json.loads(path.read_text())
-    content["annotations"][0]["segmentation"] = outline
-    path.write_text(json.dumps(content))
-    data = open_at(coco)
-    with pytest.raises(InvalidInput) as error:
-        read_truth(data.split("train")[0], data.classes)
-    assert str(error.value.subject).startswith(f"{path}: image 1, annotation")
-
-
-def test_other_categories_in_another_split(coco: Path, error_of: ErrorOf, open_at: Open) -> None:
-    path = coco / TRAIN
-    path.write_text(edited(lambda c: c["categories"][0].update(name="human"))(path.read_text()))
-    assert error_of(coco).subject == str(coco / "annotations/instances_val2014.json")
-    assert open_at(coco, splits=["train"]).classes.names[1] == "human"
-
-
-def test_category_named_background(coco: Path, error_of: ErrorOf, open_at: Open) -> None:
-    path = coco / TRAIN
-    path.write_text(edited(lambda c: c["categories"][0].update(name="background"))(path.read_text()))
-    error = error_of(coco, splits=["train"])
-    assert error.subject == f"{path}: categories" and "data.classes" in str(error.hint)
-    data = open_at(coco, splits=["train"], classes=["dog", "book"])
-    assert [sample.labels for sample in data.split("train")] == [(1,), (), (), (2,)]
-
-
-def test_ids_of_two_images(coco: Path, error_of: ErrorOf) -> None:
-    image = coco / "val2014" / "COCO_train2014_000000000001.jpg"
-    write_png(image, np.zeros((*SIZE, 3), np.uint8))
-    path = coco / "annotations/instances_val2014.json"
-    path.write_text(edited(lambda c: c["images"][0].update(file_name=image.name))(path.read_text()))
-    assert "'COCO_train2014_000000000001'" in error_of(coco).problem

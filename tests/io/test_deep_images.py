@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from orientations import stored
 from PIL import Image
 
 from wsss.errors import InvalidInput
@@ -304,17 +305,7 @@ def test_overviews_are_not_pages(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bands", [1, 3])
 def test_orientation(turn: int, bands: int, tmp_path: Path) -> None:
     upright = DEEP[..., :bands]
-    stored = {
-        1: upright,
-        2: upright[:, ::-1],
-        3: upright[::-1, ::-1],
-        4: upright[::-1],
-        5: upright.transpose(1, 0, 2),
-        6: np.rot90(upright, 1),
-        7: upright[::-1, ::-1].transpose(1, 0, 2),
-        8: np.rot90(upright, -1),
-    }[turn]
-    path = write_tiff(tmp_path / "a.tif", np.ascontiguousarray(stored))
+    path = write_tiff(tmp_path / "a.tif", stored(upright, turn))
     set_short(path, 274, turn)
     assert image_size(path) == (HEIGHT, WIDTH)
     pixels = read_image(path, FULL)
@@ -322,7 +313,7 @@ def test_orientation(turn: int, bands: int, tmp_path: Path) -> None:
     if bands == 1:
         exif = Image.Exif()
         exif[0x0112] = turn
-        Image.fromarray(np.ascontiguousarray(stored[..., 0])).save(tmp_path / "a.png", exif=exif)
+        Image.fromarray(stored(upright[..., 0], turn)).save(tmp_path / "a.png", exif=exif)
         assert np.array_equal(read_image(tmp_path / "a.png", FULL), pixels)
         assert image_size(tmp_path / "a.png") == (HEIGHT, WIDTH)
 

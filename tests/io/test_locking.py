@@ -64,11 +64,13 @@ def test_status_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, r
 
 def test_folder_or_link_in_place_of_the_lock(tmp_path: Path) -> None:
     (tmp_path / LOCK).mkdir()
-    with pytest.raises(InvalidInput, match="folder"), run_lock(tmp_path, print):
+    with pytest.raises(InvalidInput) as error, run_lock(tmp_path, print):
         pytest.fail("a folder was locked")
+    assert (error.value.found, error.value.allowed) == ("a folder", "a regular file")
     assert lock_state(tmp_path / LOCK)[0] == "free"
     (tmp_path / LOCK).rmdir()
     write_json(tmp_path / "other", {})
     (tmp_path / LOCK).symlink_to(tmp_path / "other")
-    with pytest.raises(InvalidInput, match="link"), run_lock(tmp_path, print):
+    with pytest.raises(InvalidInput) as error, run_lock(tmp_path, print):
         pytest.fail("a link was followed")
+    assert (error.value.found, error.value.allowed) == ("a link", "a regular file")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from orientations import stored
 from PIL import Image, ImageFile
 
 from wsss.errors import InvalidInput
@@ -40,22 +41,11 @@ def test_png_round_trip(tmp_path: Path) -> None:
 @pytest.mark.parametrize("turn", range(1, 9))
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
 def test_exif_orientation_is_applied(tmp_path: Path, turn: int, suffix: str) -> None:
-    # From the table in the EXIF standard: stored = operation(upright).
-    stored = {
-        1: PHOTO,
-        2: PHOTO[:, ::-1],
-        3: PHOTO[::-1, ::-1],
-        4: PHOTO[::-1],
-        5: PHOTO.transpose(1, 0, 2),
-        6: np.rot90(PHOTO, 1),
-        7: PHOTO[::-1, ::-1].transpose(1, 0, 2),
-        8: np.rot90(PHOTO, -1),
-    }[turn]
     exif = Image.Exif()
     exif[0x0112] = turn
     path = tmp_path / f"turned.{suffix}"
-    for pixels, upright in ((stored, PHOTO), (stored[..., 0], np.repeat(PHOTO[..., :1], 3, axis=2))):
-        Image.fromarray(np.ascontiguousarray(pixels)).save(path, exif=exif)
+    for pixels, upright in ((PHOTO, PHOTO), (PHOTO[..., 0], np.repeat(PHOTO[..., :1], 3, axis=2))):
+        Image.fromarray(stored(pixels, turn)).save(path, exif=exif)
         assert np.array_equal(read_image(path), upright)
         assert image_size(path) == (24, 36)
 

@@ -93,8 +93,9 @@ def test_fingerprints_are_computed_once(tmp_path: Path) -> None:
 
 
 def test_reading_requires_a_dataset() -> None:
-    with pytest.raises(InvalidInput, match="") as caught:
+    with pytest.raises(InvalidInput) as caught:
         Fingerprints(None).of("val", "masks")
+    assert "--data.root" in str(caught.value.hint)
     assert "--data.root" in str(caught.value)
 
 

@@ -72,5 +72,6 @@ def test_invalid_presets(configs: Path, text: str, found: Any, allowed: Any) -> 
 def test_a_cycle_of_presets_is_refused(configs: Path) -> None:
     (configs / "here" / "configs" / "a.yaml").write_text("preset: b\n")
     (configs / "here" / "configs" / "b.yaml").write_text("preset: a\n")
-    with pytest.raises(InvalidInput, match="cycle"):
+    with pytest.raises(InvalidInput) as error:
         expand("{preset: a}")
+    assert str(error.value.subject).startswith("configs/b.yaml:1: ")

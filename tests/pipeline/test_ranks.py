@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from inprocess import toy as toy_here
 from killing import is_bookkeeping, snapshot
-from tinyrun import SEVERAL, several
-from toycli import HERE, environment
+from tinyrun import several
+from toycli import HERE
 from toys import make_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
@@ -116,14 +116,8 @@ stages:
 """
 
 
-def torchrun(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the toy command in two ranks, each of a new process."""
-    command = [*SEVERAL, "2", str(HERE / "toycli.py"), *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment(), capture_output=True, text=True, timeout=300)
-
-
 def two_ranks(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the toy command in two preloaded ranks, without torchrun."""
+    """Run the toy command in two preloaded ranks; `test_processes_and_threads.py` starts torchrun itself."""
     return several(2, "--script", str(HERE / "toycli.py"), *arguments, cwd=cwd)
 
 
@@ -131,7 +125,7 @@ def two_ranks(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_two_ranks_write_the_same_files_as_one(tmp_path: Path) -> None:
     make_toy_data(tmp_path / "d")
     (tmp_path / "p.yaml").write_text(PIPELINE)
-    both = torchrun("run", "p.yaml", "--json", cwd=tmp_path)
+    both = two_ranks("run", "p.yaml", "--json", cwd=tmp_path)
     assert both.returncode == 0, both.stderr
     document = json.loads(both.stdout)  # only the first rank prints
     assert [stage["status"] for stage in document["stages"]] == ["done"] * 4

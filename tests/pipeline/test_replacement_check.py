@@ -67,8 +67,9 @@ def test_a_damaged_file_of_a_finished_input_is_named(tmp_path: Path) -> None:
     from wsss.io.files import recorded
 
     recorded._intact.clear()  # as another process
-    with pytest.raises(InvalidInput, match=r"maker/a\.txt: the file is damaged") as caught:
+    with pytest.raises(InvalidInput) as caught:
         check_replaced(stages, None, lambda line: None)
+    assert str(caught.value.subject).endswith("maker/a.txt")
     assert caught.value.hint is not None and "Re-run the stage" in caught.value.hint
 
 

@@ -110,21 +110,24 @@ def test_invalid_characters_name_the_file() -> None:
 
 def test_nested_aliases_count_as_depth() -> None:
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 1500))]
-    with pytest.raises(InvalidInput, match="64 deep"):
+    with pytest.raises(InvalidInput) as error:
         parse_yaml("\n".join(lines), "f.yaml")
+    assert error.value.subject == "f.yaml:1"
 
 
 def test_an_infinite_file_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="MiB"):
+    with pytest.raises(InvalidInput) as error:
         read_yaml(Path("/dev/zero"))
+    assert error.value.subject == "/dev/zero"
 
 
 def test_a_bomb_of_aliases_is_refused() -> None:
     lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
     for one, other in zip("abcdefg", "bcdefgh", strict=True):
         lines.append(f"{other}: &{other} [{', '.join([f'*{one}'] * 10)}]")
-    with pytest.raises(InvalidInput, match="200,000"):
+    with pytest.raises(InvalidInput) as error:
         parse_yaml("\n".join(lines), "f.yaml")
+    assert error.value.subject == "f.yaml"
 
 
 def test_files_without_a_mapping(tmp_path: Path) -> None:

@@ -66,9 +66,16 @@ def scores(tmp_path_factory: pytest.TempPathFactory, data: Dataset) -> tuple[Art
     )
 
 
-def bench(out: Path, data: Dataset | None, scores: Any, segmenters: Any = (), **config: Any) -> Outcome:
+def bench(
+    out: Path, data: Dataset | None, scores: Any, segmenters: Any = (), *, plots: bool = False, **config: Any
+) -> Outcome:
+    """Run the stage; its plots, which take a second, only on request."""
     checked = STAGE.config.model_validate({"permutations": 200, **config})
-    return run_stage(STAGE, checked, out=out, inputs={"scores": scores, "segmenters": segmenters}, data=data)
+    inputs = {"scores": scores, "segmenters": segmenters}
+    with pytest.MonkeyPatch.context() as patched:
+        if not plots:
+            patched.setattr("wsss.benchmark.figures.plots.write_plots", lambda benchmark, folder: [])
+        return run_stage(STAGE, checked, out=out, inputs=inputs, data=data)
 
 
 def test_scores_become_result_files_in_the_layout_of_the_paper(tmp_path, data, scores):
@@ -91,7 +98,7 @@ def test_mixed_cldice_definitions_are_refused(tmp_path, data, scores):
 
 
 def test_the_tables_are_those_of_the_command(tmp_path, data, scores):
-    outcome = bench(tmp_path / "bench", data, scores)
+    outcome = bench(tmp_path / "bench", data, scores, plots=True)
     results = tmp_path / "bench" / "results"
     rows = as_json(make_tables(results, find_groups(results), permutations=200).rows)
     assert json.loads((tmp_path / "bench" / ROWS).read_text()) == rows
@@ -106,7 +113,7 @@ def test_the_tables_are_those_of_the_command(tmp_path, data, scores):
 
 def test_the_same_scores_give_the_same_bytes(tmp_path, data, scores):
     for name in ("one", "other"):
-        bench(tmp_path / name, data, scores)
+        bench(tmp_path / name, data, scores, plots=True)
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
     same = [file for file in files if not is_bookkeeping(file.as_posix())]
     assert len(same) > 15
@@ -192,7 +199,7 @@ def test_unknown_stages_in_places_are_refused(tmp_path, data, scores):
 
 
 def test_the_report_shows_the_tables(tmp_path, data, scores):
-    made = bench(tmp_path / "bench", data, scores).artifact
+    made = bench(tmp_path / "bench", data, scores, plots=True).artifact
     config = REPORT.config.model_validate({"images": 0})
     run_stage(REPORT, config, out=tmp_path / "report", inputs={"stages": (*scores, made)}, data=data)
     page = (tmp_path / "report" / "index.html").read_text()

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learning import BACKBONE, coloured_dataset, run_stage
+from learning import run_stage
 
+from wsss.data.dataset import Dataset
 from wsss.losses.term import LossWithTerm
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.resources import names, shipped
@@ -21,9 +22,10 @@ PRESETS = [name for name in names(shipped("configs")) if name.startswith("loss/"
 def config_with(preset: str, **keys: Any) -> dict[str, Any]:
     loss = with_presets(read_yaml(next(shipped("configs").glob(f"{preset}.y*ml"))), where="segment").value["loss"]
     return {
-        "backbone": BACKBONE,
+        "head": "dynunet",
+        "unet": {"levels": 3, "filters": [4, 8, 8], "deep_supervision": 0},
         "labels": "ground-truth",
-        "epochs": 2,
+        "steps": 4,
         "batch_size": 2,
         "augmentation": {"size": 32},
         "loss": {**loss, **keys},
@@ -32,10 +34,8 @@ def config_with(preset: str, **keys: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("preset", PRESETS)
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-def test_every_loss_trains(preset: str, precision: str, tmp_path: Path) -> None:
-    result = run_stage(
-        STAGE, {**config_with(preset), "precision": precision}, tmp_path / "out", coloured_dataset(tmp_path / "data")
-    )
+def test_every_loss_trains(preset: str, precision: str, data: Dataset, tmp_path: Path) -> None:
+    result = run_stage(STAGE, {**config_with(preset), "precision": precision}, tmp_path / "out", data)
     assert math.isfinite(result.metrics["train_loss"]) and result.metrics["train_loss"] > 0
     assert result.provenance["loss"] == preset.removeprefix("loss/")
     assert (tmp_path / "out" / "model.safetensors").is_file()
@@ -43,7 +43,7 @@ def test_every_loss_trains(preset: str, precision: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("active_from", "expected"), [(0.5, [False, False, True, True]), (3, [False] * 3 + [True])])
 def test_a_late_term_starts_at_its_step(
-    active_from: float, expected: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    active_from: float, expected: list[bool], data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[bool] = []
     forward = LossWithTerm.forward
@@ -54,5 +54,5 @@ def test_a_late_term_starts_at_its_step(
 
     monkeypatch.setattr(LossWithTerm, "forward", watched)
     config = config_with("loss/skeleton_recall", active_from=active_from)
-    run_stage(STAGE, config, tmp_path / "out", coloured_dataset(tmp_path / "data"))
+    run_stage(STAGE, config, tmp_path / "out", data)
     assert seen == expected

@@ -20,6 +20,31 @@ IDS = [number for number in range(1, 91) if number not in UNUSED]
 NAMES = read_class_list(Path(__file__).parents[2] / "data" / "classes" / "coco.txt")
 CATEGORIES = dict(zip(IDS, NAMES, strict=True))
 
+SIZE = (24, 32)
+TRAIN = "annotations/instances_train2014.json"
+"""Size of the images of `write_small_coco`, and its file of the training split."""
+
+
+def square(left: float, top: float, side: float) -> list[float]:
+    """Return the outline of a square."""
+    return [left, top, left + side, top, left + side, top + side, left, top + side]
+
+
+def write_small_coco(root: Path) -> Path:
+    """Write four training images (dog and person; none; crowd of persons; book as run lengths), one of validation."""
+    crowd = np.zeros(SIZE, bool)
+    crowd[4:8, 3:20] = True
+    annotations = {
+        "train": [
+            annotation(1, 18, [square(2, 2, 14)]),
+            annotation(1, 1, [square(8, 8, 6), square(20, 1, 3.5)]),
+            annotation(3, 1, rle(crowd), iscrowd=1),
+            annotation(4, 84, rle(crowd.T[:24, :].repeat(2, axis=1)[:, : SIZE[1]], text=True)),
+        ],
+        "val": [annotation(7, 90, [[1.5, 1.5, 20.25, 3.75, 9, 22.1]])],
+    }
+    return write_coco(root, {"train": (1, 2, 3, 4), "val": (7,)}, annotations, size=SIZE)
+
 
 def annotation(image: int, category: int, outline: Any, *, iscrowd: int = 0) -> dict[str, Any]:
     """Return an annotation; its ``id`` is set by `write_coco`."""

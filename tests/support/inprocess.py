@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 
-from wsss.cli.main import main
+from wsss.cli.main import cli, main
 from wsss.pipeline.stage import Stage
 from wsss.stages import STAGES
 
@@ -51,6 +52,11 @@ def small_run(folder: Path, until: str) -> Iterator[None]:
     with contextlib.chdir(folder):
         succeed("run", "small.yaml", "--workers", "1", "--until", until)
         yield
+
+
+def invoke(*arguments: object) -> Result:
+    """Run a command; the result has the exception that it raised, with its fields."""
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def document(*arguments: object) -> Any:

@@ -34,6 +34,8 @@ SMALL_TRAINING: dict[str, Any] = {
     "optimiser": {"name": "adamw", "lr": 0.003, "head_lr_factor": 3},
 }
 
+SMALL_SEGMENTATION = {**SMALL_TRAINING, "head_channels": 8}
+
 
 def coloured_dataset(
     root: Path, *, train: int = 4, val: int = 2, size: tuple[int, int] = (36, 44), classes: Classes = CLASSES

@@ -6,7 +6,6 @@ The result is a copy of the network, for `predict`, exports and `wsss.load_segme
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -51,10 +50,8 @@ class CalibrateConfig(StageConfig):
         description="share of foreground to reach: a number, or ground-truth (that of the dataset's masks, for full "
         "supervision); null: that of the input masks",
     )
-    scales: tuple[Scale, ...] = Field(
-        default=(1.0,), min_length=1, description="scale factors of the image, as in the later prediction"
-    )
-    flip: bool = Field(default=False, description="also use the mirrored image, as in the later prediction")
+    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
+    flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(
         default=None,
         ge=16,
@@ -83,10 +80,11 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
         weight_background(network, weight)
         save_segmenter(ctx.out, network, classes, load_reading(folder))
     shares = {"target_foreground": target, "foreground_before": before, "foreground_after": after}
-    stated = {"background_weight": weight, "images": len(points), "splits": list(config.splits)}
-    stated["foreground"] = {None: "as in the training masks", "ground-truth": "as in ground-truth masks"}.get(
-        config.foreground, "given"
-    )
+    stated: dict[str, Any] = {"background_weight": weight, "images": len(points), "splits": list(config.splits)}
+    if isinstance(config.foreground, float):
+        stated["foreground"] = "given"
+    else:
+        stated["foreground"] = "as in the training masks" if config.foreground is None else "as in ground-truth masks"
     return Result({"images": len(points), "background_weight": weight, **shares}, {"calibrated": stated})
 
 
@@ -143,9 +141,11 @@ def _share_of_masks(ctx: Context[CalibrateConfig]) -> float:
     Raises:
         InvalidInput: no mask has a labelled pixel, or all pixels are background or all foreground.
     """
-    samples = _masked(ctx)
-    with ThreadPoolExecutor(max(1, ctx.workers)) as pool:  # decoding releases the GIL
-        shares = [share for share in pool.map(partial(_share, classes=ctx.data.classes), samples) if share is not None]
+    from wsss.io.process.thread_map import map_in_threads
+
+    samples, work = _masked(ctx), partial(_share, classes=ctx.data.classes)
+    advance = ctx.progress.track("reading the masks", len(samples))
+    shares = [s for s in map_in_threads(work, samples, workers=ctx.workers, advance=advance) if s is not None]
     mean = sum(shares) / len(shares) if shares else 0.0
     if not 0 < mean < 1:
         raise InvalidInput(

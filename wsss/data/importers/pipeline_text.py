@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsss.data.importers.network_text import calibrate, quoted, results, segment, segment_from_scratch, side
 from wsss.data.importers.training_recipe import Recipe
 from wsss.io.rasters.samples.reading import PLAIN, Reading
 
@@ -56,17 +57,12 @@ def pipeline_text(setting: Setting) -> str:
             _classify(setting) if pretrained else _classify_from_scratch(setting),
             _samplers(setting.recipe, "mobilenet_v2_bnfolded" if pretrained else "small", shrink=not walk),
             _masks(setting.recipe, walk=walk),
-            _segment(setting.recipe) if pretrained else _segment_from_scratch(setting.recipe),
-            *([_calibrate(setting.recipe)] if setting.calibrate else []),
-            _results(setting.recipe, predicted, walk=walk, network="calibrate" if setting.calibrate else "segment"),
+            segment(setting.recipe) if pretrained else segment_from_scratch(setting.recipe),
+            *([calibrate(setting.recipe)] if setting.calibrate else []),
+            results(setting.recipe, predicted, walk=walk, network="calibrate" if setting.calibrate else "segment"),
             "",
         ]
     )
-
-
-def quoted(value: object) -> str:
-    """Return a value as a YAML string, whatever characters it has (a JSON string is one)."""
-    return json.dumps(str(value), ensure_ascii=False)
 
 
 def _head(setting: Setting) -> str:
@@ -97,14 +93,9 @@ data:
 """
 
 
-def _side(recipe: Recipe) -> str:
-    """Return the line with the working size of a training stage; none if no image is larger."""
-    return f"\n      max_side: {recipe.train_side}" if recipe.train_side else ""
-
-
 def _extra(setting: Setting) -> str:
     """Return the last lines of the classifier's settings: working size and validation split."""
-    return _side(setting.recipe) + ("\n      val: val" if "val" in setting.splits else "")
+    return side(setting.recipe) + ("\n      val: val" if "val" in setting.splits else "")
 
 
 def _classify(setting: Setting) -> str:
@@ -180,7 +171,7 @@ def _samplers(recipe: Recipe, preset: str, *, shrink: bool) -> str:
       preset: expand/{preset}
       epochs: {recipe.sampler_epochs}
       batch_size: {recipe.batch}
-      augmentation: *crop{_side(recipe)}
+      augmentation: *crop{side(recipe)}
 
   shrink:
     uses: shrink
@@ -189,7 +180,7 @@ def _samplers(recipe: Recipe, preset: str, *, shrink: bool) -> str:
       preset: shrink/{preset}
       epochs: {recipe.sampler_epochs}
       batch_size: {recipe.batch}
-      augmentation: *crop{_side(recipe)}
+      augmentation: *crop{side(recipe)}
 """
 
 
@@ -226,81 +217,9 @@ def _walk(recipe: Recipe) -> str:
       preset: affinity/irn
       epochs: {recipe.boundary_epochs}
       batch_size: {recipe.boundary_batch}
-      augmentation: {{size: {recipe.boundary_crop}, scale: [{scale}, {scale}]}}{_side(recipe)}
+      augmentation: {{size: {recipe.boundary_crop}, scale: [{scale}, {scale}]}}{side(recipe)}
   propagate:
     uses: propagate
     needs: [cam, affinity]
     with: {{preset: propagate/irn, boundary_factor: false, splits: [train], max_side: {recipe.max_side}}}
 """
-
-
-def _segment(recipe: Recipe) -> str:
-    low, high = recipe.train_scales
-    return f"""\
-  # Trains a segmentation network on these masks, starting from the classifier's backbone.
-  segment:
-    uses: segment
-    needs: [crf, classify]
-    with:
-      backbone: *backbone
-      head: deeplabv3
-      epochs: {recipe.segment_epochs}
-      batch_size: {recipe.batch}
-      optimiser: {{name: adamw, lr: 2.0e-4, head_lr_factor: 5, weight_decay: 1.0e-2}}
-      augmentation: {{size: {recipe.segment_crop}, scale: [{low}, {high}]}}{_side(recipe)}
-"""
-
-
-def _segment_from_scratch(recipe: Recipe) -> str:
-    low, high = recipe.train_scales
-    return f"""\
-  # Trains a segmentation network on these masks.
-  segment:
-    uses: segment
-    needs: [crf]
-    with:
-      backbone: *backbone
-      head: lraspp
-      epochs: {recipe.segment_epochs}
-      batch_size: {recipe.batch}
-      optimiser: *optimiser
-      schedule: *schedule
-      augmentation: {{size: {recipe.segment_crop}, scale: [{low}, {high}]}}{_side(recipe)}
-"""
-
-
-def _calibrate(recipe: Recipe) -> str:
-    return f"""\
-  # The network misses parts of objects in new images. The background is weighted so that masks of val, whose labels are
-  # not used, show as much foreground as the training masks. To skip it: --set calibrate.enabled=false
-  calibrate:
-    uses: calibrate
-    needs: [segment, crf]
-    with: {{splits: [val], {_views(recipe)}}}
-"""
-
-
-def _views(recipe: Recipe) -> str:
-    """Return the settings of prediction."""
-    return f"scales: [{'1' if recipe.small else '0.5, 0.75'}], flip: true, max_side: {recipe.max_side}"
-
-
-def _results(recipe: Recipe, splits: Sequence[str], *, walk: bool, network: str) -> str:
-    maps = "cam, crf-sure, affinity, propagate" if walk else "cam"
-    networks = "segment" if network == "segment" else f"segment, {network}"
-    names = ", ".join(quoted(name) for name in splits)
-    return f"""\
-  # Masks of all images: predict/masks/ID.png in the run directory.
-  predict:
-    uses: predict
-    needs: [{network}]
-    with: {{splits: [{names}], {_views(recipe)}}}
-
-  # Scores of the predicted masks; needs ground-truth masks (data.masks).
-  # score: {{uses: score, needs: [predict], with: {{split: val}}}}
-
-  # An HTML report: report/index.html in the run directory. Maps, pseudo masks and CRF masks exist for train only.
-  report:
-    uses: report
-    needs: [classify, expand, shrink, {maps}, pseudo, crf, {networks}, predict]
-    with: {{splits: [{names}]}}"""

@@ -1,0 +1,39 @@
+"""A small dataset with a finished stage of each kind that trains, shared by the tests of stages; read-only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from learning import SMALL_SEGMENTATION, SMALL_TRAINING, coloured_dataset, run_stage
+
+from wsss.data.dataset import Dataset
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """Four training images and two of validation, with masks."""
+    return coloured_dataset(tmp_path_factory.mktemp("coloured"))
+
+
+@pytest.fixture(scope="session")
+def classified(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a `classify` stage."""
+    from wsss.stages.classify import STAGE
+
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("trained") / "classify"
+    run_stage(STAGE, SMALL_TRAINING | {"val": "val"}, out, data)
+    return out
+
+
+@pytest.fixture(scope="session")
+def segmented(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a `segment` stage."""
+    from wsss.stages.segment import STAGE
+
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("trained") / "segment"
+    run_stage(STAGE, SMALL_SEGMENTATION, out, data, masks=data.root)
+    return out

@@ -1,0 +1,103 @@
+"""`segment` on small coloured images."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from learning import BACKBONE, SMALL_SEGMENTATION, contents, run_stage
+from onethread import one_thread
+
+from wsss.data.dataset import Dataset
+from wsss.errors import InvalidInput
+from wsss.io.rasters.label_masks import write_mask
+from wsss.stages import segment
+
+__all__ = ["one_thread"]  # a fixture of every test here
+
+
+def test_supervision_is_recorded(data: Dataset, tmp_path: Path) -> None:
+    config = SMALL_SEGMENTATION | {"epochs": 1}
+    full = run_stage(segment.STAGE, config | {"labels": "ground-truth"}, tmp_path / "full", data)
+    weak = run_stage(segment.STAGE, config, tmp_path / "weak", data, masks=data.root)
+    assert full.provenance["supervision"] == "ground-truth masks"
+    assert weak.provenance["supervision"] == "masks of unstated origin"
+    assert full.provenance["segmenter"] == "lraspp on mobilenet_v2"
+    # The masks are the same files.
+    assert contents(tmp_path / "full") == contents(tmp_path / "weak")
+    assert {(read.split, read.kind) for read in segment.STAGE.reads(_config(config))} == {("train", "images")}
+    reads = segment.STAGE.reads(_config(config | {"labels": "ground-truth"}))
+    assert {(read.split, read.kind) for read in reads} == {("train", "images"), ("train", "masks")}
+
+
+def _config(values: dict[str, Any]) -> Any:
+    return segment.SegmentConfig.model_validate(values)
+
+
+def test_segment_requires_masks_of_all_images(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        run_stage(segment.STAGE, SMALL_SEGMENTATION, tmp_path / "s", data)
+    assert error.value.subject == "segment" and "labels: ground-truth" in str(error.value.hint)
+    write_mask(tmp_path / "some/masks/train0.png", np.zeros((36, 44), np.uint8))
+    with pytest.raises(InvalidInput) as error:
+        run_stage(segment.STAGE, SMALL_SEGMENTATION, tmp_path / "s", data, masks=tmp_path / "some")
+    assert error.value.subject == str(tmp_path / "some/masks") and "train1, train2, train3" in error.value.problem
+
+
+@pytest.mark.parametrize(
+    ("mask", "found"),
+    [(np.full((36, 44), 3, np.uint8), [3]), (np.zeros((36, 40), np.uint8), "40×36")],
+)
+def test_segment_refuses_invalid_masks(data: Dataset, tmp_path: Path, mask: np.ndarray, found: Any) -> None:
+    shutil.copytree(data.root / "masks", tmp_path / "masks")
+    write_mask(tmp_path / "masks/train2.png", mask)
+    with pytest.raises(InvalidInput) as error:
+        run_stage(segment.STAGE, SMALL_SEGMENTATION, tmp_path / "s", data, masks=tmp_path)
+    assert (error.value.subject, error.value.found) == (str(tmp_path / "masks/train2.png"), found)
+
+
+def test_segment_refuses_masks_without_labelled_pixels(data: Dataset, tmp_path: Path) -> None:
+    for number in range(4):
+        write_mask(tmp_path / f"masks/train{number}.png", np.full((36, 44), 255, np.uint8))
+    with pytest.raises(InvalidInput) as error:
+        run_stage(segment.STAGE, SMALL_SEGMENTATION, tmp_path / "s", data, masks=tmp_path)
+    assert error.value.subject == str(tmp_path / "masks")
+
+
+def test_segment_on_sparse_masks(data: Dataset, tmp_path: Path) -> None:
+    """Batches without labelled pixels have zero loss; a single labelled image is enough."""
+    for number in range(4):
+        mask = np.full((36, 44), 255, np.uint8)
+        mask[:4, :4] = 40 if number == 3 else 255
+        write_mask(tmp_path / f"masks/train{number}.png", mask)
+    config = SMALL_SEGMENTATION | {"loss": {"name": "ce_dice"}}
+    result = run_stage(segment.STAGE, config, tmp_path / "s", data, masks=tmp_path)
+    assert np.isfinite(result.metrics["train_loss"])
+
+
+def test_segment_from_the_trunk_of_a_classifier(data: Dataset, classified: Path, tmp_path: Path) -> None:
+    from wsss.models.classifier import load_classifier
+    from wsss.models.config import SegmenterConfig
+    from wsss.models.segmentation_networks.segmenters import build_segmenter
+
+    result = run_stage(
+        segment.STAGE, SMALL_SEGMENTATION | {"epochs": 1}, tmp_path / "s", data, masks=data.root, classifier=classified
+    )
+    assert result.provenance["segmenter_initial_weights"] == "none, trained as classifier"
+    start, _ = load_classifier(classified)
+    built = build_segmenter(SegmenterConfig.model_validate({"backbone": BACKBONE}), 3, start=start)
+    assert torch.equal(built.backbone.high[5].conv[0][0].weight, start.backbone.high[5].conv[0][0].weight)
+    other = SMALL_SEGMENTATION | {"backbone": {"name": "resnet18", "weights": "none"}}
+    with pytest.raises(InvalidInput) as error:
+        run_stage(segment.STAGE, other, tmp_path / "t", data, masks=data.root, classifier=classified)
+    assert (error.value.subject, error.value.found) == ("backbone.name", "resnet18")
+
+
+def test_deeplab_refuses_batches_of_one(data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as error:
+        run_stage(segment.STAGE, SMALL_SEGMENTATION | {"head": "deeplabv3", "batch_size": 1}, tmp_path / "x", data)
+    assert error.value.subject == "segment" and "batch_size" in error.value.problem
