@@ -15,7 +15,7 @@ def quoted(value: object) -> str:
 
 def side(recipe: Recipe) -> str:
     """Return the line with the working size of a training stage; none if no image is larger."""
-    return f"\n      maxside: {recipe.train_side}" if recipe.train_side else ""
+    return f"\n      max_side: {recipe.train_side}" if recipe.train_side else ""
 
 
 def segment(recipe: Recipe) -> str:
