@@ -152,7 +152,7 @@ def test_bands(kind: str, interleave: str, tmp_path: Path) -> None:
     grey = read_image(path, Reading((0, 255), bands=(4,)))
     assert np.array_equal(grey, np.repeat(values[..., 3:4], 3, axis=2))
     error = refusal(path, Reading((0, 255), bands=(1, 2, 7)))
-    assert error.found == [1, 2, 7] and error.allowed == "data.bands from 1 to 6"
+    assert error.found == [1, 2, 7] and error.allowed == "data.bands (wsss predict: --bands) from 1 to 6"
     assert image_size(path) == (HEIGHT, WIDTH)
 
 
@@ -214,7 +214,7 @@ def test_bands_of_other_formats(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert np.array_equal(read_image(tmp_path / "a.png", Reading(bands=(3, 2, 1))), pixels[..., ::-1])
     assert np.array_equal(read_image(tmp_path / "a.png", Reading(bands=(2,)))[..., 0], pixels[..., 1])
-    assert refusal(tmp_path / "a.png", Reading(bands=(4,))).allowed == "data.bands from 1 to 3"
+    assert refusal(tmp_path / "a.png", Reading(bands=(4,))).allowed == "data.bands (wsss predict: --bands) from 1 to 3"
 
 
 @pytest.mark.parametrize("mode", ["1", "P", "L", "CMYK"])
@@ -226,7 +226,7 @@ def test_bands_of_tiffs_that_pillow_converts(mode: str, tmp_path: Path) -> None:
     assert len(np.unique(colours)) == 2 if mode == "1" else colours.max() > 100
     assert np.array_equal(read_image(path, Reading(bands=(3, 2, 1))), colours[..., ::-1])
     assert np.array_equal(read_image(path, Reading(bands=(2,))), np.repeat(colours[..., 1:2], 3, axis=2))
-    assert refusal(path, Reading(bands=(4,))).allowed == "data.bands from 1 to 3"
+    assert refusal(path, Reading(bands=(4,))).allowed == "data.bands (wsss predict: --bands) from 1 to 3"
 
 
 @pytest.mark.parametrize("white_is_zero", [False, True])

@@ -39,10 +39,13 @@ def test_bands(bands: tuple[int, ...], suffix: str, mode: str, tmp_path: Path) -
             assert np.array_equal(pixels, np.broadcast_to(wanted, pixels.shape))
         if mode == "RGBA" and suffix == "tif":
             assert np.array_equal(as_rgb(image, Reading(bands=(4,)))[..., 1], PIXELS[..., 3])
-            assert refusal(image, Reading(bands=(5,))).allowed == "data.bands from 1 to 4"
+            assert refusal(image, Reading(bands=(5,))).allowed == "data.bands (wsss predict: --bands) from 1 to 4"
         else:
-            assert refusal(image, Reading(bands=(4,))).allowed == "data.bands from 1 to 3"
-    assert refusal(Image.fromarray(DEEP), Reading("full", bands=(2,))).allowed == "data.bands from 1 to 1"
+            assert refusal(image, Reading(bands=(4,))).allowed == "data.bands (wsss predict: --bands) from 1 to 3"
+    assert (
+        refusal(Image.fromarray(DEEP), Reading("full", bands=(2,))).allowed
+        == "data.bands (wsss predict: --bands) from 1 to 1"
+    )
 
 
 def test_pages(tmp_path: Path) -> None:

@@ -110,6 +110,14 @@ def test_every_stage_that_keeps_work_declares_that_it_resumes() -> None:
     for name in STAGES:
         module = importlib.import_module(STAGES[name].run.__module__)
         source = inspect.getsource(module)
-        words = ("pending(", "work_in_batches(", "fit(job", "train_on_labels(", "train_sampler(", "refine_maps(")
+        words = (
+            "pending(",
+            "work_in_batches(",
+            "fit(job",
+            "train_on_labels(",
+            "train_sampler(",
+            "refine_maps(",
+            "write_masks(",
+        )
         keeps = any(word in source for word in words)
         assert STAGES[name].resumes is keeps, name
