@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,29 @@ def test_a_given_share_needs_no_masks(model: Path, data: Path, capsys: pytest.Ca
     record = json.loads((data / "calibrated/stage.json").read_text())
     assert record["provenance"]["calibrated"] == {
         "background_weight": metrics["background_weight"],
+        "foreground_of": "setting",
         "images": 5,
         "splits": ["val"],
-        "foreground": "given",
     }
+
+
+@pytest.mark.parametrize("trained_on", ["image-level labels", "ground-truth masks", None])
+def test_a_share_of_the_ground_truth_is_stated(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], trained_on: str | None
+) -> None:
+    write_masks(data / "data/masks", (0.5, 0.25))
+    network = data / "network"
+    shutil.copytree(model, network)
+    if trained_on is not None:
+        stated = {"supervision": trained_on}
+        record = {"status": "done", "id": "network", "uses": "segment", "provides": "segmenter", "provenance": stated}
+        (network / "stage.json").write_text(json.dumps(record | {"identity": "0", "config": {}, "metrics": {}}))
+    metrics, _ = calibrate(capsys, network, "--foreground", "ground-truth")
+    assert metrics["target_foreground"] == 0.375
+    provenance = json.loads((data / "calibrated/stage.json").read_text())["provenance"]
+    assert provenance["calibrated"]["foreground_of"] == "ground-truth masks"
+    expected = {"image-level labels": "image-level labels, and the share of foreground of ground-truth masks"}
+    assert provenance.get("supervision") == expected.get(trained_on or "", trained_on)
 
 
 def test_two_processes_write_the_same_network(model: Path, data: Path) -> None:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 FEWEST = 5
 """Minimum number of images for a mean share of foreground."""
 
+GROUND_TRUTH = "ground-truth masks"
+"""Supervision of a network that was trained on them (`wsss.stages.segment`)."""
+
 SURE = 100
 """Number of images below which the log says that there are few."""
 
@@ -80,12 +83,19 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
         weight_background(network, weight)
         save_segmenter(ctx.out, network, classes, load_reading(folder))
     shares = {"target_foreground": target, "foreground_before": before, "foreground_after": after}
-    stated: dict[str, Any] = {"background_weight": weight, "images": len(points), "splits": list(config.splits)}
-    if isinstance(config.foreground, float):
-        stated["foreground"] = "given"
-    else:
-        stated["foreground"] = "as in the training masks" if config.foreground is None else "as in ground-truth masks"
-    return Result({"images": len(points), "background_weight": weight, **shares}, {"calibrated": stated})
+    metrics = {"images": len(points), "background_weight": weight, **shares}
+    return Result(metrics, _provenance(ctx, weight, len(points)))
+
+
+def _provenance(ctx: Context[CalibrateConfig], weight: float, images: int) -> dict[str, Any]:
+    """Return the provenance; a share of the ground truth is more than the labels that the network was trained on."""
+    sources = {None: "training masks", "ground-truth": "ground-truth masks"}
+    share, upstream = ctx.config.foreground, ctx.inputs["segmenter"].provenance.get("supervision")
+    source = "setting" if isinstance(share, float) else sources[share]
+    stated = {"background_weight": weight, "foreground_of": source, "images": images, "splits": list(ctx.config.splits)}
+    if share == "ground-truth" and upstream not in (None, GROUND_TRUTH):
+        return {"calibrated": stated, "supervision": f"{upstream}, and the share of foreground of {GROUND_TRUTH}"}
+    return {"calibrated": stated}
 
 
 def _chosen(ctx: Context[CalibrateConfig]) -> list[Sample]:
