@@ -19,6 +19,7 @@ from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages.calibrate import FEWEST, CalibrateConfig, _chosen
 from wsss.validation import validate
+from wsss.viz.report.report_scores import is_full
 
 SIDE = 64
 IMAGES = 6
@@ -101,8 +102,8 @@ def test_a_given_share_needs_no_masks(model: Path, data: Path, capsys: pytest.Ca
     assert metrics["background_weight"] < 1
     record = json.loads((data / "calibrated/stage.json").read_text())
     assert record["provenance"]["calibrated"] == {
-        "background_weight": metrics["background_weight"],
-        "foreground_of": "setting",
+        "weight": metrics["background_weight"],
+        "target": "setting",
         "images": 5,
         "splits": ["val"],
     }
@@ -122,9 +123,10 @@ def test_a_share_of_the_ground_truth_is_stated(
     metrics, _ = calibrate(capsys, network, "--foreground", "ground-truth")
     assert metrics["target_foreground"] == 0.375
     provenance = json.loads((data / "calibrated/stage.json").read_text())["provenance"]
-    assert provenance["calibrated"]["foreground_of"] == "ground-truth masks"
-    expected = {"image-level labels": "image-level labels, and the share of foreground of ground-truth masks"}
+    assert provenance["calibrated"]["target"] == "ground-truth masks"
+    expected = {"image-level labels": "image-level labels and the true share of object pixels"}
     assert provenance.get("supervision") == expected.get(trained_on or "", trained_on)
+    assert is_full(provenance.get("supervision")) == (trained_on == "ground-truth masks")
 
 
 def test_two_processes_write_the_same_network(model: Path, data: Path) -> None:

@@ -92,9 +92,14 @@ def _provenance(ctx: Context[CalibrateConfig], weight: float, images: int) -> di
     sources = {None: "training masks", "ground-truth": "ground-truth masks"}
     share, upstream = ctx.config.foreground, ctx.inputs["segmenter"].provenance.get("supervision")
     source = "setting" if isinstance(share, float) else sources[share]
-    stated = {"background_weight": weight, "foreground_of": source, "images": images, "splits": list(ctx.config.splits)}
+    stated = {
+        "background_weight": weight,
+        "foreground_as_in": source,
+        "images": images,
+        "splits": list(ctx.config.splits),
+    }
     if share == "ground-truth" and upstream not in (None, GROUND_TRUTH):
-        return {"calibrated": stated, "supervision": f"{upstream}, and the share of foreground of {GROUND_TRUTH}"}
+        return {"calibrated": stated, "supervision": f"{upstream} and the true share of object pixels"}
     return {"calibrated": stated}
 
 
