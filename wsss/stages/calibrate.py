@@ -93,8 +93,8 @@ def _provenance(ctx: Context[CalibrateConfig], weight: float, images: int) -> di
     share, upstream = ctx.config.foreground, ctx.inputs["segmenter"].provenance.get("supervision")
     source = "setting" if isinstance(share, float) else sources[share]
     stated = {
-        "background_weight": weight,
-        "foreground_as_in": source,
+        "weight": weight,
+        "target": source,
         "images": images,
         "splits": list(ctx.config.splits),
     }
