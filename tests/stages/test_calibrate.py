@@ -19,7 +19,7 @@ from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.stages.calibrate import FEWEST, CalibrateConfig, _chosen
 from wsss.validation import validate
-from wsss.viz.report.report_scores import is_full
+from wsss.viz.report.report_scores import is_full, is_oracle
 
 SIDE = 64
 IMAGES = 6
@@ -97,36 +97,84 @@ def test_predicted_masks_show_the_share_of_the_training_masks(
 
 
 def test_a_given_share_needs_no_masks(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    metrics, _ = calibrate(capsys, model, "--foreground", "0.9", "--images", "5")
+    metrics, _ = calibrate(capsys, model, "--foreground", "0.9", "--max-images", "5")
     assert (metrics["target_foreground"], metrics["images"]) == (0.9, 5)
     assert metrics["background_weight"] < 1
     record = json.loads((data / "calibrated/stage.json").read_text())
-    assert record["provenance"]["calibrated"] == {
-        "weight": metrics["background_weight"],
-        "target": "setting",
-        "images": 5,
-        "splits": ["val"],
-    }
+    stated = record["provenance"]["calibrated"]
+    assert stated.pop("background_weight") == pytest.approx(metrics["background_weight"], abs=1e-4)
+    assert stated == {"target_share": 0.9, "images": 5, "splits": ["val"], "share_of": "a setting"}
 
 
-@pytest.mark.parametrize("trained_on", ["image-level labels", "ground-truth masks", None])
-def test_a_share_of_the_ground_truth_is_stated(
-    model: Path, data: Path, capsys: pytest.CaptureFixture[str], trained_on: str | None
+def stage(folder: Path, uses: str, provides: str, supervision: str | None) -> None:
+    """Write the record of a finished stage; without a supervision, none, as for a copied folder."""
+    if supervision is None:
+        return
+    record = {"status": "done", "id": folder.name, "uses": uses, "provides": provides, "identity": "0", "config": {}}
+    stated = {"supervision": supervision, "threshold_policy": f"of {folder.name}"}
+    (folder / "stage.json").write_text(json.dumps(record | {"metrics": {}, "provenance": stated}))
+
+
+WEAK, FULL = "image-level labels", "ground-truth masks"
+
+
+@pytest.mark.parametrize(
+    ("trained", "masks", "expected"),
+    [
+        (WEAK, WEAK, WEAK),
+        (FULL, WEAK, f"{FULL} and the share of object pixels of {WEAK}"),
+        (WEAK, FULL, f"{WEAK} and the true share of object pixels"),
+        (WEAK, "truth", f"{WEAK} and the true share of object pixels"),
+        (FULL, "truth", FULL),
+        (None, "truth", "labels of unstated origin and the true share of object pixels"),
+        (WEAK, None, f"{WEAK} and the share of object pixels of masks of unstated origin"),
+    ],
+)
+def test_supervision_is_that_of_the_network_and_of_the_share(
+    model: Path,
+    data: Path,
+    capsys: pytest.CaptureFixture[str],
+    trained: str | None,
+    masks: str | None,
+    expected: str,
 ) -> None:
     write_masks(data / "data/masks", (0.5, 0.25))
     network = data / "network"
     shutil.copytree(model, network)
-    if trained_on is not None:
-        stated = {"supervision": trained_on}
-        record = {"status": "done", "id": "network", "uses": "segment", "provides": "segmenter", "provenance": stated}
-        (network / "stage.json").write_text(json.dumps(record | {"identity": "0", "config": {}, "metrics": {}}))
-    metrics, _ = calibrate(capsys, network, "--foreground", "ground-truth")
+    stage(network, "segment", "segmenter", trained)
+    stage(data / "masks", "pseudo", "masks", None if masks == "truth" else masks)
+    options = ("--foreground", "ground-truth") if masks == "truth" else ("--masks", "masks")
+    metrics, _ = calibrate(capsys, network, *options)
     assert metrics["target_foreground"] == 0.375
     provenance = json.loads((data / "calibrated/stage.json").read_text())["provenance"]
-    assert provenance["calibrated"]["target"] == "ground-truth masks"
-    expected = {"image-level labels": "image-level labels and the true share of object pixels"}
-    assert provenance.get("supervision") == expected.get(trained_on or "", trained_on)
-    assert is_full(provenance.get("supervision")) == (trained_on == "ground-truth masks")
+    assert provenance["supervision"] == expected
+    assert is_full(expected) == (trained == FULL)
+    assert provenance.get("threshold_policy") == (None if trained is None else "of network")
+    assert is_oracle({}, provenance) == (masks in (FULL, "truth") and trained != FULL)
+
+
+def test_another_list_of_masks_counts(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert calibrate(capsys, model, "--masks", "masks")[0]["target_foreground"] == 0.375
+    (data / "data/splits/train.txt").write_text("a\n")
+    assert calibrate(capsys, model, "--masks", "masks")[0]["target_foreground"] == 0.5
+
+
+def test_truth_of_the_predicted_images_is_refused() -> None:
+    with pytest.raises(InvalidInput):
+        validate(CalibrateConfig, {"foreground": "ground-truth", "mask_split": "val"}, where="")
+
+
+def test_all_unreadable_images_are_named(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("v1", "v4"):
+        path = data / "data/images" / f"{name}.png"
+        path.write_bytes(path.read_bytes()[:200])
+    error = refusal(capsys, model, "--foreground", "0.5")
+    assert "v1.png" in error and "v4.png" in error
+
+
+def test_a_share_needs_no_training_split(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "data/splits/train.txt").unlink()
+    assert calibrate(capsys, model, "--foreground", "0.5")[0]["target_foreground"] == 0.5
 
 
 def test_two_processes_write_the_same_network(model: Path, data: Path) -> None:
@@ -185,7 +233,7 @@ def test_evenly_spaced_images(total: int, limit: int) -> None:
             return list(range(total))
 
     class Request:
-        config, data = CalibrateConfig(images=limit), Data()
+        config, data = CalibrateConfig(max_images=limit), Data()
 
     chosen: list[Any] = _chosen(Request())  # type: ignore[arg-type]
     assert len(set(chosen)) == min(total, limit) and chosen[0] == 0

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput, listing
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
-from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, with_masks
+from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of, with_masks
 from wsss.stages.common.inspect_inputs import inspect_masks
 from wsss.stages.common.require_inputs import MAKE_MASKS, require_truth
 from wsss.stages.common.training.classifier_training import require_same_classes
@@ -46,7 +46,7 @@ class CalibrateConfig(StageConfig):
         min_length=1,
         description="splits with images that the network was not trained on; their labels are not read",
     )
-    images: int = Field(default=200, ge=FEWEST, description="maximum number of these images, evenly spaced")
+    max_images: int = Field(default=200, ge=FEWEST, description="maximum number of these images, evenly spaced")
     mask_split: str = Field(default="train", description="split of the masks that give the share of foreground")
     foreground: Annotated[float, Field(gt=0, lt=1)] | Literal["ground-truth"] | None = Field(
         default=None,
@@ -60,6 +60,14 @@ class CalibrateConfig(StageConfig):
         ge=16,
         description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
+
+    @model_validator(mode="after")
+    def _other_images(self) -> CalibrateConfig:
+        if self.foreground == "ground-truth" and self.mask_split in self.splits:
+            raise ValueError(
+                f"splits: the ground-truth masks of {self.mask_split} would be those of the images to predict"
+            )
+        return self
 
 
 def run(ctx: Context[CalibrateConfig]) -> Result:
@@ -84,29 +92,38 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
         save_segmenter(ctx.out, network, classes, load_reading(folder))
     shares = {"target_foreground": target, "foreground_before": before, "foreground_after": after}
     metrics = {"images": len(points), "background_weight": weight, **shares}
-    return Result(metrics, _provenance(ctx, weight, len(points)))
+    return Result(metrics, _provenance(ctx, weight, target, len(points)))
 
 
-def _provenance(ctx: Context[CalibrateConfig], weight: float, images: int) -> dict[str, Any]:
-    """Return the provenance; a share of the ground truth is more than the labels that the network was trained on."""
-    sources = {None: "training masks", "ground-truth": "ground-truth masks"}
-    share, upstream = ctx.config.foreground, ctx.inputs["segmenter"].provenance.get("supervision")
-    source = "setting" if isinstance(share, float) else sources[share]
-    stated = {
-        "weight": weight,
-        "target": source,
-        "images": images,
-        "splits": list(ctx.config.splits),
+def _provenance(ctx: Context[CalibrateConfig], weight: float, target: float, images: int) -> dict[str, Any]:
+    """Return the provenance; with another supervision than that of the network, the share is supervision, too.
+
+    The true share is an oracle for a network that was not trained on true masks.
+    """
+    config, masks = ctx.config, ctx.inputs["masks"]
+    trained = ctx.inputs["segmenter"].provenance.get("supervision")
+    stated: dict[str, Any] = {"background_weight": round(weight, 4), "target_share": round(target, 4)}
+    stated |= {"images": images, "splits": list(config.splits)}
+    if isinstance(config.foreground, float):
+        return {"calibrated": stated | {"share_of": "a setting"}}
+    by = GROUND_TRUTH if config.foreground == "ground-truth" else supervision_of(masks)
+    stated |= {
+        "share_of": masks.id or "other masks" if config.foreground is None else by,
+        "mask_split": config.mask_split,
     }
-    if share == "ground-truth" and upstream not in (None, GROUND_TRUTH):
-        return {"calibrated": stated, "supervision": f"{upstream} and the true share of object pixels"}
-    return {"calibrated": stated}
+    if by == trained:
+        return {"calibrated": stated}
+    if by == GROUND_TRUTH:
+        stated["share_of"] = f"ORACLE: {by}"
+    own = "labels of unstated origin" if trained is None else trained
+    added = "the true share of object pixels" if by == GROUND_TRUTH else f"the share of object pixels of {by}"
+    return {"calibrated": stated, "supervision": f"{own} and {added}"}
 
 
 def _chosen(ctx: Context[CalibrateConfig]) -> list[Sample]:
     """Return the images to predict: all, or evenly spaced ones."""
     samples: Sequence[Sample] = ctx.data.samples(ctx.config.splits)
-    count = min(len(samples), ctx.config.images)
+    count = min(len(samples), ctx.config.max_images)
     return [samples[position * len(samples) // count] for position in range(count)]
 
 
@@ -118,6 +135,7 @@ def _predicted(ctx: Context[CalibrateConfig], samples: Sequence[Sample]) -> list
     from wsss.io.rasters.rgb_images import read_image
     from wsss.models.segmentation_networks.background_weight import sampled_probabilities
     from wsss.models.weights.folding import fold_for_inference
+    from wsss.stages.common.inference.batches import require_all
     from wsss.train.runtime import deterministic, torch_device
 
     config, mine = ctx.config, ctx.ranks.shard(samples)
@@ -126,11 +144,16 @@ def _predicted(ctx: Context[CalibrateConfig], samples: Sequence[Sample]) -> list
     fold_for_inference(network)
     views: dict[str, Any] = {"scales": config.scales, "flip": config.flip, "max_side": config.max_side}
     advance = ctx.progress.track("predicting", len(mine))
-    points = {}
+    points: dict[str, NDArray[np.float32]] = {}
+    failed: dict[str, InvalidInput] = {}
     with deterministic(ctx.device, ctx.seed), retained_memory():
         for sample in mine:
-            points[sample.id] = sampled_probabilities(network, read_image(*sample.source), **views)
+            try:
+                points[sample.id] = sampled_probabilities(network, read_image(*sample.source), **views)
+            except InvalidInput as error:
+                failed[sample.id] = error if sample.id in error.message else error.within(sample.image)
             advance(1)
+    require_all(ctx, failed, samples)
     every = {id: each for part in ctx.ranks.gather(points) for id, each in part.items()}
     return [every[sample.id] for sample in samples]
 
@@ -141,7 +164,7 @@ def _weight(points: Sequence[NDArray[np.float32]], target: float) -> float:
     weight = matching_weight(points, target)
     if weight is None:
         raise InvalidInput(
-            f"no weight of the background between 1/{LIMIT:g} and {LIMIT:g} leads to a share of foreground of "
+            f"no weight of the background between 1/{LIMIT:g} and {LIMIT:g} gives a share of foreground of "
             f"{target:.3g}",
             subject="calibrate",
             hint="Check the share (foreground, or that of the masks), and that the network was trained on masks like "
@@ -192,7 +215,7 @@ def _masked(ctx: Context[CalibrateConfig]) -> tuple[Sample, ...]:
         return tuple(ctx.data.split(split))
     if masks is None:
         raise InvalidInput(
-            "no masks, whose share of foreground could be reached",
+            "no masks to take the share of foreground from",
             subject="calibrate",
             hint="Add the stage whose masks the network was trained on to its needs (or pass --masks DIR), or set "
             "foreground.",
@@ -210,12 +233,15 @@ def _load(ctx: Context[CalibrateConfig]) -> tuple[SegmentationNetwork, Classes]:
 
 
 def _reads(config: CalibrateConfig) -> list[Read]:
-    masks = [Read(config.mask_split, "masks")] if config.foreground == "ground-truth" else []
-    return [*(Read(split, "images") for split in config.splits), *masks]
+    reads = [Read(split, "images") for split in config.splits]
+    if not isinstance(config.foreground, float):  # the list of images of the masks, and the masks of the dataset
+        reads.append(Read(config.mask_split, "images" if config.foreground is None else "masks"))
+    return reads
 
 
 def _check(config: CalibrateConfig, data: Dataset) -> None:
-    data.split(config.mask_split)
+    if not isinstance(config.foreground, float):
+        data.split(config.mask_split)
     if config.foreground == "ground-truth":
         hint = "Choose a split with masks (mask_split), or pass the masks that the network was trained on."
         require_truth(data, (config.mask_split,), where="calibrate", hint=hint)
@@ -249,7 +275,9 @@ STAGE = Stage(
     provides="segmenter",
     inputs={
         "segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights"),
-        "masks": Input(("masks",), f"masks that the network was trained on, or {ANY_FOLDER}", optional=True),
+        "masks": Input(
+            ("masks",), f"masks that the network was trained on, or {ANY_FOLDER}", optional=True, nested=True
+        ),
     },
     reads=_reads,
     needs_splits=lambda config: () if config.foreground is not None else (config.mask_split,),

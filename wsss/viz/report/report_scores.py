@@ -194,6 +194,10 @@ def _images(score: Score) -> str:
 
 def _differences(weak: Score, full: Score) -> tuple[str, ...]:
     """Return the facts in which both scores differ, apart from supervision and its consequences."""
-    expected = {"supervision", "threshold policy", "CRF", "uncertain fraction"}
+    expected = {"supervision", "threshold policy", "CRF", "uncertain fraction", "calibrated"}
     ours, theirs = ({fact.name: fact.value for fact in score.facts if fact.stated} for score in (weak, full))
-    return tuple(name for name in ours if name not in expected and theirs.get(name, ours[name]) != ours[name])
+    calibrated = (
+        ("calibration",) if ("calibrated" in ours) != ("calibrated" in theirs) else ()
+    )  # each has its own weight
+    differing = (name for name in ours if name not in expected and theirs.get(name, ours[name]) != ours[name])
+    return (*differing, *calibrated)

@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
     from wsss.metrics.statistics import Statistic
 
-FACTS = ("threshold_policy", "crf", "cam", "initial_weights", "supervision", "corrected_masks", "uncertain_counted_as")
+FACTS = (
+    "threshold_policy",
+    "crf",
+    "cam",
+    "initial_weights",
+    "supervision",
+    "calibrated",
+    "corrected_masks",
+    "uncertain_counted_as",
+)
 """Metrics and provenance shown with a column, besides split and number of images."""
 
 ORACLE = "ORACLE"
