@@ -284,7 +284,11 @@ STAGE = Stage(
     run=run,
     provides="masks",
     resumes=True,
-    inputs={"segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights")},
+    inputs={
+        "segmenter": Input(
+            ("segmenter",), "folder of a segment or calibrate stage, or a copy of its network", alias="weights"
+        )
+    },
     reads=_reads,
     covers=lambda config: config.chosen_splits or None,
     check=_check,

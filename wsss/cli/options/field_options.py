@@ -140,13 +140,9 @@ def _is_text(annotation: Any) -> bool:
 def _metavar(annotation: Any) -> str:
     if _is_list(annotation):
         return f"{_metavar(get_args(_without_none(annotation))[0])},…"
-    words = [
-        str(value)
-        for part in (annotation, *get_args(annotation))
-        if get_origin(part) is Literal
-        for value in get_args(part)
-    ]
-    if words:
-        return "|".join(words)
+    parts = (annotation, *get_args(annotation))
+    words = [str(value) for part in parts if get_origin(part) is Literal for value in get_args(part)]
     names = {bool: "BOOL", int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}
-    return "|".join(sorted({names[kind] for kind in _bare(annotation)}))
+    values = {type(value) for part in parts if get_origin(part) is Literal for value in get_args(part)}
+    free = {names[kind] for kind in _bare(annotation) - values}
+    return "|".join([*sorted(free), *words])

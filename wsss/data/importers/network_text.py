@@ -59,7 +59,8 @@ def calibrate(recipe: Recipe) -> str:
     """Return the stage that calibrates the network."""
     return f"""\
   # The network misses parts of objects in new images. The background is weighted so that masks of val, whose labels are
-  # not used, show as much foreground as the training masks. To skip it: --set calibrate.enabled=false
+  # not used, show as much foreground as the training masks. Use this
+  # network (calibrate, not segment) for other images. To skip the stage: --set calibrate.enabled=false
   calibrate:
     uses: calibrate
     needs: [segment, crf]
