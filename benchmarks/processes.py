@@ -40,7 +40,15 @@ PIPELINE = HERE.with_suffix(".yaml")
 TRAINING = ("classify", "expand", "shrink", "affinity", "segment")
 GROUPS = (
     *("tiles", "classify", "expand", "shrink", "cam", "lightness", "colour average pseudo-sure crf-sure", "affinity"),
-    *("propagate par pseudo crf snap", "segment", "predict score compare", "sweep", "score-topology bench", "report"),
+    *(
+        "propagate par pseudo crf snap",
+        "segment",
+        "calibrate",
+        "predict score compare",
+        "sweep",
+        "score-topology bench",
+        "report",
+    ),
 )
 """Stages that are measured in one command: each depends on the first, and the last on each."""
 

@@ -14,10 +14,11 @@ from safetensors.numpy import load_file
 from tinyrun import several
 
 from wsss.cli.main import _call
+from wsss.data.importers.project import CALIBRATED
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
-from wsss.stages.calibrate import FEWEST, CalibrateConfig, _chosen
+from wsss.stages.calibrate import FEWEST, STRONG, SURE, CalibrateConfig, _chosen
 from wsss.validation import validate
 from wsss.viz.report.report_scores import is_full, is_oracle
 
@@ -94,6 +95,48 @@ def test_predicted_masks_show_the_share_of_the_training_masks(
     (difference,) = changed.values()
     assert difference == pytest.approx([np.log(metrics["background_weight"]), 0, 0], abs=1e-5)
     assert (model / "model.json").read_bytes() == (data / "calibrated/model.json").read_bytes()
+
+
+def test_a_second_calibration_states_both_weights(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, _ = calibrate(capsys, model, "--foreground", "0.3")
+    (data / "calibrated").rename(data / "first")
+    second, _ = calibrate(capsys, data / "first", "--foreground", "0.6")
+    stated = json.loads((data / "calibrated/stage.json").read_text())["provenance"]["calibrated"]
+    product = first["background_weight"] * second["background_weight"]
+    assert stated["background_weight"] == pytest.approx(product, rel=1e-3)
+    assert (stated["target_share"], stated["share_of"]) == (0.6, "a setting")
+
+
+def test_a_correction_within_the_standard_error_is_noted(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics, _ = calibrate(capsys, model, "--foreground", "0.3")
+    before, error = metrics["foreground_before"], metrics["standard_error"]
+    assert error > 0
+    for off, noted in ((0.5, True), (1.5, False)):
+        shutil.rmtree(data / "calibrated")
+        _, log = calibrate(capsys, model, "--foreground", f"{before - off * error:.6f}")
+        assert ("smaller than the standard error" in log) == noted
+
+
+def test_a_strong_weight_is_noted(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for share in (0.5, 0.999):
+        metrics, log = calibrate(capsys, model, "--foreground", f"{share}")
+        assert ("unusual weight" in log) == (metrics["background_weight"] < 1 / STRONG) == (share > 0.9)
+        shutil.rmtree(data / "calibrated")
+
+
+def test_images_that_need_tiles_are_refused(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsss.models.segmentation_networks.blockwise_prediction.MAX_PIXELS", SIDE * SIDE - 1)
+    error = refusal(capsys, model, "--foreground", "0.5")
+    assert "v0.png" in error and f"{SIDE} × {SIDE}" in error
+    assert calibrate(capsys, model, "--foreground", "0.5", "--max-side", "32")[0]["images"] == IMAGES
+
+
+def test_init_calibrates_where_the_stage_calls_the_images_enough() -> None:
+    assert CALIBRATED == SURE
 
 
 def test_a_given_share_needs_no_masks(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,13 +5,14 @@ The result is a copy of the network, for `predict`, exports and `wsss.load_segme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of, with_masks
@@ -35,7 +36,10 @@ GROUND_TRUTH = "ground-truth masks"
 """Supervision of a network that was trained on them (`wsss.stages.segment`)."""
 
 SURE = 100
-"""Number of images below which the log says that there are few."""
+"""Number of images below which the log says that there are few; `wsss init` plans no `calibrate` for fewer."""
+
+STRONG = 20
+"""Weights beyond 1/`STRONG` to `STRONG` are logged as unusual: networks trained on pseudo masks need 0.3 to 3."""
 
 
 class CalibrateConfig(StageConfig):
@@ -74,25 +78,41 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
     """Measure the shares of foreground, and save a network with the weight of the background in its last layer."""
     from wsss.models.segmentation_networks.background_weight import foreground_share, weight_background
     from wsss.models.segmentation_networks.segmenters import load_reading, load_segmenter, save_segmenter
+    from wsss.stages.common.input_masks.mask_foreground import foreground_of_masks
 
     config, folder = ctx.config, ctx.inputs["segmenter"].path
-    target = config.foreground if isinstance(config.foreground, float) else _share_of_masks(ctx)
+    target = config.foreground if isinstance(config.foreground, float) else foreground_of_masks(ctx, _masked(ctx))
     samples = _chosen(ctx)
     points = _predicted(ctx, samples)
     weight = _weight(points, target)
-    before, after = (sum(foreground_share(views, factor) for views in points) / len(points) for factor in (1, weight))
+    before = [foreground_share(views, 1) for views in points]
+    after = [foreground_share(views, weight) for views in points]
+    shares = {
+        "target_foreground": target,
+        "foreground_before": fmean(before),
+        "foreground_after": fmean(after),
+        "standard_error": stdev(before) / math.sqrt(len(before)),
+    }
     if ctx.ranks.rank == 0:
-        ctx.log(f"background × {weight:.3g}: share of foreground {before:.3f} → {after:.3f} on {len(points)} images")
-        if len(points) < SURE:
-            ctx.log(
-                f"note: {len(points)} images are few for a mean share of foreground; with {SURE} it is more reliable."
-            )
+        _log(ctx, weight, shares, len(points))
         network, classes = load_segmenter(folder)
         weight_background(network, weight)
         save_segmenter(ctx.out, network, classes, load_reading(folder))
-    shares = {"target_foreground": target, "foreground_before": before, "foreground_after": after}
     metrics = {"images": len(points), "background_weight": weight, **shares}
     return Result(metrics, _provenance(ctx, weight, target, len(points)))
+
+
+def _log(ctx: Context[CalibrateConfig], weight: float, shares: Mapping[str, float], images: int) -> None:
+    """Log the weight, and what speaks against trusting it."""
+    before, after, error = (shares[name] for name in ("foreground_before", "foreground_after", "standard_error"))
+    found = f"share of foreground {before:.3f} (standard error {error:.3f}) → {after:.3f} on {images} images"
+    ctx.log(f"background × {weight:.3g}: {found}")
+    if images < SURE:
+        ctx.log(f"note: {images} images are few for a mean share of foreground; with {SURE} it is more reliable.")
+    if abs(shares["target_foreground"] - before) < error:
+        ctx.log("note: the correction is smaller than the standard error: it may be due to the choice of images.")
+    if not 1 / STRONG <= weight <= STRONG:
+        ctx.log("note: this is an unusual weight: are the masks those of the training, and the images of their kind?")
 
 
 def _provenance(ctx: Context[CalibrateConfig], weight: float, target: float, images: int) -> dict[str, Any]:
@@ -100,9 +120,10 @@ def _provenance(ctx: Context[CalibrateConfig], weight: float, target: float, ima
 
     The true share is an oracle for a network that was not trained on true masks.
     """
-    config, masks = ctx.config, ctx.inputs["masks"]
-    trained = ctx.inputs["segmenter"].provenance.get("supervision")
-    stated: dict[str, Any] = {"background_weight": round(weight, 4), "target_share": round(target, 4)}
+    config, masks, earlier = ctx.config, ctx.inputs["masks"], ctx.inputs["segmenter"].provenance
+    trained = earlier.get("supervision")
+    total = weight * earlier.get("calibrated", {}).get("background_weight", 1.0)  # the input may be calibrated already
+    stated: dict[str, Any] = {"background_weight": round(total, 4), "target_share": round(target, 4)}
     stated |= {"images": images, "splits": list(config.splits)}
     if isinstance(config.foreground, float):
         return {"calibrated": stated | {"share_of": "a setting"}}
@@ -149,13 +170,31 @@ def _predicted(ctx: Context[CalibrateConfig], samples: Sequence[Sample]) -> list
     with deterministic(ctx.device, ctx.seed), retained_memory():
         for sample in mine:
             try:
-                points[sample.id] = sampled_probabilities(network, read_image(*sample.source), **views)
+                image = read_image(*sample.source)
+                _require_whole(image.shape[:2], len(ctx.data.classes), config)
+                points[sample.id] = sampled_probabilities(network, image, **views)
             except InvalidInput as error:
                 failed[sample.id] = error if sample.id in error.message else error.within(sample.image)
             advance(1)
     require_all(ctx, failed, samples)
     every = {id: each for part in ctx.ranks.gather(points) for id, each in part.items()}
     return [every[sample.id] for sample in samples]
+
+
+def _require_whole(size: tuple[int, ...], classes: int, config: CalibrateConfig) -> None:
+    """Require that an image can be predicted as a whole.
+
+    Raises:
+        InvalidInput: `predict` would predict it in tiles.
+    """
+    from wsss.models.segmentation_networks.blockwise_prediction import needs_tiles
+
+    if needs_tiles((size[0], size[1]), classes, config.scales, config.max_side):
+        raise InvalidInput(
+            "the image is too large to be predicted as a whole",
+            found=Verbatim(f"{size[1]} × {size[0]} pixels"),
+            hint="Set max_side if predict uses it, too; else choose splits with smaller images of the same kind.",
+        )
 
 
 def _weight(points: Sequence[NDArray[np.float32]], target: float) -> float:
@@ -171,37 +210,6 @@ def _weight(points: Sequence[NDArray[np.float32]], target: float) -> float:
             "these.",
         )
     return weight
-
-
-def _share_of_masks(ctx: Context[CalibrateConfig]) -> float:
-    """Return the mean share of foreground among the labelled pixels of the masks.
-
-    Raises:
-        InvalidInput: no mask has a labelled pixel, or all pixels are background or all foreground.
-    """
-    from wsss.io.process.thread_map import map_in_threads
-
-    samples, work = _masked(ctx), partial(_share, classes=ctx.data.classes)
-    advance = ctx.progress.track("reading the masks", len(samples))
-    shares = [s for s in map_in_threads(work, samples, workers=ctx.workers, advance=advance) if s is not None]
-    mean = sum(shares) / len(shares) if shares else 0.0
-    if not 0 < mean < 1:
-        raise InvalidInput(
-            f"masks with both background and classes are required, found {'no' if mean == 0 else 'only'} foreground",
-            subject=samples[0].mask and samples[0].mask.parent,
-            hint="Pass the masks that the network was trained on.",
-        )
-    return mean
-
-
-def _share(sample: Sample, *, classes: Classes) -> float | None:
-    """Return the share of foreground among the labelled pixels of a mask; ``None`` if there are none."""
-    from wsss.data.truth import read_truth
-    from wsss.io.rasters.label_masks import IGNORE
-
-    mask = read_truth(sample, classes)
-    labelled = mask[mask != IGNORE]
-    return float((labelled != 0).mean()) if labelled.size else None
 
 
 def _masked(ctx: Context[CalibrateConfig]) -> tuple[Sample, ...]:
