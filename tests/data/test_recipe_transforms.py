@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,9 @@ def test_basic_settings_equal_a_plain_albumentations_pipeline() -> None:
     size, colours = 48, {"brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.05}
     before = albumentations.Compose(
         [
-            albumentations.RandomScale((-0.5, 0.25), area_for_downscale="image", p=1.0),
+            albumentations.RandomScale(
+                (-0.5, 0.25), area_for_downscale="image", mask_interpolation=cv2.INTER_NEAREST_EXACT, p=1.0
+            ),
             albumentations.PadIfNeeded(
                 size, size, position="random", border_mode=cv2.BORDER_CONSTANT, fill=IMAGENET_MEAN, fill_mask=255
             ),
@@ -59,10 +62,54 @@ def test_basic_settings_equal_a_plain_albumentations_pipeline() -> None:
     )
     now = Transform(SegmentationAugmentation(size=size, scale=(0.5, 1.25)))
     for seed in range(12):
-        before.set_random_seed(seed)
+        before.set_random_state(np.random.default_rng(seed), random.Random(seed))
         expected = before(image=IMAGE, mask=MASK)
         image, mask = now(IMAGE, MASK, seed=seed)
         assert np.array_equal(image, expected["image"]) and np.array_equal(mask, expected["mask"])
+
+
+def ramps(size: int = 128) -> np.ndarray:
+    """Return an image whose first channel is the column, and whose second is the row."""
+    rows, columns = np.mgrid[:size, :size]
+    return np.stack((columns, rows, np.zeros_like(rows)), -1).astype(np.uint8)
+
+
+def test_flip_scale_and_crop_are_independent() -> None:
+    """The generators of albumentations' set_random_seed draw the same numbers in every step."""
+    enlarged = transform(size=64, scale=(1.0, 2.0), flip=0.5)
+    image, steps = ramps(), []
+    for seed in range(400):
+        columns, rows = (enlarged(image, seed=seed)[..., channel].astype(float) for channel in (0, 1))
+        slope = np.polyfit(np.arange(64), columns[32], 1)[0]
+        steps.append((slope < 0, 1 / abs(slope), rows[32, 32]))
+    flipped, scale, row = np.array(steps).T
+    free = (row - 32 / scale) / (128 - 64 / scale)  # position of the crop, 0 at the top, 1 at the bottom
+    for a, b in ((flipped, scale), (flipped, free), (scale, free)):
+        assert abs(np.corrcoef(a, b)[0, 1]) < 0.15  # 3 standard errors of 400 independent draws
+    assert np.ptp(free) > 0.9 and np.ptp(scale) > 0.9 and 0.4 < flipped.mean() < 0.6
+
+
+def test_changes_of_intensity_are_independent() -> None:
+    """Each combination of two changes with a probability of ½ occurs in a quarter of the images."""
+    names, image = ("brightness", "gamma"), np.full((16, 16, 3), 90, np.uint8)
+    alone = {name: transform(size=16, **{name: {"probability": 1}})(image, seed=0) for name in names}
+    assert all((changed != image).any() for changed in alone.values())
+    changes = {name: {"probability": 0.5} for name in names}
+    values = [int(transform(size=16, **changes)(image, seed=seed)[0, 0, 0]) for seed in range(200)]
+    assert 0.15 < np.mean(np.array(values) == 90) < 0.35  # unchanged: both are off
+
+
+@pytest.mark.parametrize("scale", [0.7, 0.83, 1.21, 1.4])
+def test_scaled_masks_stay_aligned_with_the_image(scale: float) -> None:
+    mask = np.zeros((128, 128), np.uint8)
+    for start in range(4, 120, 10):
+        mask[start : start + 3] = 1
+        mask[:, start : start + 3] = 1
+    image = np.repeat(mask[..., None] * np.uint8(255), 3, 2)
+    got, got_mask = transform(size=96, scale=(scale, scale))(image, mask, seed=0)
+    known = got_mask != 255
+    lines, expected = (got[..., 0] > 127)[known], (got_mask == 1)[known]
+    assert (lines & expected).sum() / (lines | expected).sum() > 0.85
 
 
 def test_all_changes_together_depend_on_the_seed_only() -> None:

@@ -96,7 +96,7 @@ def _ready(ctx: Context[AffinityConfig]) -> None:
 
 STAGE = Stage(
     name="affinity",
-    version=1,
+    version=2,
     config=AffinityConfig,
     run=run,
     provides="affinity",

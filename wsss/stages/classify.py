@@ -55,7 +55,7 @@ def _check(config: ClassifyConfig, data: Dataset) -> None:
 
 STAGE = Stage(
     name="classify",
-    version=1,
+    version=2,
     config=ClassifyConfig,
     run=run,
     provides="classifier",

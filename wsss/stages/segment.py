@@ -232,7 +232,7 @@ def _inspect(ctx: Context[SegmentConfig]) -> None:
 
 STAGE = Stage(
     name="segment",
-    version=1,
+    version=2,
     config=SegmentConfig,
     run=run,
     provides="segmenter",

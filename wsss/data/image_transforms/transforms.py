@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import random
 import threading
 from functools import cache
 from typing import TYPE_CHECKING, Any, overload
@@ -80,7 +81,9 @@ class Transform:
             image, mask = _at_least(image, mask, math.ceil(1 / self.settings.scale[0]))
         soft = mask is not None and mask.ndim == 3
         pipeline = _pipeline(self.settings, soft)
-        pipeline.set_random_seed(seed)
+        # Not set_random_seed: it gives every step a generator of its own with this seed, so that all steps draw the same
+        # numbers, and for example mostly enlarged images are flipped. Here, the steps share one sequence of numbers.
+        pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
         if mask is None:
             return np.ascontiguousarray(pipeline(image=image)["image"])
         result = pipeline(image=image, mask=mask)
@@ -128,6 +131,8 @@ def _segmentation_steps(settings: SegmentationAugmentation, soft: bool) -> list[
     albumentations, cv2 = _albumentations(), opencv()
     fill: dict[str, Any] = {"fill": settings.fill, "fill_mask": 0 if soft else IGNORE}
     interpolation = cv2.INTER_LINEAR if soft else cv2.INTER_NEAREST
+    # INTER_NEAREST shifts masks by up to a pixel when it resizes, against the image, whose pixel centres are aligned.
+    resizing = cv2.INTER_LINEAR if soft else cv2.INTER_NEAREST_EXACT
     border = cv2.BORDER_REPLICATE if settings.border == "replicate" else cv2.BORDER_CONSTANT
     low, high = settings.scale
     changes = (
@@ -144,7 +149,7 @@ def _segmentation_steps(settings: SegmentationAugmentation, soft: bool) -> list[
         albumentations.RandomScale(
             (low - 1, high - 1),  # albumentations expects factor − 1
             area_for_downscale="image",
-            mask_interpolation=interpolation,
+            mask_interpolation=resizing,
             p=settings.scale_probability,
         ),
         albumentations.PadIfNeeded(settings.size, settings.size, position="random", border_mode=border, **fill),

@@ -59,7 +59,7 @@ def sampler_stage(
 
     return Stage(
         name=name,
-        version=1,
+        version=2,
         config=config,
         run=run,
         provides="classifier",
