@@ -81,8 +81,8 @@ class Transform:
             image, mask = _at_least(image, mask, math.ceil(1 / self.settings.scale[0]))
         soft = mask is not None and mask.ndim == 3
         pipeline = _pipeline(self.settings, soft)
-        # Not set_random_seed: it gives every step a generator of its own with this seed, so that all steps draw the same
-        # numbers, and for example mostly enlarged images are flipped. Here, the steps share one sequence of numbers.
+        # Not set_random_seed: it gives every step a generator of its own with this seed, so that all steps draw the
+        # same numbers, and flips depend on the scale, for example. Here, the steps share one sequence of numbers.
         pipeline.set_random_state(np.random.default_rng(seed), random.Random(seed))
         if mask is None:
             return np.ascontiguousarray(pipeline(image=image)["image"])
