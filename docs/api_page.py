@@ -96,16 +96,16 @@ def signature(name: str, value: Any) -> str:
     if isinstance(value, type) and issubclass(value, BaseException):
         return short
     call = inspect.signature(value)
-    parameters = [_parameter(one) for one in call.parameters.values()]
-    keywords = [i for i, one in enumerate(call.parameters.values()) if one.kind is one.KEYWORD_ONLY]
-    if keywords and not any(one.kind is one.VAR_POSITIONAL for one in call.parameters.values()):
+    parameters = [_parameter(parameter) for parameter in call.parameters.values()]
+    keywords = [i for i, parameter in enumerate(call.parameters.values()) if parameter.kind is parameter.KEYWORD_ONLY]
+    if keywords and not any(parameter.kind is parameter.VAR_POSITIONAL for parameter in call.parameters.values()):
         parameters.insert(keywords[0], "*")
     returns = call.return_annotation
     end = ")" if isinstance(value, type) or returns is inspect.Signature.empty else f") -> {returns}"
     line = f"{short}({', '.join(parameters)}{end}"
     if len(line) <= 100:
         return line
-    return f"{short}(\n" + "".join(f"    {one},\n" for one in parameters) + end
+    return f"{short}(\n" + "".join(f"    {parameter},\n" for parameter in parameters) + end
 
 
 def _parameter(parameter: inspect.Parameter) -> str:

@@ -17,7 +17,7 @@ from inprocess import refused, succeed
 from PIL import Image
 
 from wsss.topology import betti_matching, betti_numbers
-from wsss.viz.drawing.matched_regions import UNMATCHED, features_of, most_telling, pair_colour
+from wsss.viz.drawing.matched_regions import UNMATCHED, features_of, pair_colour, select_features
 
 SHARED = os.environ.get("WSSS_SHARED_DATA")
 
@@ -245,13 +245,13 @@ def test_pairs_are_drawn_on_both_sides_or_not_at_all() -> None:
     sides = [list(features_of(matching, side)) for side in (0, 1)]
     assert min(map(len, sides)) > 300
     for most in (5, 300, 10_000):
-        first, second = most_telling(sides, most)
+        first, second = select_features(sides, most)
         pairs = [{one.pair for one in side if one.pair is not None} for side in (first, second)]
         assert pairs[0] == pairs[1]
         assert max(len(first), len(second)) <= most
         alone = [sum(one.pair is None for one in side) for side in sides]
         assert [sum(one.pair is None for one in side) for side in (first, second)] == [min(n, most) for n in alone]
-    assert len(most_telling(sides, 10_000)[0]) == len(sides[0])
+    assert len(select_features(sides, 10_000)[0]) == len(sides[0])
 
 
 @pytest.mark.parametrize("row", [3, 4, 5])

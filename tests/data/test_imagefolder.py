@@ -83,7 +83,7 @@ def test_names_must_be_utf8(tmp_path: Path) -> None:
     put(tmp_path, "a.png")
     (tmp_path / os.fsdecode(b"b\xff.png")).write_bytes(b"")
     folder = images_in(tmp_path)
-    assert [sample.id for sample in folder.samples] == ["a"] and folder.unnamed == ("'b\\udcff.png'",)
+    assert [sample.id for sample in folder.samples] == ["a"] and folder.undecodable == ("'b\\udcff.png'",)
 
 
 def test_images_in_subfolders_suggest_recursive(tmp_path: Path) -> None:

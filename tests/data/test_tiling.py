@@ -16,7 +16,7 @@ from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Sample
 from wsss.data.tiles.tile_folder import draw_into
 from wsss.data.tiles.tile_table import Tile, read_tiles, write_tables
-from wsss.data.tiles.tiling import Counts, TilesConfig, allot, colour_statistics, draw_tiles
+from wsss.data.tiles.tiling import Counts, TilesConfig, colour_statistics, draw_tiles, tiles_per_image
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
@@ -66,11 +66,11 @@ def test_images_have_equal_numbers_of_tiles(tmp_path: Path) -> None:
 
 def test_other_images_make_up_for_images_with_few_positions() -> None:
     possible = [Counts(without=1, having=100), Counts(without=50, having=0), Counts(without=50, having=3)]
-    quotas = allot(possible, TilesConfig(count=20), seed=0)
+    quotas = tiles_per_image(possible, TilesConfig(count=20), seed=0)
     assert sum(quota.without for quota in quotas) == sum(quota.having for quota in quotas) == 10
     assert quotas[0].without == 1 and quotas[1].having == 0 and quotas[2].having == 3
     with pytest.raises(InvalidInput) as error:
-        allot(possible, TilesConfig(count=250, negative_fraction=0.4), seed=0)
+        tiles_per_image(possible, TilesConfig(count=250, negative_fraction=0.4), seed=0)
     assert error.value.found == 103
 
 

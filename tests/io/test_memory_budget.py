@@ -98,10 +98,10 @@ def test_workers_are_limited_by_memory() -> None:
 
 def test_items_are_admitted_while_they_fit() -> None:
     budget = Budget(2, int((2 * WORKER_BYTES + 1000) / SHARE) + 1)
-    assert budget.admits([], 10**12)
-    assert budget.admits([600], 400)
-    assert not budget.admits([600], 500)
-    assert Budget(2, None).admits([10**12], 10**12)
+    assert budget.has_room_for([], 10**12)
+    assert budget.has_room_for([600], 400)
+    assert not budget.has_room_for([600], 500)
+    assert Budget(2, None).has_room_for([10**12], 10**12)
 
 
 def test_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses import build
-from wsss.losses.topological.skeleton_recall import SkeletonRecallLoss, tubed_skeleton
+from wsss.losses.topological.skeleton_recall import SkeletonRecallLoss, dilated_skeleton
 
 
 def term(**keys: Any) -> SkeletonRecallLoss:
@@ -48,7 +48,7 @@ def test_value_equals_the_reference(classes: int) -> None:
 def test_tubes_lie_inside_their_class(dilations: int) -> None:
     labels = torch.zeros(2, 9, 20, dtype=torch.bool)
     labels[0, 2:7, :10] = labels[1, 2:7, 10:] = True
-    result = tubed_skeleton(labels, dilations)
+    result = dilated_skeleton(labels, dilations)
     assert not (result & ~labels).any()
     assert result.any(-1)[0].sum() == min(5, 1 + 2 * dilations)
 

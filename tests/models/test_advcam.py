@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wsss.models.attribution.advcam import ascent, climb
+from wsss.models.attribution.advcam import ascend_gradient, ascent
 from wsss.models.attribution.config import AdvCamConfig
 from wsss.models.attribution.gradients import frozen
 from wsss.models.attribution.maps import attribution_maps
@@ -39,7 +39,7 @@ def settings(**keys: float) -> dict[str, Any]:
 
 def climbed(model: CAMClassifier, steps: int, start: Tensor | None = None, **keys: float) -> tuple[Tensor, Tensor]:
     with frozen(model):
-        return climb(model, images() if start is None else start, CLASSES, **settings(steps=steps, **keys))
+        return ascend_gradient(model, images() if start is None else start, CLASSES, **settings(steps=steps, **keys))
 
 
 @torch.no_grad()

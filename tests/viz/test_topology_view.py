@@ -28,7 +28,7 @@ from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.structure import structure_scores, table_rows
 from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.pictures.topology_panels import SPURIOUS
-from wsss.viz.report.pictures.topology_view import TopologyRow, Unshown, topology_view
+from wsss.viz.report.pictures.topology_view import TopologyRow, UnshownImage, topology_view
 from wsss.viz.report.run_overview import read_record
 from wsss.viz.report.run_page import Options, build_report
 
@@ -151,7 +151,7 @@ def test_a_missing_mask_only_costs_its_row(run: tuple[Path, Dataset], tmp_path: 
     mask.rename(tmp_path / "aside.png")
     gone, good = rows_of(run)
     (tmp_path / "aside.png").rename(mask)
-    assert isinstance(gone, Unshown) and "bad.png" in gone.why
+    assert isinstance(gone, UnshownImage) and "bad.png" in gone.why
     assert isinstance(good, TopologyRow)
 
 

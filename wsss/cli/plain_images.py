@@ -33,8 +33,8 @@ def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: st
         hint = f"Name what the images show: {option} NAME." if option else None
         raise InvalidInput("a folder of images without class names", subject=root, hint=hint)
     plain = {"root": root, "layout": "folder", "images": ".", "classes": list(classes), "val_fraction": 0.0}
-    given = {key: value for key, value in named.config.items() if key not in ("root", "layout")}
-    return replace(named, source=merge(Source(plain), Source(given)))
+    stated = {key: value for key, value in named.config.items() if key not in ("root", "layout")}
+    return replace(named, source=merge(Source(plain), Source(stated)))
 
 
 def _is_plain(root: Path) -> bool:

@@ -82,13 +82,13 @@ def _shared_options() -> str:
             for name in param.opts if isinstance(param, click.Option) else ():
                 users.setdefault(name, []).append(" ".join(path[1:]))
     rows = [
-        f"| `{_cell(f'{name} {option.value}'.strip())}` | {_cell(option.meaning)}. | {_users(name, users[name])} |"
+        f"| `{_cell(f'{name} {option.value}'.strip())}` | {_cell(option.meaning)}. | {_used_by(name, users[name])} |"
         for name, option in SHARED.items()
     ]
     return "\n".join([_OPTIONS, "| option | | commands |", "|---|---|---|", *rows, ""])
 
 
-def _users(name: str, users: list[str]) -> str:
+def _used_by(name: str, users: list[str]) -> str:
     """Return the commands with an option, abbreviated to "all stages" if all stages have it."""
     stages = {f"bench {BENCH_COMMAND}" if stage == "bench" else stage for stage in STAGES}
     summarised = stages <= set(users)

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 
-class Lasting(io.TextIOWrapper):
+class DiscardingStream(io.TextIOWrapper):
     """Text stream that discards its output after a write error.
 
     Args:
@@ -61,7 +61,7 @@ def settle_streams(*, replace: bool) -> None:
     for name, errors in drops.items():
         stream = getattr(sys, name)
         if replace and type(stream) is io.TextIOWrapper:
-            setattr(sys, name, Lasting(stream, errors))
+            setattr(sys, name, DiscardingStream(stream, errors))
             setattr(sys, f"__{name}__", getattr(sys, name))
         elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

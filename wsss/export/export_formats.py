@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 from wsss.errors import DamagedFile, InvalidInput, counted, listing
 from wsss.export.export_folder import check_out, new_folder
-from wsss.export.export_items import UNKNOWN_IMAGES, Each, Item, Masks, Options, Output
+from wsss.export.export_items import UNKNOWN_IMAGES, Item, Masks, Options, Output, ParallelMap
 from wsss.export.image_copies import require_file
 from wsss.export.naming import check_name, require_good, with_stems
 
@@ -130,7 +130,7 @@ def export_masks(
     if not masks.items:
         raise InvalidInput("no masks to export", hint="Omit --splits and --ids to export all masks.")
     check_out(out, force=force)
-    failed = _unfit(masks.items, chosen, options, format_name)
+    failed = _not_exportable(masks.items, chosen, options, format_name)
     require_good(masks.items, failed)
     items = with_stems([item for item in masks.items if item.id not in failed])
     good = replace(masks, items=items, dropped={})
@@ -158,7 +158,9 @@ def export_masks(
     return {"out": str(out), **record, "files": files}
 
 
-def _unfit(items: Sequence[Item], chosen: Format, options: Options, format_name: str) -> dict[str, InvalidInput]:
+def _not_exportable(
+    items: Sequence[Item], chosen: Format, options: Options, format_name: str
+) -> dict[str, InvalidInput]:
     """Return id → error, for items without the image or name that the format or the options need.
 
     Raises:
@@ -204,7 +206,7 @@ def options_from(values: dict[str, Any]) -> Options:
     return Options(**{name: value for name, value in values.items() if name in known and value is not None})
 
 
-def _each(workers: int, advance: Callable[[int], None], failed: dict[str, InvalidInput]) -> Each:
+def _each(workers: int, advance: Callable[[int], None], failed: dict[str, InvalidInput]) -> ParallelMap:
     """Return a function that calls another for every item in threads, and yields the results in order."""
 
     def each(work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[tuple[Item, T]]:

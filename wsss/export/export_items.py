@@ -152,7 +152,7 @@ class Masks:
         return mask
 
 
-class Each(Protocol):
+class ParallelMap(Protocol):
     """Calls a function for every item, in parallel."""
 
     def __call__(self, work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[tuple[Item, T]]:
@@ -172,8 +172,8 @@ class Output:
     """
 
     folder: Path
-    each: Each
-    each_silently: Each
+    each: ParallelMap
+    each_silently: ParallelMap
     failed: dict[str, InvalidInput]
     renamed: dict[str, str]
 

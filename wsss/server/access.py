@@ -46,10 +46,10 @@ class RequireToken:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        given = scope.get("path_params", {}).get("token", "")
+        token = scope.get("path_params", {}).get("token", "")
         headers = Headers(scope=scope)
         origin, expected = headers.get("origin"), f"http://{headers.get('host', '')}"
-        if not secrets.compare_digest(given.encode(errors="replace"), self.token):
+        if not secrets.compare_digest(token.encode(errors="replace"), self.token):
             await PlainTextResponse("Not Found", status_code=404)(scope, receive, send)
         elif origin is not None and origin.lower() != expected.lower():
             reason = f"Invalid Origin header: {one_line(origin)}; expected {one_line(expected)}."

@@ -22,7 +22,7 @@ from wsss.viz.report.run_overview import read_record
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
-    from wsss.viz.report.pictures.gallery import Unread
+    from wsss.viz.report.pictures.gallery import UnreadableImage
     from wsss.viz.report.run_overview import StageRecord
 
 PAGE = "index.html"
@@ -129,7 +129,7 @@ def collect(run_dir: Path) -> tuple[Artifact, ...]:
     )
 
 
-def unread_text(unread: Sequence[Unread]) -> str:
+def unread_text(unread: Sequence[UnreadableImage]) -> str:
     """Return the log line on images that cannot be read."""
     images = listing(f"{image.id} ({image.why.rstrip('.')})" for image in unread)
     return f"{counted(len(unread), 'unreadable image')} omitted: {images}"

@@ -39,7 +39,7 @@ def test_replaying_random_answers_and_undos(seed: int) -> None:
             stacks[person, image].append(answer)
             order[person].append(image)
             ballot.apply(row(image, answer, person, time=time))
-        assert [one.item.image for one in ballot.given(person)][-1:] == order[person][-1:]
+        assert [one.item.image for one in ballot.history(person)][-1:] == order[person][-1:]
     for person in ("annotator-1", "annotator-2"):
         expected = {Item(image): {"cat": stacks[person, image][-1]} for image in "abc" if stacks[person, image]}
         assert ballot.of(person) == expected

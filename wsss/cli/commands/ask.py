@@ -83,7 +83,7 @@ def ask(
     summary: bool,
     export: Path | None,
     as_json: bool,
-    **given: Any,
+    **values: Any,
 ) -> None:
     """Ask people about tiles or whole images of the dataset PATH on a local web page, and save their answers.
 
@@ -100,35 +100,35 @@ def ask(
     from wsss.data.answers.questions import QuestionsConfig
     from wsss.validation import validate
 
-    keys = {key: given[key] for key in ("whole", "count", "size", "order") if given[key] is not None}
+    keys = {key: values[key] for key in ("whole", "count", "size", "order") if values[key] is not None}
     config = validate(QuestionsConfig, keys, where="", locate=option_at)
-    _check_usage(config, given)
+    _check_usage(config, values)
     _check_names(names)
     if summary or export is not None:
         _check_alone(context)
     with _dataset(context, path, names, answers) as dataset:
         asked = _asked(dataset, names)
         if summary or export is not None:
-            _print_answers(dataset, answers, given["split"], export, as_json)
+            _print_answers(dataset, answers, values["split"], export, as_json)
             return
-        _serve(dataset, asked, config, answers, as_json, given)
+        _serve(dataset, asked, config, answers, as_json, values)
 
 
-def _check_usage(config: QuestionsConfig, given: dict[str, Any]) -> None:
-    if (config.order == "uncertain") != (given["run"] is not None):
+def _check_usage(config: QuestionsConfig, values: dict[str, Any]) -> None:
+    if (config.order == "uncertain") != (values["run"] is not None):
         raise click.UsageError("--order uncertain and --run RUN must be used together.")
-    if config.whole and (given["count"] is not None or given["size"] is not None):
+    if config.whole and (values["count"] is not None or values["size"] is not None):
         raise click.UsageError("--whole asks about all images of the split; omit --count and --size.")
 
 
 def _check_alone(context: click.Context) -> None:
     """Refuse options that have no effect on the output of --summary or --export."""
-    options = {one.name: one.opts[0] for one in context.command.params}
-    given = [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    reports = [options[name] for name in ("summary", "export") if name in given]
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    set_here = [name for name in options if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    reports = [options[name] for name in ("summary", "export") if name in set_here]
     if len(reports) > 1:
         raise click.UsageError("--summary and --export cannot be used together.")
-    others = [options[name] for name in given if name in PAGE_ONLY]
+    others = [options[name] for name in set_here if name in PAGE_ONLY]
     if others:
         raise click.UsageError(f"{others[0]} has no effect with {reports[0]}.")
 
@@ -169,7 +169,7 @@ def _asked(dataset: Dataset, names: Sequence[str]) -> list[str]:
 
 
 def _serve(
-    dataset: Dataset, asked: list[str], config: QuestionsConfig, answers: Path, as_json: bool, given: dict[str, Any]
+    dataset: Dataset, asked: list[str], config: QuestionsConfig, answers: Path, as_json: bool, values: dict[str, Any]
 ) -> None:
     """Open the table, choose the questions, and serve the page until the command is interrupted."""
     ask_app, access, server = _server()
@@ -178,21 +178,21 @@ def _serve(
     from wsss.data.answers.answer_rows import check_annotator
     from wsss.data.answers.votes import Ballot
 
-    samples = dataset.split(given["split"])
-    name = given["annotator"]
+    samples = dataset.split(values["split"])
+    name = values["annotator"]
     annotator = None if name is None else check_annotator(name, "--annotator")
     images = {sample.id: sample.source for sample in samples}
     known, size = dataset.classes.foreground, 0 if config.whole else config.size
-    with server.listen(given["host"], given["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
+    with server.listen(values["host"], values["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
         ballot = Ballot(log.answers, answers)
         check_known(ballot, answers, images=images, classes=known, size=size)
         answered = dict.fromkeys(item for item, _ in ballot.questions())
-        session = AnnotationSession(_items(dataset, asked, config, given, answered), asked, log)
+        session = AnnotationSession(_items(dataset, asked, config, values, answered), asked, log)
         origin, hosts = server.addresses(bound)
         token = access.new_token()
-        questions = ask_app.Questions(session, images, annotator, _proposed(), given["single_label"])
+        questions = ask_app.Questions(session, images, annotator, _default_annotator(), values["single_label"])
         app = ask_app.ask_app(questions, token=token, hosts=hosts)
-        _announce(f"{origin}/{token}/", session, answers, as_json, given)
+        _announce(f"{origin}/{token}/", session, answers, as_json, values)
         set_resume_message()
         server.serve(app, bound)
 
@@ -211,15 +211,15 @@ def _server() -> Any:
 
 
 def _items(
-    dataset: Dataset, asked: list[str], config: QuestionsConfig, given: dict[str, Any], answered: Collection[Item]
+    dataset: Dataset, asked: list[str], config: QuestionsConfig, values: dict[str, Any], answered: Collection[Item]
 ) -> list[Item]:
     from wsss.data.answers.questions import question_items
     from wsss.stages.common.stored_maps import stored_maps
 
-    samples, seed = dataset.split(given["split"]), given["seed"]
+    samples, seed = dataset.split(values["split"]), values["seed"]
     if config.order != "uncertain":
         return question_items(samples, config, seed=seed, answered=answered)
-    run = named_run(given["run"], fits=is_recorded, otherwise=Path.is_dir, option="--run")
+    run = named_run(values["run"], fits=is_recorded, otherwise=Path.is_dir, option="--run")
     folder, maps_of = stored_maps(run, samples, dataset.classes, asked)
     _log(f"Order: by the maps in {folder}.")
     with progress("Reading maps") as start:
@@ -227,7 +227,7 @@ def _items(
         return question_items(samples, config, seed=seed, answered=answered, maps_of=maps_of, advance=advance)
 
 
-def _announce(url: str, session: Any, answers: Path, as_json: bool, given: dict[str, Any]) -> None:
+def _announce(url: str, session: Any, answers: Path, as_json: bool, values: dict[str, Any]) -> None:
     items = len(session.items)
     people = {name: session.progress(name).done for name in session.ballot.annotators()}
     if as_json:
@@ -241,9 +241,9 @@ def _announce(url: str, session: Any, answers: Path, as_json: bool, given: dict[
         echo(url)
     from wsss.server.serve import is_local
 
-    if not is_local(given["host"]):
+    if not is_local(values["host"]):
         _log("warning: anyone on the network who has the address can see the images and answer; nothing is encrypted.")
-    if given["open_page"]:
+    if values["open_page"]:
         click.launch(url)
 
 
@@ -276,11 +276,11 @@ def _print_summary(found: dict[str, Any]) -> None:
     print_stages(columns, rows, status=-1)
     people = ", ".join(f"{name} {count}" for name, count in found["annotators"].items())
     echo(f"{counted(found['items'], 'tile or image', 'tiles or images')}; answered by {people or 'nobody'}")
-    for one in found["disagreements"]:
-        echo(f"{one['item']}, {one['class']}: yes {', '.join(one['yes'])}; no {', '.join(one['no'])}")
+    for item in found["disagreements"]:
+        echo(f"{item['item']}, {item['class']}: yes {', '.join(item['yes'])}; no {', '.join(item['no'])}")
 
 
-def _proposed() -> str:
+def _default_annotator() -> str:
     """Return the user's name on this machine, proposed as the annotator's."""
     import getpass
 

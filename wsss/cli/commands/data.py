@@ -173,7 +173,7 @@ def _log(line: str) -> None:
 @shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @json_option
 @click.pass_context
-def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **given: Any) -> None:
+def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, as_json: bool, **values: Any) -> None:
     """Extract tiles from the images of the dataset PATH, and write them to the folder OUT.
 
     The image-level labels of the tiles are people's answers (--answers), or are simulated from the masks of the split;
@@ -191,7 +191,7 @@ def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, a
     from wsss.data.tiles.tiling import TilesConfig
     from wsss.validation import validate
 
-    chosen = {key: value for key, value in given.items() if value is not None}
+    chosen = {key: value for key, value in values.items() if value is not None}
     config = validate(TilesConfig, chosen, where="", locate=option_at)
     named = named_dataset(path, context.meta["data"], _log)
     if config.answers is not None:

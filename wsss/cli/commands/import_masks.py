@@ -60,7 +60,7 @@ def import_masks(
     run: str | None,
     out: Path | None,
     as_json: bool,
-    **given: Any,
+    **values: Any,
 ) -> None:
     """Import corrected masks from SOURCE: a file, a zip archive or a folder, as exported by another tool.
 
@@ -83,8 +83,8 @@ def import_masks(
     folder = out or (None if run_dir is None else run_dir / CORRECTIONS)
     if folder is None:
         raise InvalidInput("no output folder", subject="--out", hint="Pass --run RUN or --out DIR.")
-    rules = DrawingRules(given["outside"], given["boxes"], given["brush"], given["empty"])
-    options = ImportOptions(given["format_name"], rules, ids_in(given["ids"]), given["force"])
+    rules = DrawingRules(values["outside"], values["boxes"], values["brush"], values["empty"])
+    options = ImportOptions(values["format_name"], rules, ids_in(values["ids"]), values["force"])
     reporter = Reporter()
     with tempfile.TemporaryDirectory(prefix="wsss-import-") as work:
         pairs = read_data_options(context.meta["data"])

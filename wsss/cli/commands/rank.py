@@ -92,7 +92,7 @@ def rank(
         "entropy": None if sources.entropy is None else sources.entropy.name,
     }
     if as_json:
-        images = [{"rank": number, **asdict(one)} for number, one in enumerate(ranked, start=1)]
+        images = [{"rank": number, **asdict(image)} for number, image in enumerate(ranked, start=1)]
         print_json({"run": str(run_dir), "split": split, "corrected": corrected, **used, "images": images})
         return
     _print(ranked[:count], len(ranked), corrected, used)
@@ -104,16 +104,16 @@ def _print(shown: list[Ranked], total: int, corrected: int, used: dict[str, Any]
     from wsss.cli.stage_table import print_stages
     from wsss.stages.common.expected_gain import COLUMNS
 
-    rows = [[str(number), *_cells(one)] for number, one in enumerate(shown, start=1)]
+    rows = [[str(number), *_cells(image)] for number, image in enumerate(shown, start=1)]
     print_stages(COLUMNS, rows, status=-1)
     also = f"; {counted(corrected, 'image')} with corrected masks left out" if corrected else ""
     entropy = f", entropy of {used['entropy']}" if used["entropy"] else ""
     echo(f"{len(shown)} of {counted(total, 'image')} (masks of {', '.join(used['masks'])}{entropy}){also}", err=True)
 
 
-def _cells(one: Ranked) -> list[str]:
-    shares = ("" if value is None else f"{value:.3f}" for value in (one.disagreement, one.entropy))
-    return [one.id, f"{one.gain:.1f}", str(one.pixels), str(one.boundary), *shares]
+def _cells(image: Ranked) -> list[str]:
+    fractions = ("" if value is None else f"{value:.3f}" for value in (image.disagreement, image.entropy))
+    return [image.id, f"{image.gain:.1f}", str(image.pixels), str(image.boundary), *fractions]
 
 
 def _write(
@@ -136,11 +136,11 @@ def _write(
     from wsss.stages.common.input_masks.mask_source import Request, find_masks
 
     run_dir, stage, data = masks
-    ids = tuple(one.id for one in ranked[:count])
+    ids = tuple(image.id for image in ranked[:count])
     with tempfile.TemporaryDirectory(prefix="wsss-rank-") as work:
         found = find_masks(Request(run_dir, stage, data, ids=ids), work=Path(work), reporter=reporter)
         with new_folder(out, {"format": "ranking", "masks": found.name, "images": len(ids)}) as folder:
-            rows = [(number, *vars(one).values()) for number, one in enumerate(ranked, start=1)]
+            rows = [(number, *vars(image).values()) for number, image in enumerate(ranked, start=1)]
             write_text(folder / RANKING, csv_text([COLUMNS, *rows]))
             export_masks(found, "sheet", Options(side_by_side=True), folder / SHEET, workers=threads)
             if tasks is not None:

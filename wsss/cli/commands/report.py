@@ -107,17 +107,17 @@ def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]
     Individual images may be missing; the page lists them.
 
     Args:
-        given: the command's options, which override the result; with another layout, the result is empty.
+        options: the command's options, which override the result; with another layout, the result is empty.
     """
     import json
 
-    from wsss.data.readers.registry import why_gone
+    from wsss.data.readers.registry import why_unavailable
     from wsss.pipeline.store.run_folder import data_of_run, read_run
 
     data, own = data_of_run(read_run(run)), dict(options)
     if own.get("data.layout", data.get("layout")) != data.get("layout"):
         return []
-    reason = None if own.keys() & {"data.root", "data.layout"} else why_gone(data)
+    reason = None if own.keys() & {"data.root", "data.layout"} else why_unavailable(data)
     if reason is not None:
         echo(
             f"note: no images, since the dataset of {run} is missing: {reason}. Set it with --data.root DIR.", err=True

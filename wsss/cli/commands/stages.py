@@ -66,7 +66,7 @@ def run_single(
 
     Args:
         data_options: ``--data.…`` options.
-        given: values of all other options.
+        values: values of all other options.
         generated: folder of existing generated datasets; by default they are generated next to the result.
         opener: opens the dataset; by default `open_data`.
         base: settings overridden by the options.

@@ -10,7 +10,7 @@ from typing import Any
 
 from wsss.data.answers.answer_log import AnswerLog
 from wsss.data.answers.answer_rows import ANSWERS, Answer, Item, check_annotator
-from wsss.data.answers.votes import Ballot, Given, summarise_votes
+from wsss.data.answers.votes import AnswerGroup, Ballot, summarise_votes
 from wsss.errors import InvalidInput, Verbatim, listing
 
 
@@ -128,7 +128,7 @@ class AnnotationSession:
         """
         item = self._item(index)
         with self._lock:
-            last = next((one for one in self._own(annotator) if one.item == item), None)
+            last = next((group for group in self._own(annotator) if group.item == item), None)
             if last is None or last.time != time:
                 return False
             now, names = self._now(), [name for name in self.classes if name in last.answers]
@@ -146,11 +146,11 @@ class AnnotationSession:
         with self._lock:
             return {"asked": len(self.items), **summarise_votes(self.ballot, limit=limit)}
 
-    def _own(self, annotator: str) -> Iterator[Given]:
+    def _own(self, annotator: str) -> Iterator[AnswerGroup]:
         """Yield a person's answers about the items and classes of this session, the last first."""
-        for given in reversed(self.ballot.given(annotator)):
-            if given.item in self._index and not given.answers.keys().isdisjoint(self.classes):
-                yield given
+        for group in reversed(self.ballot.history(annotator)):
+            if group.item in self._index and not group.answers.keys().isdisjoint(self.classes):
+                yield group
 
     def _item(self, index: int) -> Item:
         if not 0 <= index < len(self.items):
@@ -159,8 +159,8 @@ class AnnotationSession:
         return self.items[index]
 
     def _pending(self, annotator: str) -> Iterator[int]:
-        given, classes = self.ballot.of(annotator), set(self.classes)
-        return (index for index, item in enumerate(self.items) if not classes <= given.get(item, {}).keys())
+        answers, classes = self.ballot.of(annotator), set(self.classes)
+        return (index for index, item in enumerate(self.items) if not classes <= answers.get(item, {}).keys())
 
     def _save(self, answers: Sequence[Answer]) -> None:
         self._log.append(answers)
@@ -197,11 +197,11 @@ def check_known(
     sizes = sorted({item.size for item, _ in asked})
     if size is None:
         size = sizes[0] if sizes else 0
-    if any(one != size for one in sizes):
+    if any(other != size for other in sizes):
         raise InvalidInput(
             "answers about tiles of a different size",
             subject=where,
-            found=[one or "whole image" for one in sizes],
+            found=[other or "whole image" for other in sizes],
             allowed=f"tiles of {size} pixels" if size else "whole images",
             hint="Use a separate file for each tile size, and another one for whole images.",
         )

@@ -160,5 +160,5 @@ def _least_certain(ranked: list[list[tuple[float, int, Item]]], count: int) -> l
     for place in range(max(map(len, ranked), default=0)):
         if len(items) >= count:
             break
-        items.extend(item for _, _, item in sorted(one[place] for one in ranked if place < len(one)))
+        items.extend(item for _, _, item in sorted(tiles[place] for tiles in ranked if place < len(tiles)))
     return items[:count]

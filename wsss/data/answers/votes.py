@@ -12,8 +12,8 @@ from wsss.errors import InvalidInput
 
 
 @dataclass
-class Given:
-    """The answers that a person gave at one time about an item: class → answer."""
+class AnswerGroup:
+    """A person's answers about one item, saved together: class → answer."""
 
     item: Item
     time: str
@@ -53,7 +53,7 @@ class Ballot:
 
     def __init__(self, answers: Iterable[Answer] = (), where: object = "answers") -> None:
         self._where = where
-        self._given: dict[str, list[Given]] = defaultdict(list)
+        self._history: dict[str, list[AnswerGroup]] = defaultdict(list)
         self._current: dict[str, dict[Item, dict[str, str]]] = defaultdict(dict)
         for answer in answers:
             self.apply(answer)
@@ -67,15 +67,15 @@ class Ballot:
         if answer.undone:
             self._undo(answer)
             return
-        given = self._given[answer.annotator]
-        if not given or (given[-1].item, given[-1].time) != (answer.item, answer.time):
-            given.append(Given(answer.item, answer.time))
-        given[-1].answers[answer.name] = answer.answer
+        history = self._history[answer.annotator]
+        if not history or (history[-1].item, history[-1].time) != (answer.item, answer.time):
+            history.append(AnswerGroup(answer.item, answer.time))
+        history[-1].answers[answer.name] = answer.answer
         self._current[answer.annotator].setdefault(answer.item, {})[answer.name] = answer.answer
 
     def _undo(self, answer: Answer) -> None:
-        given = self._given.get(answer.annotator, [])
-        last = next((one for one in reversed(given) if one.item == answer.item and answer.name in one.answers), None)
+        history = self._history.get(answer.annotator, [])
+        last = next((g for g in reversed(history) if g.item == answer.item and answer.name in g.answers), None)
         if last is None or last.answers[answer.name] != answer.answer:
             raise InvalidInput(
                 f"undoes an answer that does not exist: {answer.annotator}, {answer.item.id}, {answer.name}",
@@ -84,24 +84,24 @@ class Ballot:
             )
         del last.answers[answer.name]
         if not last.answers:
-            given[:] = [one for one in given if one is not last]
+            history[:] = [group for group in history if group is not last]
         remaining: dict[str, str] = {}
-        for one in given:
-            if one.item == answer.item:
-                remaining |= one.answers
+        for group in history:
+            if group.item == answer.item:
+                remaining |= group.answers
         current = self._current[answer.annotator]
         current[answer.item] = remaining
         if not remaining:
             del current[answer.item]
 
-    def given(self, annotator: str) -> Sequence[Given]:
-        """Return the answers of a person that are not undone, in order."""
-        return self._given.get(annotator, [])
+    def history(self, annotator: str) -> Sequence[AnswerGroup]:
+        """Return a person's answers that are not undone, in order."""
+        return self._history.get(annotator, [])
 
     def questions(self) -> list[tuple[Item, str]]:
         """Return the items and classes about which there are current answers, each pair once."""
-        pairs = ((item, name) for of_one in self._current.values() for item, given in of_one.items() for name in given)
-        return list(dict.fromkeys(pairs))
+        items = (pair for by_item in self._current.values() for pair in by_item.items())
+        return list(dict.fromkeys((item, name) for item, answers in items for name in answers))
 
     def of(self, annotator: str) -> Mapping[Item, Mapping[str, str]]:
         """Return a person's current answers: item → class → answer."""

@@ -9,7 +9,7 @@ refused in which nothing else explains them:
   image-level labels do not mark the image as showing no class;
 - other masks show the class, and none of these holds 255, as masks with ignored borders or objects would.
 
-Any other mask of 0 and 255 is counted in a warning (`wsss.data.sample.ONLY_IGNORED`).
+Any other mask of 0 and 255 is counted in a warning (`wsss.data.truth.ONLY_IGNORED`).
 """
 
 from __future__ import annotations

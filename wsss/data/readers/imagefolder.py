@@ -29,14 +29,14 @@ class ImageFolder:
     Args:
         samples: in the order of their names.
         renamed: id → path relative to the folder, for images whose id is not their name; see `wsss.data.image_ids`.
-        unnamed: escaped names of images that are skipped because their name is not UTF-8.
-        closed: unreadable subfolders, with the reason.
+        undecodable: escaped names of images that are skipped because their name is not UTF-8.
+        unreadable: unreadable subfolders, with the reason.
     """
 
     samples: tuple[Sample, ...]
     renamed: Mapping[str, str]
-    unnamed: tuple[str, ...] = ()
-    closed: tuple[str, ...] = ()
+    undecodable: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
@@ -50,21 +50,23 @@ def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
         InvalidInput: a missing folder, or no image in it.
     """
     images: dict[str, Path] = {}
-    unnamed: list[str] = []
-    closed: list[str] = []
-    for path in _below(folder, closed=closed) if recursive else _directly(folder):
+    undecodable: list[str] = []
+    unreadable: list[str] = []
+    for path in _below(folder, unreadable=unreadable) if recursive else _directly(folder):
         relative = path.relative_to(folder)
         if is_utf8(str(relative)):
             images[relative.as_posix()] = path
         else:
-            unnamed.append(repr(str(relative)))
+            undecodable.append(repr(str(relative)))
     if not images:
         raise InvalidInput(
             "no images", subject=folder, allowed=f"files of the formats {', '.join(IMAGE_SUFFIXES)}", hint=_hint(folder)
         )
     ids = image_ids(list(images), folders=True)
     samples = tuple(Sample(ids[file], path) for file, path in images.items())
-    return ImageFolder(samples, {name: file for file, name in renamed(ids).items()}, tuple(unnamed), tuple(closed))
+    return ImageFolder(
+        samples, {name: file for file, name in renamed(ids).items()}, tuple(undecodable), tuple(unreadable)
+    )
 
 
 def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
@@ -79,7 +81,7 @@ def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     hidden = [path.relative_to(folder).as_posix() for path in _below(folder, hidden=True, deep=recursive)]
     if hidden:
         notes.append(f"hidden images in {folder} skipped: {listing(hidden)}.")
-    links = passed_over(folder) if recursive else []
+    links = skipped_folders(folder) if recursive else []
     if links:
         notes.append(f"links to folders and system folders skipped: {listing(links)}.")
     if not recursive and has_images_below(folder):
@@ -108,7 +110,7 @@ def several_frames(folder: Path, *, recursive: bool = False) -> list[str]:
     return animated
 
 
-def passed_over(folder: Path) -> list[str]:
+def skipped_folders(folder: Path) -> list[str]:
     """Return the subfolders (relative paths) that a recursive search skips: links and system folders."""
     return [
         path.relative_to(folder).as_posix()
@@ -141,14 +143,16 @@ def _directly(folder: Path) -> list[Path]:
     return [path for path in paths if not path.is_dir() and _is_read(path.name)]
 
 
-def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None) -> Iterator[Path]:
+def _below(
+    folder: Path, *, hidden: bool = False, deep: bool = True, unreadable: list[str] | None = None
+) -> Iterator[Path]:
     """Yield the images in a folder and its subfolders in a fixed order.
 
     Args:
         hidden: yield only hidden images instead of only visible ones.
-        closed: receives the unreadable subfolders.
+        unreadable: receives the unreadable subfolders.
     """
-    for parent, names in _walk(folder, hidden=hidden, deep=deep, closed=closed):
+    for parent, names in _walk(folder, hidden=hidden, deep=deep, unreadable=unreadable):
         inside = any(part.startswith(".") for part in parent.relative_to(folder).parts)
         for name in names:
             if (inside or name.startswith(".")) == hidden and _is_read(name):
@@ -156,15 +160,15 @@ def _below(folder: Path, *, hidden: bool = False, deep: bool = True, closed: lis
 
 
 def _walk(
-    folder: Path, *, hidden: bool = False, deep: bool = True, closed: list[str] | None = None
+    folder: Path, *, hidden: bool = False, deep: bool = True, unreadable: list[str] | None = None
 ) -> Iterator[tuple[Path, list[str]]]:
     """Yield ``folder`` and its subfolders, each with its sorted file names."""
 
     def note(error: OSError) -> None:
         if Path(str(error.filename)) == folder:
             raise InvalidInput(f"unreadable ({error.strerror})", subject=folder) from error
-        if closed is not None:
-            closed.append(f"{error.filename} ({error.strerror})")
+        if unreadable is not None:
+            unreadable.append(f"{error.filename} ({error.strerror})")
 
     for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = sorted(

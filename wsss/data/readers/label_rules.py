@@ -188,7 +188,7 @@ def may_be_unknown(label: str) -> bool:
     return plain(label) in _UNCLEAR
 
 
-def sounds_like_labels(name: str) -> bool:
+def resembles_label_key(name: str) -> bool:
     """Return whether the name of a key or column resembles ``Finding Labels``, ``class_id`` or ``ClassId``."""
     words = [word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)]
     ends = words[-2:-1] if words[-1:] in (["id"], ["name"]) else words[-1:]

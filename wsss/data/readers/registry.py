@@ -83,7 +83,7 @@ def recognise(root: Path) -> AnyLayout:
     )
 
 
-def why_gone(config: Mapping[str, Any]) -> str | None:
+def why_unavailable(config: Mapping[str, Any]) -> str | None:
     """Return why a dataset that once existed cannot be opened: no root, or no recognisable layout; else ``None``.
 
     Args:

@@ -232,7 +232,7 @@ def _labels(config: Config, root: Path, names: LabelNames, needed: Mapping[str, 
     with_mask = [sample for sample in needed.values() if sample.mask is not None]
     check_truth(with_mask, names.classes, where="data.labels: masks")
     with ThreadPoolExecutor(max_workers=4) as pool:
-        seen = pool.map(lambda sample: _seen(sample, names.classes), with_mask)
+        seen = pool.map(lambda sample: _classes_in_mask(sample, names.classes), with_mask)
         return {sample.id: (classes, ()) for sample, classes in zip(with_mask, seen, strict=True)}
 
 
@@ -242,7 +242,7 @@ def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
     return names.indices([(element.findtext("name") or "").strip() for element in tree.iter("object")], str(path))
 
 
-def _seen(sample: Sample, classes: Classes) -> tuple[int, ...]:
+def _classes_in_mask(sample: Sample, classes: Classes) -> tuple[int, ...]:
     return tuple(int(value) for value in np.unique(read_truth(sample, classes)) if value not in (0, IGNORE))
 
 

@@ -53,7 +53,9 @@ def smooth_line(points: Points, steps: int = 12) -> Points:
     return np.concatenate([*parts, points[-1:]])
 
 
-def wander(rng: np.random.Generator, start: Points, heading: float, length: float, bend: float, count: int) -> Points:
+def random_curve(
+    rng: np.random.Generator, start: Points, heading: float, length: float, bend: float, count: int
+) -> Points:
     """Return a random curve of ``count`` points from ``start`` that turns by ``bend`` radians (std) per step."""
     headings = heading + np.cumsum(rng.normal(0, bend, count - 1))
     steps = length / (count - 1) * np.column_stack([np.cos(headings), np.sin(headings)])

@@ -73,7 +73,7 @@ class Generated:
 
     def _is_complete(self, out: Path, files: frozenset[str], hashes: ContentHashes) -> bool:
         """Return whether ``out`` contains all ``files``, unchanged."""
-        if not self._is_ours(out, complete=True):
+        if not self._is_generated(out, complete=True):
             return False
         missing = files - {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
         return not missing and not self._changed(out, files, hashes)
@@ -87,9 +87,9 @@ class Generated:
 
     def _discard_damaged(self, out: Path, files: frozenset[str], hashes: ContentHashes, log: Log) -> None:
         """Delete the damaged files of a complete dataset, so that they are generated again."""
-        if not out.is_dir() or self._is_ours(out, complete=False):
+        if not out.is_dir() or self._is_generated(out, complete=False):
             return  # new, or an interrupted call
-        marked = self._is_ours(out, complete=True)
+        marked = self._is_generated(out, complete=True)
         damaged = self._changed(out, files, hashes)
         if not marked and not (out / self.hashes).exists():
             damaged = sorted(files)  # without hashes, any file may be damaged
@@ -123,7 +123,7 @@ class Generated:
             out.mkdir(parents=True, exist_ok=True)
             stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
         marker = _read(out / self.marker)
-        ours = self._is_ours(out, complete=False) or self._is_ours(out, complete=True)
+        ours = self._is_generated(out, complete=False) or self._is_generated(out, complete=True)
         if not ours and (marker is not None or stranger is not None):
             other = f"synthetic images of another config ({self.marker})" if marker is not None else stranger
             raise InvalidInput(
@@ -137,7 +137,7 @@ class Generated:
     def _content(self, *, complete: bool) -> dict[str, Any]:
         return {"generator": self.generator, "config": self.config.model_dump(), "complete": complete}
 
-    def _is_ours(self, out: Path, *, complete: bool) -> bool:
+    def _is_generated(self, out: Path, *, complete: bool) -> bool:
         return _read(out / self.marker) == self._content(complete=complete)
 
 

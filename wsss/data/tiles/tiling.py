@@ -91,7 +91,7 @@ def count_positions(sample: Sample, *, classes: Classes, config: TilesConfig) ->
     return Counts(int(without.sum()), int(having.any(0).sum()))
 
 
-def allot(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Counts]:
+def tiles_per_image(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Counts]:
     """Return the numbers of tiles to draw from each image, as even as the numbers of possible tiles allow.
 
     Args:
@@ -209,10 +209,10 @@ def draw_tiles(
         each: (function, items, description) → results in order, for example computed by a pool of processes.
 
     Raises:
-        InvalidInput: an image has no mask; see also `allot` and `cut_tiles`.
+        InvalidInput: an image has no mask; see also `tiles_per_image` and `cut_tiles`.
     """
     possible = each(partial(count_positions, classes=classes, config=config), samples, "looking for tiles")
-    quotas = allot(possible, config, seed)
+    quotas = tiles_per_image(possible, config, seed)
     requests = [Request(*of_image) for of_image in zip(range(len(samples)), samples, quotas, strict=True)]
     cut = each(partial(cut_tiles, out=out, classes=classes, config=config, seed=seed), requests, "tiles")
     tiles = [tile for of_image in cut for tile in of_image]

@@ -33,7 +33,7 @@ class Budget:
         self.workers = workers if room is None else max(1, min(workers, room // each if each else workers))
         self.room = None if room is None else room - self.workers * each
 
-    def admits(self, running: Sequence[int], following: int) -> bool:
+    def has_room_for(self, running: Sequence[int], following: int) -> bool:
         """Return whether an item of ``following`` bytes fits in the remaining memory; a single item always does."""
         return not running or self.room is None or sum(running) + following <= self.room
 

@@ -105,7 +105,7 @@ def content_unread(beginning: bytes) -> str | None:
     return None if kind is None else f"it is {kind}: {CONVERT}"
 
 
-def begins_like(beginning: bytes) -> str | None:
+def format_of_signature(beginning: bytes) -> str | None:
     """Return the supported format of a file's signature, ``None`` for other files.
 
     Args:

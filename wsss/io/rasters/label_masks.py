@@ -121,7 +121,7 @@ def load_mask(
             or of another size.
     """
     with open_image(path) as image, image_errors(path):
-        _refuse_unfit(image, path)
+        _refuse_format(image, path)
         mask, conversion = _values(image, path, grey=grey)
     require_size(mask, size, path)
     return mask, conversion
@@ -144,7 +144,7 @@ def require_size(mask: NDArray[np.uint8], size: tuple[int, int] | None, where: o
         )
 
 
-def _refuse_unfit(image: Image.Image, path: Path) -> None:
+def _refuse_format(image: Image.Image, path: Path) -> None:
     if image.format == "JPEG":
         raise InvalidInput("a mask cannot be a JPEG, which changes pixel values", subject=path, hint=SAVE_INDEXED)
     frames = getattr(image, "n_frames", 1)

@@ -18,7 +18,14 @@ from wsss.io.files.atomic import atomic_open
 from wsss.io.files.recorded import check_recorded
 from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.io.process.retained_memory import return_freed
-from wsss.io.rasters.image_kinds import FORMATS, HEIF_PACKAGES, PLUGINS, begins_like, content_unread, unsupported_reason
+from wsss.io.rasters.image_kinds import (
+    FORMATS,
+    HEIF_PACKAGES,
+    PLUGINS,
+    content_unread,
+    format_of_signature,
+    unsupported_reason,
+)
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
 from wsss.io.rasters.samples.eight_bits import rgb_of
@@ -259,7 +266,7 @@ def _description(path: Path) -> str:
     with path.open("rb") as file:
         beginning = file.read(64)
     other = unsupported_reason(path.name) or content_unread(beginning)
-    if other is None and (kind := begins_like(beginning)):
+    if other is None and (kind := format_of_signature(beginning)):
         return f"it begins like {kind}, but is broken or truncated"
     return other or "not an image"
 

@@ -47,7 +47,7 @@ class SkeletonRecallLoss(LossWithTerm):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.cache = LabelCache(partial(tubed_skeleton, dilations=self.config.dilations), self.config.cache_mb)
+        self.cache = LabelCache(partial(dilated_skeleton, dilations=self.config.dilations), self.config.cache_mb)
 
     def term(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return ``1 − recall``; see `LossWithTerm.term`."""
@@ -57,7 +57,7 @@ class SkeletonRecallLoss(LossWithTerm):
         return 1 - recall.mean()
 
 
-def tubed_skeleton(labels: Tensor, dilations: int) -> Tensor:
+def dilated_skeleton(labels: Tensor, dilations: int) -> Tensor:
     """Return the skeleton of the union of all classes, dilated ``dilations`` times by a cross and split by class.
 
     Args:

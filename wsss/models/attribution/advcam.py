@@ -6,9 +6,9 @@ decision; the maps of all iterates are summed. Sources:
 - The paper: the sum over iterates ``Σ_{t=0}^{T} ReLU(map_c(x^t))``, the objective of `ascent` and its mask.
 - Defaults of the authors' code: T = 27, λ = 7, τ = 0.5, a step of 0.08 with the gradient divided by its maximum,
   scores of maps clamped at zero.
-- Ours: an image and its mirror image climb independently; λ weights the mean over positions instead of the sum, so that
-  its effect does not depend on the scale; iterates stay within the range of pixels; all scales take the same number of
-  steps.
+- Ours: an image and its mirror image ascend independently; λ weights the mean over positions instead of the sum, so
+  that its effect does not depend on the scale; iterates stay within the range of pixels; all scales take the same
+  number of steps.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ def adv_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, **settin
 
     Args:
         classifier, batch, selected: see `wsss.models.attribution.map_method.MapMethod.compute`.
-        settings: see `climb`.
+        settings: see `ascend_gradient`.
 
     Returns:
         ``[(N, K, h, w)]`` ≥ 0.
     """
     maps: Tensor | None = None
     for rows, classes in class_slots(selected):
-        total = climb(classifier, batch[rows].float() / 255, classes, **settings)[0]
+        total = ascend_gradient(classifier, batch[rows].float() / 255, classes, **settings)[0]
         if maps is None:
             maps = total.new_zeros(*selected.shape, *total.shape[1:])
         maps[rows, classes] = total
@@ -42,7 +42,7 @@ def adv_cam(classifier: CAMClassifier, batch: Tensor, selected: Tensor, **settin
     return [maps]
 
 
-def climb(
+def ascend_gradient(
     classifier: CAMClassifier,
     images: Tensor,
     classes: Tensor,

@@ -67,7 +67,7 @@ class TimmTrunk(Trunk):
 
     def features(self, images: Tensor) -> list[Tensor]:
         """Return a feature map ``(B, C, h, w)`` per level, of normalised images ``(B, 3, H, W)``."""
-        with self._low_passes_through():
+        with self._replaceable_low():
             return _intermediates(self.high, padded(images, self.output_stride), self.indices)
 
     def forward(self, images: Tensor) -> Features:
@@ -80,7 +80,7 @@ class TimmTrunk(Trunk):
         return self.features(images)[-1]
 
     @contextmanager
-    def _low_passes_through(self) -> Iterator[None]:
+    def _replaceable_low(self) -> Iterator[None]:
         """Pass the low features through ``low``, whose hooks can then replace them."""
         if not self.has_low_maps:
             yield

@@ -87,7 +87,7 @@ class Pool(Generic[T, R]):
         while waiting and len(self.running) < limit:
             index = waiting[-1]
             need = self.memory(self.items[index])
-            if not self.budget.admits([used for _, used in self.running.values()], need):
+            if not self.budget.has_room_for([used for _, used in self.running.values()], need):
                 if len(self.running) < self.budget.workers:
                     self._log_limit(f"{self.name(self.items[index])} needs about {size_text(need)}")
                 return

@@ -71,7 +71,7 @@ def check_run_dir(run_dir: Path, name: str) -> None:
                 hint="Choose another --run-dir, or delete the folder.",
             )
         return
-    foreign = sorted(path.name for path in run_dir.iterdir() if not _may_be_ours(path)) if run_dir.is_dir() else []
+    foreign = sorted(path.name for path in run_dir.iterdir() if not _may_be_run_file(path)) if run_dir.is_dir() else []
     if foreign:
         raise InvalidInput(
             f"not empty and not a run directory (contains {foreign[0]!r}, but no {RUN})",
@@ -105,6 +105,6 @@ def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
         write_sealed_json(run_dir / name, {"format": FORMAT, **record})
 
 
-def _may_be_ours(path: Path) -> bool:
+def _may_be_run_file(path: Path) -> bool:
     """Return whether a run without a ``run.json`` (killed early, or deleted as damaged) may have written a file."""
     return path.name.startswith(".wsss-") or path.name in (LOG, DATA, CORRECTIONS) or (path / RECORD).is_file()

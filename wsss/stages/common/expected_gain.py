@@ -79,15 +79,15 @@ def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = N
     records: Mapping[str, Mapping[str, Any]] = {id: read_record(run_dir / id) or {} for id in ids}
     done = [run_dir / id for id in ids if records[id].get("status") == "done" and not _depends_on_truth(records[id])]
 
-    def having(path_of: Callable[[Path, str], Path]) -> tuple[Path, ...]:
-        return tuple(folder for folder in done if all(path_of(folder, one.id).is_file() for one in samples))
+    def folders_with(path_of: Callable[[Path, str], Path]) -> tuple[Path, ...]:
+        return tuple(folder for folder in done if all(path_of(folder, sample.id).is_file() for sample in samples))
 
-    masks, probabilities, maps = having(mask_path), having(probability_path), having(cam_path)
+    masks, probabilities, maps = folders_with(mask_path), folders_with(probability_path), folders_with(cam_path)
     last = [found[-1] if found else None for found in (probabilities, maps)]
     if not masks or (len(masks) == 1 and last == [None, None]):
         raise InvalidInput(
             "fewer than two finished stages have masks of these images: "
-            f"{listing(one.name for one in masks) or 'none'}",
+            f"{listing(folder.name for folder in masks) or 'none'}",
             subject=run_dir,
             hint="Run the pipeline first (wsss run), or rank another split (--split).",
         )
@@ -137,7 +137,7 @@ def rank_images(
         InvalidInput: a mask or map is damaged.
     """
     ranked = map_in_threads(lambda sample: _doubt(sample, classes, sources), samples, workers=workers, advance=advance)
-    return sorted(ranked, key=lambda one: (-one.gain, one.id))
+    return sorted(ranked, key=lambda image: (-image.gain, image.id))
 
 
 def uncorrected(samples: Sequence[Sample], run_dir: Path, data: Dataset) -> tuple[list[Sample], int]:
@@ -145,7 +145,7 @@ def uncorrected(samples: Sequence[Sample], run_dir: Path, data: Dataset) -> tupl
     from wsss.data.corrections.correction_folder import is_corrections, open_corrections
 
     folders = [run_dir / CORRECTIONS, *_named_corrections(run_dir)]
-    known = {id for one in folders if is_corrections(one) for id in open_corrections(one, data.classes).images}
+    known = {id for folder in folders if is_corrections(folder) for id in open_corrections(folder, data.classes).images}
     left = [sample for sample in samples if sample.id not in known]
     return left, len(samples) - len(left)
 
@@ -157,7 +157,7 @@ def _named_corrections(run_dir: Path) -> list[Path]:
     settings = [stage.get("with") for stage in (pipeline.get("stages") or {}).values() if stage]
     values = [block.get("corrections") for block in (pipeline.get("supervision"), *settings) if block]
     named = {value for value in values if isinstance(value, str)}
-    return [Path(str(run.get("directory", "."))) / one for one in sorted(named)]
+    return [Path(str(run.get("directory", "."))) / name for name in sorted(named)]
 
 
 def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:

@@ -22,7 +22,7 @@ from wsss.topology.kernels.gradient import (
     link_pixels,
     pixel_directions,
 )
-from wsss.topology.kernels.interval_pixels import ends_of_image
+from wsss.topology.kernels.interval_pixels import birth_and_death_pixels
 from wsss.topology.kernels.padded_layout import key_range
 from wsss.topology.kernels.tracking import (
     flag_face_updates,
@@ -40,7 +40,7 @@ def intervals_of_image(rows, columns, w):
     """Barcode of the image in ``w.keys[0]``.
 
     Returns:
-        The pixels of all intervals (`ends_of_image`) and the number of components.
+        The pixels of all intervals (`birth_and_death_pixels`) and the number of components.
     """
     keys, faces = w.keys[0], w.faces[0]
     face_values(keys, rows, columns, faces)
@@ -51,7 +51,7 @@ def intervals_of_image(rows, columns, w):
     n1, _ = hole_intervals(w.events[0], count, keys, faces, columns, w.links[1], w.births[2], w.deaths[2])
     essential = find(w.links[0], columns + 2)
     births0, deaths0, births1, deaths1 = w.births[0, :n0], w.deaths[0, :n0], w.births[2, :n1], w.deaths[2, :n1]
-    return ends_of_image(keys, faces, columns, births0, deaths0, births1, deaths1, essential), n0
+    return birth_and_death_pixels(keys, faces, columns, births0, deaths0, births1, deaths1, essential), n0
 
 
 @kernel
@@ -125,7 +125,9 @@ def _image_intervals(i, rows, columns, smallest, largest, host_smallest, w):
         w.known_by[i],
         w.numbers[2 + i],
     )
-    pixels = ends_of_image(keys, faces, columns, births0[:n0], deaths0[:n0], births1[:n1], deaths1[:n1], essential)
+    pixels = birth_and_death_pixels(
+        keys, faces, columns, births0[:n0], deaths0[:n0], births1[:n1], deaths1[:n1], essential
+    )
     return pixels, n0
 
 

@@ -9,7 +9,7 @@ from wsss.topology.kernels.edge_sort import ends
 
 
 @kernel
-def ends_of_image(keys, faces, columns, births0, deaths0, births1, deaths1, essential):
+def birth_and_death_pixels(keys, faces, columns, births0, deaths0, births1, deaths1, essential):
     """Return the pixels of all births and deaths, as padded indices in the order of `results.Barcode`.
 
     Args:

@@ -53,7 +53,7 @@ def features_of(matching: BettiMatching, side: int) -> Iterator[Feature]:
                 number += paired
 
 
-def most_telling(sides: Sequence[Sequence[Feature]], limit: int) -> list[list[Feature]]:
+def select_features(sides: Sequence[Sequence[Feature]], limit: int) -> list[list[Feature]]:
     """Select at most ``limit`` features of each image: unmatched ones first, then whole pairs.
 
     Within each kind, the most persistent come first; the persistence of a pair is that of its longer interval.

@@ -14,7 +14,7 @@ import numpy as np
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import write_text
 from wsss.viz.drawing.formatting import escape
-from wsss.viz.drawing.matched_regions import Feature, Regions, features_of, hatched, most_telling
+from wsss.viz.drawing.matched_regions import Feature, Regions, features_of, hatched, select_features
 from wsss.viz.drawing.overlay import contact_sheet
 from wsss.viz.drawing.palette import hex_colour
 
@@ -79,7 +79,7 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
     matched pair has its own colour on both sides; unmatched features are vermilion, circled in white, and counted in
     the heading (components + holes). The essential component is grey unless it is matched. Features outside the image
     (of a frame) are not drawn. At most `MOST` features are drawn per image, see
-    `wsss.viz.drawing.matched_regions.most_telling`; the heading gives the number if some are omitted.
+    `wsss.viz.drawing.matched_regions.select_features`; the heading gives the number if some are omitted.
 
     Args:
         pred: ``(H, W)`` prediction.
@@ -93,7 +93,7 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
     check_plot(path)
     panels = []
     features = [list(features_of(matching, side)) for side in (0, 1)]
-    drawn = most_telling(features, MOST)
+    drawn = select_features(features, MOST)
     for name, image, side in (("prediction", pred, 0), ("label", gt, 1)):
         values = np.asarray(image, np.float64)
         bars = (matching.pred, matching.gt)[side]

@@ -11,7 +11,7 @@ from wsss.viz.drawing.formatting import plain, words
 from wsss.viz.report.comparison_table import signed_text
 from wsss.viz.report.page import render
 from wsss.viz.report.pictures.gallery import make_gallery
-from wsss.viz.report.pictures.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
+from wsss.viz.report.pictures.gallery_layout import Gallery, UnreadableImage, heat_scale, legend, reasons
 from wsss.viz.report.report_scores import Score, fraction, scores_of
 from wsss.viz.report.run_overview import StageRecord
 
@@ -207,7 +207,7 @@ def build_runs_page(
     seed: int = 0,
     max_bytes: int = 9_500_000,
     workers: int = 1,
-    tell_unread: Callable[[Sequence[Unread]], None] = lambda unread: None,
+    tell_unread: Callable[[Sequence[UnreadableImage]], None] = lambda unread: None,
 ) -> str:
     """Return the HTML page of several runs side by side.
 

@@ -14,7 +14,7 @@ from wsss.viz.report.comparison_table import read_comparison
 from wsss.viz.report.dag import draw
 from wsss.viz.report.page import render
 from wsss.viz.report.pictures.gallery import make_gallery
-from wsss.viz.report.pictures.gallery_layout import Gallery, Unread, heat_scale, legend, reasons
+from wsss.viz.report.pictures.gallery_layout import Gallery, UnreadableImage, heat_scale, legend, reasons
 from wsss.viz.report.pictures.sampling_view import sampling_sections
 from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.pictures.topology_view import TopologyView, topology_view
@@ -65,7 +65,7 @@ class Page:
     html: str
     shown: int
     left_out: int
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadableImage, ...] = ()
 
 
 @dataclass(frozen=True)

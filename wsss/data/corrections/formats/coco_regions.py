@@ -42,13 +42,13 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
         )
     names, images = (_by_id(content[key], f"{path}: {key}") for key in ("categories", "images"))
     shapes: dict[Any, list[Shape]] = defaultdict(list)
-    for index, one in enumerate(objects(content["annotations"], f"{path}: annotations")):
+    for index, annotation in enumerate(objects(content["annotations"], f"{path}: annotations")):
         where = f"{path}: annotations[{index}]"
         for key, known in (("image_id", images), ("category_id", names)):
-            if not isinstance(one.get(key), int | str) or one[key] not in known:
-                raise InvalidInput(f"unknown {key}", subject=where, found=one.get(key))
-        name = text(names[one["category_id"]].get("name"), f"{path}: categories.name")
-        shapes[one["image_id"]].append(_shape(one, name, where))
+            if not isinstance(annotation.get(key), int | str) or annotation[key] not in known:
+                raise InvalidInput(f"unknown {key}", subject=where, found=annotation.get(key))
+        name = text(names[annotation["category_id"]].get("name"), f"{path}: categories.name")
+        shapes[annotation["image_id"]].append(_shape(annotation, name, where))
     for id, image in images.items():
         where = f"{path}: image {id}"
         drawn = sorted(shapes[id], key=lambda shape: shape.label in IGNORED_NAMES)
@@ -63,13 +63,13 @@ def _by_id(values: Any, where: str) -> dict[int | str, dict[str, Any]]:
         InvalidInput: an id is missing, or a duplicate.
     """
     found: dict[int | str, dict[str, Any]] = {}
-    for index, one in enumerate(objects(values, where)):
-        id = one.get("id")
+    for index, value in enumerate(objects(values, where)):
+        id = value.get("id")
         if isinstance(id, bool) or not isinstance(id, int | str):
             raise wrong_type(id, f"{where}[{index}].id", "a number")
         if id in found:
             raise InvalidInput(f"duplicate id {id!r}", subject=f"{where}[{index}]")
-        found[id] = one
+        found[id] = value
     return found
 
 

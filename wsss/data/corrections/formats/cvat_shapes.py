@@ -39,10 +39,10 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
     for position, image in enumerate(images):
         where = f"{path}: image[{position}]"
         name = _attribute(image, "name", where)
-        shapes = [(one, f"{where} ({name}): {one.tag}") for one in image if one.tag != "tag"]
+        shapes = [(element, f"{where} ({name}): {element.tag}") for element in image if element.tag != "tag"]
         shapes.sort(key=lambda pair: _number(pair[0], "z_order", pair[1], default=0))
         size = _side(image, "height", where), _side(image, "width", where)
-        yield AnnotatedImage(name, where, [_shape(one, at) for one, at in shapes], size)
+        yield AnnotatedImage(name, where, [_shape(element, at) for element, at in shapes], size)
 
 
 def _shape(element: Element, where: str) -> Shape:

@@ -42,7 +42,7 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
         if not looks_like(content):
             raise InvalidInput("not a labelme file", subject=path, allowed="the keys shapes and imagePath")
         listed = objects(content["shapes"], f"{path}: shapes")
-        shapes = [_shape(one, f"{path}: shapes[{index}]") for index, one in enumerate(listed)]
+        shapes = [_shape(shape, f"{path}: shapes[{index}]") for index, shape in enumerate(listed)]
         size = size_in(content, str(path), height="imageHeight", width="imageWidth")
         yield AnnotatedImage(text(content["imagePath"], f"{path}: imagePath"), str(path), shapes, size)
 

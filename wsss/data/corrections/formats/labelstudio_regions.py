@@ -69,7 +69,7 @@ def _time(answer: Value) -> float:
 
 def _image(data: Value, answer: Value, where: str) -> AnnotatedImage:
     id = data.get("image_id")
-    name = next((one for one in (data.get("image"), *data.values()) if isinstance(one, str) and one), None)
+    name = next((value for value in (data.get("image"), *data.values()) if isinstance(value, str) and value), None)
     results = objects(answer.get("result"), f"{where}.result")
     located = [(result, f"{where}.result[{at}]") for at, result in enumerate(results)]
     regions = [(result, at) for result, at in located if _is_region(result, at)]
@@ -110,7 +110,7 @@ def _shape(result: Value, where: str) -> Shape:
 
 def _brush(value: Value, where: str) -> Region:
     stream = value.get("rle")
-    if not isinstance(stream, list) or not all(isinstance(one, int) and 0 <= one < 256 for one in stream):
+    if not isinstance(stream, list) or not all(isinstance(byte, int) and 0 <= byte < 256 for byte in stream):
         raise wrong_type(stream, f"{where}.rle", "a list of bytes")
     return lambda size, brush: brush_mask(stream, size)
 

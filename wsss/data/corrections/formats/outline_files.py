@@ -38,7 +38,7 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
                 hint="Edit and import masks that were exported with --format polygons.",
             )
         features = objects(content.get("features"), f"{path}: features")
-        shapes = [_shape(one, f"{path}: features[{index}]") for index, one in enumerate(features)]
+        shapes = [_shape(feature, f"{path}: features[{index}]") for index, feature in enumerate(features)]
         id = content.get("image_id")
         size = size_in(content, str(path), height="height", width="width")
         name = content.get("image") or id or path.stem

@@ -10,7 +10,7 @@ from wsss.data.importers.json.json_file import read_json, wrong_type
 from wsss.data.importers.rules.collect_labels import collect
 from wsss.data.importers.rules.imported_labels import Entry, Labels, any_present, class_name
 from wsss.data.importers.rules.keys import require_key
-from wsss.data.importers.rules.presence import without_no
+from wsss.data.importers.rules.presence import without_negatives
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.readers.label_rules import Word
 from wsss.errors import InvalidInput, counted
@@ -74,7 +74,7 @@ def read(path: Path, context: ReadContext) -> Labels:
         context.note("categories with the same name, merged", str(path))
     entries = [_entry(file, presence[image], names, where) for image, (file, where) in files.items()]
     order = dict.fromkeys(names[category] for category in sorted(names))
-    entries, classes = without_no(entries, list(order), context)
+    entries, classes = without_negatives(entries, list(order), context)
     return collect("COCO annotations", entries, context, classes=classes)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wsss.data.importers.rules.collect_labels import collect
 from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name
-from wsss.data.importers.rules.presence import without_no
+from wsss.data.importers.rules.presence import without_negatives
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.errors import InvalidInput
 from wsss.io.text.xml_files import read_xml
@@ -36,7 +36,7 @@ def read(path: Path, context: ReadContext) -> Labels:
     entries = [_entry(image, f"{path}: image[{number}]", context) for number, image in enumerate(images)]
     declared = [(element.findtext("name") or "").strip() for element in root.iterfind("meta//labels/label")]
     others = sorted({name for entry in entries for name in entry.labels or ()} - {*declared})
-    entries, classes = without_no(entries, [*dict.fromkeys(filter(None, declared)), *others], context)
+    entries, classes = without_negatives(entries, [*dict.fromkeys(filter(None, declared)), *others], context)
     return collect("CVAT for images (XML)", entries, context, classes=classes)
 
 

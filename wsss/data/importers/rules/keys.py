@@ -8,7 +8,7 @@ from typing import Any
 
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.importers.rules.urls import LOCAL, is_image_url
-from wsss.data.readers.label_rules import IMAGE_KEYS, LABEL_KEYS, find_key, sounds_like_labels
+from wsss.data.readers.label_rules import IMAGE_KEYS, LABEL_KEYS, find_key, resembles_label_key
 from wsss.errors import InvalidInput, listing
 
 LABEL_HINT = "Set the key or column of the labels: --label-key NAME"
@@ -103,7 +103,7 @@ def label_key_of(keys: Iterable[str], path: Path, context: ReadContext) -> str |
     usual = find_key(names, LABEL_KEYS)
     if usual is not None:
         return usual
-    candidates = [name for name in names if sounds_like_labels(name)]
+    candidates = [name for name in names if resembles_label_key(name)]
     if len(candidates) > 1:
         raise InvalidInput("several columns may hold the labels", subject=path, found=candidates, hint=LABEL_HINT)
     context.note("labels taken from the column (--label-key NAME: another)", *candidates)

@@ -21,7 +21,7 @@ from wsss.data.readers.label_rules import (
     is_one_of,
     no_and_yes,
     number_in,
-    sounds_like_labels,
+    resembles_label_key,
 )
 
 
@@ -56,7 +56,7 @@ def is_of_one_class(
         context: rules; receives a note if 0 and 1 could be class names as well.
         chosen: ``--label-key`` names the column; if its name is usual, such as ``label``, it holds class names.
     """
-    usual = is_one_of(name, LABEL_KEYS) or sounds_like_labels(name)
+    usual = is_one_of(name, LABEL_KEYS) or resembles_label_key(name)
     holds_names = chosen and usual
     decimals = any("." in cell or ("," in cell and not is_one_of(name, ALL_LABELS)) for cell in cells)
     if is_soft(cells, context) and (decimals or context.rules.soft is not None):
@@ -90,7 +90,7 @@ def yes_and_no(entries: list[Entry], context: ReadContext, *, digits: bool = Tru
     return [replace(entry, labels=(), explicit=True) if no & set(entry.labels or ()) else entry for entry in entries]
 
 
-def without_no(entries: list[Entry], classes: list[str], context: ReadContext) -> tuple[list[Entry], list[str]]:
+def without_negatives(entries: list[Entry], classes: list[str], context: ReadContext) -> tuple[list[Entry], list[str]]:
     """Return annotations of objects after `yes_and_no`, and their classes in order, without ``no``."""
     kept = yes_and_no(entries, context, digits=False)
     dropped = _names(entries) - _names(kept)

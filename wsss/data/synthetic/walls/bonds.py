@@ -84,8 +84,8 @@ def lay(
     start, laid = rng.uniform(0, size.length + size.joint), 0
     for course in range(first, math.ceil(bottom / pitch) + 1):
         ends = _head_joints(rng, bond, course, size, left - start, right) + start
-        ends = ends + _nudges(rng, ends.size, jitter * size.joint, size.joint)
-        low, high = course * pitch + _nudges(rng, 2, jitter * size.joint, size.joint) + (0, size.height)
+        ends = ends + _clipped_jitter(rng, ends.size, jitter * size.joint, size.joint)
+        low, high = course * pitch + _clipped_jitter(rng, 2, jitter * size.joint, size.joint) + (0, size.height)
         joined = rng.random(ends.size - 2) < missing if ends.size > 2 else np.zeros(0, bool)
         number = laid + np.concatenate([[0], np.cumsum(~joined)])
         half = size.joint / 2
@@ -139,7 +139,7 @@ def _wild(rng: np.random.Generator, stretcher: float, header: float, left: float
     return np.array(ends)
 
 
-def _nudges(rng: np.random.Generator, count: int, sigma: float, joint: float) -> NDArray[np.float64]:
+def _clipped_jitter(rng: np.random.Generator, count: int, sigma: float, joint: float) -> NDArray[np.float64]:
     return np.clip(rng.normal(0, 1, count) * sigma, -0.35 * joint, 0.35 * joint)
 
 

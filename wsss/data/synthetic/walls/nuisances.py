@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.synthetic.drawing import disc, filled, leaf, smooth_line, strokes, wander
+from wsss.data.synthetic.drawing import disc, filled, leaf, random_curve, smooth_line, strokes
 from wsss.data.synthetic.textures import blurred_noise, paint, rgb
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ def graffiti(rng: np.random.Generator, picture: Plane) -> Plane:
         centre = rng.uniform(0.2, 0.8, 2) * size
         outline = disc(centre, rng.uniform(0.15, 0.35) * size) + rng.normal(0, 0.02 * size, (48, 2))
         cover = ndimage.gaussian_filter(filled(size, [smooth_line(outline[::6])]), size / 90)
-        picture = paint(picture, _worn(rng, cover, 0.8), _spray(rng))
+        picture = paint(picture, _with_holes(rng, cover, 0.8), _spray(rng))
     for _ in range(rng.integers(1, 4)):
         height = rng.uniform(0.2, 0.7) * size
         width = height * rng.uniform(0.06, 0.16)
         cover = strokes(size, _word(rng, size, height), width)
         cover = ndimage.gaussian_filter(cover, rng.uniform(0.04, 0.3) * width)
-        picture = paint(picture, _worn(rng, cover, rng.uniform(0.75, 0.98)), _spray(rng))
+        picture = paint(picture, _with_holes(rng, cover, rng.uniform(0.75, 0.98)), _spray(rng))
     return picture
 
 
@@ -105,7 +105,7 @@ def _spray(rng: np.random.Generator) -> Plane:
     return rgb(rng.random(), rng.uniform(0.6, 0.95), rng.uniform(0.55, 0.95))
 
 
-def _worn(rng: np.random.Generator, cover: Plane, strength: float) -> Plane:
+def _with_holes(rng: np.random.Generator, cover: Plane, strength: float) -> Plane:
     """Return the cover of paint with fine holes, as on a rough surface."""
     holes = np.clip(blurred_noise(rng, cover.shape[0], 1.3) - 1.4, 0, 1)
     return np.clip(strength * cover - holes * cover, 0, 1)
@@ -115,7 +115,7 @@ def _foliage(rng: np.random.Generator, size: int, count: int) -> list[Plane]:
     """Return outlines of leaves on a few twigs."""
     shapes = []
     twigs = [
-        smooth_line(wander(rng, rng.uniform(-0.1, 1.1, 2) * size, rng.uniform(0, math.tau), 0.9 * size, 0.3, 7))
+        smooth_line(random_curve(rng, rng.uniform(-0.1, 1.1, 2) * size, rng.uniform(0, math.tau), 0.9 * size, 0.3, 7))
         for _ in range(max(2, count // 12))
     ]
     for _ in range(count):
@@ -133,7 +133,7 @@ def _plant(rng: np.random.Generator, picture: Plane) -> Plane:
         along = rng.uniform(0, 1) * size
         start = np.array([(along, size), (0.0, along), (size, along), (along, 0.0)][side])
         heading = (-math.pi / 2, 0.0, math.pi, math.pi / 2)[side] + rng.normal(0, 0.4)
-        stem = smooth_line(wander(rng, start, heading, rng.uniform(0.5, 1.0) * size, 0.25, 7))
+        stem = smooth_line(random_curve(rng, start, heading, rng.uniform(0.5, 1.0) * size, 0.25, 7))
         hue = rng.uniform(*GREEN)
         colour = rgb(hue - 0.05, 0.5, rng.uniform(0.25, 0.5))
         picture = paint(picture, strokes(size, [stem], size * rng.uniform(0.006, 0.014)), colour)
@@ -173,7 +173,7 @@ def _cables(rng: np.random.Generator, picture: Plane) -> Plane:
         heading = rng.choice([0.0, math.pi / 2]) + rng.normal(0, 0.15)
         start = rng.uniform(0, 1, 2) * size
         start = start - size * np.array([math.cos(heading), math.sin(heading)])
-        line = smooth_line(wander(rng, start, heading, 2.2 * size, 0.08, 8))
+        line = smooth_line(random_curve(rng, start, heading, 2.2 * size, 0.08, 8))
         width = rng.uniform(0.008, 0.025) * size
         shade = strokes(size, [line + 0.7 * width], width)
         picture = picture * (1 - 0.4 * shade)[..., None]

@@ -84,7 +84,7 @@ def see(rng: np.random.Generator, wall: Wall) -> View:
     joint = wall.size.joint
     rough = 0.6 * blurred_noise(rng, side, 2.5) + 0.8 * blurred_noise(rng, side, side / 40)
     rough = wall.roughness * joint * np.clip(rough, -2.2, 2.2)
-    brick, depth = _see_bricks(wall, u, v, rough)
+    brick, depth = _visible_bricks(wall, u, v, rough)
     opening = np.zeros((side, side), np.int32)
     for index, face in enumerate(wall.openings):
         inside = _inside(np.array(face), u, v, 0.0)
@@ -108,7 +108,7 @@ def see(rng: np.random.Generator, wall: Wall) -> View:
     )
 
 
-def _see_bricks(wall: Wall, u: Plane, v: Plane, rough: Plane) -> tuple[NDArray[np.int32], Plane]:
+def _visible_bricks(wall: Wall, u: Plane, v: Plane, rough: Plane) -> tuple[NDArray[np.int32], Plane]:
     """Return the brick of each pixel, from 1, and the distance to its edge, as if there were no openings."""
     depth = np.full(u.shape, -np.inf)
     brick = np.zeros(u.shape, np.int32)

@@ -46,8 +46,8 @@ def folder_notes(config: Any, folder: ImageFolder) -> list[str]:
         renamed = listing((f"{file!r} → {id}" for id, file in folder.renamed.items()), limit=3)
         count = counted(len(folder.renamed), "mask")
         notes.append(f"{count} with names that differ from the image's (images.json lists all): {renamed}.")
-    if folder.unnamed:
-        notes.append(f"images skipped because their names are not valid UTF-8: {listing(folder.unnamed)}.")
-    if folder.closed:
-        notes.append(f"unreadable folders skipped: {listing(folder.closed)}.")
+    if folder.undecodable:
+        notes.append(f"images skipped because their names are not valid UTF-8: {listing(folder.undecodable)}.")
+    if folder.unreadable:
+        notes.append(f"unreadable folders skipped: {listing(folder.unreadable)}.")
     return notes

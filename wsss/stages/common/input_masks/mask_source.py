@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.data.masks.predicted_masks import PREDICTED, read_predicted
 from wsss.data.readers.find_images import images_by_id
-from wsss.data.readers.registry import open_dataset, why_gone
+from wsss.data.readers.registry import open_dataset, why_unavailable
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.export.export_items import Item, Masks
@@ -143,7 +143,7 @@ def _missing_dataset(
     ``(None, None)`` if it can be opened, if the request names another dataset, or if no classes are known: opening the
     dataset then reports the error.
     """
-    missing = None if request.data.value.keys() & {"root", "layout"} else why_gone(config.value)
+    missing = None if request.data.value.keys() & {"root", "layout"} else why_unavailable(config.value)
     if missing is None or run is None:
         return None, None
     run_dir = request.run if read_run(request.run) is not None else folder.resolve().parent

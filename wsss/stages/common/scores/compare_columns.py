@@ -13,7 +13,7 @@ from wsss.metrics.comparison import Cell, Measured
 from wsss.metrics.overlap import Measure, mean_scores
 from wsss.metrics.threshold_curve import best_recall
 from wsss.pipeline.stage import Artifact
-from wsss.stages.common.scores.compare_curves import not_swept, sweep_counts
+from wsss.stages.common.scores.compare_curves import not_a_sweep, sweep_counts
 from wsss.stages.common.scores.matrix_position import MatrixPosition
 from wsss.viz.drawing.formatting import plain, words
 from wsss.viz.report.comparison_table import ShownColumn
@@ -143,7 +143,7 @@ def _readings(score: Artifact, measures: Sequence[str]) -> Iterator[_Reading]:
     if score.uses == "sweep":
         best = score.metrics.get("recall_at_precision")
         if best is None:
-            raise not_swept(score, "no recall_at_precision")
+            raise not_a_sweep(score, "no recall_at_precision")
         yield _Reading("best", "miou", score.metrics.get("miou"), confusions.stacked(), _overlap("miou"), *about)
         minimum = best["minimum_precision"]
         measure = f"recall at precision ≥ {minimum:g}"

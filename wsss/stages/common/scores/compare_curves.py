@@ -51,7 +51,7 @@ def _curve(row: str, runs: Sequence[tuple[Artifact, SweepCounts]]) -> Curve:
     for (score, sweep), pair in zip(runs, pairs, strict=True):
         best = score.metrics.get("best_threshold")
         if best not in sweep.levels:
-            raise not_swept(score, f"best_threshold {best}")
+            raise not_a_sweep(score, f"best_threshold {best}")
         position = sweep.levels.index(best)
         marks.append((float(pair[1][position]), float(pair[0][position])))
     return Curve(
@@ -69,7 +69,7 @@ def sweep_counts(score: Artifact) -> SweepCounts:
     return read_sweep_counts(score.path / SWEEP_COUNTS)
 
 
-def not_swept(score: Artifact, found: str) -> InvalidInput:
+def not_a_sweep(score: Artifact, found: str) -> InvalidInput:
     """Return the error for a record that is not of a sweep."""
     return InvalidInput(
         f"the metrics are not those of a sweep ({found})",

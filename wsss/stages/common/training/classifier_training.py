@@ -96,7 +96,7 @@ def train_on_labels(
     *,
     loss: Callable[[nn.Module, Sequence[Tensor]], Tensor],
     network: nn.Module | None = None,
-    watch: Callable[[], dict[str, float]] = dict,
+    extra_metrics: Callable[[], dict[str, float]] = dict,
 ) -> dict[str, Any]:
     """Train a classifier in place, up to the end of the last epoch.
 
@@ -107,7 +107,7 @@ def train_on_labels(
         groups: trainable parameters with their learning rates.
         loss: network, batch → loss.
         network: module to train, if it wraps the classifier.
-        watch: further values to record after every epoch.
+        extra_metrics: returns further values to record after every epoch.
 
     Returns:
         Training metrics and, if ``val`` is set, metrics of the validation split.
@@ -128,7 +128,7 @@ def train_on_labels(
         if held_out:
             scores[:] = [score_classifier(classifier, val_images, val_labels, size=config.augmentation.size)]
             values = {"val_map": scores[0].mean_average_precision, "val_f1": scores[0].f1}
-        return {name: value for name, value in values.items() if value is not None} | watch()
+        return {name: value for name, value in values.items() if value is not None} | extra_metrics()
 
     job = Job(
         name,

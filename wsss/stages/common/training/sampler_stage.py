@@ -178,7 +178,7 @@ def train_sampler(
     shown = config.val or config.split
     samples = ctx.data.split(shown) if sampler and shown is not None else ()
 
-    def watch() -> dict[str, float]:
+    def offset_statistics() -> dict[str, float]:
         offsets = [_offsets(classifier, sample, config.max_side)[0] for sample in samples[:WATCHED]]
         return offset_summary(offsets) if offsets else {}
 
@@ -189,11 +189,11 @@ def train_sampler(
         groups,
         network=LogitsAndArea(classifier) if config.area else None,
         loss=partial(area_loss, config.area) if config.area else multilabel_loss,
-        watch=watch,
+        extra_metrics=offset_statistics,
     )
     if ctx.ranks.rank == 0:
         classifier.eval()
-        metrics |= watch()
+        metrics |= offset_statistics()
         for sample in samples[: config.offset_images]:
             _save_offsets(ctx.out, classifier, sample, config.max_side)
         save_classifier(ctx.out, classifier, ctx.data.classes)

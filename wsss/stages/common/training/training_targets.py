@@ -112,7 +112,7 @@ def count_empty_masks(ctx: Context[Any]) -> dict[str, int]:
         shown = zip(pairs, (summary.shown for summary in summaries), strict=True)
         check_encoding(shown, ctx.data.classes, where=f"segment: split {ctx.config.split!r}")
     corrected = _corrected_to_show_a_class(ctx)
-    shown_class = [one.id in corrected or summary.shows_class for one, summary in zip(pairs, summaries, strict=True)]
+    shown_class = [pair.id in corrected or summary.shows_class for pair, summary in zip(pairs, summaries, strict=True)]
     return {"empty_masks": count_empty(ctx, pairs, shown_class)}
 
 

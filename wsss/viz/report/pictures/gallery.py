@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from wsss.io.process.memory_budget import workers_that_fit
 from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.rgb_images import pixels_in
-from wsss.viz.report.pictures.gallery_layout import Gallery, Row, Section, Unread, missing_image
+from wsss.viz.report.pictures.gallery_layout import Gallery, Row, Section, UnreadableImage, missing_image
 from wsss.viz.report.pictures.gallery_tiles import PREDICT, Column, make_row
 from wsss.viz.report.pictures.selection import Pick, choose, distinct, ranking_score, read_per_image
 from wsss.viz.report.pictures.thumbnails import DETAILS, Detail
@@ -93,7 +93,7 @@ class _Rows:
     columns: Sequence[Column]
     classes: Classes
     workers: int
-    made: dict[tuple[str, str], Row | Unread] = field(default_factory=dict)
+    made: dict[tuple[str, str], Row | UnreadableImage] = field(default_factory=dict)
 
     def make(self, picks: Sequence[Pick], detail: Detail, advance: Advance = lambda steps: None) -> int:
         """Make the missing rows of the picks in parallel; return the size of all of them, bytes."""
@@ -110,9 +110,9 @@ class _Rows:
         rows = ((pick, self.made[pick.split, pick.sample.id]) for pick in picks)
         return [(pick, row) for pick, row in rows if isinstance(row, Row)]
 
-    def unread(self) -> Collection[Unread]:
+    def unread(self) -> Collection[UnreadableImage]:
         """Return the unreadable images, each once."""
-        return {picture.id: picture for picture in self.made.values() if isinstance(picture, Unread)}.values()
+        return {picture.id: picture for picture in self.made.values() if isinstance(picture, UnreadableImage)}.values()
 
 
 def _fit(

@@ -70,7 +70,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Unread:
+class UnreadableImage:
     """An image without a row, because its photograph is missing or broken."""
 
     id: str
@@ -91,7 +91,7 @@ class Section:
     ranked_by: str | None
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadableImage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Gallery:
 
     sections: tuple[Section, ...]
     left_out: int
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadableImage, ...] = ()
     other_splits: tuple[str, ...] = ()
 
     @property
@@ -114,9 +114,9 @@ class Gallery:
         return sum(len(section.rows) for section in self.sections)
 
 
-def missing_image(sample: Sample) -> Unread:
+def missing_image(sample: Sample) -> UnreadableImage:
     """Return the entry for an image in `Dataset.missing`."""
-    return Unread(sample.id, f"no such image in {sample.image.parent}")
+    return UnreadableImage(sample.id, f"no such image in {sample.image.parent}")
 
 
 def reasons(gallery: Gallery) -> tuple[str, ...]:

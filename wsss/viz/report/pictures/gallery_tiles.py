@@ -16,7 +16,7 @@ from wsss.io.rasters.label_masks import IGNORE, read_mask
 from wsss.io.rasters.rgb_images import read_image
 from wsss.metrics.contradictions import contradiction, in_words
 from wsss.viz.drawing.palette import class_colours
-from wsss.viz.report.pictures.gallery_layout import Row, Tile, Unread
+from wsss.viz.report.pictures.gallery_layout import Row, Tile, UnreadableImage
 from wsss.viz.report.pictures.selection import Pick
 from wsss.viz.report.pictures.thumbnails import Detail, heat_uri, mask_uri, photo_uri
 from wsss.viz.report.run_overview import StageRecord
@@ -54,7 +54,7 @@ class Column:
     oracle: bool = False
 
 
-def make_row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Detail) -> Row | Unread:
+def make_row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Detail) -> Row | UnreadableImage:
     """Return the row of an image; a missing or broken photograph only costs this row."""
     sample = pick.sample
     try:
@@ -70,7 +70,7 @@ def make_row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail:
     except DamagedFile:
         raise
     except InvalidInput as error:
-        return Unread(sample.id, error.message)
+        return UnreadableImage(sample.id, error.message)
     labels = label_names(sample, classes)
     return Row(sample.id, pick.reason, labels, size[1], size[0], photo, cells, _classes_in(sample, classes))
 

@@ -16,7 +16,7 @@ from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.stage_files import cam_path, offsets_path
 from wsss.io.rasters.offsets import Offsets, read_offsets
 from wsss.io.rasters.rgb_images import read_image
-from wsss.viz.report.pictures.gallery_layout import Row, Section, Tile, Unread, missing_image
+from wsss.viz.report.pictures.gallery_layout import Row, Section, Tile, UnreadableImage, missing_image
 from wsss.viz.report.pictures.gallery_tiles import label_names, map_tiles, tiles_or_error
 from wsss.viz.report.pictures.thumbnails import Detail, data_uri, photo_uri
 from wsss.viz.report.run_overview import StageRecord
@@ -62,7 +62,7 @@ def sampling_sections(
         makers = [_maker(step, records, [sample.id for sample, _ in present]) for step in chain.steps]
         rows = [_make_row(sample, chain, makers, data.classes, detail) for sample, _ in present]
         unread = [missing_image(samples[image][0]) for image in chain.images if image in data.missing & samples.keys()]
-        unread += [row for row in rows if isinstance(row, Unread)]
+        unread += [row for row in rows if isinstance(row, UnreadableImage)]
         readable = tuple(row for row in rows if isinstance(row, Row))
         if readable or unread:
             pairs = zip(chain.steps, makers, strict=True)
@@ -158,14 +158,14 @@ def _maker(step: StageRecord, records: Sequence[StageRecord], images: Sequence[s
 
 def _make_row(
     sample: Sample, chain: Chain, makers: Sequence[StageRecord | None], classes: Classes, detail: Detail
-) -> Row | Unread:
+) -> Row | UnreadableImage:
     """Return the row of an image: per checkpoint its sampling, and its class maps, if any."""
     try:
         image = read_image(*sample.source)
     except DamagedFile:
         raise
     except InvalidInput as error:
-        return Unread(sample.id, error.message)
+        return UnreadableImage(sample.id, error.message)
     size = (image.shape[0], image.shape[1])
     cells = []
     for step, maker in zip(chain.steps, makers, strict=True):

@@ -83,7 +83,7 @@ class TopologyRow:
 
 
 @dataclass(frozen=True)
-class Unshown:
+class UnshownImage:
     """An image that cannot be shown, and the reason."""
 
     id: str
@@ -99,10 +99,10 @@ class Unshown:
 class TopologyView:
     """The rows, and the number of rows omitted to keep the size limit (an image has a row per score)."""
 
-    rows: tuple[TopologyRow | Unshown, ...] = ()
+    rows: tuple[TopologyRow | UnshownImage, ...] = ()
     left_out: int = 0
 
-    def by_stage(self) -> Iterator[tuple[str, list[TopologyRow | Unshown]]]:
+    def by_stage(self) -> Iterator[tuple[str, list[TopologyRow | UnshownImage]]]:
         """Yield the rows of each stage."""
         for stage in dict.fromkeys(row.stage for row in self.rows):
             yield stage, [row for row in self.rows if row.stage == stage]
@@ -156,14 +156,14 @@ def topology_view(
 
 def _row_or_error(
     sample: Sample, name: str, masks: StageRecord, frame: str, *, classes: Classes, detail: Detail
-) -> TopologyRow | Unshown:
+) -> TopologyRow | UnshownImage:
     """Return a row; a missing or broken file is reported in its place and only costs this row."""
     try:
         return _row(sample, name, masks, classes, frame, detail)
     except DamagedFile:
         raise
     except InvalidInput as error:
-        return Unshown(sample.id, masks.id, error.message)
+        return UnshownImage(sample.id, masks.id, error.message)
 
 
 def _first_seeds(records: Sequence[StageRecord]) -> list[StageRecord]:
@@ -180,7 +180,7 @@ def _worst(path: Path) -> list[tuple[str, str]]:
     check_recorded(path)
     rows = read_table(path)
 
-    def badness(row: Mapping[str, str]) -> float:
+    def error_count(row: Mapping[str, str]) -> float:
         for names in ERRORS:
             errors = [float(row[name]) for name in names if row.get(name)]
             if errors:
@@ -188,7 +188,7 @@ def _worst(path: Path) -> list[tuple[str, str]]:
         return -float(row.get("cldice") or 0)
 
     try:
-        ranked = sorted((-badness(row), row["image_id"], row["class"]) for row in rows)
+        ranked = sorted((-error_count(row), row["image_id"], row["class"]) for row in rows)
     except (KeyError, ValueError) as error:
         raise InvalidInput(f"not a table of topology scores ({error})", subject=path) from error
     return [(image, name) for _, image, name in ranked]
