@@ -147,7 +147,7 @@ def reasons(step: Step) -> tuple[str, ...]:
     """Return the reasons for the action of a planned stage."""
     if not step.selected and step.decision.action == "run":
         return ("excluded by --from or --until",)
-    duplicate = (f"copied from {step.duplicate_of}, which does the same work",) if step.duplicate_of else ()
+    duplicate = (f"copied from {step.duplicate_of}, which is identical",) if step.duplicate_of else ()
     return (*step.decision.reasons, *duplicate)
 
 

@@ -126,8 +126,8 @@ def test_chosen_classes(coco: Path, open_at: Open) -> None:
 @pytest.mark.parametrize(
     ("classes", "number", "allowed"),
     [
-        ({"horse": 18, "toothbrush": 90}, 90, "numbers in masks, 1 to 80"),  # 90 is the id of toothbrush
-        ({"animal": ["cat", 200]}, 200, "numbers in masks, 1 to 80"),
+        ({"horse": 18, "toothbrush": 90}, 90, "values in masks, 1 to 80"),  # 90 is the id of toothbrush
+        ({"animal": ["cat", 200]}, 200, "values in masks, 1 to 80"),
         ({"dog": 18}, 18, "17 for 'dog'"),  # the number of horse
     ],
 )

@@ -169,7 +169,7 @@ def test_images_without_a_georeference(format_name: str, tmp_path: Path) -> None
     all_masks = masks_of(tmp_path, good, plain, photograph)
     written = export_masks(all_masks, format_name, Options(), tmp_path / "o", workers=2)
     assert set(written["failed"]) == {"plain", "photograph"} and written["images"] == 1
-    assert "no georeference" in written["failed"]["plain"] and "no GeoTIFF" in written["failed"]["photograph"]
+    assert "no georeference" in written["failed"]["plain"] and "not a GeoTIFF" in written["failed"]["photograph"]
     with pytest.raises(InvalidInput) as error:
         export_masks(masks_of(tmp_path, plain), format_name, Options(), tmp_path / "p")
     assert error.value.subject == str(plain) and not (tmp_path / "p").exists()

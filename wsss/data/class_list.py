@@ -175,14 +175,14 @@ def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], where: s
         numbers = [member for member in members if isinstance(member, int)]
         for number in numbers:
             if number not in names:
-                allowed = f"numbers in masks, {min(names)} to {max(names)}"
+                allowed = f"values in masks, {min(names)} to {max(names)}"
                 raise InvalidInput(
-                    "no class has this number", subject=f"{where}.{new}", found=number, allowed=allowed, hint=hint
+                    "no class has this mask value", subject=f"{where}.{new}", found=number, allowed=allowed, hint=hint
                 )
         if numbers and new in base and not {new, base[new]} & {*members}:
             meant = f"{base[new]} for {new!r}"
             raise InvalidInput(
-                f"{numbers[0]} is the number of {names[numbers[0]]!r}",
+                f"{numbers[0]} is the mask value of {names[numbers[0]]!r}",
                 subject=f"{where}.{new}",
                 found=numbers[0],
                 allowed=meant,

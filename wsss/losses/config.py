@@ -226,7 +226,7 @@ class TopoConfig(WeightedTermConfig):
     name: Literal["topo"] = "topo"
     revision: Literal[2] = Field(default=2, description="revision of the formula; older results are recomputed")
     alpha: float = Field(default=1e-3, ge=0, description="weight of the topological term, a sum over windows")
-    beta: float = Field(default=0.1, ge=0, description="weight of the connectedness of regions within the term")
+    beta: float = Field(default=0.1, ge=0, description="weight of the connectivity of regions within the term")
     window: int = Field(default=64, ge=2, description="side of the windows, in pixels")
     d_max: float = Field(default=20.0, gt=0, description="maximum distance, in pixels; larger ones are clipped")
     d_min: float = Field(

@@ -28,13 +28,14 @@ class SegmentVoteConfig(Settings):
         default=0.5,
         ge=0,
         le=1,
-        description="a segment is assigned to a class if more than this share of its pixels have the class",
+        description="a segment is assigned to a class if more than this fraction of its pixels have the class",
     )
     min_cover: float = Field(
         default=0.85,
         gt=0,
         le=1,
-        description="a segment is also assigned to a class if it covers at least this share of the pixels of the class",
+        description="a segment is also assigned to a class if it covers at least this fraction of the pixels of the "
+        "class",
     )
 
 

@@ -91,7 +91,7 @@ def _gather(ctx: Context[BenchConfig]) -> None:
         target = Path(*(levels[level] for level in LEVELS[:3]), folder_name(levels["loss"]), f"{levels['seed']}.csv")
         if target in names:
             raise InvalidInput(
-                f"{names[target]} and {score.id} are both {target.with_suffix('')}",
+                f"{names[target]} and {score.id} would both be written to {target.with_suffix('')}",
                 subject="bench",
                 hint="Remove one from needs, or distinguish them (per_score: {STAGE: {labels: …}}).",
             )

@@ -63,7 +63,7 @@ class CrfStageConfig(CrfConfig, StageConfig):
     splits: tuple[str, ...] = Field(("train",), description="splits whose masks are refined")
     clean: CleaningConfig = Field(
         CleaningConfig(),
-        description="remove small components and fill small holes afterwards; by default off",
+        description="remove small components and fill small holes afterwards; off by default",
     )
     corrections: CorrectionsFolder = None
     name: Annotated[str, OptionName("crf-name")] = Field(

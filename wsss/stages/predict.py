@@ -53,15 +53,15 @@ class PredictConfig(StageConfig):
     recursive: bool = Field(default=False, description="include images in subfolders; the mask of a/b.jpg is a__b.png")
     scaling: ScalingSetting = Field(
         default=None,
-        description="scaling of images with more than 8 bits in the folder images: full, or [low, high]; null: as in "
+        description="scaling of images with more than 8 bits in the images folder: full, or [low, high]; null: as in "
         "training",
     )
     page: PageSetting = Field(
-        default=None, description="page of TIFF files in the folder images, from 1; null: as in training"
+        default=None, description="page of TIFF files in the images folder, from 1; null: as in training"
     )
     bands: BandsSetting = Field(
         default=None,
-        description="bands for red, green and blue of the images in the folder images, from 1; null: as in training",
+        description="bands for red, green and blue in the images folder, from 1; null: as in training",
     )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")

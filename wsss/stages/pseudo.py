@@ -50,7 +50,7 @@ class PseudoConfig(StageConfig):
     splits: tuple[str, ...] = Field(("train",), description="splits to create masks for")
     policy: Policy = Field(Adaptive(name="otsu"), description="threshold policy for the background")
     clean: CleaningConfig = Field(
-        CleaningConfig(), description="remove small components and fill small holes afterwards; by default off"
+        CleaningConfig(), description="remove small components and fill small holes afterwards; off by default"
     )
     corrections: CorrectionsFolder = None
     oracle: bool = Field(

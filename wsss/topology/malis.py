@@ -1,4 +1,4 @@
-"""Critical pixels for the separation and the connectedness of background regions (MALIS on a distance map).
+"""Critical pixels for the separation and the connectivity of background regions (MALIS on a distance map).
 
 MALIS (Turaga et al., "Maximin affinity learning of image segmentation", NeurIPS 2009): two pixels are connected as well
 as the worst pixel of the best path between them, the *critical pixel* of the pair. Here the values are predicted

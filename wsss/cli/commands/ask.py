@@ -48,7 +48,7 @@ MAX_CLASSES = 9
     help="With several classes: each tile or image shows at most one of them, so one key press is enough.",
 )
 @click.option("--whole", is_flag=True, help="Ask about whole images instead of tiles.")
-@shared("--split", default="train", show_default=True, help="Split whose images are asked about.")
+@shared("--split", default="train", show_default=True, help="Split that the images are taken from.")
 @click.option("--count", type=int, help="Number of tiles. [default: 1000]")
 @click.option("--size", type=int, help="Side length of a tile in pixels. [default: 18]")
 @click.option(

@@ -36,7 +36,7 @@ SHEET = "sheet"
     type=click.Choice(["label-studio", "cvat"]),
     help="Also write the images to correct as tasks of this tool, starting from the current masks; requires --out.",
 )
-@shared("--out", type=click.Path(path_type=Path), more=f" of {RANKING}, the tasks and a contact sheet")
+@shared("--out", type=click.Path(path_type=Path), more=f" for {RANKING}, the tasks and a contact sheet")
 @shared("--force", is_flag=True)
 @workers_option
 @json_option

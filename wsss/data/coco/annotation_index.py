@@ -109,7 +109,7 @@ class _Collected:
     def index(self) -> AnnotationIndex:
         if not 1 <= len(self.categories) < IGNORE:
             raise InvalidInput(
-                subject=f"{self.path}: categories", allowed=f"1 to {IGNORE - 1} of them", found=len(self.categories)
+                subject=f"{self.path}: categories", allowed=f"1 to {IGNORE - 1} categories", found=len(self.categories)
             )
         if not self.images:
             raise InvalidInput("no images", subject=f"{self.path}: images")
@@ -147,7 +147,7 @@ class _Collected:
             raise InvalidInput(
                 f"unknown {what} {int(wanted[first])}; {count} refer to one that the file does not list",
                 subject=f"{self.path}: annotations[{first}].{key}",
-                hint="To create a subset of a dataset, filter images, annotations and categories.",
+                hint="When creating a subset of a dataset, filter its images, annotations and categories alike.",
             )
         return positions
 
@@ -161,7 +161,7 @@ def _member(value: dict[str, Any], key: str, where: str) -> Any:
 def _integer(value: dict[str, Any], key: str, where: str) -> int:
     number = _member(value, key, where)
     if isinstance(number, bool) or not isinstance(number, int) or not -(2**63) <= number < 2**63:
-        raise InvalidInput(subject=f"{where}.{key}", found=number, allowed="an integer of 64 bits")
+        raise InvalidInput(subject=f"{where}.{key}", found=number, allowed="a 64-bit integer")
     return number
 
 

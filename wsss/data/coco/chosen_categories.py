@@ -34,10 +34,14 @@ def choose_categories(
     """
     numbers = _numbers(files, indices)
     if BACKGROUND in numbers and choice is None:
-        hint = "Choose the others with data.classes, or remove the category and its annotations from the file."
+        hint = (
+            "Select the other categories with data.classes, or remove the category and its annotations from the file."
+        )
         subject = f"{next(iter(files.values()))}: categories"
         raise InvalidInput(
-            f"a category has the name of pixels without objects, {BACKGROUND!r}", subject=subject, hint=hint
+            f"a category is named {BACKGROUND!r}, which is reserved for pixels without objects",
+            subject=subject,
+            hint=hint,
         )
     require_values_in_use(choice, numbers, "data.classes", NUMBERS)
     chosen = choose_classes(choice, numbers, other=other, where="data.classes")
@@ -60,7 +64,7 @@ def _numbers(files: Mapping[str, Path], indices: Mapping[str, AnnotationIndex]) 
         if index.categories != indices[first].categories:
             differing = {*index.categories.items()} ^ {*indices[first].categories.items()}
             raise InvalidInput(
-                f"other categories than in {files[first]}: {listing(sorted({n for _, n in differing}))}",
+                f"the categories differ from those in {files[first]}: {listing(sorted({n for _, n in differing}))}",
                 subject=files[split],
                 hint="Choose splits with the same categories in data.splits.",
             )

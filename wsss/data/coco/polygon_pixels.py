@@ -35,7 +35,7 @@ def polygon_pixels(ring: NDArray[np.float64], size: tuple[int, int]) -> NDArray[
     height, width = size
     far = max(size)
     if not ((ring >= -far) & (ring <= 2 * far)).all():  # false for NaN; a long outline would take much memory
-        raise ValueError(f"a corner is far outside of the image of {width}×{height}")
+        raise ValueError(f"a corner is far outside the image of {width}×{height}")
     columns, rows = _crossings(*_outline(np.trunc(SCALE * ring + 0.5).astype(np.int64)), size)
     inside = np.zeros(height * width, np.bool_)
     if columns.size:

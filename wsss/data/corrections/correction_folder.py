@@ -149,7 +149,9 @@ def sole_import(out: Path) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = acquire(lock, timeout=WAIT)
     if descriptor is None:
-        raise RunFailed("another process is importing masks into this folder", subject=out, hint="Wait for it to end.")
+        raise RunFailed(
+            "another process is importing masks into this folder", subject=out, hint="Wait until it has finished."
+        )
     try:
         yield
     finally:
@@ -236,7 +238,7 @@ def _require_same(found: Classes, classes: Classes, path: Path) -> None:
         other = next((name for name in theirs if ours.get(name) != theirs[name]), "")
         near = closest(other, ours) if other and other not in ours else ""
         raise InvalidInput(
-            f"corrected masks with other classes{near}",
+            f"the corrected masks have different classes{near}",
             subject=path,
             found=[f"{name} {value}" for name, value in theirs.items()],
             allowed=[f"{name} {value}" for name, value in ours.items()],

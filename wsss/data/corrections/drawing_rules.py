@@ -170,5 +170,5 @@ def other_size(where: str, *, found: Size, size: Size) -> InvalidInput:
         subject=where,
         allowed=f"{size[1]}×{size[0]}",
         found=Verbatim(f"{found[1]}×{found[0]}"),
-        hint="Use masks that were drawn on the images of this dataset.",
+        hint="Use masks that were drawn for the images of this dataset.",
     )

@@ -92,11 +92,13 @@ def placed(size: Size, pixels: Region, top: int, left: int) -> Region:
     """Return a mask of part of the image as one of the whole image.
 
     Raises:
-        ValueError: the part leaves the image.
+        ValueError: the part extends beyond the image.
     """
     height, width = pixels.shape
     if min(left, top) < 0 or top + height > size[0] or left + width > size[1]:
-        raise ValueError(f"a mask of {width}×{height} at ({left}, {top}) leaves the image of {size[1]}×{size[0]}")
+        raise ValueError(
+            f"a mask of {width}×{height} at ({left}, {top}) extends beyond the image of {size[1]}×{size[0]}"
+        )
     region = np.zeros(size, bool)
     region[top : top + height, left : left + width] = pixels
     return region

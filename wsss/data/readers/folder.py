@@ -66,7 +66,7 @@ class Config(MaskFolderConfig):
     other: Other = Field("background", description="How mask pixels of unselected classes are read.")
     splits: list[str] | None = Field(None, description="Splits to read; absent = all.")
     val_fraction: float = Field(
-        0.2, ge=0, lt=1, description="Share of the images in the split val, if no file defines splits."
+        0.2, ge=0, lt=1, description="Fraction of the images in the split val, if no file defines splits."
     )
 
     @field_validator("images", "labels", "masks", "files")

@@ -71,8 +71,8 @@ def recognise(root: Path) -> AnyLayout:
         raise InvalidInput(
             "unknown dataset layout",
             subject=root,
-            hint="It has a pipeline.yaml, as folders of wsss init do: pass the keys of its data: as options, "
-            "--data.layout folder --data.labels image_labels.csv --data.images FOLDER …",
+            hint="The folder contains a pipeline.yaml, like those written by wsss init: pass the keys under its data: "
+            "as options, --data.layout folder --data.labels image_labels.csv --data.images FOLDER …",
         )
     raise InvalidInput(
         "unknown dataset layout. The known layouts contain:\n"

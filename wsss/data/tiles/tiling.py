@@ -187,8 +187,8 @@ def summary(config: TilesConfig, tiles: Sequence[Tile], *, split: str, images: i
         "min_class_fraction": config.min_class_fraction,
         "seed": seed,
         "answers": f"read from the masks of split {split!r}: a tile shows a class if at least "
-        f"{config.min_class_fraction:g} of its pixels have it; tiles with fewer such pixels, but some, are not "
-        "drawn. Masks also decide where tiles with and without classes are drawn, and are used for nothing else.",
+        f"{config.min_class_fraction:g} of its pixels have it; tiles with a smaller, nonzero fraction are not "
+        "drawn. The masks also determine where tiles of each kind are drawn, and are used for nothing else.",
     }
 
 

@@ -60,7 +60,9 @@ class Georeference:
         except Exception as error:  # GDAL's errors have no public base class
             raise InvalidInput(f"the coordinates cannot be projected ({error})", subject=subject) from error
         if not np.isfinite(degrees).all():
-            raise InvalidInput("coordinates outside the area of the reference system", subject=subject)
+            raise InvalidInput(
+                "coordinates outside the area covered by the coordinate reference system", subject=subject
+            )
         if np.ptp(degrees[:, 0]) > 180:
             raise InvalidInput("polygons across the antimeridian are not supported", subject=subject)
         return degrees
@@ -82,7 +84,7 @@ def georeference_of(item: Item, size: tuple[int, ...]) -> Georeference:
     with image_errors(path):
         page = stored_page(path, item.reading)
         if page is None or page.png:
-            raise InvalidInput("no GeoTIFF", subject=path, hint=NONE_HINT)
+            raise InvalidInput("not a GeoTIFF", subject=path, hint=NONE_HINT)
         if page.turn != 1:
             raise InvalidInput("georeferenced images with an EXIF orientation are not supported", subject=path)
         crs, transform = _read(path, page)

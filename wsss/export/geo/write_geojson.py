@@ -36,7 +36,7 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
         mask = masks.read(item, options, any_size=True)
         where = georeference_of(item, mask.shape)
         if where.crs is None:
-            raise InvalidInput("the image states no coordinate reference system", subject=item.image, hint=NONE_HINT)
+            raise InvalidInput("the image has no coordinate reference system", subject=item.image, hint=NONE_HINT)
         corners, features = 0, []
         for index, region in objects(mask, options):
             polygons = [

@@ -72,7 +72,7 @@ def read_segment_numbers(path: Path, size: Size) -> NDArray[np.integer[Any]]:
     with open_image(path) as image, image_errors(path):
         mode, numbers = image.mode, np.asarray(image)
     if mode not in ("L", "P", "I;16", "I;16B", "I;16L", "I"):
-        raise InvalidInput("unsupported image mode", subject=path, found=mode, allowed="numbers of 8 or 16 bits")
+        raise InvalidInput("unsupported image mode", subject=path, found=mode, allowed="8- or 16-bit integers")
     _require_size(numbers.shape, size, path)
     return numbers
 

@@ -107,7 +107,7 @@ def read_reading(description: Mapping[str, Any], folder: Path) -> Reading:
     try:
         return Reading.from_json(description.get("reading", {}))
     except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"invalid key reading ({error})", subject=folder / DESCRIPTION) from error
+        raise InvalidInput(f"invalid value of the key reading ({error})", subject=folder / DESCRIPTION) from error
 
 
 def _read_classes(value: Mapping[str, Any]) -> Classes:

@@ -135,7 +135,7 @@ class _Reader:
             types = "a string, a number, true, false or null"
             raise self.error(node, f"the tag {_shown_tag(node.tag)} is not supported", allowed=types)
         if isinstance(value, int) and abs(value) >= MAX_INT:
-            raise self.error(node, f"an integer of {value.bit_length()} bits; at most 63 are allowed")
+            raise self.error(node, f"an integer of {value.bit_length()} bits; at most 63 bits are allowed")
         if isinstance(value, str) and _UNWRITABLE.search(value):
             raise self.error(node, f"{_shortened(value)!r} has a NUL character or half a surrogate pair")
         return value

@@ -136,5 +136,5 @@ def _busy(folder: Path, holder: Holder | None) -> RunFailed:
     else:
         who = f"process {holder.pid} on {holder.host}, started {holder.start},"
         stop = f" or stop it (on {holder.host}: kill {holder.pid})"
-    hint = f"Wait for it to end{stop}, or use another folder with --run-dir (or --out)."
+    hint = f"Wait until it has finished{stop}, or use another folder with --run-dir (or --out)."
     return RunFailed(f"{who} is working in this folder", subject=folder, hint=hint)

@@ -64,7 +64,7 @@ def check_run_dir(run_dir: Path, name: str) -> None:
     if record is not None:
         if record.get("name") != name:
             raise InvalidInput(
-                "the run of another pipeline",
+                "contains the run of a different pipeline",
                 subject=run_dir,
                 found=record.get("name"),
                 allowed=repr(name),
@@ -76,7 +76,7 @@ def check_run_dir(run_dir: Path, name: str) -> None:
         raise InvalidInput(
             f"not empty and not a run directory (contains {foreign[0]!r}, but no {RUN})",
             subject=run_dir,
-            hint="Choose another --run-dir, or empty it yourself.",
+            hint="Choose another --run-dir, or empty this folder yourself.",
         )
 
 

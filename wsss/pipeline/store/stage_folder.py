@@ -186,7 +186,7 @@ def check_stage_folder(folder: Path, uses: str | None = None) -> None:
     record = read_record(folder) if uses is not None else None
     if record is not None and record.get("uses") not in (None, uses):
         raise InvalidInput(
-            f"the folder of the stage {record.get('id')!r} ({record['uses']}), which {uses} would replace",
+            f"contains the stage {record.get('id')!r} ({record['uses']}), which {uses} would replace",
             subject=folder,
             hint="Choose another --out, or delete the folder yourself.",
         )
@@ -196,7 +196,7 @@ def check_stage_folder(folder: Path, uses: str | None = None) -> None:
             raise InvalidInput(
                 f"not empty and not the folder of a stage (contains {foreign[0]!r}, but no {RECORD})",
                 subject=folder,
-                hint=f"{repair_hint(folder)}Choose another folder, or empty it yourself.",
+                hint=f"{repair_hint(folder)}Choose another folder, or empty this one yourself.",
             )
     elif folder.exists() and not folder.is_dir():
         raise obstructed(folder, "folder")

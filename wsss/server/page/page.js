@@ -305,7 +305,7 @@ $("more").addEventListener("click", async () => {
   const parts = [table(["class", "yes", "no", "ties", "skipped"], classes), table(["person", "answered"], people)];
   if (found.disagreements.length) {
     parts.push(table(["disagreement", "yes", "no"],
-      found.disagreements.map((one) => [`${one.item}, ${one.class}`, one.yes.join(", "), one.no.join(", ")])));
+      found.disagreements.map((row) => [`${row.item}, ${row.class}`, row.yes.join(", "), row.no.join(", ")])));
     const all = Object.values(found.classes).reduce((sum, n) => sum + n.disagreements, 0);
     const more = all - found.disagreements.length;
     if (more) parts.push(Object.assign(document.createElement("p"), { textContent: `${more} more; wsss ask --summary lists all.` }));

@@ -157,7 +157,7 @@ def _dangling(where: str, what: str, identity: int, parts: list[Any], known: Col
     return InvalidInput(
         f"unknown {what} id {identity}; {count} of {counted(len(ids), 'annotation')} refer to unlisted {plural}",
         subject=where,
-        hint=f"Add the missing {plural}, or remove these annotations. To create a subset, filter both images and "
+        hint=f"Add the missing {plural}, or remove these annotations. When creating a subset, filter both images and "
         "annotations.",
     )
 

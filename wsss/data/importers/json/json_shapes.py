@@ -51,9 +51,9 @@ def refuse_files_per_class(path: Path, content: dict[str, Any]) -> None:
     files = lists and all(isinstance(value, list) and all(map(is_image, value)) for value in lists)
     if files and not any(map(is_image, content)):
         raise InvalidInput(
-            "the images are values",
+            "maps classes to images instead of images to classes",
             subject=path,
             found=list(content),
             allowed="keys that are images: {image: [class names]}",
-            hint='Invert it, with [] for images without any class: {"a.jpg": ["cat"], "b.jpg": []}',
+            hint='Invert the mapping, with [] for images without any class: {"a.jpg": ["cat"], "b.jpg": []}',
         )

@@ -102,7 +102,7 @@ def _with_pillow(path: Path, page: StoredPage) -> NDArray[Any]:
         pixels = np.asarray(image)
     samples = _turned(pixels if pixels.ndim == 3 else pixels[..., None], left)
     if samples.shape != (*page.upright_size, page.bands):
-        raise ValueError("the header is contradictory")
+        raise ValueError("the header is inconsistent")
     return in_stored_type(samples, page)
 
 
@@ -134,7 +134,7 @@ def _with_rasterio(path: Path, page: StoredPage, bands: tuple[int, ...] | None) 
     with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(name, driver="GTiff") as data:
         if (data.height, data.width, data.count) != (*page.size, page.bands):
             found = f"{data.width}×{data.height} pixels, {counted(data.count, 'band')}"
-            raise InvalidInput("the header is contradictory", subject=path, found=Verbatim(found))
+            raise InvalidInput("the header is inconsistent", subject=path, found=Verbatim(found))
         values: NDArray[Any] = data.read(None if bands is None else list(bands))
     return np.moveaxis(values, 0, 2)
 

@@ -43,7 +43,7 @@ def _curve(row: str, runs: Sequence[tuple[Artifact, SweepCounts]]) -> Curve:
 
     sweeps = [counts for _, counts in runs]
     if len({sweep.levels for sweep in sweeps}) > 1:
-        hint = "Set levels to the same value in all sweep stages."
+        hint = "Set thresholds to the same value in all sweep stages."
         raise InvalidInput("the sweeps have different thresholds", subject=f"compare: row {row!r}", hint=hint)
     pairs = [foreground_precision_recall(sweep.counts.sum(0)) for sweep in sweeps]
     precision, recall = (np.mean([pair[part] for pair in pairs], axis=0) for part in (0, 1))

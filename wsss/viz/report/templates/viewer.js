@@ -23,7 +23,7 @@
     const other = tiles(row).find((tile) => key(tile) === compare.value && tile !== current);
     if (other) {
       const over = document.createElement("div");
-      over.className = `over tile ${[...other.classList].filter((one) => one !== "tile").join(" ")}`;
+      over.className = `over tile ${[...other.classList].filter((name) => name !== "tile").join(" ")}`;
       over.append(picture(other));
       frame.append(over, words("", "divider"));
       figure.querySelector("figcaption").replaceChildren(words(`◧ ${key(current)}`), words(`◨ ${key(other)}`));
@@ -38,7 +38,7 @@
     current = tile;
     const wanted = compare.dataset.wanted || "";
     const others = tiles(tile.closest(".row")).filter((one) => one !== tile).map(key);
-    compare.replaceChildren(new Option("nothing", ""), ...others.map((one) => new Option(one, one)));
+    compare.replaceChildren(new Option("nothing", ""), ...others.map((key) => new Option(key, key)));
     compare.value = others.includes(wanted) ? wanted : "";
     draw();
     if (!viewer.open) viewer.showModal();
@@ -50,7 +50,7 @@
       show(beside[(beside.indexOf(current) + across + beside.length) % beside.length]);
       return;
     }
-    const visible = rows.filter((one) => !one.hidden && one.closest("section") === row.closest("section"));
+    const visible = rows.filter((other) => !other.hidden && other.closest("section") === row.closest("section"));
     const next = visible[(visible.indexOf(row) + down + visible.length) % visible.length];
     const same = tiles(next).find((tile) => tile.dataset.column === current.dataset.column);
     show(same || tiles(next)[0]);
