@@ -110,7 +110,8 @@ def signature(name: str, value: Any) -> str:
 
 def _parameter(parameter: inspect.Parameter) -> str:
     default = "" if parameter.default is parameter.empty else f" = {parameter.default!r}"
-    annotation = "" if parameter.annotation is parameter.empty else f": {parameter.annotation}"
+    named = getattr(parameter.annotation, "__forward_arg__", parameter.annotation)  # of a NamedTuple: a ForwardRef
+    annotation = "" if parameter.annotation is parameter.empty else f": {named}"
     plain = f"{parameter.replace(annotation=parameter.empty, default=parameter.empty)}"
     return f"{plain}{annotation}{default}"
 

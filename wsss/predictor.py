@@ -153,7 +153,7 @@ def load_segmenter(
     tile: int | None = None,
     overlap: int | None = None,
 ) -> Predictor:
-    """Load the network of a `segment` stage.
+    """Load the network of a `segment` or `calibrate` stage.
 
     Args:
         path: the stage's folder, or another one with ``model.json`` and ``model.safetensors``.

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from wsss.io.process.memory_budget import SHARE, WORKER_BYTES, Budget, available_bytes, size_text, workers_that_fit
+from wsss.io.process.memory_budget import (
+    USABLE_FRACTION,
+    WORKER_BYTES,
+    Budget,
+    available_bytes,
+    size_text,
+    workers_that_fit,
+)
 
 GIB = 1 << 30
 
@@ -92,12 +99,12 @@ def test_address_space_limit() -> None:
 def test_workers_are_limited_by_memory() -> None:
     assert Budget(16, None).workers == 16
     assert Budget(16, 100 * GIB).workers == 16
-    assert Budget(16, int(4 * WORKER_BYTES / SHARE)).workers == 4
+    assert Budget(16, int(4 * WORKER_BYTES / USABLE_FRACTION)).workers == 4
     assert Budget(16, 0).workers == 1
 
 
 def test_items_are_admitted_while_they_fit() -> None:
-    budget = Budget(2, int((2 * WORKER_BYTES + 1000) / SHARE) + 1)
+    budget = Budget(2, int((2 * WORKER_BYTES + 1000) / USABLE_FRACTION) + 1)
     assert budget.has_room_for([], 10**12)
     assert budget.has_room_for([600], 400)
     assert not budget.has_room_for([600], 500)

@@ -13,7 +13,7 @@ import pytest
 from test_items import context
 
 from wsss.errors import RunFailed
-from wsss.io.process.memory_budget import SHARE, WORKER_BYTES
+from wsss.io.process.memory_budget import USABLE_FRACTION, WORKER_BYTES
 from wsss.pipeline.run.items import map_items
 
 MIB = 1 << 20
@@ -37,7 +37,7 @@ def busiest(spans: list[tuple[float, float]]) -> int:
 
 def offer(monkeypatch: pytest.MonkeyPatch, workers: int, beside: int) -> None:
     """Set the available memory to that of ``workers`` processes and ``beside`` bytes for items."""
-    available = int((workers * WORKER_BYTES + beside) / SHARE) + 1
+    available = int((workers * WORKER_BYTES + beside) / USABLE_FRACTION) + 1
     monkeypatch.setattr("wsss.pipeline.processes.pool.available_bytes", lambda: available)
 
 

@@ -15,7 +15,7 @@ from wsss.data.sample import Sample
 from wsss.io.rasters.arrays import read_arrays
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
-from wsss.metrics.contradictions import MIN_SHARE, Contradiction, contradiction
+from wsss.metrics.contradictions import MIN_FRACTION, Contradiction, contradiction
 from wsss.stages.common.inference.label_check import label_check
 
 
@@ -130,9 +130,9 @@ def test_a_broken_image_of_a_split(model: Path, data: Path, capsys: pytest.Captu
 
 def test_contradictions() -> None:
     labelled = Sample("x", Path("x.png"), (1,), unknown=(3,))
-    assert contradiction(np.array([0.5, 0.5, MIN_SHARE / 2, 0]), labelled) is None
+    assert contradiction(np.array([0.5, 0.5, MIN_FRACTION / 2, 0]), labelled) is None
     assert contradiction(np.array([0.3, 0.4, 0, 0.3]), labelled) is None  # class 3 is unknown
-    assert contradiction(np.array([0.5, MIN_SHARE / 2, 0.5, 0]), labelled) == Contradiction({2: 0.5}, (1,))
+    assert contradiction(np.array([0.5, MIN_FRACTION / 2, 0.5, 0]), labelled) == Contradiction({2: 0.5}, (1,))
     assert contradiction(np.array([0.0, 0, 1, 0]), Sample("y", Path("y.png"))) is None
 
 

@@ -1,7 +1,7 @@
 """The paired permutation test of TopoMortar's tables, for many comparisons at once.
 
 Two methods are scored on the same pairs (image, seed). Under the null hypothesis the two scores of a pair are
-exchangeable, so the sign of their difference is random. The p-value is the share of random sign flips for which the
+exchangeable, so the sign of their difference is random. The p-value is the fraction of random sign flips for which the
 mean difference is at least the absolute value of the observed one: the upper tail only, as in the authors' program, and
 therefore about half of the two-sided p-value, whichever method is better.
 """

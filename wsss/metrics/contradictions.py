@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from wsss.data.sample import Sample
 
-MIN_SHARE = 0.001
+MIN_FRACTION = 0.001
 """Minimum fraction of the image's pixels at which a class counts as present in a mask."""
 
 
@@ -34,18 +34,18 @@ class Contradiction:
         return len(self.misses) + sum(self.shows.values())
 
 
-def contradiction(shares: NDArray[np.float64], sample: Sample) -> Contradiction | None:
+def contradiction(fractions: NDArray[np.float64], sample: Sample) -> Contradiction | None:
     """Return the contradiction between a mask and the labels of its image, or ``None``.
 
     Args:
-        shares: ``(C,)``, fraction of the image's pixels of each class, background first.
+        fractions: ``(C,)``, fraction of the image's pixels of each class, background first.
         sample: the image with its labels; unknown classes and images without labels are never contradicted.
     """
     if sample.labels is None:
         return None
-    known = [index for index in range(1, len(shares)) if index not in sample.unknown]
-    shows = {k: float(shares[k]) for k in known if k not in sample.labels and shares[k] >= MIN_SHARE}
-    misses = tuple(k for k in known if k in sample.labels and shares[k] < MIN_SHARE)
+    known = [index for index in range(1, len(fractions)) if index not in sample.unknown]
+    shows = {k: float(fractions[k]) for k in known if k not in sample.labels and fractions[k] >= MIN_FRACTION}
+    misses = tuple(k for k in known if k in sample.labels and fractions[k] < MIN_FRACTION)
     return Contradiction(shows, misses) if shows or misses else None
 
 

@@ -33,7 +33,7 @@ def hd95(pred: ArrayLike, gt: ArrayLike, *, ignore_index: int | None = None) -> 
         between the centres of opposite corner pixels (√2 · 511 in TopoMortar's tables).
 
     Raises:
-        InvalidInput: the shapes differ, a mask is invalid or empty, or all pixels are ignored.
+        InvalidInput: the shapes differ, a mask is invalid or has no pixels, or all pixels are ignored.
 
     Example:
         >>> from wsss.metrics import hd95
@@ -56,7 +56,7 @@ def mask_pair(
     """Return both masks as ``(H, W)`` bool; pixels with ``ignore_index`` in ``gt`` are background in both.
 
     Raises:
-        InvalidInput: the shapes differ, a mask is invalid or empty, or all pixels are ignored.
+        InvalidInput: the shapes differ, a mask is invalid or has no pixels, or all pixels are ignored.
     """
     if ignore_index is None:
         return checked_masks(pred, gt)

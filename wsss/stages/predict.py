@@ -235,10 +235,10 @@ def _result(
     """Return the number of images per predicted class, and the agreement with the image-level labels."""
     from wsss.pipeline.run.items import map_shared
     from wsss.stages.common.inference.inference_precision import stated_precision
-    from wsss.stages.common.inference.label_check import class_shares, label_check
+    from wsss.stages.common.inference.label_check import class_fractions, label_check
 
     config = ctx.config
-    shares = map_shared(ctx, samples, partial(class_shares, out=ctx.out, classes=classes), "reading back")
+    shares = map_shared(ctx, samples, partial(class_fractions, out=ctx.out, classes=classes), "reading back")
     counts = {name: sum(bool(share[index]) for share in shares) for index, name in enumerate(classes.names)}
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
     metrics |= noted

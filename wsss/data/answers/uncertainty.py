@@ -1,8 +1,8 @@
 """Uncertainty of the answer to a question, computed from maps.
 
-The answer about a tile is yes if a class has a sufficient share of its pixels. The value that this share of pixels
-reaches (a quantile of the map in the tile) is therefore taken as the probability of yes, and its binary entropy as the
-uncertainty: highest at ½.
+The answer about a tile is yes if a class covers a sufficient fraction of its pixels. The value that this fraction of
+pixels reaches (a quantile of the map in the tile) is therefore taken as the probability of yes, and its binary entropy
+as the uncertainty: highest at ½.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SHARE = 0.05
-"""Share of a tile's pixels from which a class counts as present, as in `wsss.data.tiles.tiling.TilesConfig`."""
+PRESENT_FROM = 0.05
+"""Fraction of a tile's pixels from which a class counts as present, as in `wsss.data.tiles.tiling.TilesConfig`."""
 
 
 def binary_entropy(p: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -44,7 +44,7 @@ def tile_uncertainty(maps: NDArray[np.floating], size: int, rng: np.random.Gener
     rows, columns = height // size, width // size
     grid = maps[:, top : top + rows * size, left : left + columns * size]
     tiles = grid.reshape(len(maps), rows, size, columns, size).transpose(0, 1, 3, 2, 4)
-    reached = np.quantile(tiles.reshape(len(maps), rows * columns, -1).astype(np.float32), 1 - SHARE, axis=2)
+    reached = np.quantile(tiles.reshape(len(maps), rows * columns, -1).astype(np.float32), 1 - PRESENT_FROM, axis=2)
     scores = binary_entropy(reached).max(0)
     return [
         (float(scores[index]), top + index // columns * size, left + index % columns * size)

@@ -37,8 +37,8 @@ class SplitCounts:
     Args:
         images, labelled, masked: numbers of images.
         class_images: class name → number of images with this label.
-        class_pixels: name (background, classes, and `wsss.io.rasters.label_masks.ignored_name` for 255) → share of all
-            mask pixels; ``None`` without masks.
+        class_pixels: name (background, classes, and `wsss.io.rasters.label_masks.ignored_name` for 255) → fraction of
+            all mask pixels; ``None`` without masks.
     """
 
     images: int

@@ -5,7 +5,7 @@ objects. Such a file may also be right (an object that nobody drew, ignored as a
 refused in which nothing else explains them:
 
 - the dataset has one class, leaves no other value out, and ``mask_values`` does not define 255;
-- some masks hold 0 and 255 alone, with 255 on more than `SHARE` of the pixels (borders alone hold less), and the
+- some masks hold 0 and 255 alone, with 255 on more than `MIN_IGNORED` of the pixels (borders alone hold less), and the
   image-level labels do not mark the image as showing no class;
 - other masks show the class, and none of these holds 255, as masks with ignored borders or objects would.
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SHARE = 0.01
-"""Share of a mask's pixels; fewer that are 255 may be borders of objects that lie under them."""
+MIN_IGNORED = 0.01
+"""Masks with a smaller fraction of 255 pixels are not suspected: these may be borders drawn around objects."""
 
 
 class Shown(NamedTuple):
-    """Whether a mask shows a class other than the background, and the share of its ignored pixels, 0 … 1."""
+    """Whether a mask shows a class other than the background, and the fraction of its ignored pixels, 0 … 1."""
 
     a_class: bool
     ignored: float
@@ -60,7 +60,9 @@ def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *,
     """
     masks = [(sample.mask, sample.labels, seen) for sample, seen in samples if _unstated(sample, classes)]
     with_class = [seen for _, _, seen in masks if seen.a_class]
-    doubtful = [path for path, labels, seen in masks if labels != () and not seen.a_class and SHARE < seen.ignored < 1]
+    doubtful = [
+        path for path, labels, seen in masks if labels != () and not seen.a_class and MIN_IGNORED < seen.ignored < 1
+    ]
     if with_class and doubtful and not any(seen.ignored for seen in with_class):
         raise _mixed(doubtful, len(with_class), classes, where)
 

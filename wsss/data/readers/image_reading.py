@@ -38,8 +38,8 @@ class ImageReadingConfig(LayoutConfig):
     )
     bands: BandsSetting = Field(
         None,
-        description="Bands for red, green and blue, from 1, such as [3, 2, 1], or a single one; absent = images with "
-        "other than 1 or 3 bands, besides alpha, are errors.",
+        description="Bands for red, green and blue, from 1, such as [3, 2, 1], or a single one; absent = images whose "
+        "number of bands is not 1 or 3, besides alpha, are errors.",
     )
 
     @property

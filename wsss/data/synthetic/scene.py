@@ -27,10 +27,10 @@ EMBLEM_COLOURS = ((0.98, 0.2, 0.2), (0.25, 0.9, 0.95), (0.98, 0.9, 0.2), (0.95, 
 PLATE = (0.08, 0.08, 0.1)
 
 CONTOUR_HINT = 0.4
-"""Share of objects with the typical contour of their class; the others have a random one."""
+"""Fraction of objects with the typical contour of their class; the others have a random one."""
 
 MIN_VISIBLE = 0.7
-"""Minimum share of each object that stays visible; emblems are never covered."""
+"""Minimum fraction of each object that stays visible; emblems are never covered."""
 
 TRIES = 60
 
@@ -45,7 +45,7 @@ class Body:
         centre: x and y.
         angle: direction of the long axis, in radians.
         axes: half-length and half-width.
-        emblem: position of the emblem along and across the body, as shares of its axes.
+        emblem: position of the emblem along and across the body, as fractions of its axes.
     """
 
     kind: int

@@ -23,7 +23,7 @@ SIZES = ((64, 96), (33, 40), (150, 101), (256, 320))
 """Sizes (height, width) of the pictures: multiples of strides and others, higher and wider than the traced one."""
 
 REQUIRED = 0.999
-"""Minimum share of pixels on which both have to agree."""
+"""Minimum fraction of pixels on which both have to agree."""
 
 TOLERANCE = 0.01
 """Maximum difference of probabilities. Without it, a network that predicts one class everywhere would always pass."""
@@ -38,8 +38,8 @@ class Agreement:
 
     Args:
         pictures, pixels: number of pictures and of their pixels.
-        equal: share of pixels with the same mask value.
-        agreeing: share of pixels that also have probabilities within `TOLERANCE`.
+        equal: fraction of pixels with the same mask value.
+        agreeing: fraction of pixels that also have probabilities within `TOLERANCE`.
         largest_difference: of a probability.
     """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 WORKER_BYTES = 150 << 20
 """Memory of an idle worker process: Python with NumPy, OpenCV and SciPy."""
 
-SHARE = 0.8
+USABLE_FRACTION = 0.8
 """Fraction of the available memory for all processes together; the rest covers other programs and bad estimates."""
 
 _PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
@@ -29,7 +29,7 @@ class Budget:
 
     def __init__(self, workers: int, available: int | None, *, each: int = WORKER_BYTES) -> None:
         self.available = available
-        room = None if available is None else int(SHARE * available)
+        room = None if available is None else int(USABLE_FRACTION * available)
         self.workers = workers if room is None else max(1, min(workers, room // each if each else workers))
         self.room = None if room is None else room - self.workers * each
 
@@ -48,9 +48,9 @@ def workers_that_fit(wanted: int, each: int, log: Callable[[str], None], what: s
         what: the task, for the log (``"loading images"``).
     """
     available = available_bytes()
-    if available is None or each <= 0 or wanted * each <= SHARE * available:
+    if available is None or each <= 0 or wanted * each <= USABLE_FRACTION * available:
         return wanted
-    fit = max(1, int(SHARE * available / each))
+    fit = max(1, int(USABLE_FRACTION * available / each))
     log(
         f"note: {what}: {fit} workers instead of {wanted}; each needs about {size_text(each)} of memory, and "
         f"{size_text(available)} are available."

@@ -82,7 +82,7 @@ def _resized(cam: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
 
 
 SPARSE = 0.1
-"""Maps with a smaller share of values other than 0, such as those of many classes, are deflated."""
+"""Maps with a smaller fraction of values other than 0, such as those of many classes, are deflated."""
 
 
 def write_cams(path: Path, cams: Cams) -> None:

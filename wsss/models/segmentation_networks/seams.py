@@ -1,6 +1,6 @@
 """Blending of the seams of tiles that are computed row by row, from left to right.
 
-Only the shares of pixels that later tiles blend are kept: classes × `RAMP` × the width of the image.
+Only the contributions to pixels that later tiles blend are kept: classes × `RAMP` × the width of the image.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Seams:
         self._across = torch.from_numpy(columns.weights()).to(like.device)
 
     def finish(self, band: slice, values: Tensor) -> Iterator[Block]:
-        """Yield the finished pixels of a band of rows, if any, and keep the shares of the others.
+        """Yield the finished pixels of a band of rows, if any, and keep the contributions to the others.
 
         Args:
             band: rows of the image, see `wsss.models.segmentation_networks.tiled_prediction.bands`.

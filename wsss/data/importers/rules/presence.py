@@ -25,19 +25,19 @@ from wsss.data.readers.label_rules import (
 )
 
 
-def is_binary(cells: Iterable[str], context: ReadContext, *, share: float = 1.0, letters: bool = False) -> bool:
-    """Return whether at least a share of the filled cells are 0 and 1, yes and no or the like.
+def is_binary(cells: Iterable[str], context: ReadContext, *, fraction: float = 1.0, letters: bool = False) -> bool:
+    """Return whether a minimum fraction of the filled cells are 0 and 1, yes and no or the like.
 
     Args:
         cells: one column.
-        share: minimum share of the filled cells; at least one cell must be filled.
+        fraction: minimum fraction of the filled cells; at least one cell must be filled.
         letters: also accept single letters such as ``x``; else only in a column of nothing but y and n.
     """
     filled = _filled(cells, context)
     if set(filled) == YES_AND_NO_LETTERS:
         return True
     words = YES | NO if letters else (YES | NO) - LETTERS
-    return bool(filled) and sum(cell in words or number_in(cell) in (0, 1) for cell in filled) >= share * len(filled)
+    return bool(filled) and sum(cell in words or number_in(cell) in (0, 1) for cell in filled) >= fraction * len(filled)
 
 
 def is_soft(cells: Iterable[str], context: ReadContext) -> bool:

@@ -111,7 +111,7 @@ def is_flag_key(name: str) -> bool:
 
 def are_flags(cells: Sequence[str], context: ReadContext) -> bool:
     """Return whether cells are confidences, or mostly yes and no: the others are then reported as mistakes."""
-    return is_binary(cells, context, share=0.5, letters=True) or is_soft(cells, context)
+    return is_binary(cells, context, fraction=0.5, letters=True) or is_soft(cells, context)
 
 
 def flag_cells(name: str, cells: Sequence[str], context: ReadContext) -> list[str]:

@@ -85,7 +85,7 @@ def _class_columns(
     """Return the columns of 0 and 1, and with a threshold those of soft labels, that may be classes."""
     columns = {name: [row[name] for _, row in lines] for name in candidates if not is_one_of(name, ATTRIBUTE_KEYS)}
     # In a column that is mostly 0 and 1, other cells are mistakes, which are reported one by one.
-    binary = [name for name, cells in columns.items() if is_binary(cells, context, share=0.5, letters=True)]
+    binary = [name for name, cells in columns.items() if is_binary(cells, context, fraction=0.5, letters=True)]
     soft = [name for name, cells in columns.items() if name not in binary and is_soft(cells, context)]
     box = find_key(candidates, BOX_KEYS)
     if box is not None:

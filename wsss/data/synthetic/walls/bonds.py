@@ -64,7 +64,7 @@ def lay(
         bond: one of `BONDS`.
         size: size of bricks and joints.
         area: left, top, right, bottom of the area.
-        jitter: standard deviation of head joint positions and course heights, as a share of the joint width; clipped
+        jitter: standard deviation of head joint positions and course heights, as a fraction of the joint width; clipped
             at 0.35, so that every joint keeps at least 0.3 of its width.
         missing: probability that a head joint is missing, so that its two bricks touch.
 

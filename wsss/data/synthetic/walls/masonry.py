@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Hsv = tuple[float, float, float]
 
 SHARP = 0.02
-"""Precision of a human annotator, as a share of the image side."""
+"""Precision of a human annotator, as a fraction of the image side."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Look:
     Args:
         brick: mean hue (turns), saturation, value.
         spread: standard deviation of hue, saturation and value between bricks.
-        burnt: share of bricks darkened in the kiln.
+        burnt: fraction of bricks darkened in the kiln.
         mortar: hue, saturation, value.
         grain: strength of the sand texture of the mortar.
         smear: amount of mortar on the faces of the bricks, 0 … 1.
         erosion: amount of dark, washed-out mortar, 0 … 1.
-        slack: standard deviation of edges in the picture from those of the label, as a share of the joint width, or of
-            `SHARP` for wide joints: annotations are not exact to the pixel.
+        slack: standard deviation of edges in the picture from those of the label, as a fraction of the joint width, or
+            of `SHARP` for wide joints: annotations are not exact to the pixel.
         stains: strength of dirt and white salts, 0 … 1.
         relief: strength of light and shadow at the edges of bricks, 0 … 1.
         light: direction of the light source, in radians from the right, clockwise.

@@ -24,9 +24,9 @@ class Pen:
 
     Args:
         width: pen width in thousandths of the image side; at least 1.5 pixels.
-        sway: standard deviation of strokes from the centre line of a joint, as a share of its width.
-        reach: overshoot of short strokes beyond the centre lines of the joints at their ends, as a share of the joint
-            width: mean and standard deviation; short strokes leave gaps, long ones spurs.
+        sway: standard deviation of strokes from the centre line of a joint, as a fraction of its width.
+        reach: overshoot of short strokes beyond the centre lines of the joints at their ends, as a fraction of the
+            joint width: mean and standard deviation; short strokes leave gaps, long ones spurs.
         lifted: probability that a short stroke is missing.
     """
 

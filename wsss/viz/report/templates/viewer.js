@@ -23,7 +23,7 @@
     const other = tiles(row).find((tile) => key(tile) === compare.value && tile !== current);
     if (other) {
       const over = document.createElement("div");
-      over.className = `over tile ${[...other.classList].filter((name) => name !== "tile").join(" ")}`;
+      over.className = `over tile ${[...other.classList].filter((kind) => kind !== "tile").join(" ")}`;
       over.append(picture(other));
       frame.append(over, words("", "divider"));
       figure.querySelector("figcaption").replaceChildren(words(`◧ ${key(current)}`), words(`◨ ${key(other)}`));
@@ -38,7 +38,7 @@
     current = tile;
     const wanted = compare.dataset.wanted || "";
     const others = tiles(tile.closest(".row")).filter((one) => one !== tile).map(key);
-    compare.replaceChildren(new Option("nothing", ""), ...others.map((key) => new Option(key, key)));
+    compare.replaceChildren(new Option("nothing", ""), ...others.map((label) => new Option(label, label)));
     compare.value = others.includes(wanted) ? wanted : "";
     draw();
     if (!viewer.open) viewer.showModal();
