@@ -15,7 +15,7 @@ from learning import contents, run_stage
 from wsss.data.answers.answer_rows import HEADER, Answer, Item, answer_line
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
-from wsss.data.tiles.tile_folder import draw_into
+from wsss.data.tiles.tile_folder import draw_tile_folder
 from wsss.data.tiles.tile_table import Tile, read_tiles
 from wsss.data.tiles.tiling import TilesConfig, colour_statistics
 from wsss.errors import InvalidInput
@@ -36,7 +36,7 @@ def table(path: Path, answers: list[tuple[int, str, str]], *, size: int = 9, nam
 
 
 def into(out: Path, data: Dataset, **config: Any) -> tuple[dict[str, Any], list[Tile]]:
-    drawn = draw_into(
+    drawn = draw_tile_folder(
         out, data, config=TilesConfig(**config), split="train", seed=0, start=lambda total: lambda steps: None
     )
     return drawn, read_tiles(out, data.classes)

@@ -13,7 +13,7 @@ from PIL import Image
 from wsss.data.classes import Classes
 from wsss.data.image_ids import image_ids
 from wsss.data.masks.predicted_masks import FailedImage, Predicted, read_predicted, write_predicted
-from wsss.data.readers.imagefolder import has_images_below, images_in, left_out_notes
+from wsss.data.readers.imagefolder import has_images_below, images_in, skip_notes
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
@@ -121,5 +121,5 @@ def test_files_with_several_frames_are_noted(tmp_path: Path) -> None:
     page.save(tmp_path / "one.webp")
     page.save(tmp_path / "Two.WEBP", save_all=True, append_images=[Image.new("RGB", (5, 4), "red")])
     (tmp_path / "broken.webp").write_bytes(b"RIFF")
-    (note,) = left_out_notes(tmp_path)
+    (note,) = skip_notes(tmp_path)
     assert "only the first frame is used: Two.WEBP" in note

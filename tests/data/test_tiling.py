@@ -14,7 +14,7 @@ from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Sample
-from wsss.data.tiles.tile_folder import draw_into
+from wsss.data.tiles.tile_folder import draw_tile_folder
 from wsss.data.tiles.tile_table import Tile, read_tiles, write_tables
 from wsss.data.tiles.tiling import Counts, TilesConfig, colour_statistics, draw_tiles, tiles_per_image
 from wsss.data.truth import read_truth
@@ -198,7 +198,7 @@ def test_a_folder_with_other_files_is_not_changed(tmp_path: Path) -> None:
         return lambda steps: None
 
     def into(out: Path, **config: Any) -> dict[str, Any]:
-        return draw_into(out, data, config=TilesConfig(**config), split="train", seed=0, start=start)
+        return draw_tile_folder(out, data, config=TilesConfig(**config), split="train", seed=0, start=start)
 
     first = into(tmp_path / "out", count=4, size=6)
     before = contents(tmp_path / "out")

@@ -51,7 +51,7 @@ class CellView:
 
 @dataclass(frozen=True)
 class TableView:
-    """One table: title, column headings, and rows of a name and a cell per further column."""
+    """One table: title, column headings, and rows, each with a name and one cell per remaining column."""
 
     title: str
     head: tuple[str, ...]
@@ -81,8 +81,9 @@ class View:
 
     Args:
         explanation: text that explains the numbers.
-        cases: their tables.
-        ranking: the order of the losses; its title is its explanation.
+        cases: the tables of each case.
+        ranking: the ranking of the losses; its title explains it.
+        notes: remarks on missing or ignored results.
         contrasts: the comparison with one reference, if requested.
     """
 

@@ -120,6 +120,6 @@ class Dataset:
 
 
 def _mask_identity(sample: Sample) -> tuple[object, ...]:
-    """Return what decides on the pixels of a mask besides the content of its file."""
+    """Return everything besides the content of its file that determines the pixels of a mask."""
     values = () if sample.mask_values is None else (sample.mask_values.identity,)
     return values if sample.drawing is None else (*values, sample.drawing.identity)

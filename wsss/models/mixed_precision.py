@@ -1,4 +1,4 @@
-"""Networks in bfloat16, on devices that compute in it: half the memory traffic, three significant digits."""
+"""Networks in bfloat16, on devices that support it: half the memory traffic, three significant digits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def has_bfloat16(device: torch.device, cpu: Path = _CPU) -> bool:
     """Return whether a device has instructions for bfloat16; without them it is emulated, and much slower.
 
     Args:
-        cpu: description of the processor; one without it is assumed to have none.
+        cpu: description of the processor; without this file, bfloat16 is assumed to be missing.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)

@@ -1,4 +1,4 @@
-"""Settings of overlapping tiles in stages that compute a network; without torch, like `wsss.models.config`."""
+"""Settings of overlapping tiles in stages that run a network; does not import torch, like `wsss.models.config`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_tiles(tile: int | None, overlap: int | None, scales: tuple[float, ...]
         ValueError: otherwise, or an overlap without tiles.
     """
     check_overlap(tile, overlap)
-    check_exceeded(tile, scales, max_side)
+    check_below_image_size(tile, scales, max_side)
 
 
 def check_overlap(tile: int | None, overlap: int | None) -> None:
@@ -38,7 +38,7 @@ def check_overlap(tile: int | None, overlap: int | None) -> None:
         raise ValueError(f"overlap: expected at most half of tile ({tile // 2}), got {overlap}")
 
 
-def check_exceeded(tile: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
+def check_below_image_size(tile: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
     """Require that tiles are smaller than reduced images can be.
 
     Raises:

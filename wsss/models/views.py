@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from wsss.models.config import Scale
-from wsss.models.tile_settings import Overlap, TileSide, check_exceeded, check_overlap
+from wsss.models.tile_settings import Overlap, TileSide, check_below_image_size, check_overlap
 from wsss.validation import Settings
 
 
@@ -29,5 +29,5 @@ class ViewsOfOneCall(Views):
 
     @model_validator(mode="after")
     def _images_exceed_their_tiles(self) -> ViewsOfOneCall:
-        check_exceeded(self.tile, self.scales, self.max_side)
+        check_below_image_size(self.tile, self.scales, self.max_side)
         return self

@@ -53,8 +53,8 @@ class Input:
         optional: the stage also runs without it.
         many: takes every matching stage (all instances of a matrix) rather than exactly one.
         alias: name of the option of the single-stage command, if it is not the name of the input.
-        nested: keep the provenance of this input apart, under its name, because it does not describe the stage's result
-            in the way that of the other inputs does.
+        nested: record the provenance of this input separately, under the input's name, because it does not describe the
+            stage's result directly.
     """
 
     kinds: tuple[str, ...]

@@ -187,7 +187,7 @@ def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, a
     from wsss.cli.dataset_argument import named_dataset
     from wsss.cli.plain_images import asked_classes, with_plain_images
     from wsss.data.readers.registry import open_dataset
-    from wsss.data.tiles.tile_folder import draw_into
+    from wsss.data.tiles.tile_folder import draw_tile_folder
     from wsss.data.tiles.tiling import TilesConfig
     from wsss.validation import validate
 
@@ -198,7 +198,7 @@ def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, a
         named = with_plain_images(named, asked_classes(config.answers))
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:
         dataset = open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
-        drawn = draw_into(out, dataset, config=config, split=split, seed=seed, start=start)
+        drawn = draw_tile_folder(out, dataset, config=config, split=split, seed=seed, start=start)
     if as_json:
         print_json({"out": str(out), **drawn})
     else:

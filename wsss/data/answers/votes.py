@@ -22,7 +22,7 @@ class AnswerGroup:
 
 @dataclass(frozen=True)
 class Votes:
-    """The people who answered yes, no, or skipped, about a class in an item."""
+    """The people who answered yes, answered no, or skipped the question about a class in an item."""
 
     yes: tuple[str, ...] = ()
     no: tuple[str, ...] = ()
@@ -30,7 +30,7 @@ class Votes:
 
     @property
     def disagree(self) -> bool:
-        """Whether there are both yes and no."""
+        """Whether some people answered yes and others no."""
         return bool(self.yes and self.no)
 
     def majority(self) -> bool | None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RULE = "coco 1"
-"""Identity of the rule by which masks are drawn; changes with the pixels of any mask."""
+"""Identifier of the drawing rule; it changes whenever the rule changes the pixels of any mask."""
 
 NO_OBJECT = np.uint32(2**32 - 1)
 """Area of background and crowds: more than that of any object."""

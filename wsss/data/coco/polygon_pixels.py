@@ -1,4 +1,4 @@
-"""Pixels inside a polygon, exactly as in the COCO API, so that masks have the pixels with which others score."""
+"""Pixels inside a polygon, exactly as in the COCO API, so that scores are comparable with published ones."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ Empty = Literal["skip", "background"]
 
 @dataclass(frozen=True)
 class DrawingRules:
-    """Meaning of regions for the pixels inside and outside them.
+    """How regions determine the labels of the pixels inside and outside them.
 
     Args:
         outside: pixels outside all regions: ``background``, or ``unlabelled`` (255). By default unlabelled in images
@@ -111,7 +111,7 @@ def drawn_mask(image: AnnotatedImage, size: Size, classes: Classes, rules: Drawi
             image.
     """
     if image.size is not None and image.size != size:
-        raise other_size(image.where, found=image.size, size=size)
+        raise size_mismatch(image.where, found=image.size, size=size)
     if image.mask is not None:
         return image.mask(size), []
     shapes = image.shapes
@@ -163,7 +163,7 @@ def class_value(label: str, classes: Classes, where: str) -> int:
     raise InvalidInput("unknown class", subject=where, found=label, allowed=classes.names)
 
 
-def other_size(where: str, *, found: Size, size: Size) -> InvalidInput:
+def size_mismatch(where: str, *, found: Size, size: Size) -> InvalidInput:
     """Return the error for a mask whose size ``(H, W)`` is not that of its image."""
     return InvalidInput(
         "mask and image differ in size (width×height)",

@@ -78,7 +78,7 @@ class Transform:
         if mask is not None and mask.shape[:2] != image.shape[:2]:
             raise ValueError(f"mask {mask.shape} and image {image.shape[:2]} differ in size")
         if isinstance(self.settings, SegmentationAugmentation):
-            image, mask = _at_least(image, mask, math.ceil(1 / self.settings.scale[0]))
+            image, mask = _enlarge_if_tiny(image, mask, math.ceil(1 / self.settings.scale[0]))
         soft = mask is not None and mask.ndim == 3
         pipeline = _pipeline(self.settings, soft)
         # Not set_random_seed: it gives every step a generator of its own with this seed, so that all steps draw the
@@ -219,7 +219,7 @@ def _normalised(maps: Maps) -> Maps:
     return np.where(sums > 0.5, maps / np.maximum(sums, 0.5), np.float32(0)).astype(np.float32)
 
 
-def _at_least(image: Pixels, mask: Pixels | Maps | None, side: int) -> tuple[Pixels, Pixels | Maps | None]:
+def _enlarge_if_tiny(image: Pixels, mask: Pixels | Maps | None, side: int) -> tuple[Pixels, Pixels | Maps | None]:
     """Enlarge images of a few pixels, which scaling down would reduce to nothing."""
     height, width = image.shape[:2]
     if min(height, width) >= side:

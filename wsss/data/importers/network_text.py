@@ -9,7 +9,7 @@ from wsss.data.importers.training_recipe import Recipe
 
 
 def quoted(value: object) -> str:
-    """Return a value as a YAML string, whatever characters it has (a JSON string is one)."""
+    """Quote a value as a YAML string, whatever characters it contains (JSON strings are valid YAML)."""
     return json.dumps(str(value), ensure_ascii=False)
 
 

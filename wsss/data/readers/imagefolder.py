@@ -69,7 +69,7 @@ def images_in(folder: Path, *, recursive: bool = False) -> ImageFolder:
     )
 
 
-def left_out_notes(folder: Path, *, recursive: bool = False) -> list[str]:
+def skip_notes(folder: Path, *, recursive: bool = False) -> list[str]:
     """Return one sentence for each reason why `images_in` skips files that may be relevant."""
     notes = []
     others = other_images(folder, recursive=recursive)

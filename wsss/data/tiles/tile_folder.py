@@ -1,4 +1,4 @@
-"""``wsss data tiles``: draw the tiles of a dataset into a folder."""
+"""``wsss data tiles``: extract the tiles of a dataset into a folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MARKER = "drawing.json"
 """File with the settings of the tiles, written first."""
 
 
-def draw_into(
+def draw_tile_folder(
     out: Path,
     dataset: Dataset,
     *,
@@ -31,7 +31,7 @@ def draw_into(
     seed: int,
     start: Callable[[int], Callable[[int], None]],
 ) -> dict[str, Any]:
-    """Draw the tiles of a split into a folder, in this process; see `draw_tiles`.
+    """Extract the tiles of a split into a folder, in this process; see `draw_tiles`.
 
     Args:
         out: a new or empty folder, or one with the same tiles.
@@ -91,7 +91,7 @@ def draw_into(
 
 
 def _settings(config: TilesConfig) -> dict[str, Any]:
-    """Return the settings that determine the tiles; a table of answers counts by its content."""
+    """Return the settings that determine the tiles; a table of answers is identified by its content."""
     if config.answers is None:
         return config.model_dump(exclude={"answers", "disagreement"})
     read = config.model_dump(include={"label_noise", "disagreement"})

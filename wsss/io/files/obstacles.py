@@ -33,7 +33,7 @@ def obstacle(error: OSError, path: Path) -> Obstructed | None:
 
 
 def obstructed(path: Path, expected: Literal["file", "folder"], written: Path | None = None) -> Obstructed:
-    """Return the error for a path that is something else than expected.
+    """Return the error for a path that is something other than expected.
 
     Args:
         written: the path to write, if it differs.

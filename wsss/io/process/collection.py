@@ -1,4 +1,4 @@
-"""Python's cyclic garbage collector, while many objects are created that stay."""
+"""A pause of Python's cyclic garbage collector while many long-lived objects are created."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused_collection() -> Iterator[None]:
-    """Pause the collector: samples and records of 100,000 images stay, and it would visit them again and again."""
+    """Pause the collector: it would repeatedly scan the samples and records of 100,000 images, all of which stay alive."""
     paused = gc.isenabled()
     gc.disable()
     try:

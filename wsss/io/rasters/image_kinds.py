@@ -14,7 +14,7 @@ IMAGE_SUFFIXES = (
 """Suffixes of images, in lower case; the format itself is determined from the content."""
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "HEIF")
-"""Pillow's names of the formats that are opened; every further decoder is an attack surface."""
+"""Pillow's names of the formats that are opened; every additional decoder enlarges the attack surface."""
 
 PLUGINS = ("Jpeg", "Mpo", "Png", "Bmp", "Tiff", "WebP", "Gif", "Avif")
 """Pillow's plugins for `FORMATS`; MPO is a JPEG with a camera's preview. HEIF comes from `HEIF_PACKAGES`."""

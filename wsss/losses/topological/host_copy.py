@@ -1,4 +1,4 @@
-"""Copies of tensors in main memory that are waited for later."""
+"""Asynchronous copies of tensors to main memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 
 def host_copy(values: Tensor) -> Callable[[], NDArray[Any]]:
-    """Start to copy a tensor to main memory; on a CPU, the array shares its memory.
+    """Start copying a tensor to main memory; on a CPU, the array shares its memory.
 
     Returns:
-        A function that waits for the copy, but not for work that a GPU was given after it, and returns the array.
+        A function that waits for the copy, but not for work queued on the GPU after it, and returns the array.
     """
     if values.device.type != "cuda":
         return lambda: values.cpu().numpy()
@@ -31,5 +31,5 @@ def host_copy(values: Tensor) -> Callable[[], NDArray[Any]]:
 
 
 def class_copy(target: Tensor) -> Callable[[], NDArray[Any]]:
-    """Start to copy class indices ``(B, H, W)``, see `host_copy`; from a GPU as uint8, an eighth of the transfer."""
+    """Start copying class indices ``(B, H, W)``, see `host_copy`; from a GPU as uint8, an eighth of the bytes."""
     return host_copy(target if target.device.type == "cpu" else target.to(torch.uint8))

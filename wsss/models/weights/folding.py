@@ -127,7 +127,7 @@ def freeze_batchnorm(module: nn.Module) -> None:
 
 
 def fold_for_inference(module: nn.Module) -> None:
-    """Fold every frozen BatchNorm below ``module`` into its convolution, in place and for good.
+    """Fold every frozen BatchNorm below ``module`` into its convolution, in place and permanently.
 
     Otherwise each forward pass does so, with six small operations per convolution. Results are the same, bit by bit.
     Call this once the module is on its device; it can be neither trained nor saved afterwards.

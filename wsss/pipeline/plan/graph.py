@@ -80,7 +80,7 @@ class _Builder:
         return self.jobs
 
     def check_count(self, entry: Entry) -> None:
-        """Reject a matrix of too many instances before they are made."""
+        """Reject a matrix with too many instances before any is created."""
         count = count_points(self.spec.axes, self.fans[entry.id])
         if count + len(self.jobs) > MAX_INSTANCES:
             sizes = {axis: len(self.spec.axes[axis]) for axis in self.fans[entry.id]}

@@ -107,7 +107,7 @@ def identity_parts(
 
     Args:
         inputs: declared input → identity of the stage that provides it, ``None``, or for ``many`` id → identity.
-        contents: hashes of files: a `Path` in the config counts by its content, not by its name.
+        contents: hashes of files: a `Path` in the config is identified by its content, not by its name.
         ranks: number of processes that train together; counts for stages that train, if it is more than one.
     """
     return {
@@ -122,7 +122,7 @@ def identity_parts(
 
 
 def config_parts(config: StageConfig, contents: Contents) -> Any:
-    """Return the part of an identity that is the config; files and folders count by their content."""
+    """Return the part of an identity that is the config; files and folders are identified by their content."""
     return plain(_identity_config(config), lambda path: {"sha256": contents.of(path)})
 
 

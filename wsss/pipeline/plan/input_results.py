@@ -35,7 +35,7 @@ def result_of(record: Mapping[str, Any] | None) -> str | None:
 
 
 def results_of(inputs: Mapping[str, Artifact | tuple[Artifact, ...] | None]) -> Results:
-    """Return the hashes of a stage's inputs; external folders count by their content in the identity."""
+    """Return the hashes of a stage's inputs; external folders are part of the identity by content."""
     return {name: _result(artifact) for name, artifact in inputs.items() if artifact is not None}
 
 

@@ -23,7 +23,7 @@ PATIENCE = timedelta(hours=12)
 """Maximum time that a rank waits for the others: a stage that only rank 0 computes may take long."""
 
 JOINING = timedelta(minutes=10)
-"""Maximum time that it waits for them to start: one of them may have died before."""
+"""Maximum time that a rank waits for the others to start: one of them may have died earlier."""
 
 
 class SingleRank:

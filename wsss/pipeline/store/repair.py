@@ -26,7 +26,7 @@ class Repair:
     """The outcome for one record that was lost or damaged.
 
     Args:
-        what: what was compared, or why it cannot be restored.
+        what: what was compared, or why the record cannot be restored.
         hint: what to do instead.
     """
 
@@ -36,7 +36,7 @@ class Repair:
     hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
+        """Return the outcome as a JSON object."""
         return {**asdict(self), "path": str(self.path)}
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from wsss.data.class_list import read_class_list
 from wsss.data.classes import require_known
-from wsss.data.corrections.drawing_rules import AnnotatedImage, Size, class_value, other_size
+from wsss.data.corrections.drawing_rules import AnnotatedImage, Size, class_value, size_mismatch
 from wsss.errors import InvalidInput, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask
 from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
@@ -111,14 +111,14 @@ def _from_list(names: Mapping[int, str], classes: Classes, path: Path, size: Siz
 def _values(path: Path, size: Size) -> NDArray[np.uint8]:
     mask = read_mask(path)
     if mask.shape != size:
-        raise other_size(str(path), found=(mask.shape[0], mask.shape[1]), size=size)
+        raise size_mismatch(str(path), found=(mask.shape[0], mask.shape[1]), size=size)
     return mask
 
 
 def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:
     pixels = read_image(path).astype(np.uint32)
     if pixels.shape[:2] != size:
-        raise other_size(str(path), found=(pixels.shape[0], pixels.shape[1]), size=size)
+        raise size_mismatch(str(path), found=(pixels.shape[0], pixels.shape[1]), size=size)
     codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
     found, positions = np.unique(codes, return_inverse=True)
     unknown = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in found.tolist() if code not in colours]

@@ -29,7 +29,7 @@ from wsss.io.text.text_files import read_text
 
 DELIMITERS = (",", ";", "\t", "|")
 _EXCEL_DELIMITER = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
-"""First line with which Excel declares the delimiter."""
+"""First line in which Excel declares the delimiter."""
 
 _FORMAT = "a table of labels (CSV)"
 

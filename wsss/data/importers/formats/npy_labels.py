@@ -48,7 +48,7 @@ def read(path: Path, context: ReadContext) -> Labels:
 
 def _vector(path: Path, number: int, key: Any, value: Any) -> tuple[str, Any, str]:
     """Return the image, its vector ``(K,)``, and the location."""
-    long = isinstance(key, int) and abs(key) >= _MAX_KEY  # of more digits than Python prints
+    long = isinstance(key, int) and abs(key) >= _MAX_KEY  # too long for Python to print
     where = f"{path}: key {number}" if long else f"{path}: {key!r}"
     if isinstance(key, bool) or not isinstance(key, str | int) or (isinstance(key, int) and not 0 <= key < _MAX_KEY):
         raise InvalidInput(subject=where, found=[type(key).__name__], allowed="the name or number of an image as key")

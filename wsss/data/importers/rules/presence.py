@@ -31,7 +31,7 @@ def is_binary(cells: Iterable[str], context: ReadContext, *, fraction: float = 1
     Args:
         cells: one column.
         fraction: minimum fraction of the filled cells; at least one cell must be filled.
-        letters: also accept single letters such as ``x``; else only in a column of nothing but y and n.
+        letters: also accept single letters such as ``x``; otherwise only in a column that contains only y and n.
     """
     filled = _filled(cells, context)
     if set(filled) == YES_AND_NO_LETTERS:

@@ -1,4 +1,4 @@
-"""Conversion of images that are open in Pillow to RGB."""
+"""Conversion of opened Pillow images to RGB."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def to_rgb(image: Image.Image, where: object, reading: Reading) -> Image.Image:
         require_bands(reading.bands, 1, where)
         pixels = eight_bits(in_stored_type(np.asarray(image), page), reading.scaling, page, where)
         return Image.fromarray(255 - pixels if page.photometric == WHITE_IS_ZERO else pixels).convert("RGB")
-    # As in `stored_samples`: bands of a TIFF include its transparency, which is not composed.
+    # As in `stored_samples`: bands of a TIFF include its transparency, which is not composited.
     stored = reading.bands is not None and image.format == "TIFF" and image.mode in ("LA", "RGBA", "RGBX")
     colours = image if stored else _composed(image)
     if reading.bands is None:

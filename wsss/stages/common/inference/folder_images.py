@@ -39,9 +39,9 @@ def folder_notes(config: Any, folder: ImageFolder) -> list[str]:
         config: config of `predict`, with ``images`` and ``recursive``.
         folder: the images found there.
     """
-    from wsss.data.readers.imagefolder import left_out_notes
+    from wsss.data.readers.imagefolder import skip_notes
 
-    notes = left_out_notes(config.images, recursive=config.recursive)
+    notes = skip_notes(config.images, recursive=config.recursive)
     if folder.renamed:
         renamed = listing((f"{file!r} → {id}" for id, file in folder.renamed.items()), limit=3)
         count = counted(len(folder.renamed), "mask")

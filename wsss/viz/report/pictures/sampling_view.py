@@ -1,7 +1,7 @@
 """The sampling positions of deformable samplers: arrows from the regular grid, next to the resulting class maps.
 
 Each row is an image, each column a checkpoint: the classifier before any sampler, after expansion, after shrinkage. A
-checkpoint shows its sampling positions, and the class maps made from it by a cam stage, if any.
+checkpoint shows its sampling positions, and the class maps that a cam stage computed from it, if any.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wsss.data.sample import Sample
 
 MAX_ARROWS = 260
-"""Approximate maximum per picture; of a finer grid, every n-th element is drawn."""
+"""Approximate maximum number of arrows per picture; on finer grids, only every n-th element is drawn."""
 
 INK, HALO = "#ffe45c", "#10131a"
 
@@ -59,13 +59,13 @@ def sampling_sections(
     for index, chain in enumerate(shown):
         share = count // len(shown) + (index < count % len(shown))
         present = [samples[image] for image in chain.images if image in samples and image not in data.missing][:share]
-        makers = [_maker(step, records, [sample.id for sample, _ in present]) for step in chain.steps]
-        rows = [_make_row(sample, chain, makers, data.classes, detail) for sample, _ in present]
+        cam_stages = [_cam_stage_of(step, records, [sample.id for sample, _ in present]) for step in chain.steps]
+        rows = [_make_row(sample, chain, cam_stages, data.classes, detail) for sample, _ in present]
         unread = [missing_image(samples[image][0]) for image in chain.images if image in data.missing & samples.keys()]
         unread += [row for row in rows if isinstance(row, UnreadableImage)]
         readable = tuple(row for row in rows if isinstance(row, Row))
         if readable or unread:
-            pairs = zip(chain.steps, makers, strict=True)
+            pairs = zip(chain.steps, cam_stages, strict=True)
             columns = tuple(record.id for pair in pairs for record in pair if record is not None)
             names = ", ".join(dict.fromkeys(split for _, split in present))
             title = " → ".join(step.id for step in chain.steps)
@@ -74,7 +74,7 @@ def sampling_sections(
 
 
 def chains(records: Sequence[StageRecord]) -> Iterator[Chain]:
-    """Yield the chains of networks that end in a stage with offsets on which no other such stage builds."""
+    """Yield the chains of networks, each ending in a stage with offsets that no other such stage continues."""
     by_id = {record.id: record for record in records}
     sampled = [record for record in records if record.has_offsets]
     built_on = {need for record in sampled for need in record.needs}
@@ -150,14 +150,16 @@ def _arrows(offsets: Offsets, kernel: int) -> tuple[NDArray[np.float64], NDArray
     return np.concatenate(starts), np.concatenate(ends)
 
 
-def _maker(step: StageRecord, records: Sequence[StageRecord], images: Sequence[str]) -> StageRecord | None:
+def _cam_stage_of(step: StageRecord, records: Sequence[StageRecord], images: Sequence[str]) -> StageRecord | None:
     """Return the first cam stage with maps of some of the images from this checkpoint."""
-    makers = (record for record in records if record.has_cams and step.id in record.needs)
-    return next((record for record in makers if any(cam_path(record.path, image).is_file() for image in images)), None)
+    cam_stages = (record for record in records if record.has_cams and step.id in record.needs)
+    return next(
+        (record for record in cam_stages if any(cam_path(record.path, image).is_file() for image in images)), None
+    )
 
 
 def _make_row(
-    sample: Sample, chain: Chain, makers: Sequence[StageRecord | None], classes: Classes, detail: Detail
+    sample: Sample, chain: Chain, cam_stages: Sequence[StageRecord | None], classes: Classes, detail: Detail
 ) -> Row | UnreadableImage:
     """Return the row of an image: per checkpoint its sampling, and its class maps, if any."""
     try:
@@ -168,12 +170,12 @@ def _make_row(
         return UnreadableImage(sample.id, error.message)
     size = (image.shape[0], image.shape[1])
     cells = []
-    for step, maker in zip(chain.steps, makers, strict=True):
+    for step, cam_stage in zip(chain.steps, cam_stages, strict=True):
         cells.append(tiles_or_error(step.id, sample, _arrow_tiles(step, chain, sample.id, size)))
-        if maker is not None:
-            has_maps = cam_path(maker.path, sample.id).is_file()
-            maps = map_tiles(maker, sample, classes, size, detail) if has_maps else ()
-            cells.append(tiles_or_error(maker.id, sample, maps))
+        if cam_stage is not None:
+            has_maps = cam_path(cam_stage.path, sample.id).is_file()
+            maps = map_tiles(cam_stage, sample, classes, size, detail) if has_maps else ()
+            cells.append(tiles_or_error(cam_stage.id, sample, maps))
     labels, photo = label_names(sample, classes), photo_uri(image, detail)
     return Row(sample.id, "sampling", labels, size[1], size[0], photo, tuple(cells))
 
