@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def paused_collection() -> Iterator[None]:
-    """Pause the collector: it would repeatedly scan the samples and records of 100,000 images, all of which stay alive."""
+    """Pause the collector, which would repeatedly scan the samples and records of 100,000 images, all still in use."""
     paused = gc.isenabled()
     gc.disable()
     try:

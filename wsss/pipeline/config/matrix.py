@@ -1,4 +1,4 @@
-"""The matrix: axes, their values, and the names of the stage instances they make."""
+"""The matrix: axes, their values, and the names of the stage instances they produce."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 A pickle is a program that may call any function of any module. This unpickler resolves only the names that
 ``numpy.save`` writes, each to a stand-in that validates its arguments and builds the array from plain bytes; any other
-name ends the reading. NumPy's own functions never receive unvalidated data.
+name aborts loading. NumPy's own functions never receive unvalidated data.
 """
 
 from __future__ import annotations

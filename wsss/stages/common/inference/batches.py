@@ -1,7 +1,7 @@
 """Work on batches of equally sized images in this process, shared among ranks.
 
 The composition of batches depends on the list of images alone, and an interrupted run repeats whole batches: each image
-is always processed together with the same others. (On a GPU another batch size may select another algorithm and change
+is always processed together with the same other images. (On a GPU another batch size may select another algorithm and change
 the result; on a CPU it does not.)
 """
 
@@ -43,7 +43,7 @@ def work_in_batches(
     description: str,
     at_once: int = 1,
 ) -> dict[str, InvalidInput]:
-    """Call ``work`` for every batch with unfinished images; called by every rank, which begin together.
+    """Call ``work`` for every batch with unfinished images; must be called by every rank; all begin together.
 
     Args:
         ctx: provides ranks, progress and log.
