@@ -1,8 +1,8 @@
 """Dimension 0: connected components, by Kruskal's algorithm on the critical edges in ascending order.
 
-When an edge joins two components, the younger one dies, whose representative, its smallest (value, index), is larger.
-The pair (representative, edge) is an interval unless both have the same value. The elder's root stays a root, so that a
-root *is* its component's representative under the image's own values."""
+When an edge joins two components, the younger one dies: the one whose representative, its smallest (value, index), is
+larger. The pair (representative, edge) is an interval unless both have the same value. The elder's root stays a root,
+so that a root *is* its component's representative under the image's own values."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Work on batches of equally sized images in this process, shared among ranks.
 
 The composition of batches depends on the list of images alone, and an interrupted run repeats whole batches: each image
-is always processed together with the same other images. (On a GPU another batch size may select another algorithm and change
-the result; on a CPU it does not.)
+is always processed together with the same other images. (On a GPU another batch size may select another algorithm and
+change the result; on a CPU it does not.)
 """
 
 from __future__ import annotations
