@@ -16,7 +16,7 @@ from wsss.models.config import SegmenterConfig
 from wsss.models.segmentation_networks.background_weight import (
     GRID,
     LIMIT,
-    foreground_share,
+    foreground_fraction,
     matching_weight,
     sampled_probabilities,
     weight_background,
@@ -64,7 +64,9 @@ def test_the_bias_multiplies_the_probability_of_the_background(head: str) -> Non
 @pytest.mark.parametrize("weight", [0.4, 1.0, 2.5])
 def test_the_share_is_that_of_the_masks_of_the_weighted_network(weight: float) -> None:
     network, image = network_of("lraspp"), noise()  # at this size, every pixel is a point of the grid
-    share = foreground_share(sampled_probabilities(network, image, scales=(1, 0.5), flip=True, max_side=None), weight)
+    share = foreground_fraction(
+        sampled_probabilities(network, image, scales=(1, 0.5), flip=True, max_side=None), weight
+    )
     weight_background(network, weight)
     # Averaged at the size of the image, as in predict; the half scale is interpolated before the weight in one, after
     # it in the other.
@@ -72,7 +74,7 @@ def test_the_share_is_that_of_the_masks_of_the_weighted_network(weight: float) -
     assert share == pytest.approx((masks != 0).double().mean().item(), abs=0.02)
     alone = sampled_probabilities(network, image, scales=(1,), flip=True, max_side=None)
     masks = class_probabilities(network, image[None], flip=True)[0].argmax(0)
-    assert foreground_share(alone, 1) == (masks != 0).double().mean().item()
+    assert foreground_fraction(alone, 1) == (masks != 0).double().mean().item()
 
 
 @settings(max_examples=30, deadline=None)

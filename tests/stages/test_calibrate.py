@@ -261,7 +261,7 @@ def test_unreachable_shares(model: Path, data: Path, capsys: pytest.CaptureFixtu
     (name,) = [name for name in weights if name.endswith("low_classifier.bias")]
     weights[name] = weights[name] + np.array([1000, 0, 0], np.float32)
     save_file(weights, network / "model.safetensors")
-    assert "no weight of the background" in refusal(capsys, network, "--foreground", "0.5")
+    assert "no background weight" in refusal(capsys, network, "--foreground", "0.5")
 
 
 def test_another_dataset(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ HELP = {
     "crf": "Refine masks with a dense CRF.",
     "snap": "Align masks with class-agnostic segments (from SAM, or superpixels).",
     "segment": "Train a segmentation network on pseudo masks or ground truth.",
-    "calibrate": "Weight the background of a network, so that its masks show as much foreground as its training masks.",
+    "calibrate": "Reweight a network's background, so that its masks contain as much foreground as its training masks.",
     "predict": "Predict masks for a split or a folder of images.",
     "score": "Score masks against the ground truth (mIoU, topology …).",
     "sweep": "ORACLE: score maps against the ground truth at every threshold.",

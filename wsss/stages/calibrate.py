@@ -1,4 +1,4 @@
-"""Weight the background of a network, so that masks of unlabelled images show as much foreground as its training masks.
+"""Reweight a network's background, so that masks of unlabelled images contain as much foreground as its training masks.
 
 The result is a copy of the network, for `predict`, exports and `wsss.load_segmenter` (`background_weight` explains it).
 """
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
 
 FEWEST = 5
-"""Minimum number of images for a mean share of foreground."""
+"""Minimum number of images for a mean foreground fraction."""
 
 GROUND_TRUTH = "ground-truth masks"
 """Supervision of a network that was trained on them (`wsss.stages.segment`)."""
@@ -50,11 +50,11 @@ class CalibrateConfig(StageConfig):
         min_length=1,
         description="splits with images that the network was not trained on; their labels are not read",
     )
-    max_images: int = Field(default=200, ge=FEWEST, description="maximum number of these images, evenly spaced")
-    mask_split: str = Field(default="train", description="split of the masks that give the share of foreground")
+    max_images: int = Field(default=200, ge=FEWEST, description="maximum number of images to predict, evenly spaced")
+    mask_split: str = Field(default="train", description="split whose masks define the target foreground fraction")
     foreground: Annotated[float, Field(gt=0, lt=1)] | Literal["ground-truth"] | None = Field(
         default=None,
-        description="share of foreground to reach: a number, or ground-truth (that of the dataset's masks, for full "
+        description="target foreground fraction: a number, or ground-truth (that of the dataset's masks, for full "
         "supervision); null: that of the input masks",
     )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
@@ -75,8 +75,8 @@ class CalibrateConfig(StageConfig):
 
 
 def run(ctx: Context[CalibrateConfig]) -> Result:
-    """Measure the shares of foreground, and save a network with the weight of the background in its last layer."""
-    from wsss.models.segmentation_networks.background_weight import foreground_share, weight_background
+    """Measure foreground fractions, and save a copy of the network with the background weight in its last layer."""
+    from wsss.models.segmentation_networks.background_weight import foreground_fraction, weight_background
     from wsss.models.segmentation_networks.segmenters import load_reading, load_segmenter, save_segmenter
     from wsss.stages.common.input_masks.mask_foreground import foreground_of_masks
 
@@ -85,40 +85,40 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
     samples = _chosen(ctx)
     points = _predicted(ctx, samples)
     weight = _weight(points, target)
-    before = [foreground_share(views, 1) for views in points]
-    after = [foreground_share(views, weight) for views in points]
-    shares = {
+    before = [foreground_fraction(views, 1) for views in points]
+    after = [foreground_fraction(views, weight) for views in points]
+    fractions = {
         "target_foreground": target,
         "foreground_before": fmean(before),
         "foreground_after": fmean(after),
         "standard_error": stdev(before) / math.sqrt(len(before)),
     }
     if ctx.ranks.rank == 0:
-        _log(ctx, weight, shares, len(points))
+        _log(ctx, weight, fractions, len(points))
         network, classes = load_segmenter(folder)
         weight_background(network, weight)
         save_segmenter(ctx.out, network, classes, load_reading(folder))
-    metrics = {"images": len(points), "background_weight": weight, **shares}
+    metrics = {"images": len(points), "background_weight": weight, **fractions}
     return Result(metrics, _provenance(ctx, weight, target, len(points)))
 
 
-def _log(ctx: Context[CalibrateConfig], weight: float, shares: Mapping[str, float], images: int) -> None:
-    """Log the weight, and what speaks against trusting it."""
-    before, after, error = (shares[name] for name in ("foreground_before", "foreground_after", "standard_error"))
-    found = f"share of foreground {before:.3f} (standard error {error:.3f}) → {after:.3f} on {images} images"
+def _log(ctx: Context[CalibrateConfig], weight: float, fractions: Mapping[str, float], images: int) -> None:
+    """Log the weight, and reasons to distrust it."""
+    before, after, error = (fractions[name] for name in ("foreground_before", "foreground_after", "standard_error"))
+    found = f"foreground fraction {before:.3f} (standard error {error:.3f}) → {after:.3f} on {images} images"
     ctx.log(f"background × {weight:.3g}: {found}")
     if images < SURE:
-        ctx.log(f"note: {images} images are few for a mean share of foreground; with {SURE} it is more reliable.")
-    if abs(shares["target_foreground"] - before) < error:
-        ctx.log("note: the correction is smaller than the standard error: it may be due to the choice of images.")
+        ctx.log(f"note: {images} images are few for a mean foreground fraction; {SURE} or more are reliable.")
+    if abs(fractions["target_foreground"] - before) < error:
+        ctx.log("note: the correction is smaller than the standard error, so it may be due to the choice of images.")
     if not 1 / STRONG <= weight <= STRONG:
-        ctx.log("note: this is an unusual weight: are the masks those of the training, and the images of their kind?")
+        ctx.log("note: this is an unusual weight: was the network trained on these masks, and are the images similar?")
 
 
 def _provenance(ctx: Context[CalibrateConfig], weight: float, target: float, images: int) -> dict[str, Any]:
-    """Return the provenance; with another supervision than that of the network, the share is supervision, too.
+    """Return the provenance; if the supervision of masks and network differs, the fraction is supervision, too.
 
-    The true share is an oracle for a network that was not trained on true masks.
+    The true fraction is an oracle for a network that was not trained on true masks.
     """
     config, masks, earlier = ctx.config, ctx.inputs["masks"], ctx.inputs["segmenter"].provenance
     trained = earlier.get("supervision")
@@ -203,17 +203,16 @@ def _weight(points: Sequence[NDArray[np.float32]], target: float) -> float:
     weight = matching_weight(points, target)
     if weight is None:
         raise InvalidInput(
-            f"no weight of the background between 1/{LIMIT:g} and {LIMIT:g} gives a share of foreground of "
-            f"{target:.3g}",
+            f"no background weight between 1/{LIMIT:g} and {LIMIT:g} gives a foreground fraction of {target:.3g}",
             subject="calibrate",
-            hint="Check the share (foreground, or that of the masks), and that the network was trained on masks like "
-            "these.",
+            hint="Check the target fraction (foreground, or that of the masks), and that the network was trained on "
+            "similar masks.",
         )
     return weight
 
 
 def _masked(ctx: Context[CalibrateConfig]) -> tuple[Sample, ...]:
-    """Return the samples with the masks that give the share of foreground.
+    """Return the samples with the masks that define the target foreground fraction.
 
     Raises:
         InvalidInput: there are none, or a mask is missing.
@@ -223,7 +222,7 @@ def _masked(ctx: Context[CalibrateConfig]) -> tuple[Sample, ...]:
         return tuple(ctx.data.split(split))
     if masks is None:
         raise InvalidInput(
-            "no masks to take the share of foreground from",
+            "no masks to measure the foreground fraction of",
             subject="calibrate",
             hint="Add the stage whose masks the network was trained on to its needs (or pass --masks DIR), or set "
             "foreground.",
@@ -256,7 +255,7 @@ def _check(config: CalibrateConfig, data: Dataset) -> None:
     count = len(data.samples(config.splits))
     if count < FEWEST:
         raise InvalidInput(
-            f"too few images in {listing(config.splits)} for a mean share of foreground",
+            f"too few images in {listing(config.splits)} for a mean foreground fraction",
             subject="calibrate.splits",
             allowed=f"at least {FEWEST} images",
             found=count,

@@ -58,8 +58,8 @@ def segment_from_scratch(recipe: Recipe) -> str:
 def calibrate(recipe: Recipe) -> str:
     """Return the stage that calibrates the network."""
     return f"""\
-  # The network misses parts of objects in new images. The background is weighted so that masks of val, whose labels are
-  # not used, show as much foreground as the training masks. Use this
+  # The network misses parts of objects in new images. The background is reweighted so that masks of val, whose labels
+  # are not used, contain as much foreground as the training masks. Use this
   # network (calibrate, not segment) for other images. To skip the stage: --set calibrate.enabled=false
   calibrate:
     uses: calibrate

@@ -30,7 +30,7 @@ UNLABELLED = "unlabelled"
 
 
 CALIBRATED = 100
-"""Number of images of ``val`` for a reliable mean share of foreground (`wsss.stages.calibrate`)."""
+"""Number of images of ``val`` for a reliable mean foreground fraction (`wsss.stages.calibrate`)."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A weight of the background, chosen so that a network's masks contain a given share of foreground.
+"""A background weight, chosen so that a network's masks contain a given fraction of foreground.
 
 A network trained on noisy pseudo masks is less sure of objects in images it has not seen, and leaves parts of them to
 the background. Multiplying the background's probability by a weight b < 1 corrects this prior::
@@ -6,7 +6,7 @@ the background. Multiplying the background's probability by a weight b < 1 corre
     p'_0 = b p_0 / s,    p'_k = p_k / s,    s = 1 + (b − 1) p_0,
 
 which is the softmax after log b was added to the logit of the background (logit adjustment: Menon et al., ICLR 2021).
-The share of foreground of the training masks serves as the prior of other images, so b needs none of their labels
+The foreground fraction of the training masks serves as the prior of other images, so b needs none of their labels
 (compare the correction of priors by Saerens, Latinne & Decaestecker, Neural Computation 2002).
 """
 
@@ -61,8 +61,8 @@ def sampled_probabilities(
     return sampled
 
 
-def foreground_share(views: NDArray[np.float32], weight: float) -> float:
-    """Return the share of points that are foreground with a weight of the background.
+def foreground_fraction(views: NDArray[np.float32], weight: float) -> float:
+    """Return the fraction of points that are foreground with a background weight.
 
     Args:
         views: `sampled_probabilities` of an image.
@@ -74,22 +74,22 @@ def foreground_share(views: NDArray[np.float32], weight: float) -> float:
     return float((foreground > background).mean())
 
 
-def matching_weight(images: Sequence[NDArray[np.float32]], share: float) -> float | None:
-    """Return the largest weight of the background with which the images reach a share of foreground.
+def matching_weight(images: Sequence[NDArray[np.float32]], fraction: float) -> float | None:
+    """Return the largest background weight with which the images reach a foreground fraction.
 
     Args:
         images: `sampled_probabilities` of each image; all count equally.
-        share: mean share of foreground, in (0, 1).
+        fraction: mean foreground fraction, in (0, 1).
 
     Returns:
-        The weight; ``None`` if none between 1/`LIMIT` and `LIMIT` reaches the share, or all exceed it.
+        The weight; ``None`` if none between 1/`LIMIT` and `LIMIT` reaches the fraction, or all exceed it.
     """
 
     def reached(logarithm: float) -> bool:
         weight = math.exp(logarithm)
-        return float(np.mean([foreground_share(views, weight) for views in images])) >= share
+        return float(np.mean([foreground_fraction(views, weight) for views in images])) >= fraction
 
-    low, high = -math.log(LIMIT), math.log(LIMIT)  # the share falls as the weight grows
+    low, high = -math.log(LIMIT), math.log(LIMIT)  # the fraction falls as the weight grows
     if not reached(low) or reached(high):
         return None
     for _ in range(BISECTIONS):

@@ -1,4 +1,4 @@
-"""Mean share of foreground of masks."""
+"""Mean foreground fraction of masks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from wsss.pipeline.stage import Context
 
 
 def foreground_of_masks(ctx: Context[Any], samples: Sequence[Sample]) -> float:
-    """Return the mean share of foreground among the labelled pixels of masks; the ranks share the reading.
+    """Return the mean fraction of foreground among the labelled pixels of masks; the ranks divide the reading.
 
     Args:
         ctx: the context of the stage.
@@ -25,8 +25,8 @@ def foreground_of_masks(ctx: Context[Any], samples: Sequence[Sample]) -> float:
     Raises:
         InvalidInput: no mask has a labelled pixel, or all pixels are background or all foreground.
     """
-    shares = map_shared(ctx, samples, partial(_share, classes=ctx.data.classes), "reading the masks")
-    known = [share for share in shares if share is not None]
+    fractions = map_shared(ctx, samples, partial(_fraction, classes=ctx.data.classes), "reading the masks")
+    known = [fraction for fraction in fractions if fraction is not None]
     mean = sum(known) / len(known) if known else 0.0
     if not 0 < mean < 1:
         raise InvalidInput(
@@ -37,8 +37,8 @@ def foreground_of_masks(ctx: Context[Any], samples: Sequence[Sample]) -> float:
     return mean
 
 
-def _share(sample: Sample, *, classes: Classes) -> float | None:
-    """Return the share of foreground among the labelled pixels of a mask; ``None`` if there are none."""
+def _fraction(sample: Sample, *, classes: Classes) -> float | None:
+    """Return the fraction of foreground among the labelled pixels of a mask; ``None`` if there are none."""
     mask = read_truth(sample, classes)
     labelled = mask[mask != IGNORE]
     return float((labelled != 0).mean()) if labelled.size else None
