@@ -10,10 +10,10 @@ import pytest
 from wsss.data.readers.topomortar import GROUPS
 from wsss.data.synthetic.walls.bonds import BONDS, COURSED, BrickSize, lay
 from wsss.data.synthetic.walls.brickwork import NARROWEST, draw_wall
-from wsss.data.synthetic.walls.camera import look
+from wsss.data.synthetic.walls.camera import camera_facing_origin
 from wsss.data.synthetic.walls.openings import place_openings
 from wsss.data.synthetic.walls.pen import Pen, pen_label
-from wsss.data.synthetic.walls.wall import Wall, see
+from wsss.data.synthetic.walls.wall import Wall, rasterise
 from wsss.metrics.topology import cldice
 from wsss.topology import betti_numbers
 
@@ -84,7 +84,7 @@ def test_jitter_keeps_joints_open_and_missing_joints_merge_bricks(bond: str) -> 
 
 
 def test_camera_projection_is_invertible() -> None:
-    camera = look(100, 0.5, roll=0.2, yaw=0.5, pitch=-0.3, distance=1.5)
+    camera = camera_facing_origin(100, 0.5, roll=0.2, yaw=0.5, pitch=-0.3, distance=1.5)
     u, v = camera.on_wall()
     x, y = camera.in_image(u, v)
     assert np.allclose(x, np.arange(100)[None, :] + 0.5) and np.allclose(y, np.arange(100)[:, None] + 0.5)
@@ -93,22 +93,22 @@ def test_camera_projection_is_invertible() -> None:
 
 
 def test_magnification() -> None:
-    straight = look(100, 0.5, roll=0.3, yaw=0, pitch=0, distance=2)
+    straight = camera_facing_origin(100, 0.5, roll=0.3, yaw=0, pitch=0, distance=2)
     assert np.allclose(straight.pixels_per_mm(), 0.5)
-    low, high = look(100, 0.5, roll=0, yaw=0.8, pitch=0, distance=2).pixels_per_mm()
+    low, high = camera_facing_origin(100, 0.5, roll=0, yaw=0.8, pitch=0, distance=2).pixels_per_mm()
     assert low < 0.5 * math.cos(0.8) and high > 0.5  # foreshortened horizontally, larger where the wall is closer
 
 
 @pytest.mark.parametrize("bond", BONDS)
 @pytest.mark.parametrize("seed", range(4))
 def test_betti_numbers_by_construction(bond: str, seed: int) -> None:
-    camera = look(120, 0.3, roll=0.3 * seed, yaw=0.2 * seed, pitch=0.1, distance=1.6)
+    camera = camera_facing_origin(120, 0.3, roll=0.3 * seed, yaw=0.2 * seed, pitch=0.1, distance=1.6)
     area = camera.area()
     openings = place_openings(rng(seed), area, SIZE) if seed % 2 else ()
     bricks = lay(
         rng(seed), bond, SIZE, (area[0] - 40, area[1] - 40, area[2] + 40, area[3] + 40), jitter=0.15, missing=0.1
     )
-    view = see(rng(seed), Wall(camera, SIZE, bricks, openings, roughness=0.25))
+    view = rasterise(rng(seed), Wall(camera, SIZE, bricks, openings, roughness=0.25))
     assert view.betti_numbers == tuple(betti_numbers(view.mortar))
     assert ((view.depth > 0) == ~view.mortar).all()
     assert 0.1 < view.mortar.mean() < 0.45
@@ -155,7 +155,7 @@ def test_errors_of_noisy_and_pseudo_labels() -> None:
 
 
 def test_pen_width() -> None:
-    camera = look(200, 0.4, roll=0.05, yaw=0, pitch=0, distance=2)
+    camera = camera_facing_origin(200, 0.4, roll=0.05, yaw=0, pitch=0, distance=2)
     area = camera.area()
     wall = Wall(camera, SIZE, lay(rng(1), "running", SIZE, (area[0] - 40, area[1] - 40, area[2] + 40, area[3] + 40)))
     thin, thick = (pen_label(rng(1), wall, Pen(width=width, sway=0.05)) for width in (10, 20))

@@ -11,12 +11,12 @@ from wsss.data.synthetic.drawing import disc, filled, leaf, smooth_line, strokes
 from wsss.data.synthetic.textures import blurred_noise
 from wsss.data.synthetic.walls.bonds import BrickSize, lay
 from wsss.data.synthetic.walls.brickwork import _camera
-from wsss.data.synthetic.walls.camera import look
+from wsss.data.synthetic.walls.camera import camera_facing_origin
 from wsss.data.synthetic.walls.colour_label import colour_label
 from wsss.data.synthetic.walls.masonry import expose, other_look, paint_wall, red_look
 from wsss.data.synthetic.walls.nuisances import graffiti, occlusion, shadows
 from wsss.data.synthetic.walls.openings import paint_openings, place_openings
-from wsss.data.synthetic.walls.wall import View, Wall, see
+from wsss.data.synthetic.walls.wall import View, Wall, rasterise
 
 SIZE = BrickSize(length=228, height=54, joint=14)
 
@@ -26,8 +26,8 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def wall(side: int = 128, openings: tuple[tuple[float, float, float, float], ...] = ()) -> View:
-    camera = look(side, side / 500, roll=0.0, yaw=0.0, pitch=0.0, distance=2)
-    return see(rng(), Wall(camera, SIZE, lay(rng(), "running", SIZE, (-300, -300, 300, 300)), openings))
+    camera = camera_facing_origin(side, side / 500, roll=0.0, yaw=0.0, pitch=0.0, distance=2)
+    return rasterise(rng(), Wall(camera, SIZE, lay(rng(), "running", SIZE, (-300, -300, 300, 300)), openings))
 
 
 def test_sizes_of_shapes() -> None:

@@ -28,15 +28,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @given(st.integers(1, 1000), times, times)
-def test_the_estimate_is_at_least_the_time_spent_on_the_present_step(steps: int, usual: float, current: float) -> None:
-    left = seconds_left(steps, usual, current)
+def test_the_estimate_is_at_least_the_time_spent_on_the_present_step(steps: int, mean: float, current: float) -> None:
+    left = seconds_left(steps, mean, current)
     assert left >= current
-    assert left >= (steps - 1) * usual
+    assert left >= (steps - 1) * mean
 
 
 @given(st.integers(1, 1000), times, times, times)
-def test_the_estimate_grows_during_a_slow_step(steps: int, usual: float, late: float, more: float) -> None:
-    assert seconds_left(steps, usual, usual + late + more) >= seconds_left(steps, usual, usual + late)
+def test_the_estimate_grows_during_a_slow_step(steps: int, mean: float, late: float, more: float) -> None:
+    assert seconds_left(steps, mean, mean + late + more) >= seconds_left(steps, mean, mean + late)
 
 
 def test_the_estimate_counts_down_during_a_usual_step() -> None:

@@ -21,7 +21,7 @@ TORCH_IGNORES = -100
 
 
 class Contents(NamedTuple):
-    """What losses need to know of class indices 0 … 254, and 255 for ignored pixels.
+    """Properties of class indices (0 … 254, and 255 for ignored pixels) that losses depend on.
 
     Attributes:
         largest: the largest class, −1 if all pixels are ignored.

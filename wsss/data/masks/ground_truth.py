@@ -1,6 +1,6 @@
 """Validation of ground truth: every sample has a mask, and the masks show a class.
 
-A common mistake are masks of 0 and 255 in a dataset with one class: 255 means ignore, so such masks contain only
+A common mistake is masks of 0 and 255 in a dataset with one class: 255 means ignore, so such masks contain only
 background, and an empty prediction would get the best score.
 """
 

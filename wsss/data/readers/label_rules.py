@@ -201,7 +201,7 @@ def plain(name: str) -> str:
 
 
 def find_key(keys: Iterable[str], wanted: Iterable[str]) -> str | None:
-    """Return the key in ``found`` that comes first in ``wanted``, compared by `plain`; ``None`` without a match."""
+    """Return the key in ``keys`` that comes first in ``wanted``, compared by `plain`; ``None`` without a match."""
     by_plain: dict[str, str] = {}
     for key in keys:
         by_plain.setdefault(plain(key), key)

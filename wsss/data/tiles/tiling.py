@@ -77,8 +77,8 @@ class TilesConfig(Settings):
 class Counts:
     """Numbers of tiles of an image that show no class, and that show at least one."""
 
-    without: int
-    having: int
+    negative: int
+    positive: int
 
 
 def count_positions(sample: Sample, *, classes: Classes, config: TilesConfig) -> Counts:
@@ -87,8 +87,8 @@ def count_positions(sample: Sample, *, classes: Classes, config: TilesConfig) ->
     Raises:
         InvalidInput: see `wsss.data.truth.read_truth`.
     """
-    having, without = _positions(read_truth(sample, classes), len(classes), config)
-    return Counts(int(without.sum()), int(having.any(0).sum()))
+    positive, negative = _positions(read_truth(sample, classes), len(classes), config)
+    return Counts(int(negative.sum()), int(positive.any(0).sum()))
 
 
 def tiles_per_image(possible: Sequence[Counts], config: TilesConfig, seed: int) -> list[Counts]:
@@ -102,11 +102,11 @@ def tiles_per_image(possible: Sequence[Counts], config: TilesConfig, seed: int) 
     Raises:
         InvalidInput: there are too few possible tiles.
     """
-    without = round(config.count * config.negative_fraction)
+    negative = round(config.count * config.negative_fraction)
     order = np.random.default_rng([seed, 0]).permutation(len(possible)).tolist()
     kinds = {
-        "without any class": (without, [counts.without for counts in possible], order),
-        "with a class": (config.count - without, [counts.having for counts in possible], order[::-1]),
+        "without any class": (negative, [counts.negative for counts in possible], order),
+        "with a class": (config.count - negative, [counts.positive for counts in possible], order[::-1]),
     }
     for kind, (count, available, _) in kinds.items():
         if sum(available) < count:
@@ -149,17 +149,17 @@ def cut_tiles(request: Request, *, out: Path, classes: Classes, config: TilesCon
         InvalidInput: image or mask is invalid, or their sizes differ.
     """
     sample, quota = request.sample, request.quota
-    if not quota.without and not quota.having:
+    if not quota.negative and not quota.positive:
         return []
     image = read_image(*sample.source)
     mask = read_truth(sample, classes, size=(image.shape[0], image.shape[1]))
-    having, without = _positions(mask, len(classes), config)
+    positive, negative = _positions(mask, len(classes), config)
     rng = np.random.default_rng([seed, 1, request.number])
-    positions = [*_choose(without, quota.without, rng), *_choose(np.asarray(having.any(0)), quota.having, rng)]
+    positions = [*_choose(negative, quota.negative, rng), *_choose(np.asarray(positive.any(0)), quota.positive, rng)]
     mean, std = colour_statistics(image)
     tiles = []
     for row, column in positions:
-        present = having[:, row, column] ^ (rng.random(len(having)) < config.label_noise)
+        present = positive[:, row, column] ^ (rng.random(len(positive)) < config.label_noise)
         labels = tuple(int(index) + 1 for index in np.flatnonzero(present))
         tile = Tile(sample.id, row, column, config.size, labels, mean, std)
         if not tile.path(out).is_file():

@@ -21,7 +21,7 @@ NAME = "model.onnx"
 def export_network(
     folder: Path, out: Path, *, force: bool = False, advance: Callable[[int], None] = lambda steps: None
 ) -> dict[str, Any]:
-    """Write the network of a `segment` stage as ``model.onnx``, checked against torch.
+    """Write the network of a `segment` or `calibrate` stage as ``model.onnx``, checked against torch.
 
     Args:
         folder: the stage's folder, or another one with ``model.json`` and ``model.safetensors``.

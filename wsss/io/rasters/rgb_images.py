@@ -54,7 +54,7 @@ BAND = 64
 def read_image(path: Path, reading: Reading = PLAIN) -> NDArray[np.uint8]:
     """Read an image as ``(H, W, 3)`` uint8 RGB, rotated upright according to its EXIF orientation.
 
-    CMYK, palette and grey images are converted; transparent images are composed onto white.
+    CMYK, palette and grey images are converted; transparent images are composited onto white.
 
     Args:
         reading: scaling of pixels with more than 8 bits, page, and bands.

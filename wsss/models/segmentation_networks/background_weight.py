@@ -1,7 +1,7 @@
 """A background weight, chosen so that a network's masks contain a given fraction of foreground.
 
-A network trained on noisy pseudo masks is less sure of objects in images it has not seen, and leaves parts of them to
-the background. Multiplying the background's probability by a weight b < 1 corrects this prior::
+A network trained on noisy pseudo masks is less certain of objects in images it has not seen, and leaves parts of
+them to the background. Multiplying the background's probability by a weight b < 1 corrects this prior::
 
     p'_0 = b p_0 / s,    p'_k = p_k / s,    s = 1 + (b − 1) p_0,
 

@@ -133,7 +133,7 @@ def save_segmenter(folder: Path, segmenter: SegmentationNetwork, classes: Classe
 
 
 def load_segmenter(folder: Path) -> tuple[SegmentationNetwork, Classes]:
-    """Load the network of a `segment` stage, in evaluation mode on the CPU.
+    """Load the network of a `segment` or `calibrate` stage, in evaluation mode on the CPU.
 
     Raises:
         InvalidInput: no segmentation network in the folder, or an invalid one.
@@ -148,7 +148,7 @@ def load_segmenter(folder: Path) -> tuple[SegmentationNetwork, Classes]:
 
 
 def load_reading(folder: Path) -> Reading:
-    """Return how the training images of the network of a `segment` stage were converted to 8-bit RGB.
+    """Return how the training images of the network of a `segment` or `calibrate` stage were converted to 8-bit RGB.
 
     Raises:
         InvalidInput: no segmentation network in the folder, or an invalid one.

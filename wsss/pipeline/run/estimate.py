@@ -32,13 +32,13 @@ class Steps:
 
     def seconds_left(self, now: float) -> float | None:
         """Return the estimated seconds to the end, ``None`` before the first step."""
-        usual = self._usual()
-        return None if usual is None else seconds_left(self.total - self.done, usual, now - self.last)
+        mean = self._mean_duration()
+        return None if mean is None else seconds_left(self.total - self.done, mean, now - self.last)
 
     def slow(self, now: float) -> str:
         """Return the name of an image that takes long, with its time, or an empty string."""
-        waited, names, usual = now - self.last, current_items(), self._usual()
-        if waited < SLOW_AFTER or (usual is not None and waited < 3 * usual):
+        waited, names, mean = now - self.last, current_items(), self._mean_duration()
+        if waited < SLOW_AFTER or (mean is not None and waited < 3 * mean):
             return ""
         return f"{names[0] if names else 'the current step'} for {duration(waited)}"
 
@@ -52,24 +52,24 @@ class Steps:
         left = self.seconds_left(now)
         return ", ".join(filter(None, (f"{duration(left)} left" if left is not None else "", self.slow(now))))
 
-    def _usual(self) -> float | None:
+    def _mean_duration(self) -> float | None:
         """Return the mean number of seconds per step, ``None`` before the first."""
         done = self.done - self.first
         return (self.last - self.begin) / done if done > 0 else None
 
 
-def seconds_left(steps: int, usual: float, current: float) -> float:
+def seconds_left(steps: int, mean: float, current: float) -> float:
     """Return the estimated seconds for the remaining steps.
 
     Args:
         steps: number of remaining steps, including the current one.
-        usual: mean number of seconds per step.
+        mean: mean number of seconds per step.
         current: seconds spent on the current step. Beyond the mean it is expected to take as long again, so the
             estimate grows with it and is never below it.
     """
     if steps <= 0:
         return 0.0
-    return (steps - 1) * usual + max(usual - current, current)
+    return (steps - 1) * mean + max(mean - current, current)
 
 
 def time_left_column(clock: Callable[[], float]) -> Any:

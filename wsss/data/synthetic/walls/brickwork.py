@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.data.synthetic.walls.bonds import BONDS, BrickSize, lay
-from wsss.data.synthetic.walls.camera import Camera, look
+from wsss.data.synthetic.walls.camera import Camera, camera_facing_origin
 from wsss.data.synthetic.walls.colour_label import colour_label
 from wsss.data.synthetic.walls.masonry import expose, other_look, paint_wall, red_look
 from wsss.data.synthetic.walls.nuisances import graffiti, occlusion, shadows
 from wsss.data.synthetic.walls.openings import paint_openings, place_openings
 from wsss.data.synthetic.walls.pen import pen_label
-from wsss.data.synthetic.walls.wall import Wall, see
+from wsss.data.synthetic.walls.wall import Wall, rasterise
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def draw_wall(rng: np.random.Generator, group: str, *, size: int) -> Drawn:
         roughness=rng.uniform(0.04, 0.16),
         rounding=rng.uniform(1.0, 0.4 * joint),
     )
-    view = see(rng, wall)
+    view = rasterise(rng, wall)
     appearance = other_look(rng) if group == "colors" else red_look(rng)
     picture = paint_wall(rng, view, appearance, joint=joint)
     picture = paint_openings(rng, picture, view, openings)
@@ -93,7 +93,7 @@ def _camera(rng: np.random.Generator, size: int, joint: float, *, steep: bool) -
     roll, yaw, pitch = angles
     distance = rng.uniform(1.4, 3.0)
     while True:
-        camera = look(size, magnification, roll=roll, yaw=yaw, pitch=pitch, distance=distance)
+        camera = camera_facing_origin(size, magnification, roll=roll, yaw=yaw, pitch=pitch, distance=distance)
         if camera.pixels_per_mm()[0] * joint >= NARROWEST:
             return camera
         magnification *= 1.1

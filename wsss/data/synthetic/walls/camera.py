@@ -53,7 +53,9 @@ class Camera:
         return float(1 / stretch.max()), float(1 / stretch.min())
 
 
-def look(size: int, pixels_per_mm: float, *, roll: float, yaw: float, pitch: float, distance: float) -> Camera:
+def camera_facing_origin(
+    size: int, pixels_per_mm: float, *, roll: float, yaw: float, pitch: float, distance: float
+) -> Camera:
     """Return a camera directed at the origin of the wall.
 
     Args:

@@ -74,7 +74,7 @@ class View:
         return betti_numbers_of(self.pieces)
 
 
-def see(rng: np.random.Generator, wall: Wall) -> View:
+def rasterise(rng: np.random.Generator, wall: Wall) -> View:
     """Rasterise a wall with random irregularities."""
     side = wall.camera.size
     u, v = wall.camera.on_wall()

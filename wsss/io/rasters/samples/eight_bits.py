@@ -29,7 +29,7 @@ BANDS_HINT = (
 
 
 def rgb_of(samples: NDArray[Any], page: StoredPage, reading: Reading, where: object) -> NDArray[np.uint8]:
-    """Return stored values as 8-bit RGB; transparent pixels are composed onto white.
+    """Return stored values as 8-bit RGB; transparent pixels are composited onto white.
 
     Args:
         samples: ``(H, W, C)``: the bands of ``reading``, or all bands of the page.
@@ -101,7 +101,7 @@ def _extent(values: NDArray[Any]) -> str:
 def _on_white(
     rgb: NDArray[np.uint8], alpha: NDArray[Any], page: StoredPage, reading: Reading, where: object
 ) -> NDArray[np.uint8]:
-    """Compose onto white: c·α + 1 − α, or c + 1 − α if c was multiplied by α before.
+    """Composite onto white: c·α + 1 − α, or c + 1 − α if c was multiplied by α before.
 
     Raises:
         InvalidInput: see `_transparency`; or the scaling or photometry of premultiplied colours is not linear.
