@@ -110,9 +110,9 @@ def test_an_error_names_the_item(
 
 
 def test_a_killed_worker_names_its_item(tmp_path: Path) -> None:
-    with pytest.raises(RunFailed, match="processed 5") as caught:
+    with pytest.raises(RunFailed) as caught:
         map_items(context(tmp_path, 2), list(range(40)), partial(die_at, bad=5), "x")
-    assert "--workers" in str(caught.value)
+    assert " 5;" in caught.value.problem and "--workers" in str(caught.value.hint)
 
 
 def test_an_error_of_the_machine_stops_the_other_workers(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_all_valid_items_are_finished_before_invalid_ones_are_listed(tmp_path: P
 
 
 def test_many_failures_are_counted(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="30 of 30 images failed") as caught:
+    with pytest.raises(InvalidInput) as caught:
         map_items(context(tmp_path), list(range(30)), refuse, "x")
     assert (
         len(caught.value.errors) == 30
