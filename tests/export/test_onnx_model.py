@@ -104,7 +104,7 @@ def test_equal_results_agree() -> None:
 def test_other_results_are_an_error(changes: dict[str, Any], named: str) -> None:
     with pytest.raises(RunFailed) as error:
         compare(colours_file(**changes), Colours().eval(), CLASSES, sizes=[(30, 41)])  # type: ignore[arg-type]
-    assert named in error.value.message and error.value.subject == "--format onnx"
+    assert named in error.value.problem and error.value.subject == "--format onnx"
     assert str(error.value.hint).startswith("Nothing was written.")
 
 

@@ -134,8 +134,8 @@ def test_all_valid_items_are_finished_before_invalid_ones_are_listed(tmp_path: P
     with pytest.raises(InvalidInput) as caught:
         map_items(context(tmp_path, workers, progress), list(range(6)), partial(touch_or_fail, out=tmp_path), "x")
     assert {path.name for path in tmp_path.iterdir()} == {"0", "2", "3", "5"}
-    assert caught.value.message == f"2 of 6 images failed:\n  {tmp_path}/1: broken.\n  {tmp_path}/4: broken."
-    assert caught.value.hint == REPAIR
+    assert [one.problem for one in caught.value.errors] == [f"{tmp_path}/1: broken.", f"{tmp_path}/4: broken."]
+    assert caught.value.problem.startswith("2 of 6 ") and caught.value.hint == REPAIR
     assert progress.done == progress.total == 6
 
 

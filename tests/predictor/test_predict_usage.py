@@ -104,7 +104,7 @@ def test_invalid_pillow_images(model: Path, tmp_path: Path) -> None:
 def test_objects_that_are_no_images(model: Path, image: Any, named: str) -> None:
     with pytest.raises(InvalidInput) as error:
         wsss.load_segmenter(model, device="cpu")(image)
-    assert error.value.subject == "image" and named in error.value.message
+    assert error.value.subject == "image" and named in (error.value.problem or str(error.value.found))
 
 
 @pytest.mark.parametrize("scales", [(0,), 1.0, 2, "1", np.array(0.5), {1.0: 2}])
