@@ -189,7 +189,6 @@ def test_errors_name_file_and_line(
         ({"classes": {"pet": []}}, "data.classes", None, "at least one class"),
         ({"classes": {"background": 8}}, "data.classes", "background", "foreground classes"),
         ({"classes": [8]}, "data.classes", [8], "a mapping of names to ids"),
-        ({"clases": ["cat"]}, "data.clases", "clases", "classes"),
         ({"other": "ignored"}, "data.other", "ignored", "ignore"),
         ({"splits": "train"}, "data.splits", "train", "a list"),
     ],

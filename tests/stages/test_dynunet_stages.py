@@ -223,8 +223,6 @@ def test_a_classifier_is_refused(place: Path, tmp_path: Path) -> None:
         ({"deep_supervision": {"weights": [1, 0.5, 0.5]}}, "segment", "deep_supervision.weights: expected 2"),
         ({"deep_supervision": {"weights": [0, 1]}}, "segment.deep_supervision", "weights: "),
         ({"optimiser": {"name": "sgd", "head_lr_factor": 5}}, "segment", "optimiser.head_lr_factor: expected 1"),
-        ({"epochs": 3}, "segment", "epochs or steps"),
-        ({"backbone": {"name": "resnet18"}}, "segment", "dynunet has no backbone"),
     ],
 )
 def test_incompatible_settings_are_refused(keys: dict[str, Any], subject: str, stated: str) -> None:

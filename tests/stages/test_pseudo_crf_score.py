@@ -182,14 +182,6 @@ def test_structure_is_scored_on_request(tmp_path, data):
     json.dumps(dict(scored), allow_nan=False)
 
 
-def test_missing_predictions_are_refused(tmp_path, data):
-    (tmp_path / "pred").mkdir()
-    with pytest.raises(InvalidInput) as error:
-        run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
-    assert error.value.subject == str(tmp_path / "pred")
-    assert "3 of 3 images of split 'val': val0, val1, val2" in error.value.problem
-
-
 @pytest.mark.parametrize(
     ("mask", "found", "allowed"),
     [(np.zeros((5, 5), np.uint8), "5×5", "44×36"), (np.full((36, 44), 7, np.uint8), [7], "0, 40, 90, 255")],
