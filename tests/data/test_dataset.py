@@ -66,5 +66,5 @@ def test_masks_must_match_their_images_and_the_classes(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         data.read_split("train", "masks")
     of_size, of_value = error.value.errors
-    assert str(small) in of_size.message and "44×35" in of_size.message
+    assert (of_size.subject, of_size.found) == (str(small), "44×35")
     assert (of_value.subject, of_value.found) == (str(unknown), [7])

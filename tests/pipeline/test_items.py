@@ -357,7 +357,7 @@ def test_every_rank_raises_the_failures_of_all(tmp_path: Path, shared: bool) -> 
     for error in on_ranks(2, run):
         assert isinstance(error, InvalidInput)
         assert [one.subject for one in error.errors] == (["image 1", "image 4"] if shared else ["image 4", "image 1"])
-        assert "2 of 5 images failed" in error.message and error.hint == REPAIR
+        assert error.problem.startswith("2 of 5 ") and error.hint == REPAIR
 
 
 def test_several_ranks_count_the_finished_items_of_all(tmp_path: Path) -> None:
