@@ -26,6 +26,7 @@ def test_files_added_during_the_export_are_kept(made: Masks, tmp_path: Path, for
     with pytest.raises(InvalidInput) as error:
         export_masks(made, "voc", Options(), out, force=force, track=write_meanwhile)
     assert error.value.subject == f"--out {out}"
-    assert "notes.txt" in error.value.problem if force else "--force" in str(error.value.hint)
+    stated, named = (error.value.problem, "notes.txt") if force else (error.value.hint, "--force")
+    assert named in str(stated)
     assert (out / "notes.txt").read_text() == "years of work" and [path.name for path in tmp_path.glob(".wsss*")] == []
     assert (out / "a.geojson").is_file() is force and not (out / "labelmap.txt").exists()
