@@ -192,4 +192,5 @@ def test_the_shipped_stages_declare_their_splits(here: Path, change: str, stage:
     assert plan()
     with pytest.raises(InvalidInput) as caught:
         plan(change)
-    assert caught.value.subject == f"Stage '{stage}'" and f"'{provider}'" in caught.value.problem
+    problems = {one.subject: one.problem for one in caught.value.errors or [caught.value]}
+    assert f"'{provider}'" in problems[f"Stage '{stage}'"]

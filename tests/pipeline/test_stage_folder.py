@@ -119,7 +119,7 @@ def test_invalid_records_are_refused(folder: Path) -> None:
         (folder / RECORD).write_text(text, encoding="latin-1")
         with pytest.raises(InvalidInput) as error:
             read_record(folder)
-        assert error.value.subject == str(folder / RECORD)
+        assert str(error.value.subject).startswith(str(folder / RECORD))
 
 
 def test_other_folders_are_refused(folder: Path, tmp_path: Path) -> None:

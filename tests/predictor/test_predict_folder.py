@@ -45,7 +45,8 @@ def test_predictions_can_be_exported_without_a_dataset(model: Path, photographs:
     photographs.rename(tmp_path / "moved")
     done = invoke("export", tmp_path / "out", *options, "--out", tmp_path / "again")
     assert isinstance(done.exception, InvalidInput)
-    assert done.exception.subject == "deep__er__a" and "--with-images" in done.exception.problem
+    assert [one.subject for one in done.exception.errors] == ["deep__er__a", "a"]
+    assert "--with-images" in done.exception.errors[0].problem
     photographs = tmp_path / "moved"
     done = invoke("export", tmp_path / "out", *options, "--images", photographs, "--out", tmp_path / "again")
     assert done.exit_code == 0, done.exception
