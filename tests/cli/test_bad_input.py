@@ -161,7 +161,7 @@ def test_class_in_every_image_is_refused(root: Path) -> None:
 
 
 SETTINGS = {
-    "classify.epoch=3": "did you mean 'epochs'?",
+    "classify.epoch=3": "'epochs'",
     "classify.epochs=many": "'many'",
     "cam.needs=[pseudo]": "cam → pseudo → cam",
     "classify.backbone.weights={path: nowhere.pth}": "weights.path",

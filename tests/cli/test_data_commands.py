@@ -89,7 +89,7 @@ def test_broken_dataset_exits_with_2(shapes: Path, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("check", "absent"), "absent: "),
-        (("check", "topomortar_quik"), "did you mean 'topomortar_quick'?"),
+        (("check", "topomortar_quik"), "'topomortar_quick'"),
         (("check", ".", "--data.layout", "vox"), "'vox'"),
         (("check", ".", "--data..x", "1"), "--data..x: "),
         (("check", ".", "--data.classes", "[a"), "--data.classes [a"),

@@ -160,7 +160,7 @@ def test_missing_dataset(here: Path) -> None:
         (["runs/small/first", "--images", "no"], "--images no: "),
         (["data/masks", "--data.root", "data", "--classes", "data/classes.txt"], "--classes data/classes.txt: "),
         (["data/masks", "--data.root", "data", "--images", "data/images"], "--images data/images"),
-        (["data/masks", "--images", "no"], "no: no such folder"),
+        (["data/masks", "--images", "no"], "--images no: "),
         (["data/masks", "--images", "runs"], "--images runs: "),
     ],
 )  # fmt: skip
@@ -186,9 +186,9 @@ def test_ids_and_splits(here: Path) -> None:
     (here / "ids.txt").write_text("b\n\nc\n")
     export("small", "--format", "label-studio", "--ids", "@ids.txt", out="p")
     assert [task["data"]["image_id"] for task in json.loads((here / "p/tasks.json").read_text())] == ["b", "c"]
-    assert "did you mean 'c'?" in refused("small", "--format", "coco", "--ids", "cc", out="q")
+    assert "'c'" in refused("small", "--format", "coco", "--ids", "cc", out="q")
     assert "--ids ,: " in refused("small", "--format", "coco", "--ids", ",", out="q")
-    assert "no.txt: no such file" in refused("small", "--format", "coco", "--ids", "@no.txt", out="q")
+    assert "no.txt: " in refused("small", "--format", "coco", "--ids", "@no.txt", out="q")
     assert "'vall'" in refused("small", "--format", "coco", "--splits", "vall", out="q")
     refused("small", "--stage", "first", "--format", "coco", "--splits", "val", out="q")
     assert not (here / "q").exists()
@@ -211,9 +211,9 @@ def test_dataset_of_a_run_elsewhere(here: Path, monkeypatch: pytest.MonkeyPatch)
         (["small", "--format", "bmp"], "'bmp' is not one of 'voc', 'coco', 'cvat'"),
         (["nowhere", "--format", "coco"], "nowhere: "),
         (["data", "--stage", "x", "--format", "coco"], "data"),
-        (["small", "--stage", "secnd", "--format", "coco"], "did you mean 'second'?"),
-        (["small", "--stage", "score", "--format", "coco"], "expected masks, got 'scores'"),
-        (["runs/small/score", "--format", "coco"], "expected masks, got 'scores'"),
+        (["small", "--stage", "secnd", "--format", "coco"], "'second'"),
+        (["small", "--stage", "score", "--format", "coco"], "'scores'"),
+        (["runs/small/score", "--format", "coco"], "'scores'"),
         (["runs", "--format", "coco"], "runs: "),
         (["small", "--format", "coco", "--opacity", "0.3"], "--opacity"),
         (["small", "--format", "overlay", "--tolerance", "2"], "--tolerance"),

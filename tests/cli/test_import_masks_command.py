@@ -81,7 +81,7 @@ def test_the_supervision_block_affects_the_stages_that_use_it(work: Path) -> Non
 @pytest.mark.parametrize(
     ("sets", "part"),
     [
-        (["supervision.correction=x"], "did you mean 'corrections'"),
+        (["supervision.correction=x"], "'corrections'"),
         (["supervision.corrections=nowhere"], "--set supervision.corrections=PATH"),
         (["supervision.corrections=voc"], "corrections.json"),
         (["supervision.weight=2"], "supervision.weight"),

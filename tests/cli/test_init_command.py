@@ -133,9 +133,9 @@ def test_unmatched_labels_and_images_are_reported(shapes: Path, here: Path) -> N
     ("arguments", "message"),
     [
         (("--images", "absent"), "absent"),
-        (("--images", "."), "no images"),
+        (("--images", "."), "--images: "),
         (("--images", "IMAGES", "--labels", "absent.csv"), "absent.csv: "),
-        (("--images", "IMAGES"), "no class folders"),
+        (("--images", "IMAGES"), "--labels FILE"),
         (("--images", "IMAGES", "--labels", "LABELS", "--name", "a/b"), "--name: "),
         (("--images", "IMAGES", "--labels", "LABELS", "--weights", "absent.pth"), "absent.pth: "),
         (("--images", "IMAGES", "--labels", "LABELS", "--format", "npy"), "labels.csv: "),

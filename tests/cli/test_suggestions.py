@@ -128,7 +128,7 @@ def test_prediction_with_failed_images(here: Path, tmp_path: Path) -> None:
     assert done.returncode == 1 and document["status"] == "failed" and set(document["failed"]) == {"p3"}
     assert document["failed"]["p3"]["file"] == "p3.png" and "1 of 6 images failed" in document["error"]
     message = refused("score", "--pred", "pred", "--data.root", "photos")
-    assert "1 image has no mask" in message and "p3" in message and "images.json" in message
+    assert "p3" in message and "images.json" in message
 
 
 def test_first_hint_on_an_antialiased_mask(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_the_record_of_predicted_masks(tmp_path: Path) -> None:
         (tmp_path / "images.json").write_text(json.dumps({**document, "files": {"a": path}}))
         with pytest.raises(InvalidInput) as error:
             read_predicted(tmp_path)
-        assert path in error.value.message
+        assert repr(path) in error.value.problem
     for text in ("", "[]", "{}", '{"classes": {}, "files": {}}', '{"failed": {"a": 1}}', '{"classes": 1, "files": []}'):
         (tmp_path / "images.json").write_text(text)
         with pytest.raises(InvalidInput) as error:

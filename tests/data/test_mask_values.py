@@ -121,30 +121,35 @@ def test_voc_layout(voc: Path, open_at: Open) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "words"),
+    ("values", "stated"),
     [
-        ({0: "background", 256: "road"}, "data.mask_values: expected mask values from 0 to 255, got 256"),
+        ({0: "background", 256: "road"}, "got 256"),
         ({0: "background", -1: "road"}, "got -1"),
         ({0: "background", "x": "road"}, "got 'x'"),
         ({0: "background", True: "road"}, "got True"),
-        ({0: "background", 255: 1}, "value 255: expected a class name, background or ignore, got 1"),
-        ([0, 255], "expected a mapping of mask values to names"),
-        ({}, "expected a mapping of mask values to names"),
-        ({0: "background", 255: "raod"}, "data.mask_values.255: unknown class; expected background, ignore"),
-        ({0: "background", 255: "raod"}, "did you mean 'road'?"),
-        ({0: "background", 255: "ignore"}, "data.mask_values: no mask value is assigned to a class"),
+        ({0: "background", 255: 1}, "value 255: "),
+        ([0, 255], "a mapping of mask values"),
+        ({}, "a mapping of mask values"),
+        ({0: "background", 255: "ignore"}, "{0: background, 255: ignore}"),
     ],
 )
-def test_errors_name_the_key(roads: Path, open_at: Open, values: object, words: str) -> None:
+def test_errors_name_the_key(roads: Path, open_at: Open, values: object, stated: str) -> None:
     with pytest.raises(InvalidInput) as error:
         open_at(roads, mask_values=values)
-    assert words in str(error.value) and error.value.exit_code == 2
+    assert error.value.subject == "data.mask_values" and stated in (error.value.problem or str(error.value.allowed))
+
+
+def test_unknown_names_are_refused(roads: Path, open_at: Open) -> None:
+    with pytest.raises(InvalidInput) as error:
+        open_at(roads, mask_values={0: "background", 255: "raod"})
+    assert (error.value.subject, error.value.found) == ("data.mask_values.255", "raod")
+    assert {"background", "ignore", "road"} <= {*error.value.allowed}
 
 
 def test_layouts_with_fixed_values_do_not_accept_the_key(tmp_path: Path, open_at: Open) -> None:
     with pytest.raises(InvalidInput) as error:
         open_at(tmp_path, layout="topomortar", mask_values=ROADS)
-    assert "data.mask_values" in error.value.message
+    assert error.value.subject == "data.mask_values"
 
 
 def test_keys_may_be_strings_of_digits(roads: Path, open_at: Open) -> None:

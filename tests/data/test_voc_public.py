@@ -136,7 +136,8 @@ def test_unknown_colours_and_values(voc: Path, open_at: Open) -> None:
     dataset = open_at(voc)
     with pytest.raises(InvalidInput) as error:
         read_truth(dataset.split("train")[0], dataset.classes)
-    assert "a.png" in error.value.message and "(10, 20, 30)" in error.value.message
+    assert error.value.subject == str(voc / "SegmentationClass" / "a.png")
+    assert "(10, 20, 30)" in str(error.value.found)
     pixels[4:, 4:] = voc_palette()[21]  # a 21st object, as in SegmentationObject
     Image.fromarray(pixels).save(voc / "SegmentationClass" / "a.png")
     with pytest.raises(InvalidInput) as error:

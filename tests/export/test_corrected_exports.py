@@ -240,7 +240,7 @@ def test_imports_add_to_earlier_ones(made: Masks, tmp_path: Path) -> None:
     before = (tmp_path / "c" / "corrections.json").read_bytes()
     with pytest.raises(InvalidInput) as caught:
         imported(made, folder, tmp_path)
-    assert first in caught.value.message and "--force" in str(caught.value.hint)
+    assert first in caught.value.problem and "--force" in str(caught.value.hint)
     assert (tmp_path / "c" / "corrections.json").read_bytes() == before
     same(imported(made, folder, tmp_path, ids=others), truth(made))
     again = (tmp_path / "c" / "corrections.json").read_bytes()

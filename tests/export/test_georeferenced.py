@@ -93,7 +93,7 @@ def test_masks_of_another_size(tmp_path: Path) -> None:
     image = geotiff(tmp_path / "i" / "b.tif", (31, 60))
     with pytest.raises(InvalidInput) as error:
         export_masks(masks_of(tmp_path, image), "geotiff", Options(), tmp_path / "p")
-    assert "proportions" in str(error.value) and "60×31" in str(error.value)
+    assert error.value.found == "40×30" and "60×31" in str(error.value.allowed)
     assert not (tmp_path / "p").exists()
 
 

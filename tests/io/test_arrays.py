@@ -101,8 +101,10 @@ def test_decompression_bombs_are_refused(
         if reason is None:
             assert read_arrays(tmp_path / "a.npz")["cams"].shape == shape
             return
-        with pytest.raises(InvalidInput, match=reason):
+        with pytest.raises(InvalidInput) as error:
             read_arrays(tmp_path / "a.npz")
+        assert error.value.subject == str(tmp_path / "a.npz")
+        assert reason in (error.value.problem or str(error.value.allowed))
         assert tracemalloc.get_traced_memory()[1] < 2**22
     finally:
         tracemalloc.stop()
@@ -110,7 +112,8 @@ def test_decompression_bombs_are_refused(
 
 def test_single_array_larger_than_its_file(tmp_path: Path) -> None:
     (tmp_path / "a.npy").write_bytes(_header((2**40,)) + bytes(100))
-    with pytest.raises(InvalidInput, match="1099511627776 bytes, got 100"):
+    with pytest.raises(InvalidInput) as error:
         read_array(tmp_path / "a.npy")
+    assert error.value.subject == str(tmp_path / "a.npy") and "1099511627776 bytes, got 100" in error.value.problem
     np.save(tmp_path / "b.npy", np.asfortranarray(np.arange(6.0).reshape(2, 3)))
     assert read_array(tmp_path / "b.npy").tolist() == [[0, 1, 2], [3, 4, 5]]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -174,8 +175,9 @@ def test_photograph_as_mask_is_refused_in_little_memory(tmp_path: Path) -> None:
     del pixels
     tracemalloc.start()
     try:
-        with pytest.raises(InvalidInput, match=r"and \d{6,} more"):
+        with pytest.raises(InvalidInput) as error:
             read_mask(tmp_path / "a.tif")
+        assert re.search(r" \d{6,} ", str(error.value.found))  # the number of colours that are not listed
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -54,8 +54,9 @@ def test_exact_names_take_precedence(tmp_path: Path) -> None:
     folder_of(tmp_path, "a.png", "a_mask.png")
     both = masks_by_id(tmp_path, ["a", "a_mask"])
     assert both.paths == {"a": tmp_path / "a.png", "a_mask": tmp_path / "a_mask.png"} and not both.guessed
-    with pytest.raises(InvalidInput, match="mask_suffix"):
+    with pytest.raises(InvalidInput) as error:
         masks_by_id(tmp_path, ["a"])
+    assert error.value.subject == str(tmp_path) and "mask_suffix" in str(error.value.hint)
 
 
 def test_ambiguous_names_are_not_matched(tmp_path: Path) -> None:

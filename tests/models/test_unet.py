@@ -120,22 +120,35 @@ def test_it_cannot_be_initialised_from_a_classifier() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "keys"),
+    ("value", "subject", "stated"),
     [
-        ({"head": "dynunet", "backbone": {"name": "resnet18"}}, "dynunet.*backbone: null"),
-        ({"head": "dynunet", "head_channels": 64}, "dynunet.*head_channels"),
-        ({"head": "dynunet", "atrous_rates": [6]}, "dynunet.*atrous_rates"),
-        ({"head": "lraspp", "unet": {}}, "unet.*dynunet.*lraspp"),
-        ({"backbone": None}, "lraspp.*backbone"),
-        ({"head": "dynunet", "unet": {"levels": 4, "filters": [8, 8]}}, "filters.*4.*2"),
-        ({"head": "dynunet", "unet": {"levels": 4, "deep_supervision": 3}}, "deep_supervision.*2.*4.*3"),
-        ({"head": "dynunet", "unet": {"levels": 2}}, r"unet\.levels.*3.*2"),
-        ({"head": "dynunet", "unet": {"normalisation": {"std": [0, 1, 1]}}}, r"unet\.normalisation.*std"),
+        ({"head": "dynunet", "backbone": {"name": "resnet18"}}, "segment", ("dynunet", "backbone: null")),
+        ({"head": "dynunet", "head_channels": 64}, "segment", ("dynunet", "head_channels")),
+        ({"head": "dynunet", "atrous_rates": [6]}, "segment", ("dynunet", "atrous_rates")),
+        ({"head": "lraspp", "unet": {}}, "segment", ("unet", "head: dynunet", "lraspp")),
+        ({"backbone": None}, "segment", ("head: lraspp", "backbone")),
+        ({"head": "dynunet", "unet": {"levels": 4, "filters": [8, 8]}}, "segment.unet", ("filters: ", "4", "got 2")),
+        (
+            {"head": "dynunet", "unet": {"levels": 4, "deep_supervision": 3}},
+            "segment.unet",
+            ("deep_supervision: ", "2 for 4", "got 3"),
+        ),
     ],
 )
-def test_invalid_configs(value: dict[str, Any], keys: str) -> None:
-    with pytest.raises(InvalidInput, match=keys):
+def test_incompatible_settings(value: dict[str, Any], subject: str, stated: tuple[str, ...]) -> None:
+    with pytest.raises(InvalidInput) as error:
         validate(SegmenterConfig, value, where="segment")
+    assert error.value.subject == subject and all(part in error.value.problem for part in stated)
+
+
+@pytest.mark.parametrize(
+    ("unet", "key", "found"),
+    [({"levels": 2}, "levels", 2), ({"normalisation": {"std": [0, 1, 1]}}, "normalisation.std.0", 0)],
+)
+def test_values_out_of_range(unet: dict[str, Any], key: str, found: int) -> None:
+    with pytest.raises(InvalidInput) as error:
+        validate(SegmenterConfig, {"head": "dynunet", "unet": unet}, where="segment")
+    assert (error.value.subject, error.value.found) == (f"segment.unet.{key}", found)
 
 
 def test_dynunet_replaces_the_default_backbone() -> None:

@@ -11,23 +11,25 @@ from wsss.errors import InvalidInput, RunFailed
 
 
 def test_from_and_until_restrict_a_run(here: Path) -> None:
-    with pytest.raises(InvalidInput, match="make: never ran") as error:
+    with pytest.raises(InvalidInput) as error:
         ran(start="train", until="train")
-    assert error.value.subject == "--from train"
+    assert error.value.subject == "--from train" and "make: never ran" in error.value.problem
     assert ran(until="double") == ["make", "double@f=2", "double@f=3"]
     assert ran(until="train@f=2") == ["train@f=2"]
     assert ran(start="train", until="train") == ["train@f=3"]
-    with pytest.raises(InvalidInput, match=r"\n  count@f=2: never ran\n  count@f=3: never ran"):
+    with pytest.raises(InvalidInput) as error:
         ran(start="train")  # the last stage needs the counts too
+    assert error.value.problem.endswith("\n  count@f=2: never ran\n  count@f=3: never ran")
     assert ran(start="double", until="count") == ["count@f=2", "count@f=3"]
     assert ran(start="train") == ["all"]
 
 
 def test_from_requires_finished_stages_upstream(here: Path) -> None:
     ran()
-    with pytest.raises(InvalidInput, match=r"make: config changed: n 3 → 4\n  double@f=2: input numbers") as caught:
+    with pytest.raises(InvalidInput) as caught:
         ran("make.n=4", start="train")
-    assert "start with --from make" in str(caught.value)
+    assert caught.value.subject == "--from train" and "--from make" in str(caught.value.hint)
+    assert "make: config changed: n 3 → 4\n  double@f=2: input numbers" in caught.value.problem
     with pytest.raises(InvalidInput) as caught:
         ran(start="train", until="count")
     assert caught.value.subject == "--from train --until count"
@@ -42,8 +44,9 @@ def test_errors_of_stages_that_are_left_out_are_ignored(here: Path) -> None:
     assert list(planned(wrong, until="train")) == ["make", "double@f=2", "double@f=3", "train@f=2", "train@f=3"]
     assert ran(wrong, until="train") == ["make", "double@f=2", "double@f=3", "train@f=2", "train@f=3"]
     assert ran(wrong, start="train", until="train") == []
-    with pytest.raises(InvalidInput, match=r"Stage 'make': d: no split 'nowhere'"):
+    with pytest.raises(InvalidInput) as error:
         ran("make.split=nowhere", start="train", until="train")
+    assert error.value.subject == "Stage 'make': d" and "'nowhere'" in error.value.problem
 
 
 def test_damage_of_a_stage_that_is_left_out_is_ignored(here: Path) -> None:

@@ -63,7 +63,8 @@ def test_stages_that_will_run_are_prepared_before_any_starts(here: Path, monkeyp
     changed = ("stages.make.with.text=y", "stages.train.with.steps=5")
     error = run(*changed).error
     assert isinstance(error, InvalidInput)
-    assert error.message == "Stage 'train@f=2': no five steps.\nStage 'train@f=3': no five steps."
+    assert [one.subject for one in error.errors] == ["Stage 'train@f=2'", "Stage 'train@f=3'"]
+    assert {one.problem for one in error.errors} == {"no five steps"}
     assert {id: snapshot(here / "runs/toy" / id) for id in ALL} == kept
     assert planned(*changed).keys() == set(ALL)
 
@@ -71,11 +72,9 @@ def test_stages_that_will_run_are_prepared_before_any_starts(here: Path, monkeyp
 def test_problems_of_all_stages_are_listed_before_anything_runs(here: Path) -> None:
     result = run("count.split=train", "make.split=nowhere")
     assert isinstance(result.error, InvalidInput)
-    assert result.error.message.splitlines() == [
-        "Stage 'make': d: no split 'nowhere' with images.",
-        "Stage 'count@f=2': counting on train is not allowed.",
-        "Stage 'count@f=3': counting on train is not allowed.",
-    ]
+    subjects = [one.subject for one in result.error.errors]
+    assert subjects == ["Stage 'make': d", "Stage 'count@f=2'", "Stage 'count@f=3'"]
+    assert "'nowhere'" in result.error.errors[0].problem
     assert not (here / "runs" / "toy" / "make").exists()
 
 
@@ -91,9 +90,9 @@ def test_invalid_data_keys_name_their_line(here: Path) -> None:
 def test_other_folders_and_other_runs_are_refused(here: Path) -> None:
     (here / "mine").mkdir()
     (here / "mine" / "thesis.tex").write_text("x")
-    with pytest.raises(InvalidInput, match=r"thesis.tex") as error:
+    with pytest.raises(InvalidInput) as error:
         ran(run_dir=Path("mine"))
-    assert error.value.subject == "mine"
+    assert error.value.subject == "mine" and "thesis.tex" in error.value.problem
     ran()
     with pytest.raises(InvalidInput) as error:
         ran("name=other")
@@ -165,11 +164,10 @@ def test_missing_splits_of_inputs_are_listed_before_anything_runs(here: Path, sp
         return
     with pytest.raises(InvalidInput) as caught:
         plan()
-    assert caught.value.message.splitlines() == [
-        "Stage 'count@f=2': requires the images of val, but 'double@f=2' covers only train.",
-        "Stage 'count@f=3': requires the images of val, but 'double@f=3' covers only train.",
-    ]
-    assert "Add val to the splits of 'double@f=2'" in (caught.value.hint or "")
+    assert [one.subject for one in caught.value.errors] == ["Stage 'count@f=2'", "Stage 'count@f=3'"]
+    for factor, one in zip((2, 3), caught.value.errors, strict=True):
+        assert f"'double@f={factor}'" in one.problem
+        assert f"Add val to the splits of 'double@f={factor}'" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
@@ -192,5 +190,7 @@ def test_the_shipped_stages_declare_their_splits(here: Path, change: str, stage:
         return dry_run(load_spec(tiny, STAGES, sets), STAGES, run_dir=Path("r"), open_data=open_data, choice=Choice())
 
     assert plan()
-    with pytest.raises(InvalidInput, match=rf"Stage '{stage}': .*'{provider}'"):
+    with pytest.raises(InvalidInput) as caught:
         plan(change)
+    problems = {one.subject: one.problem for one in caught.value.errors or [caught.value]}
+    assert f"'{provider}'" in problems[f"Stage '{stage}'"]

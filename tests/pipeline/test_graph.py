@@ -178,7 +178,7 @@ def test_problems_of_all_stages_are_listed() -> None:
         "stages:\n  a: {uses: make, with: {n: x}}\n  b: {uses: double, needs: [a], with: {facto: 1}}\n"
         "  c: {uses: double}\n"
     )
-    assert [line.split(":")[1] for line in invalid.message.splitlines()] == ["3", "4", "5"]
+    assert [str(one.subject).split(":")[1] for one in invalid.errors] == ["3", "4", "5"]
 
 
 def test_presets_named_by_an_axis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,9 @@ SCOPE = {
 
 
 def test_a_variable_that_is_not_utf8_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"env\.X"):
+    with pytest.raises(InvalidInput) as error:
         interpolate(Source("a/${{ env.X }}"), {"env": {"X": "r\udcff"}})
+    assert "${{ env.X }}" in str(error.value.subject)
 
 
 def fill(value: Any) -> Any:

@@ -110,9 +110,9 @@ def test_an_error_names_the_item(
 
 
 def test_a_killed_worker_names_its_item(tmp_path: Path) -> None:
-    with pytest.raises(RunFailed, match="processed 5") as caught:
+    with pytest.raises(RunFailed) as caught:
         map_items(context(tmp_path, 2), list(range(40)), partial(die_at, bad=5), "x")
-    assert "--workers" in str(caught.value)
+    assert " 5;" in caught.value.problem and "--workers" in str(caught.value.hint)
 
 
 def test_an_error_of_the_machine_stops_the_other_workers(tmp_path: Path) -> None:
@@ -134,13 +134,13 @@ def test_all_valid_items_are_finished_before_invalid_ones_are_listed(tmp_path: P
     with pytest.raises(InvalidInput) as caught:
         map_items(context(tmp_path, workers, progress), list(range(6)), partial(touch_or_fail, out=tmp_path), "x")
     assert {path.name for path in tmp_path.iterdir()} == {"0", "2", "3", "5"}
-    assert caught.value.message == f"2 of 6 images failed:\n  {tmp_path}/1: broken.\n  {tmp_path}/4: broken."
-    assert caught.value.hint == REPAIR
+    assert [one.problem for one in caught.value.errors] == [f"{tmp_path}/1: broken.", f"{tmp_path}/4: broken."]
+    assert caught.value.problem.startswith("2 of 6 ") and caught.value.hint == REPAIR
     assert progress.done == progress.total == 6
 
 
 def test_many_failures_are_counted(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="30 of 30 images failed") as caught:
+    with pytest.raises(InvalidInput) as caught:
         map_items(context(tmp_path), list(range(30)), refuse, "x")
     assert (
         len(caught.value.errors) == 30
@@ -357,7 +357,7 @@ def test_every_rank_raises_the_failures_of_all(tmp_path: Path, shared: bool) -> 
     for error in on_ranks(2, run):
         assert isinstance(error, InvalidInput)
         assert [one.subject for one in error.errors] == (["image 1", "image 4"] if shared else ["image 4", "image 1"])
-        assert "2 of 5 images failed" in error.message and error.hint == REPAIR
+        assert error.problem.startswith("2 of 5 ") and error.hint == REPAIR
 
 
 def test_several_ranks_count_the_finished_items_of_all(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         with pytest.raises(RunFailed) as caught, run_lock(tmp_path, print):
             pytest.fail("two processes hold one lock")
         assert caught.value.subject == str(tmp_path) and f"process {process.pid} on" in caught.value.problem
-        assert f"kill {process.pid}" in str(caught.value)
+        assert f"kill {process.pid}" in str(caught.value.hint)
         assert caught.value.exit_code == 1
     finally:
         process.kill()

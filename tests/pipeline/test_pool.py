@@ -123,8 +123,8 @@ def fail(item: int, error: Exception) -> None:
 def test_a_failed_allocation_has_the_same_hint(tmp_path: Path, workers: int, error: Exception) -> None:
     with pytest.raises(RunFailed) as caught:
         map_items(context(tmp_path, workers), [7, 8], partial(fail, error=error), "x")
-    assert caught.value.message.startswith(("7: Out of memory", "8: Out of memory"))
-    assert "--workers 1" in str(caught.value)
+    assert caught.value.subject in ("7", "8") and caught.value.problem.startswith("Out of memory")
+    assert "--workers 1" in str(caught.value.hint)
 
 
 def test_items_in_work_are_published(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ def test_predictions_can_be_exported_without_a_dataset(model: Path, photographs:
     photographs.rename(tmp_path / "moved")
     done = invoke("export", tmp_path / "out", *options, "--out", tmp_path / "again")
     assert isinstance(done.exception, InvalidInput)
-    assert "deep__er__a" in done.exception.message and "--with-images" in done.exception.message
+    assert [one.subject for one in done.exception.errors] == ["deep__er__a", "a"]
+    assert "--with-images" in done.exception.errors[0].problem
     photographs = tmp_path / "moved"
     done = invoke("export", tmp_path / "out", *options, "--images", photographs, "--out", tmp_path / "again")
     assert done.exit_code == 0, done.exception
@@ -61,7 +62,7 @@ def test_invalid_options_of_an_export(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     done = invoke("export", "out", "--format", "coco", "--out", "coco", *options)
-    assert isinstance(done.exception, InvalidInput) and done.exception.message.startswith(" ".join(options))
+    assert isinstance(done.exception, InvalidInput) and done.exception.subject == " ".join(options)
     assert not (tmp_path / "coco").exists()
 
 
@@ -81,7 +82,7 @@ def test_invalid_images_do_not_stop_others(model: Path, photographs: Path, tmp_p
     arguments += ["--batch-size", str(batch_size)]
     done = invoke(*arguments)
     assert isinstance(done.exception, RunFailed)
-    assert all(name in done.exception.message for name in ("2 of 5", "0.png", "b.png"))
+    assert all(name in done.exception.problem for name in ("2 of 5", "0.png", "b.png"))
     assert {path.stem for path in (out / "masks").iterdir()} == {"a", "grey", "turned"}
     record = json.loads((out / "images.json").read_text())
     assert set(record["files"]) == {"a", "grey", "turned"}

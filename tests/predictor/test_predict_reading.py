@@ -88,6 +88,6 @@ def test_an_inherited_page_applies_to_tiffs_only(model: Path, deep_folder: Path,
 
     Image.fromarray(picture_of_colours()).save(deep_folder / "one.tif")
     failed = str(invoke(*arguments).exception)
-    assert "no such page; expected data.page (wsss predict: --page) from 1 to 1, got 2" in failed
+    assert "one.tif" in failed and "--page" in failed and "got 2" in failed
     done = invoke(*arguments[:-1], tmp_path / "first", "--page", 1, "--set", "scaling=[0, 255]")
     assert done.exit_code == 0, done.output

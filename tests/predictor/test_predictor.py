@@ -117,7 +117,11 @@ def test_tiles_of_the_function_are_those_of_the_command(model: Path, tmp_path: P
     stored = read_arrays(out / "probabilities" / "a.npz")["probabilities"]
     np.testing.assert_allclose(probabilities, stored, atol=1e-3)
     np.testing.assert_allclose(probabilities.sum(0), 1, atol=1e-5)
-    for options, subject in (({"tile": 100}, "tile"), ({"tile": 64, "overlap": 48}, "overlap"), ({"overlap": 32}, "")):
+    for options, subject, problem in (
+        ({"tile": 100}, "tile", ""),
+        ({"tile": 64, "overlap": 48}, None, "overlap: "),
+        ({"overlap": 32}, None, "overlap requires tile"),
+    ):
         with pytest.raises(InvalidInput) as error:
             wsss.load_segmenter(model, device="cpu", **options)
-        assert subject in str(error.value)
+        assert error.value.subject == subject and error.value.problem.startswith(problem)

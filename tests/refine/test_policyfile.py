@@ -20,17 +20,12 @@ def test_a_round_trip(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("thresholds", "words"),
-    [
-        ({"1": float("nan")}, "NaN"),
-        ({"1": 1.5}, r"got \{1: 1\.5\}"),
-        ({"1": 0.5}, "class 2"),
-        (None, "class 1, 2"),
-    ],
+    ("thresholds", "named"),
+    [({"1": float("nan")}, "NaN"), ({"1": 1.5}, "{1: 1.5}"), ({"1": 0.5}, "class 2"), (None, "class 1, 2")],
 )
-def test_invalid_thresholds_are_refused(tmp_path: Path, thresholds: Any, words: str) -> None:
+def test_invalid_thresholds_are_refused(tmp_path: Path, thresholds: Any, named: str) -> None:
     stored = {"policy": Adaptive(name="otsu").model_dump(), "thresholds": thresholds}
     (tmp_path / POLICY_FILE).write_text(json.dumps(stored))
-    with pytest.raises(InvalidInput, match=words) as error:
+    with pytest.raises(InvalidInput) as error:
         read_policy(tmp_path, (1, 2))
-    assert error.value.subject == str(tmp_path / POLICY_FILE)
+    assert error.value.subject == str(tmp_path / POLICY_FILE) and named in error.value.problem

@@ -212,7 +212,7 @@ def test_images_without_maps_are_refused_before_anything_is_written(
     config = {"affinity": "colour"} if stage == "propagate" else {}
     with pytest.raises(InvalidInput) as error:
         run_stage(STAGES[stage], config, tmp_path / "out", data, cams=tmp_path / "cam")
-    assert "train2" in str(error.value)
+    assert error.value.subject == str(tmp_path / "cam") and "train2" in error.value.problem
     assert not (tmp_path / "out" / "cams").exists()
 
 

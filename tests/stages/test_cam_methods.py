@@ -126,17 +126,18 @@ def test_provenance_names_the_method_and_its_settings(workspace: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("method", "key"),
+    ("method", "key", "found"),
     [
-        ("advcma", r"cam\.method\.name: .*'advcma'.*did you mean 'advcam'"),
-        ({"steps": 3}, r"cam\.method\.name"),
-        ({"name": "advcam", "steps": -1}, r"cam\.method\.steps: .* -1"),
-        ({"name": "advcam", "layer": "low"}, r"cam\.method\.layer"),
-        ({"name": "gradcam++", "layer": "high"}, r"cam\.method\.layer: .*'high'"),
-        ({"name": "layercam", "layers": ["low", "low"]}, r"cam\.method\.layers"),
-        ({"name": "layercam", "layers": []}, r"cam\.method\.layers"),
+        ("advcma", "name", "advcma"),
+        ({"steps": 3}, "name", None),
+        ({"name": "advcam", "steps": -1}, "steps", -1),
+        ({"name": "advcam", "layer": "low"}, "layer", "layer"),
+        ({"name": "gradcam++", "layer": "high"}, "layer", "high"),
+        ({"name": "layercam", "layers": ["low", "low"]}, "layers", ["low", "low"]),
+        ({"name": "layercam", "layers": []}, "layers", []),
     ],
 )
-def test_invalid_methods_are_refused(workspace: Path, tmp_path: Path, method: Any, key: str) -> None:
-    with pytest.raises(InvalidInput, match=key):
+def test_invalid_methods_are_refused(workspace: Path, tmp_path: Path, method: Any, key: str, found: Any) -> None:
+    with pytest.raises(InvalidInput) as error:
         make(workspace, tmp_path, method=method)
+    assert (error.value.subject, error.value.found) == (f"cam.method.{key}", found)

@@ -88,11 +88,12 @@ def test_images_without_labels_are_refused(tmp_path: Path) -> None:
     train = data.split("train")
     unlabelled = Sample(train[0].id, train[0].image, None, train[0].mask)
     data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": (unlabelled, *train[1:])})
-    with pytest.raises(InvalidInput, match=r"1 of 4 images .*train0"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(classify.STAGE, SMALL_TRAINING, tmp_path / "c", data)
-    with pytest.raises(InvalidInput, match="train0") as error:
+    assert "1 of 4 images" in error.value.problem and "train0" in error.value.problem
+    with pytest.raises(InvalidInput) as error:
         run_stage(cam.STAGE, {}, tmp_path / "m", data, classifier=tmp_path / "c")
-    assert "cam.classes: predicted" in str(error.value.hint)
+    assert "train0" in error.value.problem and "cam.classes: predicted" in str(error.value.hint)
 
 
 def test_missing_and_broken_maps_are_computed_again(data: Dataset, classified: Path, tmp_path: Path) -> None:

@@ -326,18 +326,18 @@ def test_masks_without_a_class_may_be_corrected(tmp_path, data, corrections):
 
 
 @pytest.mark.parametrize(
-    ("config", "key"),
+    ("config", "subject", "named"),
     [
-        ({"correction_weight": 2}, "correction_weight"),
-        ({"corrections": "c", "correction_weight": 0.5}, "correction_weight"),
-        ({"corrections": "c", "labels": "ground-truth"}, "corrections"),
-        ({"corrections": "c", "correction_weight": 2, "labels": "soft"}, "correction_weight"),
+        ({"correction_weight": 2}, "segment", "correction_weight "),
+        ({"corrections": "c", "correction_weight": 0.5}, "segment.correction_weight", ""),
+        ({"corrections": "c", "labels": "ground-truth"}, "segment", "corrections: "),
+        ({"corrections": "c", "correction_weight": 2, "labels": "soft"}, "segment", "correction_weight: "),
     ],
 )
-def test_settings_without_effect_are_refused(config, key, data, tmp_path):
+def test_settings_without_effect_are_refused(config, subject, named, data, tmp_path):
     with pytest.raises(InvalidInput) as caught:
         run_stage(SEGMENT, {**TRAINING, **config}, tmp_path / "out", data)
-    assert key in caught.value.message
+    assert caught.value.subject == subject and caught.value.problem.startswith(named)
 
 
 @pytest.mark.parametrize("stage", [PSEUDO, CRF, AFFINITY, SEGMENT], ids=lambda stage: stage.name)

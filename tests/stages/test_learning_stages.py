@@ -27,8 +27,9 @@ __all__ = ["one_thread"]  # a fixture of every test here
 def test_single_image_of_a_single_class(tmp_path: Path) -> None:
     classes = Classes(("background", "red"), ((0,), (7,)))
     data = coloured_dataset(tmp_path / "data", train=1, val=1, classes=classes)
-    with pytest.raises(InvalidInput, match="'red'"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(classify.STAGE, SMALL_TRAINING, tmp_path / "alone", data)
+    assert "'red'" in error.value.problem and "stage tiles" in str(error.value.hint)
     train = (*data.split("train"), replace(data.split("val")[0], labels=()))
     data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": train})
     run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, tmp_path / "c", data)
@@ -45,12 +46,11 @@ def test_single_image_of_a_single_class(tmp_path: Path) -> None:
 def test_networks_of_other_classes_are_refused(classified: Path, segmented: Path, tmp_path: Path) -> None:
     other = Classes(("background", "red", "blue"), CLASSES.values)
     data = coloured_dataset(tmp_path / "data", classes=other)
-    for stage, inputs in (
-        (cam, {"classifier": classified}),
-        (predict, {"segmenter": segmented}),
-    ):
-        with pytest.raises(InvalidInput, match=r"red, green; .* red, blue"):
-            run_stage(stage.STAGE, {}, tmp_path / "m", data, **inputs)
+    for stage, name, folder in ((cam, "classifier", classified), (predict, "segmenter", segmented)):
+        with pytest.raises(InvalidInput) as error:
+            run_stage(stage.STAGE, {}, tmp_path / "m", data, **{name: folder})
+        assert error.value.subject == str(folder)
+        assert "red, green" in error.value.problem and "red, blue" in error.value.problem
 
 
 def test_reduced_images_are_noted(data: Dataset, classified: Path, segmented: Path, tmp_path: Path) -> None:

@@ -84,7 +84,9 @@ def test_predict_refuses_to_write_into_its_images(data: Dataset, segmented: Path
 
 
 def test_predict_needs_one_source(data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="either splits or images"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(predict.STAGE, {"images": str(tmp_path), "splits": ["val"]}, tmp_path / "p", data)
-    with pytest.raises(InvalidInput, match=str(tmp_path)):
+    assert error.value.subject == "predict" and "splits or images" in error.value.problem
+    with pytest.raises(InvalidInput) as error:
         run_stage(predict.STAGE, {"images": str(tmp_path)}, tmp_path / "p", data)
+    assert error.value.subject == str(tmp_path)

@@ -71,8 +71,9 @@ def test_the_oracle_needs_masks(tmp_path, cams):
     data = coloured_dataset(tmp_path / "data", train=2, val=0)
     bare = [type(sample)(sample.id, sample.image, sample.labels) for sample in data.split("train")]
     data = Dataset("bare", tmp_path, CLASSES, {"train": tuple(bare)})
-    with pytest.raises(InvalidInput, match="2 of the 2 images"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(PSEUDO, {"oracle": True}, tmp_path / "out", data, cams=cams)
+    assert error.value.subject == "pseudo.oracle" and "2 of the 2 images" in error.value.problem
 
 
 def test_results_do_not_depend_on_workers_or_broken_files(tmp_path, data, cams):
@@ -182,26 +183,25 @@ def test_structure_is_scored_on_request(tmp_path, data):
 
 
 @pytest.mark.parametrize(
-    ("mask", "message"),
-    [
-        (None, "3 of 3 images of split 'val': val0, val1, val2"),
-        (np.zeros((5, 5), np.uint8), "val0.*44×36.*5×5"),
-        (np.full((36, 44), 7, np.uint8), "0, 40, 90, 255.*got 7"),
-    ],
+    ("mask", "found", "allowed"),
+    [(np.zeros((5, 5), np.uint8), "5×5", "44×36"), (np.full((36, 44), 7, np.uint8), [7], "0, 40, 90, 255")],
 )
-def test_missing_and_invalid_predictions_are_refused(tmp_path, data, mask, message):
-    (tmp_path / "pred").mkdir()
-    for sample in data.split("val") if mask is not None else ():
+def test_invalid_predictions_are_refused(tmp_path, data, mask, found, allowed):
+    for sample in data.split("val"):
         write_mask(tmp_path / "pred" / f"{sample.id}.png", mask)
-    with pytest.raises(InvalidInput, match=message):
+    with pytest.raises(InvalidInput) as error:
         run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
+    first, *others = error.value.errors
+    assert str(tmp_path / "pred" / "val0.png") in str(first.subject) and len(others) == 2
+    assert first.found == found and allowed in str(first.allowed)
 
 
 def test_a_split_without_masks_cannot_be_scored(tmp_path, data):
     bare = tuple(type(sample)(sample.id, sample.image, sample.labels) for sample in data.split("val"))
     without = Dataset("bare", tmp_path, CLASSES, {"val": bare})
-    with pytest.raises(InvalidInput, match="val0, val1, val2"):
+    with pytest.raises(InvalidInput) as error:
         SCORE.check(SCORE.config.model_validate({}), without)
+    assert error.value.subject == "score" and "val0, val1, val2" in error.value.problem
 
 
 def test_masks_with_other_class_values_are_refused(tmp_path, data):
@@ -212,8 +212,10 @@ def test_masks_with_other_class_values_are_refused(tmp_path, data):
         mask = read_mask(sample.mask)
         write_mask(tmp_path / "renumbered" / f"{sample.id}.png", np.where(mask == 40, 1, 0).astype(np.uint8))
         write_mask(tmp_path / "own" / f"{sample.id}.png", mask)
-    with pytest.raises(InvalidInput, match=r"values 1 .* red 40"):
+    with pytest.raises(InvalidInput) as error:
         run_stage(SCORE, {}, tmp_path / "score", subset, pred=tmp_path / "renumbered")
+    assert error.value.subject == str(tmp_path / "renumbered") and "--data.classes" in str(error.value.hint)
+    assert "values 1 " in error.value.problem and "red 40" in error.value.problem
     lines: list[str] = []
     metrics = run_stage(SCORE, {}, tmp_path / "score", subset, pred=tmp_path / "own", lines=lines).metrics
     assert metrics["miou"] == 1.0 and metrics["other_class_pixels"] > 0

@@ -81,4 +81,4 @@ def test_segments_are_required_of_every_image(tmp_path: Path, data: Dataset) -> 
 def test_superpixel_settings_beside_segments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         validate(SNAP.config, {"segments": tmp_path, "superpixel_size": 99}, where="snap")
-    assert "superpixels" in str(error.value)
+    assert error.value.subject == "snap" and "segments and superpixels" in error.value.problem

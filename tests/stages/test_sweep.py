@@ -99,12 +99,12 @@ def test_recall_is_zero_if_the_precision_is_never_reached(tmp_path, data):
     assert (best["recall"], best["precision"], best["threshold"]) == (0.0, None, None)
 
 
-def test_missing_masks_and_maps_are_refused(tmp_path, data, cams):
+def test_missing_masks_are_refused(tmp_path, data):
     bare = tuple(type(sample)(sample.id, sample.image, sample.labels) for sample in data.split("val"))
-    with pytest.raises(InvalidInput, match=r"split 'val'.*val0, val1"):
+    with pytest.raises(InvalidInput) as error:
         SWEEP.check(SWEEP.config.model_validate({}), Dataset("bare", tmp_path, CLASSES, {"val": bare}))
-    with pytest.raises(InvalidInput, match=r"2 of 2 images: train0"):
-        run_stage(SWEEP, {"split": "train"}, tmp_path / "sweep", data, cams=cams)
+    assert error.value.subject == "sweep"
+    assert "split 'val'" in error.value.problem and "val0, val1" in error.value.problem
 
 
 @pytest.mark.parametrize("change", [{"counts": np.zeros((1, 2, 3))}, {"levels": None}])
@@ -112,5 +112,6 @@ def test_invalid_counts_are_refused(tmp_path, change):
     good = {"classes": np.array(["a"]), "levels": np.array([0.5]), "images": np.array(["x"])}
     arrays = {**good, "counts": np.zeros((1, 1, 3, 1), np.int64), **change}
     write_arrays(tmp_path / "sweep.npz", {key: value for key, value in arrays.items() if value is not None})
-    with pytest.raises(InvalidInput, match=r"sweep\.npz"):
+    with pytest.raises(InvalidInput) as error:
         read_sweep_counts(tmp_path / "sweep.npz")
+    assert error.value.subject == str(tmp_path / "sweep.npz")

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from wsss.cli.main import cli, main
+from wsss.errors import InvalidInput
 from wsss.pipeline.stage import Stage
 from wsss.stages import STAGES
 
@@ -70,6 +71,13 @@ def refused(*arguments: object, code: int = 2) -> str:
     assert done.returncode == code and not done.stdout, done
     assert done.stderr and "Traceback" not in done.stderr and "This is a bug" not in done.stderr, done.stderr
     return done.stderr
+
+
+def error_of(*arguments: object) -> InvalidInput:
+    """Return the error of a command that has to be refused; `refused` returns what the user reads of it."""
+    error = invoke(*arguments).exception
+    assert isinstance(error, InvalidInput), error
+    return error
 
 
 @contextlib.contextmanager

@@ -30,5 +30,6 @@ from wsss.validation import validate
     ],
 )
 def test_sizes_out_of_range(stage: str, config: dict[str, object]) -> None:
-    with pytest.raises(InvalidInput, match=rf"{stage}\.{next(reversed(config))}"):
+    with pytest.raises(InvalidInput) as error:
         validate(STAGES[stage].config, config, where=stage)
+    assert str(error.value.subject).startswith(f"{stage}.{next(reversed(config))}")

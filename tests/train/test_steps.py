@@ -20,10 +20,18 @@ from wsss.validation import validate
 STEPS: dict[str, Any] = {"epochs": None, "steps": 10}
 
 
-@pytest.mark.parametrize("value", [{"epochs": 3, "steps": 10}, {"epochs": None}, {"steps": 0}])
-def test_exactly_one_of_epochs_and_steps_is_set(value: dict[str, Any]) -> None:
-    with pytest.raises(InvalidInput, match="steps"):
+@pytest.mark.parametrize(
+    ("value", "subject", "named"),
+    [
+        ({"epochs": 3, "steps": 10}, "segment", "epochs or steps"),
+        ({"epochs": None}, "segment", "epochs or steps"),
+        ({"steps": 0}, "segment.steps", ""),
+    ],
+)
+def test_exactly_one_of_epochs_and_steps_is_set(value: dict[str, Any], subject: str, named: str) -> None:
+    with pytest.raises(InvalidInput) as error:
         validate(TrainConfig, value, where="segment")
+    assert error.value.subject == subject and named in error.value.problem
 
 
 def test_steps_replace_the_default_epochs() -> None:
@@ -100,5 +108,6 @@ def test_nesterov_momentum() -> None:
     plain = build_optimiser(SGDConfig(momentum=0.9), [Group([parameter])])
     nesterov = build_optimiser(SGDConfig(momentum=0.9, nesterov=True), [Group([parameter])])
     assert not plain.defaults["nesterov"] and nesterov.defaults["nesterov"]
-    with pytest.raises(InvalidInput, match="nesterov"):
+    with pytest.raises(InvalidInput) as error:
         validate(SGDConfig, {"momentum": 0, "nesterov": True}, where="")
+    assert error.value.problem.startswith("momentum: ") and "nesterov" in error.value.problem

@@ -201,7 +201,7 @@ def test_a_broken_record_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "stage.json").write_text("{")
     with pytest.raises(InvalidInput) as error:
         read_record(tmp_path)
-    assert "stage.json" in error.value.message
+    assert error.value.subject == str(tmp_path / "stage.json")
 
 
 def test_a_mask_of_another_size_is_reported(tmp_path: Path) -> None:

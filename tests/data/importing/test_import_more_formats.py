@@ -239,7 +239,7 @@ def test_unsupported_files(name: str, content: str, words: str, tmp_path: Path) 
         ({"1.xml": "<annotation/>", "2.xml": "<annotation/>"}, "PASCAL VOC"),
         ({"1.txt": "0 0.5 0.5 0.2 0.1\n", "classes.txt": "cat\n"}, "YOLO"),
         ({"1.json": "{}", "2.json": "{}"}, "LabelMe"),
-        ({"labels.csv": "image,label\n"}, "got the folder"),
+        ({"labels.csv": "image,label\n"}, "the folder"),
     ],
 )
 def test_folders_of_label_files(files: dict[str, str], words: str, tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_folders_of_label_files(files: dict[str, str], words: str, tmp_path: Pat
         (tmp_path / name).write_text(content)
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], tmp_path)
-    assert error.value.hint and words in error.value.message
+    assert error.value.hint and words in (error.value.problem or str(error.value.found))
 
 
 def test_a_table_in_a_text_file(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_an_option_works_or_is_refused(kind: str, option: str, tmp_path: Path) -
         return
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], path, options(option, OTHERS.get(option), path, needed))
-    assert OPTIONS[option] in error.value.message and error.value.hint
+    assert OPTIONS[option] in str(error.value.subject) and error.value.hint
 
 
 @pytest.mark.parametrize("option", OPTIONS)

@@ -177,7 +177,7 @@ def test_the_hint_for_other_encodings_converts_the_file(table: Path, encoding: s
     table.write_bytes("image,labels\na,Möwe\n".encode(encoding))
     with pytest.raises(InvalidInput) as error:
         read(table)
-    assert str(table) in error.value.message
+    assert str(table) in str(error.value.subject)
     assert f"iconv -f {name} -t UTF-8" in (error.value.hint or "") and "Excel" in (error.value.hint or "")
 
 

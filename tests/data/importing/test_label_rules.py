@@ -157,7 +157,7 @@ def test_soft_labels_need_a_threshold(tmp_path: Path, write_rows: Callable[..., 
     path = write_rows(tmp_path, {"a": ("0.9", "0.2"), "b": ("0.4", "0.7"), "c": ("0", "1")})
     with pytest.raises(InvalidInput) as error:
         read_labels(tmp_path, [], path)
-    assert path.name in error.value.message and "--soft-threshold" in str(error.value.hint)
+    assert path.name in str(error.value.subject) and "--soft-threshold" in str(error.value.hint)
     labels = read_labels(tmp_path, [], path, ReadOptions(rules=Rules(soft=parse_soft("0.5"))))
     assert known(labels) == {"a": (("cat",), ()), "b": (("dog",), ()), "c": (("dog",), ())}
     labels = read_labels(tmp_path, [], path, ReadOptions(rules=Rules(soft=parse_soft("0.3,0.7"))))
