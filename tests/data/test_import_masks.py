@@ -226,6 +226,17 @@ def test_unknown_images_are_refused(data: Dataset, tmp_path: Path) -> None:
     assert "two masks" in error_of(tmp_path / "m", data, tmp_path).problem
 
 
+def test_errors_about_selected_images_are_not_dropped(data: Dataset, tmp_path: Path) -> None:
+    """With ``--ids``, the first of two masks of an image was imported without a word."""
+    write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 8, np.uint8))
+    write_mask(tmp_path / "m" / "a.tif.png", np.full(SIZE, 12, np.uint8))
+    write_mask(tmp_path / "m" / "b.png", np.full(SIZE, 8, np.uint8))
+    write_mask(tmp_path / "m" / "zebra.png", np.full(SIZE, 8, np.uint8))
+    error = error_of(tmp_path / "m", data, tmp_path, ids=["a", "b"])
+    assert "two masks" in error.problem and "zebra" not in error.message
+    assert import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["b"])).ids == ("b",)
+
+
 def test_one_invalid_mask_of_several_writes_none(data: Dataset, tmp_path: Path) -> None:
     write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 8, np.uint8))
     write_mask(tmp_path / "m" / "b.png", np.full(SIZE, 255, np.uint8))
