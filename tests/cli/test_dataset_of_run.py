@@ -1,0 +1,65 @@
+"""The dataset of a finished run: from another folder, without the environment of the run, with unusual names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from inprocess import succeed, wsss
+
+from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import write_png
+from wsss.io.text.yaml_text import yaml_text
+from wsss.whole_run import run_pipeline
+
+
+def make_dataset(root: Path, ids: str, split: str = "val") -> None:
+    """Write images of one letter each, left half background, right half cat."""
+    mask = np.zeros((16, 16), np.uint8)
+    mask[:, 8:] = 1
+    for number, name in enumerate(ids):
+        write_png(root / "images" / f"{name}.png", np.full((16, 16, 3), 60 * number, np.uint8))
+        write_mask(root / "masks" / f"{name}.png", mask)
+    (root / "classes.txt").write_text("cat\n")
+    (root / "labels.csv").write_text("image_id,labels\n" + "".join(f"{name},cat\n" for name in ids))
+    (root / "splits").mkdir()
+    (root / "splits" / f"{split}.txt").write_text("\n".join(ids) + "\n")
+
+
+def splits_of(*arguments: object) -> dict[str, int]:
+    """Return the number of images of each split, as ``wsss data check`` prints it."""
+    splits = json.loads(wsss("data", "check", *arguments, "--json").stdout)["splits"]
+    return {name: counts["images"] for name, counts in splits.items()}
+
+
+Run = Callable[[Path, str], Path]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a function that runs a pipeline on a dataset from a folder, and leaves the folder."""
+    monkeypatch.setattr("wsss.io.process.cores.available_cores", lambda: 1)
+    (tmp_path / "elsewhere").mkdir()
+
+    def in_folder(folder: Path, root: str) -> Path:
+        monkeypatch.chdir(folder)
+        stage = "{uses: tiles, with: {split: val, size: 4, count: 4}}"
+        data = f"{{root: {yaml_text(root)}}}"
+        Path("p.yaml").write_text(f"name: p\ndata: {data}\nstages: {{cut: {stage}}}\n", encoding="utf-8")
+        succeed("run", "p.yaml")
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        return folder / "runs" / "p"
+
+    return in_folder
+
+
+@pytest.mark.parametrize("name", ["cats \U0001f600", "a\x7fb", "a\u2028b"])
+def test_paths_with_any_characters(name: str, run: Run, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "work" / name, "ab")
+    folder = run(tmp_path / "work", name)
+    assert succeed("report", folder).stderr.count("missing") == 0
+    plan = run_pipeline(tmp_path / "work" / "p.yaml", {"data.root": tmp_path / "work" / name}, folder, dry_run=True)
+    assert plan["stages"][0]["action"] == "skip"
