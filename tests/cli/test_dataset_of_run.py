@@ -56,6 +56,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return in_folder
 
 
+def test_the_environment_of_the_run_is_not_needed(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_dataset(tmp_path / "work" / "data" / "base", "ab")
+    monkeypatch.setenv("DATA", "data")
+    folder = run(tmp_path / "work", "${{ env.DATA }}/base")
+    record = (folder / "cut" / "stage.json").read_text()
+    monkeypatch.delenv("DATA")
+    assert json.loads((folder / "run.json").read_text())["pipeline"]["data"] == {"root": "data/base"}
+    assert splits_of(folder) == {"val": 2}
+    assert succeed("report", folder).stderr.count("missing") == 0
+    again = run(tmp_path / "work", "data/base")  # no identity depends on how the root is written
+    assert (again / "cut" / "stage.json").read_text() == record
+
+
 @pytest.mark.parametrize("name", ["cats \U0001f600", "a\x7fb", "a\u2028b"])
 def test_paths_with_any_characters(name: str, run: Run, tmp_path: Path) -> None:
     make_dataset(tmp_path / "work" / name, "ab")
