@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from inprocess import succeed, wsss
+from inprocess import invoke, succeed, wsss
 
+from wsss.cli.commands.init import _warn_of_other_run
+from wsss.io.files.atomic import write_json
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.io.text.yaml_text import yaml_text
+from wsss.pipeline.store.run_folder import data_of_run, read_run
+from wsss.stages.common.input_masks.mask_source import _predicted_images
 from wsss.whole_run import run_pipeline
 
 
@@ -67,6 +72,58 @@ def test_the_environment_of_the_run_is_not_needed(run: Run, tmp_path: Path, monk
     assert succeed("report", folder).stderr.count("missing") == 0
     again = run(tmp_path / "work", "data/base")  # no identity depends on how the root is written
     assert (again / "cut" / "stage.json").read_text() == record
+
+
+def test_the_dataset_of_the_run_precedes_another_of_the_same_name(run: Run, tmp_path: Path) -> None:
+    make_dataset(tmp_path / "work" / "cats", "ab")
+    make_dataset(tmp_path / "elsewhere" / "cats", "xyz")
+    folder = run(tmp_path / "work", "cats")
+    assert splits_of(folder) == {"val": 2}
+    assert data_of_run(read_run(folder)) == {"root": str(tmp_path / "work" / "cats")}
+    (tmp_path / "work" / "cats").rename(tmp_path / "work" / "renamed")
+    assert splits_of(folder) == {"val": 3}  # moved, perhaps to another machine
+    (tmp_path / "elsewhere" / "cats").rename(tmp_path / "elsewhere" / "renamed")
+    assert "cats" in str(invoke("data", "check", folder).exception)
+
+
+def test_init_warns_of_a_run_on_another_folder_of_the_same_name(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_dataset(tmp_path / "work" / "cats", "ab")
+    make_dataset(tmp_path / "elsewhere" / "cats", "xyz")
+    shutil.copytree(run(tmp_path / "work", "cats"), tmp_path / "elsewhere" / "runs" / "p")
+    _warn_of_other_run("p", Path("cats"))
+    assert str(tmp_path / "work" / "cats") in capsys.readouterr().err
+    _warn_of_other_run("p", tmp_path / "work" / "cats")
+    assert capsys.readouterr().err == ""
+
+
+def test_the_root_is_unchanged_in_the_folder_of_the_run(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_dataset(tmp_path / "work" / "cats", "ab")
+    folder = run(tmp_path / "work", "cats")
+    monkeypatch.chdir(tmp_path / "work")
+    assert data_of_run(read_run(folder)) == {"root": "cats"}
+    assert data_of_run({"pipeline": {"data": {"root": "~/x"}}, "directory": "/y"}) == {"root": "~/x"}
+    assert data_of_run(None) == {}
+
+
+def test_predicted_images_of_the_run_precede_others_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {
+        "identity": "0" * 64, "id": "predict", "uses": "predict", "provides": "masks", "status": "done", "seconds": 1.0,
+        "config": {"images": "photos"}, "metrics": {}, "provenance": {}, "inputs": {}, "artifacts": {},
+        "finished": None,
+    }  # fmt: skip
+    write_json(tmp_path / "predict" / "stage.json", record)
+    for folder in ("work", "elsewhere"):
+        write_png(tmp_path / folder / "photos" / "a.png", np.zeros((4, 6, 3), np.uint8))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for work, expected in (("work", tmp_path / "work" / "photos"), ("gone", Path("photos"))):
+        images = _predicted_images(None, tmp_path / "predict", {"a": "a.png"}, {"directory": str(tmp_path / work)})
+        assert images == {"a": expected / "a.png"}
 
 
 @pytest.mark.parametrize("name", ["cats \U0001f600", "a\x7fb", "a\u2028b"])
