@@ -61,6 +61,27 @@ def test_numbers_dates_and_booleans() -> None:
     assert source.value == {"a": 1e-4, "b": 1500.0, "c": "2024-01-01", "d": "1e3x", "e": -200.0, "on": "no", "f": True}
 
 
+@pytest.mark.parametrize("text", ["010", "08", "-007", "1:30", "1:30.5", "00", "0_1", "12:30:45"])
+def test_octal_and_sexagesimal_numbers_are_text(text: str) -> None:
+    """PyYAML reads ``010`` as 8, ``08`` as text and ``1:30`` as 90."""
+    assert parse_yaml(text, "x").value == text
+    assert parse_yaml(f"{{a: [{text}], '{text}': b}}", "x").value == {"a": [text], text: "b"}
+
+
+def test_other_numbers_are_numbers() -> None:
+    text = "[0, -0, 10, +3, 1_000, 0x1F, 0b11, 1.5, 01.5, -.5, 1., .5e3, 1e3, -2E-1, .inf, -.inf]"
+    numbers = [0, 0, 10, 3, 1000, 31, 3, 1.5, 1.5, -0.5, 1.0, 500.0, 1000.0, -0.2, float("inf"), -float("inf")]
+    value = parse_yaml(text, "x").value
+    assert value == numbers and [type(one) for one in value] == [type(one) for one in numbers]
+    words = ["-.", ".", "+", "e5", "1e", "0o17", "1.2.3", "_1", "1-2"]
+    assert parse_yaml(f"[{', '.join(words)}]", "x").value == words
+
+
+def test_scalars_as_text() -> None:
+    value = parse_yaml("[1, 001, true, null, ~, 1e3, 'a, b', \"c\"]", "x", as_text=True).value
+    assert value == ["1", "001", "true", "null", "~", "1e3", "a, b", "c"]
+
+
 @given(st.recursive(scalars | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists))
 def test_any_value_is_read_back(value: object) -> None:
     if "\\u0000" not in json.dumps(value):  # cannot be written to files
