@@ -9,14 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inprocess import invoke, succeed, wsss
+from inprocess import invoke, refused, succeed, wsss
 
 from wsss.cli.commands.init import _warn_of_other_run
+from wsss.cli.options.field_options import as_source, variable
 from wsss.io.files.atomic import write_json
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.io.text.yaml_text import yaml_text
 from wsss.pipeline.store.run_folder import data_of_run, read_run
+from wsss.stages import STAGES
 from wsss.stages.common.input_masks.mask_source import _predicted_images
 from wsss.whole_run import run_pipeline
 
@@ -133,3 +135,18 @@ def test_paths_with_any_characters(name: str, run: Run, tmp_path: Path) -> None:
     assert succeed("report", folder).stderr.count("missing") == 0
     plan = run_pipeline(tmp_path / "work" / "p.yaml", {"data.root": tmp_path / "work" / name}, folder, dry_run=True)
     assert plan["stages"][0]["action"] == "skip"
+
+
+@pytest.mark.parametrize("split", ["1", "001", "true", "null", "1e3"])
+def test_splits_named_like_numbers(split: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_dataset(tmp_path / "d", "ab", split)
+    (tmp_path / "d" / "splits" / "other.txt").write_text("a\n")
+    monkeypatch.chdir(tmp_path)
+    assert splits_of("d", "--data.splits", f"[{split}]") == {split: 2}
+    if split != "null":  # null: all splits, as if the option were absent
+        assert splits_of("d", "--data.splits", split) == {split: 2}
+        assert splits_of("d", "--data.splits", f"{split},other") == {split: 2, "other": 1}
+    sources = as_source(STAGES["cam"], {variable("splits"): f"{split},other", variable("scales"): "1,.5"})
+    assert sources["splits"].value == {"splits": [split, "other"]} and sources["scales"].value == {"scales": [1, 0.5]}
+    message = refused("pseudo", "--cams", "none", "--splits", split, "--out", "p", "--data.root", "d")
+    assert "none" in message and "expected text" not in message
