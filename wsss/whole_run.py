@@ -5,7 +5,6 @@ result = wsss.run_pipeline("quickstart", {"segment.epochs": 2})
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from wsss.errors import InvalidInput
 from wsss.io.files.home_paths import expand_home
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process.cores import worker_count
+from wsss.io.text.yaml_text import yaml_text
 
 if TYPE_CHECKING:
     from wsss.pipeline.plan.step import Step
@@ -100,7 +100,7 @@ def _settings(overrides: Iterable[str] | Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(overrides, str):
         raise InvalidInput(subject="overrides", found=overrides, allowed='a list of "KEY=VALUE", or a mapping')
     if isinstance(overrides, Mapping):
-        return tuple(f"{key}={json.dumps(value, default=os.fspath)}" for key, value in overrides.items())
+        return tuple(f"{key}={yaml_text(value, default=os.fspath)}" for key, value in overrides.items())
     return tuple(overrides)
 
 

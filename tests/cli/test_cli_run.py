@@ -81,6 +81,21 @@ def test_json_document_of_a_failed_run(here: Path) -> None:
         assert json.loads(done.stdout) == {"run_dir": folder, "status": "failed", "report": None, "stages": []}
 
 
+def test_only_rank_0_prints_the_document_of_a_pipeline_that_cannot_be_loaded(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = {"run_dir": None, "status": "failed", "report": None, "stages": []}
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, documents in (("0", [empty]), ("1", [])):
+        monkeypatch.setenv("RANK", rank)
+        done = toy("run", "none.yaml", "--json", cwd=here)
+        assert done.returncode == 2 and "none.yaml" in done.stderr
+        assert [json.loads(text) for text in [done.stdout] if text] == documents
+    monkeypatch.setenv("RANK", "two")
+    done = toy("run", "p.yaml", "--json", cwd=here)
+    assert done.returncode == 2 and json.loads(done.stdout)["status"] == "failed"
+
+
 def test_finished_run_ends_quickly_without_importing_torch(here: Path) -> None:
     toy("run", "p.yaml", cwd=here)
     before = snapshot(here)

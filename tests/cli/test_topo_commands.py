@@ -88,7 +88,7 @@ def test_thresholds(tmp_path: Path) -> None:
         found: list[list[float]] = document("match", tmp_path / name, tmp_path / name, *options)["dim0"]["matched"]
         return found
 
-    assert bars("p.png") == [[1, 0, 1, 0]]
+    assert bars("p.png", "--threshold", "0.5") == [[1, 0, 1, 0]]
     assert bars("p.png", "--threshold", "0.6") == []
     values = [pytest.approx(150 / 255), pytest.approx(100 / 255)] * 2
     assert bars("p.png", "--threshold", "none") == bars("p.npy") == [values]
@@ -96,8 +96,41 @@ def test_thresholds(tmp_path: Path) -> None:
     for value in ("half", "nan"):
         assert f"got '{value}'" in refused("topo", "match", "a", "b", "--threshold", value)
     np.save(tmp_path / "m.npy", np.array([[5, 0, 5]]))
+    assert document("betti", tmp_path / "m.npy")["betti0"] == 2
     assert document("betti", tmp_path / "m.npy", "--threshold", "none")["betti0"] == 2
     assert document("betti", tmp_path / "m.npy", "--threshold", "7")["betti0"] == 0
+    assert document("betti", tmp_path / "p.npy", "--threshold", "none")["betti0"] == 1
+
+
+def test_label_masks_are_not_thresholded_as_probabilities(tmp_path: Path) -> None:
+    first, second = np.zeros((2, 30, 40), np.uint8)
+    first[5:10, 5:10], first[20:25, 5:10] = 1, 2
+    second[12:20, 20:30] = 2
+    for name, mask in (("a.png", first), ("b.png", second)):
+        Image.fromarray(mask).save(tmp_path / name)
+    a, b = tmp_path / "a.png", tmp_path / "b.png"
+    for arguments in (["match", a, b], ["betti", a]):
+        message = refused("topo", *arguments)
+        assert "a.png" in message and "--class VALUE" in message and "--threshold" in message
+    assert document("match", a, b, "--class", "2", "--essential", "match")["dim0"]["matched"] == [[1, 0, 1, 0]]
+    assert document("betti", a, "--threshold", "none")["betti0"] == 2
+    assert document("betti", a, "--threshold", "0.005")["betti0"] == 1  # 2/255
+
+
+def test_a_threshold_is_applied_or_refused(masks: tuple[Path, Path], tmp_path: Path) -> None:
+    faint = tmp_path / "faint.png"
+    Image.fromarray(np.array([[0, 1, 0, 1]], np.uint8)).save(faint)
+    for arguments in (["match", faint, faint], ["betti", faint]):
+        assert "faint.png" in refused("topo", *arguments, "--threshold", "0.5")
+    bits = tmp_path / "bits.png"
+    Image.fromarray(np.array([[False, True, False]])).save(bits)
+    for path in (masks[0], bits):
+        for number in ("128", "1", "-0.5"):
+            for arguments in (["match", path, path], ["betti", path]):
+                assert f"got {float(number)}" in refused("topo", *arguments, "--threshold", number)
+    assert document("betti", bits, "--threshold", "0.9")["betti0"] == 1
+    for arguments in (["match", *masks], ["betti", masks[0]]):
+        assert "mutually exclusive" in refused("topo", *arguments, "--class", "255", "--threshold", "0.5")
 
 
 def test_class_of_a_mask(tmp_path: Path) -> None:
@@ -150,7 +183,10 @@ def test_note_on_an_empty_mask(masks: tuple[Path, Path], options: tuple[str, ...
     empty = masks[0].with_name("empty.png")
     Image.fromarray(np.zeros((30, 40), np.uint8)).save(empty)
     assert "empty.png has no foreground" in call("match", empty, masks[1], *options).stderr
-    assert not call("match", *masks, *options).stderr + call("match", empty, empty, *options).stderr
+    assert not call("match", *masks, *options).stderr
+    Image.fromarray(np.zeros((30, 40), np.uint8)).save(empty.with_name("none.png"))
+    both = call("match", empty, empty.with_name("none.png"), *options).stderr
+    assert "empty.png and " in both and "none.png have no foreground" in both
 
 
 def test_invalid_files_are_refused(masks: tuple[Path, Path], tmp_path: Path) -> None:

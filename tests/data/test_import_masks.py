@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -226,6 +228,17 @@ def test_unknown_images_are_refused(data: Dataset, tmp_path: Path) -> None:
     assert "two masks" in error_of(tmp_path / "m", data, tmp_path).problem
 
 
+def test_errors_about_selected_images_are_not_dropped(data: Dataset, tmp_path: Path) -> None:
+    """With ``--ids``, the first of two masks of an image was imported without a word."""
+    write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 8, np.uint8))
+    write_mask(tmp_path / "m" / "a.tif.png", np.full(SIZE, 12, np.uint8))
+    write_mask(tmp_path / "m" / "b.png", np.full(SIZE, 8, np.uint8))
+    write_mask(tmp_path / "m" / "zebra.png", np.full(SIZE, 8, np.uint8))
+    error = error_of(tmp_path / "m", data, tmp_path, ids=["a", "b"])
+    assert "two masks" in error.problem and "zebra" not in error.message
+    assert import_masks(tmp_path / "m", data, tmp_path / "c", ImportOptions(ids=["b"])).ids == ("b",)
+
+
 def test_one_invalid_mask_of_several_writes_none(data: Dataset, tmp_path: Path) -> None:
     write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 8, np.uint8))
     write_mask(tmp_path / "m" / "b.png", np.full(SIZE, 255, np.uint8))
@@ -305,6 +318,50 @@ def test_masks_of_0_and_255_are_refused(data: Dataset, tmp_path: Path) -> None:
     assert "cat 8" in str(error.hint) and "255" in error.problem and error.subject == str(tmp_path / "m")
     write_mask(tmp_path / "m" / "b.png", rectangle(8, outside=255))
     assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("a", "b")
+
+
+def test_a_class_list_does_not_change_the_meaning_of_255(data: Dataset, tmp_path: Path) -> None:
+    """With ``classes.txt`` beside them, masks of 0 and 255 became background with unlabelled objects."""
+    for name in ("a", "b"):
+        write_mask(tmp_path / "m" / f"{name}.png", rectangle(255))
+    (tmp_path / "m" / "classes.txt").write_text("12 cat\n9 cow\n")
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "255" in error.problem and error.subject == str(tmp_path / "m")
+    assert "cat 12" in str(error.hint) and "cow" not in str(error.hint)
+    (tmp_path / "m" / "labelmap.txt").write_text("background:0,0,0::\nignore:224,224,192::\n")
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("a", "b")
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_masks_of_two_encodings_are_refused(
+    listed: bool, voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """0 and 255 in one, 0 and the class in the other: 255 probably means the class."""
+    opened = open_at(voc, classes=["cat"])
+
+    def labelled(labels: tuple[int, ...] | None) -> Dataset:
+        splits = {name: tuple(replace(one, labels=labels) for one in split) for name, split in opened.splits.items()}
+        return replace(opened, classes=replace(opened.classes, other=frozenset()), splits=splits)
+
+    cat = labelled(None)
+    write_mask(tmp_path / "m" / "a.png", rectangle(8))
+    write_mask(tmp_path / "m" / "b.png", rectangle(255))
+    if listed:
+        (tmp_path / "m" / "classes.txt").write_text("8 cat\n")
+    error = error_of(tmp_path / "m", cat, tmp_path)
+    assert "b.png" in error.problem and "a.png" not in error.problem and error.subject == str(tmp_path / "m")
+    assert "cat 8" in str(error.hint) and "labelmap.txt" in str(error.hint)
+    for number, (name, mask) in enumerate(
+        [
+            ("a", np.where(rectangle(1) == 1, 8, np.eye(*SIZE, dtype=np.uint8) * 255)),  # has ignored pixels, too
+            ("b", np.where(np.arange(HEIGHT * WIDTH).reshape(SIZE) == 7, 255, 0)),  # less than a border
+        ]
+    ):
+        folder = tmp_path / f"m{number}"
+        shutil.copytree(tmp_path / "m", folder)
+        write_mask(folder / f"{name}.png", mask.astype(np.uint8))
+        assert import_masks(folder, cat, tmp_path / f"c{number}").ids == ("a", "b")
+    assert import_masks(tmp_path / "m", labelled(()), tmp_path / "c2").ids == ("a", "b")
 
 
 def test_the_class_list_of_a_folder_names_its_values(data: Dataset, tmp_path: Path) -> None:

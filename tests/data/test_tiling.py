@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from learning import coloured_dataset, contents
 from walls import WALL_CLASSES, walls
 
+from wsss.data.answers.answer_rows import HEADER, Answer, Item, answer_line
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
@@ -21,6 +23,7 @@ from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image, write_png
+from wsss.io.rasters.samples.reading import Reading
 
 
 def draw(data: Dataset, out: Path, seed: int = 0, **config: Any) -> tuple[dict[str, Any], list[Tile]]:
@@ -209,6 +212,45 @@ def test_a_folder_with_other_files_is_not_changed(tmp_path: Path) -> None:
         assert error.value.subject == str(tmp_path / folder)
     assert contents(tmp_path / "out") == before
     assert json.loads((tmp_path / "out" / "tiles.json").read_text())["tiles"] == 4
+
+
+def test_tiles_of_other_data_are_not_mixed(tmp_path: Path) -> None:
+    """Tiles of an earlier call were kept if they had the same ids, beside the tables of this one."""
+    data, out = walls(tmp_path / "data"), tmp_path / "out"
+    sample, other = data.split("train")[:2]
+    assert sample.mask is not None and other.mask is not None
+    answers = tmp_path / "answers.csv"
+    item = Item("w0", 1, 1, 6)
+    answers.write_text(HEADER + answer_line(Answer(item, "mortar", "yes", "annotator-1", "2026-11-29T10:00:00Z")))
+
+    def into(dataset: Dataset, config: dict[str, Any]) -> None:
+        settings = TilesConfig(**config)
+        draw_into(out, dataset, config=settings, split="train", seed=0, start=lambda total: lambda steps: None)
+
+    def refused(dataset: Dataset, config: dict[str, Any]) -> Any:
+        before = contents(out)
+        with pytest.raises(InvalidInput) as error:
+            into(dataset, config)
+        assert error.value.subject == str(out) and contents(out) == before
+        return error.value.found
+
+    drawn, answered = {"count": 4, "size": 6}, {"answers": answers}
+    for config in (drawn, answered):
+        shutil.rmtree(out, ignore_errors=True)
+        into(data, config)
+        assert refused(data.read_with(Reading(scaling="full")), config) == "images"
+        fewer = Dataset(data.name, data.root, data.classes, {"train": data.split("train")[:3]})
+        assert "images" in refused(fewer, config)
+        kept = sample.image.read_bytes()
+        shutil.copyfile(other.image, sample.image)
+        assert refused(data, config) == "images"
+        sample.image.write_bytes(kept)
+        into(data, config)
+    shutil.rmtree(out)
+    into(data, drawn)
+    shutil.copyfile(other.mask, sample.mask)
+    assert refused(data, drawn) == "masks"
+    assert refused(data, {"count": 6, "size": 6}) == "count, masks"
 
 
 def test_images_smaller_than_a_tile_have_no_positions(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
+from wsss.io.text.yaml_text import yaml_text
 from wsss.pipeline.config.source import Source, merge, parse_yaml, read_yaml
 
 TEXT = """\
@@ -57,6 +59,40 @@ def test_reading_agrees_with_safe_load(value: object) -> None:
 def test_numbers_dates_and_booleans() -> None:
     source = parse_yaml("{a: 1e-4, b: 1.5E+3, c: 2024-01-01, d: 1e3x, e: -2e2, on: no, f: True}", "x")
     assert source.value == {"a": 1e-4, "b": 1500.0, "c": "2024-01-01", "d": "1e3x", "e": -200.0, "on": "no", "f": True}
+
+
+@pytest.mark.parametrize("text", ["010", "08", "-007", "1:30", "1:30.5", "00", "0_1", "12:30:45"])
+def test_octal_and_sexagesimal_numbers_are_text(text: str) -> None:
+    """PyYAML reads ``010`` as 8, ``08`` as text and ``1:30`` as 90."""
+    assert parse_yaml(text, "x").value == text
+    assert parse_yaml(f"{{a: [{text}], '{text}': b}}", "x").value == {"a": [text], text: "b"}
+
+
+def test_other_numbers_are_numbers() -> None:
+    text = "[0, -0, 10, +3, 1_000, 0x1F, 0b11, 1.5, 01.5, -.5, 1., .5e3, 1e3, -2E-1, .inf, -.inf]"
+    numbers = [0, 0, 10, 3, 1000, 31, 3, 1.5, 1.5, -0.5, 1.0, 500.0, 1000.0, -0.2, float("inf"), -float("inf")]
+    value = parse_yaml(text, "x").value
+    assert value == numbers and [type(one) for one in value] == [type(one) for one in numbers]
+    words = ["-.", ".", "+", "e5", "1e", "0o17", "1.2.3", "_1", "1-2"]
+    assert parse_yaml(f"[{', '.join(words)}]", "x").value == words
+
+
+def test_scalars_as_text() -> None:
+    value = parse_yaml("[1, 001, true, null, ~, 1e3, 'a, b', \"c\"]", "x", as_text=True).value
+    assert value == ["1", "001", "true", "null", "~", "1e3", "a, b", "c"]
+
+
+@given(st.recursive(scalars | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists))
+def test_any_value_is_read_back(value: object) -> None:
+    if "\\u0000" not in json.dumps(value):  # cannot be written to files
+        assert parse_yaml(f"key: {yaml_text(value)}", "x").value == {"key": value}
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f600", "é\x7f", "a\x85b", "\u2028", "\ufeff", "\\U0001f600", "\xa0", '"', "\\ud83d", "\t\n"]
+)
+def test_characters_that_yaml_restricts_are_read_back(text: str) -> None:
+    assert parse_yaml(yaml_text({text: [text]}), "x").value == {text: [text]}
 
 
 def test_merge_keys_of_yaml_may_be_overridden() -> None:

@@ -31,6 +31,7 @@ stages:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PLACE", "d")
+    monkeypatch.setenv("NUMBER", "3")
     monkeypatch.setattr(resources, "shipped", lambda kind: tmp_path / "shipped" / kind)
     (tmp_path / "shipped" / "pipelines").mkdir(parents=True)
     (tmp_path / "shipped" / "pipelines" / "base.yaml").write_text(BASE)
@@ -55,6 +56,18 @@ def test_a_shipped_pipeline_by_name_and_any_by_path(folder: Path) -> None:
     assert (spec.name, spec.seed, spec.data) == ("base", 3, {"root": "./d", "part": 3})
     assert spec.entries["double"].needs == ("make",)
     assert load_spec(str(folder / "base.yaml"), TOYS).name == "base"
+
+
+def test_the_recorded_pipeline_does_not_need_the_environment(folder: Path) -> None:
+    block = "supervision: {corrections: '${{ env.PLACE }}/c'}\n"
+    spec = load(BASE.replace("seed: 3", "seed: ${{ env.NUMBER }}") + block)
+    assert {key: spec.resolved[key] for key in ("seed", "data", "supervision")} == {
+        "seed": 3,
+        "data": {"root": "./d", "part": 3},
+        "supervision": {"corrections": "d/c"},
+    }
+    plain = load("stages: {make: {uses: make, with: {text: '${{ env.PLACE }}'}}}\n")
+    assert plain.resolved == {"name": "p", "stages": {"make": {"uses": "make", "with": {"text": "${{ env.PLACE }}"}}}}
 
 
 def test_unknown_pipelines(folder: Path) -> None:

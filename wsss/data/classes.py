@@ -114,8 +114,16 @@ class Classes:
 
 def renumber(classes: Classes) -> str:
     """Return the hint for masks in which 255 means a class: ``renumber it: cat 1, dog 2``."""
-    pairs = [f"{name} {values[0]}" for name, values in zip(classes.foreground, classes.values[1:], strict=True)]
-    return f"renumber it: {listing(pairs, limit=10)}"
+    return renumber_as(dict(zip(classes.foreground, (values[0] for values in classes.values[1:]), strict=True)))
+
+
+def renumber_as(values: Mapping[str, int]) -> str:
+    """Return the hint of `renumber` for masks with their own values.
+
+    Args:
+        values: class name → mask value.
+    """
+    return f"renumber it: {listing((f'{name} {value}' for name, value in values.items()), limit=10)}"
 
 
 def lookup_tables(

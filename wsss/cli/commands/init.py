@@ -210,15 +210,14 @@ def _initial_weights(weights: str | None) -> str | Path:
 def _warn_of_other_run(name: str, folder: Path) -> None:
     """Warn if the pipeline's run directory contains a run of another dataset."""
     from wsss.io.files.stage_files import RUNS
-    from wsss.pipeline.store.run_folder import read_run
+    from wsss.pipeline.store.run_folder import data_of_run, read_run
 
     run_dir = RUNS / name
     try:
         run = read_run(run_dir)
     except InvalidInput:
         return  # wsss run reports a damaged record
-    data = (run or {}).get("pipeline", {}).get("data") or {}
-    root = data.get("root")
+    root = data_of_run(run).get("root")
     if root is not None and Path(str(root)).resolve() != folder.resolve():
         echo(
             f"{run_dir} is a run on {root}; wsss run would replace its results. To keep them, use --name NAME.",

@@ -109,9 +109,8 @@ def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]
     Args:
         options: the command's options, which override the result; with another layout, the result is empty.
     """
-    import json
-
     from wsss.data.readers.registry import why_unavailable
+    from wsss.io.text.yaml_text import yaml_text
     from wsss.pipeline.store.run_folder import data_of_run, read_run
 
     data, own = data_of_run(read_run(run)), dict(options)
@@ -123,7 +122,7 @@ def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]
             f"note: no images, since the dataset of {run} is missing: {reason}. Set it with --data.root DIR.", err=True
         )
         return []
-    return [(f"data.{key}", json.dumps(value)) for key, value in data.items()]
+    return [(f"data.{key}", yaml_text(value)) for key, value in data.items()]
 
 
 def _generated(run: Path) -> Path | None:

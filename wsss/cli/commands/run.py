@@ -18,7 +18,7 @@ from wsss.cli.options.shared_options import (
     print_json,
     set_resume_message,
 )
-from wsss.errors import WsssError
+from wsss.errors import InvalidInput, WsssError
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process import shared_state
 from wsss.io.process.cores import worker_count
@@ -114,7 +114,7 @@ def run(
             return
         result = _run(spec, folder, choice, device, workers, as_json)
     except WsssError:
-        if as_json:  # always print the document; the message goes to stderr
+        if as_json and _is_first():  # always print the document; the message goes to stderr
             print_json(empty_document(folder, "failed"))
         raise
     if result is None:  # only rank 0 prints
@@ -123,6 +123,17 @@ def run(
     shared_state.set_documents("", "")
     if result.error is not None:
         raise result.error
+
+
+def _is_first() -> bool:
+    """Return whether this process is rank 0, the only one that prints; also before the ranks have joined."""
+    from wsss.pipeline.processes.ranks import ranks_in
+
+    try:
+        ranks = ranks_in(os.environ)
+    except InvalidInput:  # the rank is unknown; joining reports the environment
+        return True
+    return ranks is None or ranks[0] == 0
 
 
 def _run(

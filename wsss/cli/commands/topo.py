@@ -15,18 +15,18 @@ from wsss.cli.options.shared_options import print_json
 from wsss.errors import InvalidInput, Verbatim
 
 if TYPE_CHECKING:
-    from wsss.io.rasters.planes import Plane
+    from wsss.io.rasters.planes import Plane, Threshold
     from wsss.topology import BettiMatching, DimensionMatching, Intervals
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-class Threshold(click.ParamType):
+class ThresholdType(click.ParamType):
     """A number, or ``none``."""
 
     name = "number|none"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Threshold:
         """Return the number, or ``"none"``."""
         if value == "none":
             return "none"
@@ -57,9 +57,10 @@ def topo() -> None:
 @click.argument("gt", type=FILE)
 @click.option(
     "--threshold",
-    type=Threshold(),
+    type=ThresholdType(),
     metavar="NUMBER|none",
-    help="Foreground: values above this threshold. [default: 0.5 for probability PNGs, none for .npy arrays]",
+    help="Foreground: values above this threshold. Grey PNGs are then probabilities from 0 to 1. [default: 0.5 for "
+    "probability PNGs, none for .npy arrays]",
 )
 @class_option
 @click.option(
@@ -92,7 +93,7 @@ def topo() -> None:
 def match(
     pred: Path,
     gt: Path,
-    threshold: float | str | None,
+    threshold: Threshold | None,
     value: int | None,
     plot: Path | None,
     as_json: bool,
@@ -110,9 +111,12 @@ def match(
 
     if plot is not None:
         check_plot(plot)
-    planes = [read_plane(path, value=value) for path in (pred, gt)]
+    _require_one(threshold, value)
+    planes = [read_plane(path, value=value, threshold=threshold) for path in (pred, gt)]
     _note_absent_class([(pred, planes[0]), (gt, planes[1])], value)
-    first, second = (_thresholded(plane, threshold) for plane in planes)
+    first, second = (
+        _thresholded(path, plane, threshold, of_array="none") for path, plane in zip((pred, gt), planes, strict=True)
+    )
     if first.shape != second.shape:
         raise InvalidInput(
             f"size (width×height) differs from {gt}",
@@ -134,11 +138,10 @@ def match(
 @click.argument("mask", type=FILE)
 @click.option(
     "--threshold",
-    type=Threshold(),
+    type=ThresholdType(),
     metavar="NUMBER|none",
-    default=0.5,
-    show_default=True,
-    help="Foreground of probabilities and arrays: values above this threshold; none: all values but 0.",
+    help="Foreground of probabilities and arrays: values above this threshold; none: all values but 0. Grey PNGs are "
+    "then probabilities from 0 to 1. [default: 0.5]",
 )
 @class_option
 @click.option(
@@ -149,14 +152,17 @@ def match(
     help="Connectivity of the foreground; holes use the other. TopoMortar uses 8, Betti matching 4.",
 )
 @json_option
-def betti(mask: Path, threshold: float | str, value: int | None, connectivity: str, as_json: bool) -> None:
+def betti(mask: Path, threshold: Threshold | None, value: int | None, connectivity: str, as_json: bool) -> None:
     """Count the components (Betti number 0) and holes (Betti number 1) of MASK, a PNG or .npy array."""
     from wsss.io.rasters.planes import read_plane
     from wsss.topology import betti_numbers
 
-    plane = read_plane(mask, value=value)
+    _require_one(threshold, value)
+    plane = read_plane(mask, value=value, threshold=threshold)
     _note_absent_class([(mask, plane)], value)
-    foreground = _thresholded(plane, threshold)
+    foreground = _thresholded(mask, plane, threshold, of_array=0.5)
+    if threshold == "none":
+        foreground = foreground != 0
     betti = betti_numbers(foreground, connectivity=int(connectivity))
     if as_json:
         print_json({"mask": str(mask), "betti0": betti.b0, "betti1": betti.b1, "connectivity": int(connectivity)})
@@ -177,11 +183,28 @@ def warmup(as_json: bool) -> None:
         echo(f"The topology kernels are ready ({seconds:.1f} s).")
 
 
-def _thresholded(plane: Plane, threshold: float | str | None) -> Any:
-    """Return a mask unchanged, and an image thresholded by ``threshold`` or the default of its kind."""
-    if plane.kind == "mask" or threshold == "none" or (threshold is None and plane.kind == "array"):
-        return plane.values
-    return plane.values > (0.5 if threshold is None else threshold)
+def _require_one(threshold: Threshold | None, value: int | None) -> None:
+    """Reject a threshold together with a class, whose pixels it would not change."""
+    if threshold is not None and value is not None:
+        raise click.UsageError("--threshold and --class are mutually exclusive.")
+
+
+def _thresholded(path: Path, plane: Plane, threshold: Threshold | None, *, of_array: Threshold) -> Any:
+    """Return the values of a plane, thresholded unless it is a mask.
+
+    Args:
+        of_array: default for an array; the default for probabilities is 0.5.
+    """
+    if plane.kind != "array" and isinstance(threshold, float) and not 0 <= threshold < 1:
+        # Every pixel, or none, would be foreground.
+        raise InvalidInput(
+            f"the values of {path} are between 0 and 1",
+            subject="--threshold",
+            found=threshold,
+            allowed="a number from 0 to less than 1",
+        )
+    used = threshold if threshold is not None else of_array if plane.kind == "array" else 0.5
+    return plane.values if plane.kind == "mask" or used == "none" else plane.values > used
 
 
 def _note_absent_class(planes: list[tuple[Path, Plane]], value: int | None) -> None:
@@ -192,11 +215,13 @@ def _note_absent_class(planes: list[tuple[Path, Plane]], value: int | None) -> N
 
 
 def _note_empty(images: list[tuple[Path, Any]], options: dict[str, Any]) -> None:
-    """Print a note on the effect of a mask without foreground."""
+    """Print a note on the effect of masks without foreground."""
     empty = [path for path, values in images if values.dtype == bool and not values.any()]
-    if len(empty) != 1:
+    if not empty:
         return
-    if options["frame"] == "own-max":
+    if len(empty) > 1:
+        echo(f"note: {empty[0]} and {empty[1]} have no foreground.", err=True)
+    elif options["frame"] == "own-max":
         echo(
             f"note: {empty[0]} has no foreground. Its own maximum, and thus its frame, is 0: it is matched like a mask "
             "that is all foreground. wsss score --structure frames it with foreground, like any other mask.",

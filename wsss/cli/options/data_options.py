@@ -19,6 +19,14 @@ PATHS = frozenset({"root", "layout", "images", "masks", "labels", "files"})
 KEYS = ("root", "layout", "images", "masks", "labels", "classes", "splits", "files", "aliases")
 """Keys suggested for unknown options."""
 
+NULL = ("null", "~")
+
+LISTS = frozenset({"splits"})
+"""Keys whose value is always a list: ``A,B``, with or without brackets."""
+
+TEXT = PATHS | LISTS | {"classes", "negative", "unknown"}
+"""Keys in whose lists all items are text: a split may be called ``001``."""
+
 
 class DataCommand(Command):
     """A command that also takes ``--data.KEY VALUE`` for any key of the dataset's config."""
@@ -68,7 +76,8 @@ def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str
 def read_data_options(pairs: list[tuple[str, str]]) -> Source:
     """Return the dataset's config from ``--data.KEY VALUE`` options.
 
-    Values are YAML, except text for the keys in `PATHS`: a folder may be called ``2012`` or ``yes``.
+    Values are YAML, except text for the keys in `PATHS`: a folder may be called ``2012`` or ``yes``. The items of lists
+    are text for the keys in `TEXT`.
 
     Raises:
         InvalidInput: an empty key, or a value that is not YAML.
@@ -81,9 +90,12 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
         words = tuple(key.split(".")[1:])
         if not all(words):
             raise InvalidInput(subject=f"--{key}", allowed="--data.KEY VALUE")
-        if words[0] in PATHS and value[:1] not in ("[", "{", '"', "'") and value not in ("null", "~"):
+        if words[0] in LISTS and value[:1] != "[" and value not in NULL:
+            value = f"[{value}]"
+        if words[0] in PATHS and value[:1] not in ("[", "{", '"', "'") and value not in NULL:
             parsed = Source(value, {(): location})
         else:
-            parsed = parse_yaml(value, location, lines=False)
+            as_text = words[0] in TEXT and value.startswith("[")
+            parsed = parse_yaml(value, location, lines=False, as_text=as_text)
         source = merge(source, parsed.under(words))
     return source

@@ -50,7 +50,8 @@ def as_source(stage: Stage[Any], values: Mapping[str, Any]) -> dict[str, Source]
         if isinstance(value, bool):
             parsed, location = value, f"--{'' if value else 'no-'}{option}"
         elif _is_list(field.annotation):
-            parsed = parse_yaml(f"[{value}]", location, lines=False).value
+            as_text = _is_text(_item(field.annotation))
+            parsed = parse_yaml(f"[{value}]", location, lines=False, as_text=as_text).value
         else:
             parsed = value if _is_text(field.annotation) else parse_yaml(value, location, lines=False).value
         sources[key] = Source({key: parsed}, {(): location, (key,): location})
@@ -119,6 +120,11 @@ def _without_none(annotation: Any) -> Any:
     return members[0] if get_origin(annotation) in (Union, types.UnionType) and len(members) == 1 else annotation
 
 
+def _item(annotation: Any) -> Any:
+    """Return the annotation of the items of a list."""
+    return get_args(_without_none(annotation))[0]
+
+
 def _is_list(annotation: Any) -> bool:
     """Return whether an annotation is a list of scalars, written ``A,B,C``."""
     annotation = _without_none(annotation)
@@ -139,7 +145,7 @@ def _is_text(annotation: Any) -> bool:
 
 def _metavar(annotation: Any) -> str:
     if _is_list(annotation):
-        return f"{_metavar(get_args(_without_none(annotation))[0])},…"
+        return f"{_metavar(_item(annotation))},…"
     parts = (annotation, *get_args(annotation))
     words = [str(value) for part in parts if get_origin(part) is Literal for value in get_args(part)]
     names = {bool: "BOOL", int: "INT", float: "NUMBER", str: "TEXT", Path: "PATH"}

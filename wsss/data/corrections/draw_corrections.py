@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsss.data.classes import Classes, renumber
+from wsss.data.classes import Classes, renumber_as
 from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask
-from wsss.errors import InvalidInput, together
+from wsss.data.masks.encodings import SHARE, Shown, shown
+from wsss.errors import InvalidInput, counted, listing, together
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import image_size
 
@@ -42,24 +43,23 @@ class Drawing:
 
         Raises:
             InvalidInput: after the last one, if some are invalid; lists all of them. Or the masks contain
-                only 0 and 255, so that all objects would be unlabelled.
+                only 0 and 255, so that all objects would be unlabelled; or some of them do and others show the class.
         """
         errors: list[InvalidInput] = []
-        ignored, shown = 0, False
+        seen: list[Shown] = []
         for image, sample in self.chosen:
             try:
                 mask = self._draw(image, sample)
             except InvalidInput as error:
                 errors.append(error if sample.id in str(error.subject) else error.within(f"image {sample.id}"))
             else:
-                ignored += bool((mask == IGNORE).any())
-                shown = shown or bool(((mask > 0) & (mask < IGNORE)).any())
+                seen.append(shown(mask))
                 yield sample.id, mask
             self.advance(1)
         if errors:
             raise together(errors, len(self.chosen), "masks cannot be imported", hint="Nothing was imported.")
-        if ignored and not shown and all(image.by_value for image, _ in self.chosen):
-            raise self._binary(ignored)
+        if all(image.values for image, _ in self.chosen):
+            self._check_encoding(seen)
 
     def _draw(self, image: AnnotatedImage, sample: Sample) -> NDArray[np.uint8]:
         mask, invisible = drawn_mask(image, image_size(*sample.source), self.classes, self.rules)
@@ -72,10 +72,38 @@ class Drawing:
         self.invisible += invisible
         return mask
 
-    def _binary(self, ignored: int) -> InvalidInput:
-        return InvalidInput(
-            f"no pixel of any mask has a foreground class, and {ignored} of {len(self.chosen)} masks contain 255, "
-            "which means unlabelled",
-            subject=self.path,
-            hint=f"If 255 means a class, {renumber(self.classes)}.",
+    def _check_encoding(self, seen: Sequence[Shown]) -> None:
+        """Reject masks in which 255 probably means a class, as `wsss.data.masks.encodings` does for ground truth.
+
+        Raises:
+            InvalidInput: no mask shows a class and some contain 255; or, with one class, masks of 0 and 255 are mixed
+                with masks that show the class and contain no 255.
+        """
+        values = self.chosen[0][0].values
+        hint = (
+            f"If 255 means a class, {renumber_as(values)}. If it means unlabelled, define the colours of the masks in "
+            "labelmap.txt (background:0,0,0:: and ignore:255,255,255:: for black and white)."
         )
+        ignored = sum(mask.ignored > 0 for mask in seen)
+        with_class = [mask for mask in seen if mask.a_class]
+        if ignored and not with_class:
+            raise InvalidInput(
+                f"no pixel of any mask has a foreground class, and {ignored} of {len(seen)} masks contain 255, which "
+                "means unlabelled",
+                subject=self.path,
+                hint=hint,
+            )
+        doubtful = [
+            image.name
+            for (image, sample), mask in zip(self.chosen, seen, strict=True)
+            if sample.labels != () and not mask.a_class and mask.ignored > SHARE
+        ]
+        one_class = len(self.classes) == 2 and not self.classes.other
+        if one_class and doubtful and not any(mask.ignored for mask in with_class):
+            raise InvalidInput(
+                f"{counted(len(doubtful), 'mask contains', 'masks contain')} only 0 and 255, which means unlabelled: "
+                f"{listing(doubtful, limit=3)}. The {len(with_class)} that show {self.classes.foreground[0]} contain "
+                "no 255",
+                subject=self.path,
+                hint=hint,
+            )

@@ -6,8 +6,8 @@ right corner of its first pixel. A pixel belongs to a region that contains its c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -78,7 +78,8 @@ class AnnotatedImage:
         size: its height and width according to the source, if stated.
         id: its image id, if the source states it.
         mask: size of the image → mask of class indices ``(H, W)``, for a source of masks; may raise `InvalidInput`.
-        by_value: whether only the values of the mask identify its classes, not colours or a class list.
+        values: class name → mask value, if the values of the mask identify its classes and 255 means unlabelled; empty
+            if colours do, or for shapes.
         complete: whether the image is known to be annotated, even if it has no region.
     """
 
@@ -88,7 +89,7 @@ class AnnotatedImage:
     size: Size | None = None
     id: str | None = None
     mask: Callable[[Size], Mask] | None = None
-    by_value: bool = False
+    values: Mapping[str, int] = field(default_factory=dict)
     complete: bool = False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from wsss.data.corrections.drawing_rules import AnnotatedImage
 from wsss.data.dataset import Dataset
@@ -21,7 +21,7 @@ def match_samples(
     as `wsss init` compares the names in label files.
 
     Args:
-        ids: only these images; then others need not be in the dataset.
+        ids: only these images; errors about others are not reported.
 
     Raises:
         InvalidInput: an image is unknown or ambiguous, or two are the same; lists all such images. Or there is no image
@@ -33,15 +33,12 @@ def match_samples(
     matched: dict[str, AnnotatedImage] = {}
     errors: list[InvalidInput] = []
     for image in images:
-        try:
-            id = _sample_id(image, samples, files, finder)
-            if id in matched:
-                problem = f"the image {id!r} has two masks; the other one: {matched[id].where}"
-                raise InvalidInput(problem, subject=image.where)
-            matched[id] = image
-        except InvalidInput as error:
-            errors.append(error)
-    if errors and not ids:
+        found = _sample_ids(image, samples, files, finder)
+        if len(found) == 1 and found[0] not in matched:
+            matched[found[0]] = image
+        elif not ids or not set(ids).isdisjoint(found):
+            errors.append(_unmatched(image, found, samples, matched))
+    if errors:
         raise together(errors, len(images), "annotated images cannot be matched")
     for id in ids:
         if id not in matched:
@@ -51,19 +48,28 @@ def match_samples(
     return [(image, samples[id]) for id, image in matched.items() if not ids or id in ids]
 
 
-def _sample_id(image: AnnotatedImage, samples: dict[str, Sample], files: dict[str, Sample], finder: Finder) -> str:
+def _sample_ids(
+    image: AnnotatedImage, samples: Mapping[str, Sample], files: Mapping[str, Sample], finder: Finder
+) -> list[str]:
+    """Return the ids of the images that an annotated image may be."""
     stem = without_suffix(image.name)
     for name in (image.id, image.name, stem, without_suffix(stem)):  # a.jpg.png is a mask of a.jpg
         if name is not None and name in samples:
-            return name
-    found = finder.find(image.name).files
+            return [name]
+    return [files[file].id for file in finder.find(image.name).files]
+
+
+def _unmatched(
+    image: AnnotatedImage, found: Sequence[str], samples: Mapping[str, Sample], matched: Mapping[str, AnnotatedImage]
+) -> InvalidInput:
     if len(found) == 1:
-        return files[found[0]].id
+        problem = f"the image {found[0]!r} has two masks; the other one: {matched[found[0]].where}"
+        return InvalidInput(problem, subject=image.where)
     if found:
-        raise InvalidInput(f"{image.name!r} matches several images: {listing(found)}", subject=image.where)
-    near = closest(stem, samples).replace("; did", " Did")
+        return InvalidInput(f"{image.name!r} matches several images: {listing(found)}", subject=image.where)
+    near = closest(without_suffix(image.name), samples).replace("; did", " Did")
     problem = f"unknown image {image.name!r}: the dataset has no such image.{near}"
-    raise InvalidInput(problem, subject=image.where)
+    return InvalidInput(problem, subject=image.where)
 
 
 def _file(sample: Sample, data: Dataset) -> str:

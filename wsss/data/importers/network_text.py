@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from wsss.data.importers.training_recipe import Recipe
+from wsss.io.text.yaml_text import yaml_text
 
 
 def quoted(value: object) -> str:
-    """Quote a value as a YAML string, whatever characters it contains (JSON strings are valid YAML)."""
-    return json.dumps(str(value), ensure_ascii=False)
+    """Return a value as a YAML string, whatever characters it has."""
+    return yaml_text(str(value))
 
 
 def side(recipe: Recipe) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +10,16 @@ from wsss.data.masks.encodings import read_and_check_encoding
 from wsss.data.masks.ground_truth import check_truth, require_masks
 from wsss.data.tiles.answered_tiles import cut_answered, read_answered
 from wsss.data.tiles.tiling import TilesConfig, draw_tiles
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.atomic import TEMPORARY, convert_os_errors, sha256_file, write_json
 from wsss.io.files.contained import check_tree
 from wsss.io.files.json_files import read_json
 
 if TYPE_CHECKING:
-    from wsss.data.dataset import Dataset
+    from wsss.data.dataset import Dataset, Kind
 
 MARKER = "drawing.json"
-"""File with the settings of the tiles, written first."""
+"""File with the settings of the tiles and the content of the images and masks, written first."""
 
 
 def draw_tile_folder(
@@ -34,7 +34,7 @@ def draw_tile_folder(
     """Extract the tiles of a split into a folder, in this process; see `draw_tiles`.
 
     Args:
-        out: a new or empty folder, or one with the same tiles.
+        out: a new or empty folder, or one with the same tiles of the same images and masks.
         dataset: with masks, unless there are answers.
         config, split, seed: see `draw_tiles`.
         start: called with the number of steps; returns a function that advances a progress bar.
@@ -53,19 +53,14 @@ def draw_tile_folder(
         read_and_check_encoding(samples, dataset.classes, where=of)
     else:
         answered = read_answered(config.answers, samples, dataset.classes, config)
-    settings = {"split": split, "seed": seed, **_settings(config)}
+    settings = {"split": split, "seed": seed, **_settings(config), **_contents(dataset, split, config)}
     marker = out / MARKER
     with convert_os_errors(out):
         out.mkdir(parents=True, exist_ok=True)
         others = (path.name for path in out.iterdir() if path != marker and not path.name.startswith(TEMPORARY))
         other = next(others, None)
-    if other is not None and _read_json(marker) != settings:
-        raise InvalidInput(
-            "contains files other than these tiles",
-            subject=out,
-            found=other,
-            hint="Choose a new output folder, or delete this one.",
-        )
+    if other is not None and (earlier := _read_json(marker)) != settings:
+        raise _other_files(out, other, earlier, settings)
     check_tree(out)
     write_json(marker, settings)
 
@@ -96,6 +91,21 @@ def _settings(config: TilesConfig) -> dict[str, Any]:
         return config.model_dump(exclude={"answers", "disagreement"})
     read = config.model_dump(include={"label_noise", "disagreement"})
     return {"answers_sha256": sha256_file(config.answers), **read}
+
+
+def _contents(dataset: Dataset, split: str, config: TilesConfig) -> dict[str, str]:
+    """Return the hashes of the images and masks, with their ids, their reading and the classes."""
+    kinds: tuple[Kind, ...] = ("images", "masks") if config.answers is None else ("images",)
+    return {kind: dataset.fingerprint(split, kind) for kind in kinds}
+
+
+def _other_files(out: Path, other: str, earlier: Any, settings: Mapping[str, Any]) -> InvalidInput:
+    hint = "Choose a new output folder, or delete this one."
+    if not isinstance(earlier, dict):
+        return InvalidInput("contains files other than these tiles", subject=out, found=other, hint=hint)
+    keys = sorted(earlier.keys() | settings.keys())
+    differing = Verbatim(listing((key for key in keys if earlier.get(key) != settings.get(key)), limit=len(keys)))
+    return InvalidInput("contains other tiles; differing settings or data", subject=out, found=differing, hint=hint)
 
 
 def _read_json(path: Path) -> Any:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+MAX_CLASSES = 16
+"""Grey images with at most this many different values may be masks of classes; probabilities have more."""
+
+Threshold = float | Literal["none"]
+"""Values above this number are the foreground; ``"none"`` leaves the values as they are."""
+
+
 @dataclass(frozen=True, eq=False)
 class Plane:
     """A mask or an image of one channel.
@@ -30,19 +37,22 @@ class Plane:
     kind: Literal["mask", "probabilities", "array"]
 
 
-def read_plane(path: Path, *, value: int | None = None) -> Plane:
+def read_plane(path: Path, *, value: int | None = None, threshold: Threshold | None = None) -> Plane:
     """Read an ``.npy`` array unchanged, and any other file as a PNG mask or probability image.
 
     A PNG is a mask if it has a palette, one bit, or grey values of at most 1. Its foreground are all values but 0, and
     but 255 (ignore) if a palette image has other values as well. Other grey images of 8 or 16 bits are probabilities, 0
-    for black and 1 for white; this includes grey masks of 0 and 255, with the same result.
+    for black and 1 for white; this includes grey masks of black and white, with the same result.
 
     Args:
         value: class of a mask with several classes; its pixels are the foreground.
+        threshold: the threshold that was requested for the values, which implies that grey values are probabilities;
+            it is not applied here.
 
     Raises:
         InvalidInput: the file is missing, broken, multi-channel, not two-dimensional, not numeric or not finite;
-            ``value`` is set for an array of floats, or is out of the file's range.
+            ``value`` is set for an array of floats, or is out of the file's range; or grey values may be either classes
+            or probabilities, and neither ``value`` nor ``threshold`` decides.
     """
     if path.suffix.lower() == ".npy":
         array = _read_npy(path)
@@ -67,13 +77,49 @@ def read_plane(path: Path, *, value: int | None = None) -> Plane:
     if value is not None:
         high = 1 if mode == "1" else 255 if mode in ("P", "L") else 65535
         return Plane(_of_value(values, value, 0, high, path), "mask")
-    if mode == "1" or (mode != "P" and values.max() <= 1):
-        return Plane(values != 0, "mask")
+    if mode == "1":
+        return Plane(values, "mask")
     if mode == "P":
         foreground = (values != 0) & (values != IGNORE)
         return Plane(foreground if foreground.any() else values != 0, "mask")
-    white = 255 if mode == "L" else 65535
+    return _grey(values, 255 if mode == "L" else 65535, path, threshold)
+
+
+def _grey(values: NDArray[Any], white: int, path: Path, threshold: Threshold | None) -> Plane:
+    """Return grey values as a mask or as probabilities."""
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > white:
+        found = low if low < 0 else high
+        raise InvalidInput("invalid grey value", subject=path, allowed=f"values from 0 to {white}", found=found)
+    if high == 1 and threshold not in (None, "none"):
+        raise InvalidInput(
+            f"grey values of only 0 and 1 are a mask, or probabilities of at most 1/{white}; --threshold does not "
+            "apply to a mask",
+            subject=path,
+            hint=f"Omit --threshold, or save the mask with the values 0 and {white}.",
+        )
+    if high <= 1:
+        return Plane(values != 0, "mask")
+    if threshold is None:
+        _refuse_classes(values, white, path)
     return Plane((values / np.float32(white)).astype(np.float32), "probabilities")
+
+
+def _refuse_classes(values: NDArray[Any], white: int, path: Path) -> None:
+    """Reject grey values that may be classes: a few values, or none between half and white.
+
+    As probabilities, the classes of a mask are nearly always below 0.5: the foreground would be empty.
+    """
+    different = np.unique(values)
+    between = different[(different > 0) & (different < white)]
+    if between.size and (different.size <= MAX_CLASSES or between[-1] <= white // 2):
+        raise InvalidInput(
+            "these grey values are the classes of a mask or probabilities",
+            subject=path,
+            found=Verbatim(listing(different[:5].tolist(), total=different.size)),
+            hint="Select a class by its value (--class VALUE), or specify the threshold of probabilities "
+            "(--threshold 0.5).",
+        )
 
 
 def _of_value(values: NDArray[Any], value: int, low: int, high: int, path: Path) -> NDArray[np.bool_]:

@@ -145,17 +145,18 @@ def _parsed(text: str, name: str) -> Source:
     return parse_yaml(text, name)
 
 
-def parse_yaml(text: str, name: str, *, lines: bool = True) -> Source:
+def parse_yaml(text: str, name: str, *, lines: bool = True, as_text: bool = False) -> Source:
     """Parse YAML text.
 
     Args:
         name: name of the file in locations and messages.
         lines: locations and messages have line numbers.
+        as_text: all scalars are strings, such as ``001`` and ``null``.
 
     Raises:
         InvalidInput: invalid YAML, several documents, a duplicate key, or an unsupported tag.
     """
-    return Source(*read_nodes(text, name, lines=lines))
+    return Source(*read_nodes(text, name, lines=lines, as_text=as_text))
 
 
 def shown_path(path: Path) -> str:

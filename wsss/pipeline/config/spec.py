@@ -56,7 +56,8 @@ class Spec:
         data_source: the same with locations.
         supervision: the ``supervision:`` block, see `wsss.pipeline.config.supervision_block`.
         entries: stage id → entry, in the order of the file.
-        resolved: the whole file after ``extends`` and ``--set``, for ``run.json``.
+        resolved: the whole file after ``extends`` and ``--set``, for ``run.json``; outside of stages, expressions are
+            replaced, since commands on the finished run have neither the environment nor the file.
     """
 
     name: str
@@ -102,7 +103,9 @@ def spec_from(source: Source) -> Spec:
         for name, entry in file.stages.items()
     }
     axes = read_axes(source.get("matrix", {}))
-    return Spec(file.name, file.description, seed, data.value, data, supervision, axes, entries, source.value)
+    replaced = {"seed": seed, "data": data.value, "supervision": supervision.value}
+    resolved = {**source.value, **{key: value for key, value in replaced.items() if source.value.get(key) is not None}}
+    return Spec(file.name, file.description, seed, data.value, data, supervision, axes, entries, resolved)
 
 
 def read_seed(source: Source, where: str) -> int:

@@ -24,12 +24,13 @@ _TOO_DEEP = f"mappings and lists nested more than {MAX_DEPTH} deep"
 _UNWRITABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-def read_nodes(text: str, name: str, *, lines: bool) -> tuple[Any, dict[KeyPath, str]]:
+def read_nodes(text: str, name: str, *, lines: bool, as_text: bool = False) -> tuple[Any, dict[KeyPath, str]]:
     """Return the value of YAML text, and key path → location.
 
     Args:
         name: name of the file in locations and messages.
         lines: locations and messages have line numbers.
+        as_text: all scalars are strings.
 
     Raises:
         InvalidInput: not YAML, several documents, a duplicate key, an unsupported tag, or too large.
@@ -40,7 +41,7 @@ def read_nodes(text: str, name: str, *, lines: bool) -> tuple[Any, dict[KeyPath,
             node = loader.get_single_node()
             if node is None:
                 return None, {(): name}
-            reader = _Reader(loader, name, lines)
+            reader = _Reader(loader, name, lines, as_text)
             return reader.build(node, ()), reader.locations
         finally:
             loader.dispose()
@@ -52,11 +53,23 @@ def read_nodes(text: str, name: str, *, lines: bool) -> tuple[Any, dict[KeyPath,
         raise InvalidInput(f"invalid YAML: {error}", subject=name) from error
 
 
+_REPLACED = frozenset(f"{_TAG}{name}" for name in ("timestamp", "bool", "int", "float"))
+"""Tags whose forms in PyYAML are not used."""
+
+_DIGITS = list("-+0123456789")
+_INT = re.compile(r"^[-+]?(0|[1-9][0-9_]*|0b[01_]+|0x[0-9a-fA-F_]+)$")
+_FLOAT = re.compile(
+    r"^[-+]?([0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|\.[0-9][0-9_]*([eE][-+]?[0-9]+)?|[0-9][0-9_]*[eE][-+]?[0-9]+"
+    r"|\.(inf|Inf|INF))$|^\.(nan|NaN|NAN)$"
+)
+
+
 class _Loader(yaml.SafeLoader):
     """YAML's safe types, closer to YAML 1.2 than PyYAML.
 
     ``1e-4`` is a number (PyYAML requires ``1.0e-4``); only ``true`` and ``false`` are booleans (not ``on`` or ``no``);
-    dates are strings.
+    dates, times (``1:30``, which PyYAML reads as 90) and integers with leading zeros (``010``, which it reads as 8) are
+    strings. A config field that is a number converts the latter to a decimal number.
     """
 
     depth = 0
@@ -73,20 +86,19 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, regexp) for tag, regexp in resolvers if tag not in (f"{_TAG}timestamp", f"{_TAG}bool")]
+    first: [(tag, regexp) for tag, regexp in resolvers if tag not in _REPLACED]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(f"{_TAG}bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
-_Loader.add_implicit_resolver(
-    f"{_TAG}float", re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
+_Loader.add_implicit_resolver(f"{_TAG}int", _INT, _DIGITS)
+_Loader.add_implicit_resolver(f"{_TAG}float", _FLOAT, [*_DIGITS, "."])
 
 
 class _Reader:
     """Converts YAML nodes to plain values and records the line of every key."""
 
-    def __init__(self, loader: _Loader, name: str, lines: bool) -> None:
-        self.loader, self.name, self.lines = loader, name, lines
+    def __init__(self, loader: _Loader, name: str, lines: bool, as_text: bool) -> None:
+        self.loader, self.name, self.lines, self.as_text = loader, name, lines, as_text
         self.locations: dict[KeyPath, str] = {}
         self.open: list[yaml.Node] = []  # ancestors of the current node: an alias to one of them is infinite
         self.flattened: set[int] = set()  # mappings whose merge keys have been expanded
@@ -126,7 +138,7 @@ class _Reader:
                 with characters that cannot be written to a file.
         """
         try:
-            value = self.loader.construct_object(node)
+            value = node.value if self.as_text else self.loader.construct_object(node)
         except yaml.YAMLError:
             raise
         except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:

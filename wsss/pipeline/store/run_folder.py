@@ -33,18 +33,27 @@ def read_run(run_dir: Path) -> dict[str, Any] | None:
 def data_of_run(run: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the config of the dataset that a run used; empty if the record has none.
 
-    A relative root that does not exist is resolved from the folder in which the run was started.
+    A relative root is resolved from the folder in which the run was started, if it exists there: the working directory
+    may contain another dataset of the same name.
 
     Args:
         run: the return value of `read_run`.
     """
     recorded = dict(((run or {}).get("pipeline") or {}).get("data") or {})
     root = recorded.get("root")
-    if isinstance(root, str) and run is not None and not expand_home(root).exists():
-        original = Path(str(run.get("directory", "."))) / root
+    directory = Path(str((run or {}).get("directory", ".")))
+    if isinstance(root, str) and not expand_home(root).is_absolute() and not _is_working_directory(directory):
+        original = directory / root
         if original.exists():
             recorded["root"] = str(original)
     return recorded
+
+
+def _is_working_directory(directory: Path) -> bool:
+    try:
+        return directory.samefile(Path.cwd())
+    except OSError:  # of another machine, or deleted
+        return False
 
 
 def check_run_dir(run_dir: Path, name: str) -> None:

@@ -55,21 +55,24 @@ def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
     paths = mask_paths(inside)
     if not paths:
         raise InvalidInput("no masks in this folder", subject=folder, allowed="PNG files named after their images")
-    decode, by_value = _decoder(folder, classes)
+    decode, values = _decoder(folder, classes)
     for path in paths:
         name = path.relative_to(inside).as_posix()
-        yield AnnotatedImage(name, str(path), mask=partial(decode, path), by_value=by_value)
+        yield AnnotatedImage(name, str(path), mask=partial(decode, path), values=values)
 
 
-def _decoder(folder: Path, classes: Classes) -> tuple[Callable[[Path, Size], NDArray[np.uint8]], bool]:
-    """Return the function that reads a mask of a size, and whether only its values identify the classes."""
+def _decoder(folder: Path, classes: Classes) -> tuple[Callable[[Path, Size], NDArray[np.uint8]], Mapping[str, int]]:
+    """Return the function that reads a mask of a size, and class name → mask value; empty if colours identify them."""
     by_colour, by_list = folder / LABELMAP, folder / CLASS_LIST
     if by_colour.is_file():  # a tool may number its palette differently, so only colours identify the classes
-        return partial(_from_colours, read_labelmap(by_colour), classes), False
+        return partial(_from_colours, read_labelmap(by_colour), classes), {}
     if by_list.is_file():
-        names = {number: name for name, number in read_class_list(by_list).items()}
-        return partial(_from_list, {0: BACKGROUND, **names}, classes), False
-    return partial(_from_values, classes), True
+        listed = read_class_list(by_list)
+        names = {number: name for name, number in listed.items()}
+        known = {name: number for name, number in listed.items() if name in classes.foreground}
+        return partial(_from_list, {0: BACKGROUND, **names}, classes), known
+    own = zip(classes.foreground, (values[0] for values in classes.values[1:]), strict=True)
+    return partial(_from_values, classes), dict(own)
 
 
 def read_labelmap(path: Path) -> Colours:

@@ -132,7 +132,7 @@ def _predicted_images(
     config = (read_record(folder) or {}).get("config") or {}
     recorded = Path(str(config.get("images", ".")))
     started = Path(str((run or {}).get("directory", ".")))
-    return files_below(recorded, names) or files_below(started / recorded, names)
+    return files_below(started / recorded, names) or files_below(recorded, names)
 
 
 def _missing_dataset(
