@@ -48,6 +48,7 @@ class Run:
     workers: int
     seed: int = 0
     identity: str = "benchmark"
+    precision: str | None = None
     progress: Any = field(default_factory=Silent)
     ranks: Any = field(default_factory=SingleRank)
     log: Callable[[str], None] = lambda line: None

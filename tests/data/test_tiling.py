@@ -225,7 +225,7 @@ def test_tiles_of_other_data_are_not_mixed(tmp_path: Path) -> None:
 
     def into(dataset: Dataset, config: dict[str, Any]) -> None:
         settings = TilesConfig(**config)
-        draw_into(out, dataset, config=settings, split="train", seed=0, start=lambda total: lambda steps: None)
+        draw_tile_folder(out, dataset, config=settings, split="train", seed=0, start=lambda total: lambda steps: None)
 
     def refused(dataset: Dataset, config: dict[str, Any]) -> Any:
         before = contents(out)

@@ -21,8 +21,9 @@ def test_round_trip_keeps_the_order(tmp_path_factory, images):
     write_confusions(path, ("background", "a", 'quote"'), [(name, cells_of(image)) for name, image in images.items()])
     result = read_confusions(path)
     assert list(result.images) == list(images) and result.classes == ("background", "a", 'quote"')
-    assert result.stacked().shape == (len(images), 3, 4)
-    assert all(np.array_equal(one, two) for one, two in zip(result.stacked(), images.values(), strict=True))
+    dense = result.counts().dense()
+    assert dense.shape == (len(images), 3, 4)
+    assert all(np.array_equal(one, two) for one, two in zip(dense, images.values(), strict=True))
     assert all((result.images[name][:, 2] > 0).all() for name in images)
 
 
@@ -42,7 +43,7 @@ def test_other_files_are_refused(tmp_path: Path, change):
     path = tmp_path / "confusions.json"
     good = {"format": 1, "classes": ["background", "a"], "images": {"a": [[0, 1, 5]]}}
     path.write_text(json.dumps(good))
-    assert read_confusions(path).stacked().sum() == 5
+    assert read_confusions(path).counts().total().sum() == 5
     path.write_text("{" if change is None else json.dumps({**good, **change}))
     for file in (path, tmp_path / "none.json"):
         with pytest.raises(InvalidInput) as error:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsss.io.sparse_counts import SparseCounts
 from wsss.metrics.comparison import Bootstrap, Measured, compare
 from wsss.metrics.overlap import mean_scores, overlap_scores
 from wsss.metrics.statistics import percentile_interval
@@ -25,7 +26,7 @@ def measured(seed: int, quality: float, images: int = 12) -> Measured:
     generator = np.random.default_rng([seed, int(100 * quality)])
     counts = generator.integers(1, 20, (images, 3, 4))
     counts[:, range(3), range(3)] += int(100 * quality)
-    return Measured(miou(counts), counts)
+    return Measured(miou(counts), partial(SparseCounts.of, (3, 4), counts))
 
 
 @given(st.integers(1, 3), st.integers(1, 3))
@@ -39,7 +40,7 @@ def test_cells_and_differences_as_by_hand(mine, theirs):
     draws = np.random.default_rng(4)
     picked = np.concatenate([draws.integers(0, 12, (128, 12)), draws.integers(0, 12, (22, 12))])
     slow = {
-        row: np.array([[miou(seed.counts[each]) for each in picked] for seed in seeds.values()])
+        row: np.array([[miou(seed.counts().dense()[each]) for each in picked] for seed in seeds.values()])
         for row, seeds in rows.items()
     }
     for row, seeds in rows.items():

@@ -84,6 +84,23 @@ def test_iou_against_torchmetrics(shape: tuple[int, ...]) -> None:
         assert mean_iou(pred.to(torch.uint8), same, classes=4, ignore_index=-100) == expected
 
 
+def test_255_is_a_class_if_another_value_is_ignored() -> None:
+    gt = np.array([[0, 255, 255, 0, -1]])
+    expected = np.full(256, np.nan)
+    expected[[0, 255]] = 0.5, 0.0
+    np.testing.assert_array_equal(class_iou(np.zeros_like(gt), gt, ignore_index=-1), expected)
+    assert mean_iou(np.zeros_like(gt), gt, ignore_index=-1) == 0.25
+    with pytest.raises(InvalidInput) as error:
+        mean_iou(np.zeros_like(gt), gt, classes=2, ignore_index=-1)
+    assert error.value.subject == "gt" and error.value.found == 255
+
+
+def test_iou_of_more_than_256_classes() -> None:
+    indices = [255, 1, 256, 255, -1]
+    each = class_iou([255, 1, 256, -1, 1], indices, classes=300, ignore_index=-1)
+    assert {index: each[index] for index in np.flatnonzero(~np.isnan(each))} == {1: 1.0, 255: 0.5, 256: 1.0}
+
+
 def test_iou_of_absent_classes() -> None:
     np.testing.assert_array_equal(class_iou([0, 2], [0, 0], classes=4), [0.5, np.nan, np.nan, np.nan])
 

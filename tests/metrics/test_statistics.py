@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from wsss.io.sparse_counts import SparseCounts
 from wsss.metrics.overlap import mean_scores, overlap_scores
-from wsss.metrics.statistics import CHUNK, draws, percentile_interval, replicates, spread
+from wsss.metrics.statistics import CHUNK, draws, percentile_interval, spread
+from wsss.metrics.statistics import replicates as sparse_replicates
 
 MIOU = partial(mean_scores, measure="miou")
 MEASURES = ("miou", "precision", "recall", "pixel_accuracy")
@@ -21,6 +24,10 @@ NAMES = ("background", "a", "b")
 numbers = st.floats(-1e6, 1e6, allow_subnormal=False)
 confusions = arrays(np.int64, (3, 4), elements=st.integers(0, 50))
 stacks = arrays(np.int64, st.tuples(st.integers(1, 6), st.just(3), st.just(4)), elements=st.integers(0, 50))
+
+
+def replicates(counts: np.ndarray, *arguments: Any, **keys: Any) -> np.ndarray:
+    return sparse_replicates(SparseCounts.of(counts.shape[1:], counts), *arguments, **keys)
 
 
 def images(count: int, seed: int, quality: float) -> np.ndarray:
@@ -75,6 +82,16 @@ def test_replicates_are_scores_of_the_images_drawn(stack, seed):
     for value, picked in zip(result, drawn, strict=True):
         slow = overlap_scores(sum(stack[place] for place in picked), NAMES)["miou"]
         assert np.isnan(value) if slow is None else value == pytest.approx(slow, abs=1e-12)
+
+
+@given(stacks, st.integers(0, 3), st.sampled_from(MEASURES))
+def test_replicates_equal_those_of_dense_counts(stack, seed, measure):
+    """Bit by bit."""
+    statistic = partial(mean_scores, measure=measure)
+    flat = stack.reshape(len(stack), -1).astype(np.float64)
+    dense = [statistic((drawn @ flat).reshape(len(drawn), 3, 4)) for drawn in draws(len(stack), 2 * CHUNK + 5, seed)]
+    mine = replicates(stack, statistic, resamples=2 * CHUNK + 5, seed=seed)
+    assert mine.tobytes() == np.concatenate(dense).tobytes()
 
 
 @pytest.mark.parametrize("paired", [False, True])

@@ -40,7 +40,7 @@ def test_result_equals_the_reference(mask: np.ndarray, components: int, holes: i
 def test_cleaning_is_idempotent_and_keeps_uncertain_pixels(mask: np.ndarray, components: int, holes: int) -> None:
     config = CleaningConfig(components=components, holes=holes)
     cleaned = clean(mask, config)
-    assert ((cleaned == 255) >= (mask == 255)).all()
+    np.testing.assert_array_equal(cleaned == 255, mask == 255)
     np.testing.assert_array_equal(clean(mask, CleaningConfig()), mask)
     only_parts = clean(mask, CleaningConfig(components=components))
     np.testing.assert_array_equal(clean(only_parts, CleaningConfig(components=components)), only_parts)
@@ -50,6 +50,18 @@ def test_a_hole_becomes_the_most_frequent_surrounding_class() -> None:
     mask = np.array([[1, 1, 1, 1], [1, 0, 0, 2], [1, 1, 2, 2]], np.uint8)
     cleaned = clean(mask, CleaningConfig(holes=3))
     assert cleaned[1].tolist() == [1, 1, 1, 2]
+
+
+@pytest.mark.parametrize(("neighbours", "expected"), [([255] * 4, 0), ([255, 255, 255, 1], 0), ([255, 255, 1, 1], 1)])
+def test_a_hole_among_uncertain_pixels_stays_background(neighbours: list[int], expected: int) -> None:
+    """Even if a class surrounds the uncertain pixels: certain background does not become uncertain."""
+    mask = np.ones((5, 5), np.uint8)
+    mask[1:4, 1:4] = 255
+    mask[2, 2] = 0
+    mask[[1, 2, 2, 3], [2, 1, 3, 2]] = neighbours
+    cleaned = clean(mask, CleaningConfig(holes=4))
+    assert cleaned[2, 2] == expected
+    np.testing.assert_array_equal(cleaned == 255, mask == 255)
 
 
 def test_each_class_has_its_own_components() -> None:

@@ -103,11 +103,11 @@ def test_the_plain_map_is_the_default(workspace: Path, tmp_path: Path) -> None:
 
 
 def test_provenance_names_the_precision_used(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsss.models.mixed_precision.has_bfloat16", lambda device: False)
+    monkeypatch.setattr("wsss.pipeline.processes.precision.has_bfloat16", lambda device: False)
     result = make(workspace, tmp_path / "emulated", precision="bf16-mixed")
     assert result.provenance["cam"]["precision"] == "32-true"
     assert contents(tmp_path / "emulated") == contents(workspace / "cam")
-    monkeypatch.setattr("wsss.models.mixed_precision.has_bfloat16", lambda device: True)
+    monkeypatch.setattr("wsss.pipeline.processes.precision.has_bfloat16", lambda device: True)
     result = make(workspace, tmp_path / "native", precision="bf16-mixed")
     assert result.provenance["cam"]["precision"] == "bf16-mixed"
     assert contents(tmp_path / "native") != contents(workspace / "cam")

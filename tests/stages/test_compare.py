@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from matrix import VARIANTS, score_matrix
 from wsss.cli.main import cli
 from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
-from wsss.io.confusions import CONFUSIONS
+from wsss.io.confusions import CONFUSIONS, write_confusions
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.run.task import Outcome
 from wsss.pipeline.stage import Artifact
@@ -253,3 +254,31 @@ def test_a_run_is_compared_from_the_command_line(tmp_path, scores):
     with pytest.raises(InvalidInput) as error:
         CliRunner().invoke(cli, [*arguments, "--row-axis", "loss"], catch_exceptions=False)
     assert (error.value.subject, error.value.found, error.value.allowed) == ("rows", "loss", ("variant",))
+
+
+def test_memory_does_not_grow_with_images_times_classes(tmp_path: Path) -> None:
+    """Of 200 classes, each image shows two; four measures of two scores."""
+    names = ("background", *(f"c{n}" for n in range(1, 200)))
+
+    def score(variant: str, images: int) -> Artifact:
+        folder = tmp_path / f"{variant}{images}"
+        cells = {}
+        for number in range(images):
+            own = 1 + number % 199
+            cells[f"i{number}"] = np.array([[0, 0, 50 + number], [own, 0, 7], [own, own, 9]])
+        write_confusions(folder / CONFUSIONS, names, cells.items())
+        metrics = dict.fromkeys(("miou", "precision", "recall", "pixel_accuracy"), 0.5) | {"split": "val"}
+        return Artifact(folder, id=f"score@variant={variant}", uses="score", metrics=metrics)
+
+    def peak(images: int) -> int:
+        scores = (score("a", images), score("b", images))
+        tracemalloc.start()
+        try:
+            compare(tmp_path / f"out{images}", scores, measures=list(scores[0].metrics)[:4], resamples=8)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(2)  # imports
+    dense = 200 * 201 * 8
+    assert peak(60) - peak(10) < 50 * dense / 4

@@ -49,7 +49,7 @@ def test_scores_of_few_present_classes_equal_those_of_the_whole_matrix(tmp_path:
     result = run_stage(SCORE, {}, tmp_path / "score", data, pred=tmp_path / "pred")
     pairs = zip(masks(data, tmp_path / "pred"), masks(data, tmp_path / "truth"), strict=True)
     matrices = [confusion_matrix(pred, truth, 40) for pred, truth in pairs]
-    assert np.array_equal(read_confusions(tmp_path / "score" / CONFUSIONS).stacked(), matrices)
+    assert np.array_equal(read_confusions(tmp_path / "score" / CONFUSIONS).counts().dense(), matrices)
     whole = overlap_scores(sum(matrices), classes.names)
     assert {key: result.metrics[key] for key in whole} == whole
     rows = list(csv.DictReader((tmp_path / "score" / "per_image.csv").open()))

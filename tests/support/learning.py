@@ -17,6 +17,7 @@ from wsss.io.files.stage_files import CHECKPOINT, cam_path
 from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
+from wsss.pipeline.processes.precision import usable_precision
 from wsss.pipeline.processes.ranks import SingleRank
 from wsss.pipeline.stage import Artifact, Context, Result, Stage
 from wsss.validation import validate
@@ -104,6 +105,7 @@ class Run:
     out: Path
     seed: int = 0
     device: str = "cpu"
+    precision: str | None = None
     workers: int = 0
     progress: Any = field(default_factory=Silent)
     ranks: Any = field(default_factory=SingleRank)
@@ -142,6 +144,7 @@ def run_stage(
         ranks=SingleRank(),
         log=(lines if lines is not None else []).append,
         run_dir=out.parent,
+        precision=usable_precision(checked.precision, "cpu") if hasattr(checked, "precision") else None,
     )
     stage.ready(context)
     return stage.run(context)

@@ -40,22 +40,32 @@ def test_the_first_arrays_that_fit_are_kept(cache_bytes: int, kept: int) -> None
     cached = ArrayCache(loader, 100, cache_bytes=cache_bytes)
     assert len(cached.kept) == kept and len(cached) == 100
     assert all(cached[index][0] == index for index in (0, 6, 50, 99))
-    assert cached.largest == (1000 if cache_bytes else 0)
+    assert cached.largest == 1000
 
 
 def test_few_arrays_are_loaded_ahead() -> None:
     """Large photographs would otherwise exhaust memory: 64 of them take 6 GB."""
     loader = Loader()
-    ArrayCache(loader, 1000, cache_bytes=3000, threads=2)
-    assert len(loader.loaded) <= 3 + 4
+    ArrayCache(loader, 1000, cache_bytes=12_000, threads=2)
+    assert len(loader.loaded) <= 12 + 4
 
 
-def test_all_errors_of_the_loader_are_listed() -> None:
+@pytest.mark.parametrize("cache_bytes", [0, 1000])
+def test_arrays_are_measured_even_if_they_are_not_kept(cache_bytes: int) -> None:
+    """Otherwise nothing would limit the number of processes that load them."""
+    sizes = [1000, 5000, 3000, 20]
+    cached = ArrayCache(lambda index: np.zeros(sizes[index], np.uint8), 4, cache_bytes=cache_bytes)
+    assert cached.largest == 5000 and len(cached.kept) == (cache_bytes > 0)
+    assert ArrayCache(lambda index: np.zeros(0), 0, cache_bytes=cache_bytes).largest == 0
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 10**6])
+def test_all_errors_of_the_loader_are_listed(cache_bytes: int) -> None:
     def load(index: int) -> np.ndarray:
         raise InvalidInput("broken", subject=index)
 
     with pytest.raises(InvalidInput) as error:
-        ArrayCache(load, 9, cache_bytes=10**6)
+        ArrayCache(load, 9, cache_bytes=cache_bytes)
     assert [each.subject for each in error.value.errors] == [str(index) for index in range(9)]
 
 

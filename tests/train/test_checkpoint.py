@@ -10,11 +10,14 @@ import pytest
 import torch
 from flipping import flip
 from learning import Run
-from toytraining import interrupted, same, train
+from toytraining import CONFIG, Toy, interrupted, same, train
 
 from wsss.errors import RunFailed
 from wsss.io.files.sealed import write_sealed_zip
 from wsss.pipeline.processes.ranks import SingleRank
+from wsss.train.checkpoint import Progress, TrainingState, load_checkpoint, save_checkpoint
+from wsss.train.config import TrainConfig
+from wsss.train.optim import build_optimiser, build_schedule, trunk_and_head
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,31 @@ def test_checkpoints_of_other_runs(tmp_path: Path, uninterrupted: Any, changes: 
     resumed, _ = train(tmp_path, run=run)
     assert any("checkpoint discarded" in line and reason in line for line in run.lines)
     assert same(resumed, uninterrupted[0])
+
+
+def test_steps_in_float16_after_steps_without_it(tmp_path: Path) -> None:
+    """A checkpoint without the state of a gradient scaler, as from a CPU, is resumed with a new one."""
+    path = interrupted(tmp_path)
+    model, config = Toy(), TrainConfig.model_validate(CONFIG)
+    optimiser = build_optimiser(config.optimiser, trunk_and_head(model, config.optimiser))
+    scaler, lines = torch.amp.GradScaler("cpu", init_scale=64.0), list[str]()
+    schedule = build_schedule(config.schedule, optimiser, 12)
+    state = TrainingState(model, optimiser, schedule, scaler, ranks=1, effective_batch=2, identity="training")
+    assert load_checkpoint(path, state, lines.append).step == 6 and lines == []
+    assert same(model.state_dict(), torch.load(path, weights_only=True)["model"])
+    scaler.scale(torch.ones(1, requires_grad=True).sum()).backward()
+    scaled = scaler.state_dict()
+    save_checkpoint(path, state, Progress(6))
+    scaler.load_state_dict({**scaled, "scale": 2.0})
+    load_checkpoint(path, state, lines.append)
+    assert scaler.state_dict() == scaled
+
+
+@pytest.mark.parametrize("requested", ["bf16-mixed", "16-mixed"])
+def test_the_loop_uses_the_precision_of_the_device(tmp_path: Path, uninterrupted: Any, requested: str) -> None:
+    weights, history = uninterrupted
+    found = train(tmp_path, run=Run(tmp_path, precision="32-true"), precision=requested)
+    assert same(found[0], weights) and found[1] == history
 
 
 def test_another_number_of_threads_is_reported(tmp_path: Path) -> None:

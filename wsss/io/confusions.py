@@ -15,6 +15,7 @@ from wsss.errors import InvalidInput, unreadable
 from wsss.io.files.atomic import write_pieces
 from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
+from wsss.io.sparse_counts import SparseCounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,12 +36,12 @@ class Confusions:
     classes: tuple[str, ...]
     images: Mapping[str, NDArray[np.int64]]
 
-    def stacked(self) -> NDArray[np.int64]:
-        """Return all matrices as ``(N, C, C + 1)``, in the order of `images`."""
-        matrices = np.zeros((len(self.images), len(self.classes), len(self.classes) + 1), np.int64)
-        for matrix, cells in zip(matrices, self.images.values(), strict=True):
-            add_cells(matrix, cells)
-        return matrices
+    def counts(self) -> SparseCounts:
+        """Return all matrices, each ``(C, C + 1)``, in the order of `images`."""
+        shape = (len(self.classes), len(self.classes) + 1)
+        cells = np.concatenate([np.empty((0, 3), np.int64), *self.images.values()])
+        offsets = np.cumsum([0, *map(len, self.images.values())], dtype=np.int64)
+        return SparseCounts(shape, offsets, cells[:, 0] * shape[1] + cells[:, 1], cells[:, 2])
 
 
 def cells_of(confusion: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -254,6 +254,11 @@ def prepared(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return (logits if mask is None else torch.where(mask.unsqueeze(1), logits, 0.0)), target
 
 
+def weighted_logs(weights: Tensor, logs: Tensor) -> Tensor:
+    """Return ``weights · logs``, with a finite gradient; 0 where the weight is 0, even if the logarithm is −∞."""
+    return weights * logs.masked_fill((weights == 0) & logs.isneginf(), 0.0)
+
+
 def zero_loss(logits: Tensor) -> Tensor:
     """Return 0, connected to ``logits`` with zero gradients whatever their values."""
     return full_precision(logits[:0]).sum()

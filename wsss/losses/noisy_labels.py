@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from wsss.losses.base import Loss, is_soft, is_unlabelled, labelled_mask, prepared, zero_loss
+from wsss.losses.base import Loss, is_soft, is_unlabelled, labelled_mask, prepared, weighted_logs, zero_loss
 from wsss.losses.noisy_label_config import BootstrapConfig, LabelDistributionConfig, SymmetricCrossEntropyConfig
 
 
@@ -87,7 +87,7 @@ class BootstrapLoss(PixelLoss):
     def per_pixel(self, logits: Tensor, target: Tensor) -> Tensor:
         """See `PixelLoss.per_pixel`."""
         config, logs = self.config, logits.log_softmax(1)
-        own = -logs.amax(1) if config.prediction == "hard" else -(logs.exp() * logs).sum(1)
+        own = -logs.amax(1) if config.prediction == "hard" else -weighted_logs(logs.exp(), logs).sum(1)
         return config.label_weight * _cross_entropy(logs, target) + (1 - config.label_weight) * own
 
 
@@ -126,4 +126,4 @@ def _of_target(values: Tensor, target: Tensor) -> Tensor:
 
 def _cross_entropy(logs: Tensor, target: Tensor) -> Tensor:
     """Return the cross-entropy ``(B, H, W)`` of log-probabilities."""
-    return -(target * logs).sum(1) if is_soft(target) else -_of_target(logs, target)
+    return -weighted_logs(target, logs).sum(1) if is_soft(target) else -_of_target(logs, target)

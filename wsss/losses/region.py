@@ -9,7 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.losses.base import Loss, hard, is_soft, is_unlabelled, labelled_mask, prepared, zero_loss
+from wsss.losses.base import (
+    Loss,
+    hard,
+    is_soft,
+    is_unlabelled,
+    labelled_mask,
+    prepared,
+    weighted_logs,
+    zero_loss,
+)
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
 
@@ -49,7 +58,7 @@ class CrossEntropyLoss(Loss):
         smoothing = self.config.label_smoothing
         if is_soft(target):
             spread = target * (1 - smoothing) + smoothing / logs.shape[1]
-            per_pixel = -(spread * logs).sum(1)
+            per_pixel = -weighted_logs(spread, logs).sum(1)
             return per_pixel.sum() / per_pixel.numel() if mask is None else (per_pixel * mask).sum() / mask.sum()
         if smoothing:
             return F.cross_entropy(logs, target, ignore_index=IGNORE, label_smoothing=smoothing)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from wsss.metrics.statistics import Statistic, percentile_interval, replicates, 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from wsss.io.sparse_counts import SparseCounts
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -20,11 +22,11 @@ class Measured:
 
     Args:
         value: the score; ``None`` if undefined.
-        counts: ``(N, …)`` counts of the images it was computed from; ``None`` if unavailable.
+        counts: reads the counts of the images it was computed from; ``None`` if unavailable.
     """
 
     value: float | None
-    counts: NDArray[Any] | None = None
+    counts: Callable[[], SparseCounts] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,12 @@ def _drawn(
     """Return seed → replicates. All variants use the same draws, so that their differences are paired."""
     if statistic is None or not bootstrap.resamples:
         return {}
-    return {
-        seed: replicates(score.counts, statistic, resamples=bootstrap.resamples, seed=bootstrap.seed)
-        for seed, score in seeds.items()
-        if score.counts is not None and len(score.counts)
-    }
+    drawn = {}
+    for seed, score in seeds.items():
+        counts = score.counts() if score.counts is not None else None  # of one score at a time: they can be large
+        if counts is not None and len(counts):
+            drawn[seed] = replicates(counts, statistic, resamples=bootstrap.resamples, seed=bootstrap.seed)
+    return drawn
 
 
 def _difference(

@@ -62,7 +62,12 @@ def confusion_matrix(
         counted &= predicted != IGNORE
     columns = predicted[counted].astype(np.int64)
     columns[columns == IGNORE] = 0 if uncertain == "background" else classes
-    cells = true[counted].astype(np.int64) * (classes + 1) + columns
+    return _counts(true[counted].astype(np.int64), columns, classes)
+
+
+def _counts(true: NDArray[np.int64], columns: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Count the pixels of each true class and predicted column, ``(classes, classes + 1)``; `confusion_matrix`."""
+    cells = true * (classes + 1) + columns
     return np.bincount(cells, minlength=classes * (classes + 1)).reshape(classes, classes + 1)
 
 
@@ -78,7 +83,8 @@ def class_iou(
         pred: class indices; an array or a tensor of bool, integers or whole floats, of any shape.
         gt: class indices of the same shape.
         classes: number of classes including the background; by default the largest class index plus 1.
-        ignore_index: value of ignored pixels of ``gt``; in ``pred`` it is wrong for every class.
+        ignore_index: value of ignored pixels of ``gt``; in ``pred`` it is wrong for every class. If it is not 255, 255
+            is a class index like any other.
 
     Returns:
         ``(classes,)`` in [0, 1]; NaN for classes without a true pixel.
@@ -95,18 +101,21 @@ def class_iou(
         >>> class_iou([0, 1, 1, 0], [0, 1, 0, 255]).tolist()
         [0.5, 0.5]
     """
-    first, second = _indices(pred, "pred", ignore_index), _indices(gt, "gt", ignore_index)
+    first, second = (_whole(values, name).astype(np.int64) for name, values in (("pred", pred), ("gt", gt)))
     require_one_shape(first, second)
-    present = [int(first[first != IGNORE].max(initial=0)), _largest_label(second, ignore_index)]
-    count = max(present) + 1 if classes is None else classes
-    for name, values, largest in zip(("pred", "gt"), (first, second), present, strict=True):
-        if largest >= count or values.min(initial=0) < 0:
+    known, labelled = first != ignore_index, second != ignore_index
+    _require_labels(second[labelled], second.size, ignore_index)
+    used = {"pred": first[known], "gt": second[labelled]}
+    largest = {name: int(values.max(initial=0)) for name, values in used.items()}
+    count = max(largest.values()) + 1 if classes is None else classes
+    for name, values in used.items():
+        if largest[name] >= count or values.min(initial=0) < 0:
             raise InvalidInput(
                 subject=name,
-                found=int(largest if largest >= count else values.min()),
+                found=largest[name] if largest[name] >= count else int(values.min()),
                 allowed=f"class indices 0 to {count - 1}, or {ignore_index} for ignored pixels",
             )
-    return iou_per_class(confusion_matrix(first, second, count))
+    return iou_per_class(_counts(second[labelled], np.where(known, first, count)[labelled], count))
 
 
 def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int = IGNORE) -> float:
@@ -133,20 +142,12 @@ def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, igno
     return float(supported_mean(np.nan_to_num(iou), ~np.isnan(iou)))
 
 
-def _largest_label(gt: NDArray[np.int64], ignore_index: int) -> int:
-    """Return the largest class index; require a labelled pixel."""
-    labels = gt[gt != IGNORE]
+def _require_labels(labels: NDArray[np.int64], pixels: int, ignore_index: int) -> None:
+    """Require a labelled pixel among the ``pixels`` of the ground truth, whose ``labels`` are given."""
     if not labels.size:
         raise InvalidInput("no pixel is labelled", subject="gt", allowed=f"a pixel other than {ignore_index} (ignored)")
-    if ignore_index == IGNORE and labels.size < gt.size and not labels.any():
+    if ignore_index == IGNORE and labels.size < pixels and not labels.any():
         warn_only_background("gt", "this score ignores")
-    return int(labels.max())
-
-
-def _indices(values: ArrayLike, name: str, ignore_index: int) -> NDArray[np.int64]:
-    """Return class indices as integers, with 255 for ignored pixels."""
-    indices = _whole(values, name).astype(np.int64)
-    return np.where(indices == ignore_index, IGNORE, indices) if ignore_index != IGNORE else indices
 
 
 def _whole(values: ArrayLike, name: str) -> NDArray[Any]:

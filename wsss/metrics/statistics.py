@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from wsss.io.sparse_counts import SparseCounts
 
 Statistic = Callable[["NDArray[np.float64]"], "NDArray[np.float64]"]
 """Counts summed over images, ``(R, …)`` → scores ``(R,)``; NaN if undefined."""
@@ -67,14 +69,14 @@ def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64
 
 
 def replicates(
-    counts: NDArray[Any], statistic: Statistic, *, resamples: int = 2000, seed: int = 0
+    counts: SparseCounts, statistic: Statistic, *, resamples: int = 2000, seed: int = 0
 ) -> NDArray[np.float64]:
     """Return the statistic of every resample of the images, ``(resamples,)``.
 
     Replicates of two variants with the same number of images, resamples and seed are paired.
 
     Args:
-        counts: ``(N, …)`` non-negative integers, the counts of each image.
+        counts: the counts of each image.
         statistic: computes the score from counts summed over the drawn images.
         resamples: number of resamples.
         seed: seed of the draws.
@@ -83,12 +85,7 @@ def replicates(
         ValueError: there is no image.
     """
     # Counts are exact as floats below 2⁵³ pixels, in any order of summation.
-    flat = counts.reshape(len(counts), math.prod(counts.shape[1:])).astype(np.float64)
-    parts = [
-        statistic((drawn @ flat).reshape(len(drawn), *counts.shape[1:]))
-        for drawn in draws(len(counts), resamples, seed)
-    ]
-    return np.concatenate(parts)
+    return np.concatenate([statistic(counts.weighted(drawn)) for drawn in draws(len(counts), resamples, seed)])
 
 
 def percentile_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tuple[float, float] | None:

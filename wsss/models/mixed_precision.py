@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from wsss.models.config import InferencePrecision
 
-_CPU = Path("/proc/cpuinfo")
-_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-"""Instructions that multiply in bfloat16: the first two of x86, the last of ARM."""
-
 
 def autocast(precision: InferencePrecision, device: torch.device) -> AbstractContextManager[object]:
     """Return the context in which a network computes in a precision; its parameters remain in single precision."""
     return nullcontext() if precision == "32-true" else torch.autocast(device.type, torch.bfloat16)
-
-
-def has_bfloat16(device: torch.device, cpu: Path = _CPU) -> bool:
-    """Return whether a device has instructions for bfloat16; without them it is emulated, and much slower.
-
-    Args:
-        cpu: description of the processor; without this file, bfloat16 is assumed to be missing.
-    """
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    try:
-        lines = cpu.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return False
-    features = (line.partition(":")[2].split() for line in lines if line.lower().startswith(("flags", "features")))
-    return not _FLAGS.isdisjoint(next(features, ()))
 
 
 class MixedPrecision(nn.Module):

@@ -133,6 +133,9 @@ class Context(Generic[C]):
         data: the dataset (`wsss.data.dataset.Dataset`).
         seed: seed of everything random in the stage.
         device: ``"cpu"`` or ``"cuda"``.
+        precision: floating-point precision to compute in, for a config with this setting: that of the config, or what
+            the device has instead; a resumed stage keeps the precision of its earlier work. ``None``: that of the
+            config.
         workers: number of processes for CPU-bound per-image work; results must not depend on it.
         progress, ranks: see their classes.
         log: prints one line to stderr and ``run.log``.
@@ -153,6 +156,7 @@ class Context(Generic[C]):
     log: Callable[[str], None]
     run_dir: Path
     identity: str = ""
+    precision: str | None = None
 
 
 @dataclass(frozen=True)

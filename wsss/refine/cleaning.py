@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class CleaningConfig(Settings):
         default=0,
         ge=0,
         description="holes (4-connected background that does not touch the image border) with fewer pixels become the "
-        "surrounding class; 0: off",
+        "surrounding class, unless most of the surrounding pixels are uncertain; 0: off",
     )
 
     @property
@@ -35,20 +36,24 @@ class CleaningConfig(Settings):
 def clean(mask: NDArray[np.uint8], config: CleaningConfig) -> NDArray[np.uint8]:
     """Remove small components, then fill small holes.
 
+    A hole becomes the most frequent class among its neighbours. If most of them are uncertain it remains background:
+    no class surrounds it, and what is certain does not become uncertain.
+
     Args:
         mask: ``(H, W)`` class indices, 0 = background; 255 (uncertain) does not change.
         config: minimum sizes.
     """
     cleaned = mask.copy()
     if config.components:
-        for index in np.unique(mask[(mask > 0) & (mask < 255)]):
+        for index in np.unique(mask[(mask > 0) & (mask < IGNORE)]):
             for inside, _ in _small_components(cleaned == index, config.components, connectivity=8):
                 cleaned[inside] = 0
     if config.holes:
         height, width = mask.shape
         for inside, (top, left, bottom, right) in _small_components(cleaned == 0, config.holes, connectivity=4):
             if top > 0 and left > 0 and bottom < height and right < width:
-                cleaned[inside] = _surrounding_class(cleaned, (top - 1, left - 1, bottom + 1, right + 1), inside)
+                value = _surrounding_value(cleaned, (top - 1, left - 1, bottom + 1, right + 1), inside)
+                cleaned[inside] = 0 if value == IGNORE else value
     return cleaned
 
 
@@ -70,7 +75,7 @@ def _small_components(region: NDArray[np.bool_], below: int, *, connectivity: in
     return small
 
 
-def _surrounding_class(mask: NDArray[np.uint8], box: _Box, inside: _Inside) -> int:
+def _surrounding_value(mask: NDArray[np.uint8], box: _Box, inside: _Inside) -> int:
     """Return the most frequent value among the 4-neighbours of a hole; the smallest if there are several."""
     top, left, bottom, right = box
     hole = np.zeros((bottom - top, right - left), bool)

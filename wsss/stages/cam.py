@@ -131,10 +131,10 @@ def run(ctx: Context[CamConfig]) -> Result:
     from wsss.models.weights.folding import fold_for_inference
     from wsss.models.windows.tile_limits import tiling_of
     from wsss.stages.common.inference.batches import batches_at_once, require_all, work_in_batches
-    from wsss.stages.common.inference.inference_precision import stated_precision, usable_precision
+    from wsss.stages.common.inference.inference_precision import stated_precision, used_precision
     from wsss.train.runtime import deterministic, torch_device
 
-    config = ctx.config.model_copy(update={"precision": usable_precision(ctx)})
+    config = ctx.config.model_copy(update={"precision": used_precision(ctx)})
     samples = ctx.data.samples(config.splits)
     model = load_on_all_ranks(ctx)
     tiling = tiling_of(model, config.tile, config.overlap, subject="cam.")
@@ -160,7 +160,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     reduced = note_reduced(ctx, sizes, config.max_side, how="the size of the maps does not change")
     tiled = _note_tiled(ctx, sizes, model, tiling)
     metrics = {"images": len(samples), "mean_activation": mean, **reduced, **tiled}
-    return Result(metrics, {"cam": _provenance(config) | stated_precision(ctx, config.precision) | reduced | tiled})
+    return Result(metrics, {"cam": _provenance(config) | stated_precision(ctx) | reduced | tiled})
 
 
 def _note_tiled(

@@ -176,7 +176,7 @@ def _inspect(ctx: Context[CrfStageConfig]) -> None:
 
 STAGE = Stage(
     name="crf",
-    version=3,
+    version=4,
     config=CrfStageConfig,
     run=run,
     inputs={

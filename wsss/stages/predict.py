@@ -137,10 +137,10 @@ def run(ctx: Context[PredictConfig]) -> Result:
     from wsss.models.weights.folding import fold_for_inference
     from wsss.models.windows.tile_limits import tiling_of
     from wsss.stages.common.inference.batches import batches_at_once, gather_failures, work_in_batches
-    from wsss.stages.common.inference.inference_precision import usable_precision
+    from wsss.stages.common.inference.inference_precision import used_precision
     from wsss.train.runtime import deterministic, torch_device
 
-    config, precision = ctx.config, usable_precision(ctx)
+    config = ctx.config
     model, classes = _load(ctx)
     tiling = tiling_of(model, config.tile, config.overlap, subject="predict.")
     folder = _folder(config)
@@ -152,7 +152,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     ctx.ranks.barrier()
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     fold_for_inference(model)
-    network = MixedPrecision(model, precision)
+    network = MixedPrecision(model, used_precision(ctx))
     with deterministic(ctx.device, ctx.seed), retained_memory():
         errors = work_in_batches(
             ctx,
@@ -170,7 +170,7 @@ def run(ctx: Context[PredictConfig]) -> Result:
     ctx.ranks.barrier()
     if failed:
         raise failure_of(failed, len(samples), ctx.out)
-    return _result(ctx, samples, classes, precision, note_predicted(ctx, samples, len(classes), model, tiling))
+    return _result(ctx, samples, classes, note_predicted(ctx, samples, len(classes), model, tiling))
 
 
 def _begin(
@@ -229,7 +229,6 @@ def _result(
     ctx: Context[PredictConfig],
     samples: Sequence[Sample],
     classes: Classes,
-    precision: InferencePrecision,
     noted: dict[str, Any],
 ) -> Result:
     """Return the number of images per predicted class, and the agreement with the image-level labels."""
@@ -243,7 +242,7 @@ def _result(
     metrics: dict[str, Any] = {"images": len(samples), "classes_predicted": counts}
     metrics |= noted
     provenance: dict[str, Any] = {"predict_scales": list(config.scales), "predict_flip": config.flip}
-    provenance |= {f"predict_{key}": value for key, value in (stated_precision(ctx, precision) | noted).items()}
+    provenance |= {f"predict_{key}": value for key, value in (stated_precision(ctx) | noted).items()}
     if config.adapt_batchnorm is not None:
         provenance["predict_adapt_batchnorm"] = config.adapt_batchnorm
     if config.labels == "restrict":

@@ -189,7 +189,7 @@ def _ready(ctx: Context[PseudoConfig]) -> None:
 
 STAGE = Stage(
     name="pseudo",
-    version=2,
+    version=3,
     config=PseudoConfig,
     run=run,
     provides="masks",

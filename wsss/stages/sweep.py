@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -102,19 +102,21 @@ def _write_counts(
     best: int,
 ) -> None:
     """Write the counts of each image at all levels, and its confusion matrix at the best one."""
-    import numpy as np
-
     from wsss.io.confusions import CONFUSIONS, cells_of, write_confusions
+    from wsss.io.sparse_counts import SparseCounts
     from wsss.io.sweeps import SWEEP_COUNTS, SweepCounts, write_sweep_counts
     from wsss.metrics.threshold_curve import level_confusions, level_counts
 
-    names = ctx.data.classes.names
-    per_image, at_best = [], {}
-    for sample, count in zip(samples, counted, strict=True):  # one by one: all matrices would take too much memory
-        matrices = level_confusions(count.dense())
-        per_image.append(level_counts(matrices))
-        at_best[sample.id] = cells_of(matrices[best])
-    write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(names, levels, tuple(at_best), np.stack(per_image)))
+    names, at_best = ctx.data.classes.names, {}
+
+    def counts() -> Iterator[NDArray[np.int64]]:
+        for sample, count in zip(samples, counted, strict=True):  # one by one: all would take too much memory
+            matrices = level_confusions(count.dense())
+            at_best[sample.id] = cells_of(matrices[best])
+            yield level_counts(matrices)
+
+    per_image = SparseCounts.of((len(levels), 3, len(names)), counts())
+    write_sweep_counts(ctx.out / SWEEP_COUNTS, SweepCounts(names, levels, tuple(at_best), per_image))
     write_confusions(ctx.out / CONFUSIONS, names, at_best.items())
 
 
@@ -138,7 +140,7 @@ def _ready(ctx: Context[SweepConfig]) -> None:
 
 STAGE = Stage(
     name="sweep",
-    version=1,
+    version=2,
     config=SweepConfig,
     run=run,
     provides="scores",

@@ -123,7 +123,8 @@ def load_checkpoint(path: Path, training: TrainingState, log: Callable[[str], No
 def _restore(state: Mapping[str, Any], training: TrainingState) -> None:
     """Load all states in place; on failure, restore the previous ones and raise."""
     parts: dict[str, Any] = {"model": training.model, "optimiser": training.optimiser, "schedule": training.schedule}
-    parts |= {} if training.scaler is None else {"scaler": training.scaler}
+    if training.scaler is not None and state["scaler"]:  # empty after steps in another precision: its scale adapts
+        parts["scaler"] = training.scaler
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
         for name, part in parts.items():

@@ -66,7 +66,9 @@ class TrainConfig(Settings):
     optimiser: OptimiserConfig = Field(default_factory=AdamWConfig, description="sgd or adamw")
     schedule: ScheduleConfig = Field(default_factory=ScheduleConfig, description="learning rate over the steps")
     clip_norm: float | None = Field(default=None, gt=0, description="maximum global norm of the gradients")
-    precision: Precision = Field(default="32-true", description="floating-point precision of training")
+    precision: Precision = Field(
+        default="32-true", description="floating-point precision of training; devices that lack it use 32-true"
+    )
     checkpoint_every: Annotated[float, NotInIdentity()] = Field(
         default=60.0, ge=0, description="seconds between checkpoints within an epoch"
     )

@@ -18,6 +18,9 @@ from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.samples.reading import ImageSource
 from wsss.io.rasters.working_size import reduction, scaled_size
 
+MEASURED = 8
+"""Arrays loaded at least, whether they are kept or not: the memory of worker processes depends on their size."""
+
 
 class ArrayCache:
     """Arrays by index: the first ones, as many as fit, are kept in memory; others are loaded on every access.
@@ -29,7 +32,7 @@ class ArrayCache:
         cache_bytes: maximum size of the arrays kept.
 
     Attributes:
-        largest: bytes of the largest array loaded initially.
+        largest: bytes of the largest array loaded initially: of all that are kept, and of the first few.
 
     Raises:
         InvalidInput: ``load`` raised it.
@@ -39,10 +42,10 @@ class ArrayCache:
         self.load, self.count = load, count
         self.kept: list[NDArray[Any]] = []
         self.largest = 0
-        used, following = 0, iter(range(count))
+        used, loaded, following = 0, 0, iter(range(count))
         ahead: deque[Future[NDArray[Any]]] = deque()  # few: a large photograph takes 100 MB
         with ThreadPoolExecutor(threads) as pool:
-            while used < cache_bytes:
+            while used < cache_bytes or loaded < MEASURED:
                 ahead += (pool.submit(load, index) for index in islice(following, 2 * threads - len(ahead)))
                 if not ahead:
                     return
@@ -51,7 +54,8 @@ class ArrayCache:
                 except DamagedFile:
                     raise
                 except InvalidInput as error:
-                    raise self._all_errors(len(self.kept), error) from error
+                    raise self._all_errors(loaded, error) from error
+                loaded += 1
                 used += array.nbytes
                 self.largest = max(self.largest, array.nbytes)
                 if used <= cache_bytes:

@@ -48,6 +48,10 @@ class RunContext(Protocol):
         """``"cpu"`` or ``"cuda"``."""
 
     @property
+    def precision(self) -> str | None:
+        """Floating-point precision to compute in; ``None``: that of the config."""
+
+    @property
     def workers(self) -> int:
         """Number of processes for CPU-bound work, half of which prepare batches. Results do not depend on it."""
 

@@ -88,6 +88,9 @@ class Machine(Record):
     workers: Count | None = None
     threads: PositiveCount | None = None
     effective_batch: PositiveCount | None = None
+    precision: str | None = None
+    mixed_threads: list[PositiveCount] | None = None
+    mixed_precision: list[str] | None = None
 
 
 class Parts(Record):

@@ -83,8 +83,10 @@ class TopoWindowLoss(LossWithTerm):
             torch.from_numpy(np.stack(maps)).view(outside.shape).to(outside) * mask
             for maps in zip(*shares, strict=True)
         )
-        separation = (between * outside.relu().square()).sum()
-        connection = (within * (true - outside).relu().square()).sum()
+        # Only at the chosen pixels: elsewhere, 0 times an infinite distance (of a probability of 0 or 1) would be NaN.
+        gap, barrier = outside.masked_fill(between == 0, 0), (true - outside).masked_fill(within == 0, 0)
+        separation = (between * gap.relu().square()).sum()
+        connection = (within * barrier.relu().square()).sum()
         return (separation + config.beta * connection) / len(pairs)
 
 

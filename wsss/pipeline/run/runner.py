@@ -22,7 +22,7 @@ from wsss.pipeline.processes.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.processes.memory import peak_bytes, reset_peak
 from wsss.pipeline.processes.worker_processes import kept_processes
 from wsss.pipeline.run.error_hints import machine_error
-from wsss.pipeline.run.machine import same_threads
+from wsss.pipeline.run.machine import Precision, precision_of, same_threads
 from wsss.pipeline.run.replacement_check import Replaced, check_replaced
 from wsss.pipeline.run.stage_record import begin_record, publish, record_failure, restore_metrics
 from wsss.pipeline.run.task import Outcome, Session, Status, Task
@@ -123,12 +123,14 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
     if decision is not None and decision.reasons != ("never ran",) and not _logs_resume(task, decision):
         reporter.log(f"{task.id} runs again: {'; '.join(decision.reasons)}")
     begin = time.monotonic()
-    record: dict[str, Any] = ranks.from_first(lambda: begin_record(task, decision, session))
+    precision = precision_of(task, decision, session)
+    used = precision.used if precision else None
+    record: dict[str, Any] = ranks.from_first(lambda: begin_record(task, decision, session, precision=used))
     reporter.start(task.id, task.folder)
     try:
         ranks.barrier()
         reset_peak(session.device)
-        result, copied = _compute_or_copy(task, session)
+        result, copied = _compute_or_copy(task, session, precision)
         if copied is not None:
             record["same_as"] = copied["made_by"]
         ranks.barrier()
@@ -177,13 +179,16 @@ def _logs_resume(task: Task, decision: Decision) -> bool:
     return task.stage.resumes and decision.keep and not decision.damages
 
 
-def _compute_or_copy(task: Task, session: Session) -> tuple[Result, dict[str, Any] | None]:
+def _compute_or_copy(task: Task, session: Session, precision: Precision | None) -> tuple[Result, dict[str, Any] | None]:
     """Return the result of a stage, and the original if it is copied from a finished stage of the same identity."""
     ranks = session.ranks
     original: dict[str, Any] | None = ranks.from_first(lambda: _original_of(task))
     if original is None:
         identity = ranks.from_first(lambda: identity_of({**task.parts, INPUT_RESULTS: results_of(task.inputs)}))
-        return task.stage.run(replace(_context(task, session), identity=identity)), None
+        if precision is not None and precision.note and ranks.rank == 0:
+            session.reporter.log(precision.note)
+        used = precision.used if precision else None
+        return task.stage.run(replace(_context(task, session), identity=identity, precision=used)), None
     ranks.from_first(partial(copy_files, original, session.run_dir, task.folder))
     return Result(original["metrics"], original["provenance"]), original
 

@@ -26,7 +26,9 @@ from wsss.pipeline.store.timestamp import timestamp
 from wsss.pipeline.store.versions import versions
 
 
-def begin_record(task: Task, decision: Decision | None, session: Session) -> dict[str, Any]:
+def begin_record(
+    task: Task, decision: Decision | None, session: Session, *, precision: str | None = None
+) -> dict[str, Any]:
     """Prepare the folder, write the first record and return it. Rank 0 only."""
     assert decision is not None
     old = decision.record
@@ -49,7 +51,7 @@ def begin_record(task: Task, decision: Decision | None, session: Session) -> dic
         "finished": None,
         "host": socket.gethostname(),
         "device": session.device,
-        MACHINE: machine_record(task, decision, session),
+        MACHINE: machine_record(task, decision, session, precision),
         "versions": versions(),
         "artifacts": {},
     }

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.io.sparse_counts import SparseCounts
     from wsss.metrics.statistics import Statistic
 
 FACTS = (
@@ -83,7 +84,7 @@ class _Reading:
     kind: Kind
     measure: str
     value: float | None
-    counts: NDArray[np.int64] | None
+    counts: Callable[[], SparseCounts] | None
     statistic: Statistic | None
     images: tuple[str, ...]
     classes: tuple[str, ...]
@@ -139,22 +140,22 @@ def _readings(score: Artifact, measures: Sequence[str]) -> Iterator[_Reading]:
             hint="Re-run its pipeline (wsss run), which repeats this stage only.",
         )
     confusions = read_confusions(path)
-    about = (tuple(confusions.images), confusions.classes)
+    counts, about = confusions.counts(), (tuple(confusions.images), confusions.classes)
     if score.uses == "sweep":
         best = score.metrics.get("recall_at_precision")
         if best is None:
             raise not_a_sweep(score, "no recall_at_precision")
-        yield _Reading("best", "miou", score.metrics.get("miou"), confusions.stacked(), _overlap("miou"), *about)
+        yield _Reading("best", "miou", score.metrics.get("miou"), lambda: counts, _overlap("miou"), *about)
         minimum = best["minimum_precision"]
         measure = f"recall at precision ≥ {minimum:g}"
-        counts = sweep_counts(score).counts
-        yield _Reading("recall", measure, best.get("recall"), counts, partial(_best_recall, minimum=minimum), *about)
+        statistic = partial(_best_recall, minimum=minimum)
+        yield _Reading("recall", measure, best.get("recall"), lambda: sweep_counts(score).counts, statistic, *about)
         return
     for measure in measures:
         value = _metric(score, measure)
         known = measure in get_args(Measure)
-        stacked = confusions.stacked() if known else None
-        yield _Reading("score", measure, value, stacked, _overlap(measure) if known else None, *about)
+        statistic = _overlap(measure) if known else None
+        yield _Reading("score", measure, value, (lambda: counts) if known else None, statistic, *about)
 
 
 def _best_recall(counts: NDArray[np.float64], *, minimum: float) -> NDArray[np.float64]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import RECORD
@@ -11,6 +13,10 @@ from wsss.metrics.threshold_curve import foreground_precision_recall
 from wsss.pipeline.stage import Artifact
 from wsss.stages.common.scores.matrix_position import MatrixPosition
 from wsss.viz.drawing.curves import Curve, CurveChart
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def gather_curves(
@@ -24,13 +30,13 @@ def gather_curves(
     A curve is the mean over the seeds at each threshold. Its mark is the mean of precision and recall at the best
     threshold (by mIoU) of each seed.
     """
-    charts: dict[str, dict[str, list[tuple[Artifact, SweepCounts]]]] = {}
+    charts: dict[str, dict[str, list[_Swept]]] = {}
     heads: dict[str, tuple[str, str]] = {}
     for score in scores:
         if score.uses != "sweep":
             continue
         position = positions[score.id or ""]
-        charts.setdefault(position.name, {}).setdefault(position.row, []).append((score, sweep_counts(score)))
+        charts.setdefault(position.name, {}).setdefault(position.row, []).append(_swept(score))
         heads.setdefault(position.name, (position.heading(titles), str(score.metrics.get("split", ""))))
     return tuple(
         CurveChart(*heads[name], tuple(_curve(row, runs) for row, runs in rows.items()), reference)
@@ -38,29 +44,43 @@ def gather_curves(
     )
 
 
-def _curve(row: str, runs: Sequence[tuple[Artifact, SweepCounts]]) -> Curve:
+@dataclass(frozen=True)
+class _Swept:
+    """A sweep, with precision and recall at its levels."""
+
+    score: Artifact
+    levels: tuple[float, ...]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+
+
+def _swept(score: Artifact) -> _Swept:
+    sweep = sweep_counts(score)
+    return _Swept(score, sweep.levels, *foreground_precision_recall(sweep.counts.total()))
+
+
+def _curve(row: str, sweeps: Sequence[_Swept]) -> Curve:
     import numpy as np
 
-    sweeps = [counts for _, counts in runs]
     if len({sweep.levels for sweep in sweeps}) > 1:
         hint = "Set thresholds to the same value in all sweep stages."
         raise InvalidInput("the sweeps have different thresholds", subject=f"compare: row {row!r}", hint=hint)
-    pairs = [foreground_precision_recall(sweep.counts.sum(0)) for sweep in sweeps]
-    precision, recall = (np.mean([pair[part] for pair in pairs], axis=0) for part in (0, 1))
+    precision = np.mean([sweep.precision for sweep in sweeps], axis=0)
+    recall = np.mean([sweep.recall for sweep in sweeps], axis=0)
     marks = []
-    for (score, sweep), pair in zip(runs, pairs, strict=True):
-        best = score.metrics.get("best_threshold")
+    for sweep in sweeps:
+        best = sweep.score.metrics.get("best_threshold")
         if best not in sweep.levels:
-            raise not_a_sweep(score, f"best_threshold {best}")
+            raise not_a_sweep(sweep.score, f"best_threshold {best}")
         position = sweep.levels.index(best)
-        marks.append((float(pair[1][position]), float(pair[0][position])))
+        marks.append((float(sweep.recall[position]), float(sweep.precision[position])))
     return Curve(
         name=row,
         levels=sweeps[0].levels,
         recall=tuple(float(value) for value in recall),
         precision=tuple(float(value) for value in precision),
         mark=(float(np.mean([x for x, _ in marks])), float(np.mean([y for _, y in marks]))),
-        seeds=len(runs),
+        seeds=len(sweeps),
     )
 
 
