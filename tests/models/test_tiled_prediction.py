@@ -17,6 +17,7 @@ from wsss.data.image_transforms.resizing import resize
 from wsss.errors import InvalidInput
 from wsss.models.backbones import OwnStatistics
 from wsss.models.config import SegmenterConfig
+from wsss.models.padding import padded
 from wsss.models.segmentation_networks import blockwise_prediction
 from wsss.models.segmentation_networks.blockwise_prediction import predict, probability_array
 from wsss.models.segmentation_networks.inference import class_probabilities
@@ -34,7 +35,7 @@ class Pooled(nn.Module):
     """A network of stride 16 with all that depends on the whole image, and a receptive field of 31 pixels.
 
     Like LR-ASPP, it weights its features by their global mean, resizes them to those of stride 8, and these to the
-    image; like `wsss.models.segmentation_networks.unet.UNet`, it normalises by the image's own statistics.
+    padded image; like `wsss.models.segmentation_networks.unet.UNet`, it normalises by the image's own statistics.
     """
 
     def __init__(self) -> None:
@@ -54,13 +55,14 @@ class Pooled(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         self.sizes.append((images.shape[2], images.shape[3]))
-        low = x = self.normalise(images)
+        pixels = low = x = padded(self.normalise(images), 16)
         for layer in self.layers:
             low, x = x, layer(x).relu()
         x = x * self.scale(self.pool(x)).sigmoid()
         x = F.interpolate(x, size=low.shape[-2:], mode="bilinear", align_corners=False)
         logits = self.low(low) + self.high(x)
-        return F.interpolate(logits, images.shape[-2:], mode="bilinear", align_corners=False)
+        enlarged = F.interpolate(logits, pixels.shape[-2:], mode="bilinear", align_corners=False)
+        return enlarged[..., : images.shape[2], : images.shape[3]]
 
 
 def picture(height: int, width: int) -> np.ndarray:

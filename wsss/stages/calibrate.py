@@ -276,7 +276,7 @@ def _inspect(ctx: Context[CalibrateConfig]) -> None:
 
 STAGE = Stage(
     name="calibrate",
-    version=1,
+    version=2,
     config=CalibrateConfig,
     run=run,
     provides="segmenter",

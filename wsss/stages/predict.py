@@ -278,7 +278,7 @@ def _check(config: PredictConfig, data: Dataset) -> None:
 
 STAGE = Stage(
     name="predict",
-    version=3,
+    version=4,
     config=PredictConfig,
     run=run,
     provides="masks",

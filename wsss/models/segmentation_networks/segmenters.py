@@ -15,6 +15,7 @@ from wsss.models.architectures import without_tag
 from wsss.models.backbones import Normalise, build_backbone
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import NO_TRUNK, SegmenterConfig
+from wsss.models.padding import padded
 from wsss.models.segmentation_networks.unet import UNet
 from wsss.models.segmentation_networks.upsampling import to_pixels
 from wsss.models.trunk import Features, Trunk
@@ -76,10 +77,14 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits ``(B, C, H, W)`` of images ``(B, 3, H, W)``, uint8 or floats in [0, 1]."""
-        logits, trunk = self.head(self.backbone(self.normalise(images))), self.backbone
-        size = (images.shape[2], images.shape[3])
+        trunk, size = self.backbone, (images.shape[2], images.shape[3])
+        # Training crops are multiples of the stride. At other sizes, the logits would be stretched over the image, and
+        # shifted by up to a stride against those of training.
+        pixels = padded(self.normalise(images), trunk.output_stride)
+        logits = self.head(trunk(pixels))
         if not trunk.exact_upsampling:
-            return F.interpolate(logits, size, mode="bilinear", align_corners=False)
+            enlarged = F.interpolate(logits, pixels.shape[2:], mode="bilinear", align_corners=False)
+            return enlarged[:, :, : size[0], : size[1]]
         if self.config.head == "lraspp":
             return to_pixels(logits, size, stride=trunk.low_stride, offset=trunk.low_offset)
         return to_pixels(logits, size, stride=trunk.output_stride, offset=trunk.output_offset)

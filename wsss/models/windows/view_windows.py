@@ -31,7 +31,6 @@ class ViewWindows:
         self.size, self.mirrored = image.size, mirrored
         self._network, self._compute, self._image = network, compute, image
         self._device = next(network.parameters()).device
-        self._resize = not any(getattr(part, "exact_upsampling", False) for part in network.modules())
         self._means: PooledMeans | None = None
 
     def measure(self, calls: int, windows: Iterable[tuple[TileWindow, TileWindow]]) -> None:
@@ -65,7 +64,7 @@ class ViewWindows:
         return self._run((sides[0], sides[1]))
 
     def _run(self, sides: tuple[Side, Side], measured: PooledMeans | None = None) -> Tensor:
-        mode = WholeImage(sides, means=self._means, measured=measured, resize=self._resize)
+        mode = WholeImage(sides, means=self._means, measured=measured)
         with own_statistics(self._image), mode:
             return self._compute(self._pixels(*sides))
 

@@ -1,9 +1,8 @@
 """Networks on a window of an image, with what they would compute from the whole image.
 
-Two operations of a convolutional network depend on the size of its input. Global pooling, as in LR-ASPP, DeepLabV3's
-ASPP and squeeze-and-excitation, averages over all positions. Bilinear resizing of feature maps to a given size
-stretches them if the size is no multiple of the stride: the last row of pixels always gets the last row of features.
-Within `WholeImage`, both give the results of the whole image.
+One operation of a convolutional network depends on the size of its input: global pooling, as in LR-ASPP, DeepLabV3's
+ASPP and squeeze-and-excitation, averages over all positions. Within `WholeImage`, it gives the results of the whole
+image. (Resizing maps to a size that is no multiple of the stride would be another; the networks pad their images.)
 """
 
 from __future__ import annotations
@@ -34,11 +33,6 @@ class Side:
     length: int
     core: slice
 
-    @property
-    def complete(self) -> bool:
-        """Whether the window is the whole side."""
-        return self.stop - self.start == self.length
-
     def stride(self, elements: int) -> int:
         """Return the pixels per element of a map, a power of 2, if the window has so many elements of it."""
         pixels = self.stop - self.start
@@ -53,20 +47,6 @@ class Side:
         first = self.start // stride
         stop = elements if self.core.stop == self.length else -(-self.core.stop // stride) - first
         return slice(-(-self.core.start // stride) - first, stop)
-
-    def resampling(self, elements: int, targets: int) -> Tensor:
-        """Return the matrix ``(targets, elements)`` of `F.interpolate` for the elements of this window.
-
-        Args:
-            elements: elements of the window's map.
-            targets: elements of the resized map.
-        """
-        fine, coarse = (1, 1) if self.complete else (self.stride(targets), self.stride(elements))
-        first, begin = (0, 0) if self.complete else (self.start // fine, self.start // coarse)
-        every, total = (targets, elements) if self.complete else (-(-self.length // fine), -(-self.length // coarse))
-        position = (torch.arange(first, first + targets, dtype=torch.float64) + 0.5) * total / every - 0.5
-        position = (position.clamp(0, total - 1) - begin).clamp(0, elements - 1)
-        return (1 - (position[:, None] - torch.arange(elements)).abs()).clamp(min=0).float()
 
 
 class Measured(Exception):
@@ -108,7 +88,6 @@ class WholeImage(TorchFunctionMode):
         sides: the window along both sides.
         means: means of global poolings; those of the window are used if it is ``None``.
         measured: accumulates the means of the window's core, and ends the pass after the last of ``measured.calls``.
-        resize: whether resized maps stretch over the whole image; false for networks that resize by whole factors.
     """
 
     def __init__(
@@ -117,10 +96,9 @@ class WholeImage(TorchFunctionMode):
         *,
         means: PooledMeans | None = None,
         measured: PooledMeans | None = None,
-        resize: bool = True,
     ) -> None:
         super().__init__()
-        self._sides, self._means, self._measured, self._resize = sides, means, measured, resize
+        self._sides, self._means, self._measured = sides, means, measured
         self.calls = 0
 
     def __torch_function__(
@@ -130,10 +108,6 @@ class WholeImage(TorchFunctionMode):
         kwargs = kwargs or {}
         if _pools_globally(func, args, kwargs):
             return self._pooled(args[0], func(*args, **kwargs))
-        if func is F.interpolate and self._resize and not all(side.complete for side in self._sides):
-            maps, size = args[0], args[1] if len(args) > 1 else kwargs.get("size")
-            if size is not None and kwargs.get("mode") == "bilinear" and maps.shape[2:] != (1, 1):
-                return self._stretched(maps, size)
         return func(*args, **kwargs)
 
     def _pooled(self, maps: Tensor, local: Tensor) -> Tensor:
@@ -147,15 +121,6 @@ class WholeImage(TorchFunctionMode):
         if self._means is None:
             return local
         return self._means.mean(call).to(local.dtype).reshape(local.shape)
-
-    def _stretched(self, maps: Tensor, size: Sequence[int]) -> Tensor:
-        """Return maps ``(B, C, h, w)`` of the window, resized as part of the whole image's."""
-        rows, columns = (
-            side.resampling(count, target).to(maps.device)
-            for side, count, target in zip(self._sides, maps.shape[2:], size, strict=True)
-        )
-        with torch.autocast(maps.device.type, enabled=False):
-            return (rows @ maps.float() @ columns.T).to(maps.dtype)
 
 
 def _pools_globally(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
