@@ -68,7 +68,7 @@ def test_images_have_equal_numbers_of_tiles(tmp_path: Path) -> None:
 
 
 def test_other_images_make_up_for_images_with_few_positions() -> None:
-    possible = [Counts(without=1, having=100), Counts(without=50, having=0), Counts(without=50, having=3)]
+    possible = [Counts(1, 100), Counts(50, 0), Counts(50, 3)]
     quotas = tiles_per_image(possible, TilesConfig(count=20), seed=0)
     assert sum(quota.negative for quota in quotas) == sum(quota.positive for quota in quotas) == 10
     assert quotas[0].negative == 1 and quotas[1].positive == 0 and quotas[2].positive == 3

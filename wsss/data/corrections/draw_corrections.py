@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wsss.data.classes import Classes, renumber_as
 from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask
-from wsss.data.masks.encodings import SHARE, Shown, shown
+from wsss.data.masks.encodings import MIN_IGNORED, Shown, shown
 from wsss.errors import InvalidInput, counted, listing, together
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import image_size
@@ -96,7 +96,7 @@ class Drawing:
         doubtful = [
             image.name
             for (image, sample), mask in zip(self.chosen, seen, strict=True)
-            if sample.labels != () and not mask.a_class and mask.ignored > SHARE
+            if sample.labels != () and not mask.a_class and mask.ignored > MIN_IGNORED
         ]
         one_class = len(self.classes) == 2 and not self.classes.other
         if one_class and doubtful and not any(mask.ignored for mask in with_class):
