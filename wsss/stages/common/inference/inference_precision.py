@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from wsss.models.config import InferencePrecision
 from wsss.pipeline.stage import Context
@@ -10,8 +10,7 @@ from wsss.pipeline.stage import Context
 
 def used_precision(ctx: Context[Any]) -> InferencePrecision:
     """Return the precision in which all images of the stage are computed; that of the config may be another."""
-    used: InferencePrecision = ctx.precision or ctx.config.precision
-    return used
+    return cast("InferencePrecision", ctx.precision or ctx.config.precision)
 
 
 def stated_precision(ctx: Context[Any]) -> dict[str, str]:
