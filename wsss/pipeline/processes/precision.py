@@ -46,7 +46,7 @@ def has_bfloat16(device: str, cpu: Path = _CPU) -> bool:
     if device != "cpu":
         import torch
 
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:
         lines = cpu.read_text(encoding="utf-8").splitlines()
     except OSError:

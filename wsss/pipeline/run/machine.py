@@ -72,7 +72,8 @@ def precision_of(task: Task, decision: Decision | None, session: Session) -> Pre
     wanted = getattr(task.config, PRECISION, None)
     if wanted not in PRECISIONS:  # the stage of another package may give this name another meaning
         return None
-    return session.ranks.from_first(lambda: _precision(task, decision, wanted, session.device))
+    decided: Precision = session.ranks.from_first(lambda: _precision(task, decision, wanted, session.device))
+    return decided
 
 
 def _precision(task: Task, decision: Decision | None, wanted: str, device: str) -> Precision:

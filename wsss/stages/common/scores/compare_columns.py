@@ -148,8 +148,8 @@ def _readings(score: Artifact, measures: Sequence[str]) -> Iterator[_Reading]:
         yield _Reading("best", "miou", score.metrics.get("miou"), lambda: counts, _overlap("miou"), *about)
         minimum = best["minimum_precision"]
         measure = f"recall at precision ≥ {minimum:g}"
-        statistic = partial(_best_recall, minimum=minimum)
-        yield _Reading("recall", measure, best.get("recall"), lambda: sweep_counts(score).counts, statistic, *about)
+        best_recall = partial(_best_recall, minimum=minimum)
+        yield _Reading("recall", measure, best.get("recall"), lambda: sweep_counts(score).counts, best_recall, *about)
         return
     for measure in measures:
         value = _metric(score, measure)
