@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from learning import random_segmenter
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from tinyrun import several
 
 from wsss.cli.main import _call
@@ -119,11 +119,21 @@ def test_a_correction_within_the_standard_error_is_noted(
         assert ("smaller than the standard error" in log) == noted
 
 
-def test_a_strong_weight_is_noted(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for share in (0.5, 0.999):
-        metrics, log = calibrate(capsys, model, "--foreground", f"{share}")
-        assert ("unusual weight" in log) == (metrics["background_weight"] < 1 / STRONG) == (share > 0.9)
-        shutil.rmtree(data / "calibrated")
+def biased(model: Path, folder: Path, by: float) -> Path:
+    """Write a copy of the network with a number added to the logit of the background."""
+    folder.mkdir()
+    (folder / "model.json").write_bytes((model / "model.json").read_bytes())
+    weights = load_file(model / "model.safetensors")
+    (name,) = [name for name in weights if name.endswith("low_classifier.bias")]
+    save_file({**weights, name: weights[name] + np.array([by, 0, 0], np.float32)}, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("by", [-4, -1, 1, 4])
+def test_an_unusual_weight_is_noted(model: Path, data: Path, capsys: pytest.CaptureFixture[str], by: float) -> None:
+    metrics, log = calibrate(capsys, biased(model, data / "biased", by), "--foreground", "0.5")
+    assert np.log(metrics["background_weight"]) == pytest.approx(-by, abs=0.5)
+    assert ("unusual weight" in log) == (abs(by) > np.log(STRONG))
 
 
 def test_images_that_need_tiles_are_refused(
@@ -252,15 +262,7 @@ def test_too_few_images(model: Path, data: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_unreachable_shares(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    network = data / "certain"
-    network.mkdir()
-    (network / "model.json").write_bytes((model / "model.json").read_bytes())
-    from safetensors.numpy import save_file
-
-    weights = load_file(model / "model.safetensors")
-    (name,) = [name for name in weights if name.endswith("low_classifier.bias")]
-    weights[name] = weights[name] + np.array([1000, 0, 0], np.float32)
-    save_file(weights, network / "model.safetensors")
+    network = biased(model, data / "certain", 1000)
     assert "no background weight" in refusal(capsys, network, "--foreground", "0.5")
 
 
