@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsss.data.checks.check import check_dataset
 from wsss.data.dataset import Dataset
-from wsss.data.readers.folder import hash_split
+from wsss.data.readers.folder_splits import UNLISTED, UNUSED_COLUMN, hash_split
 from wsss.data.readers.registry import open_dataset
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
@@ -59,6 +60,31 @@ def test_lists_take_precedence_over_the_column_split(folder: Path, open_at: Open
     dataset = open_at(folder)
     assert list(dataset.splits) == ["test"] and ids(dataset, "test") == ["i5", "i1"]
     assert [sample.labels for sample in dataset.split("test")] == [None, (1,)]
+
+
+def test_images_and_labels_in_no_list_are_noted(folder: Path, open_at: Open, lines: list[str]) -> None:
+    (folder / "splits").mkdir()
+    (folder / "splits" / "train.txt").write_text("".join(f"i{number}\n" for number in range(7)))
+    (folder / "splits" / "val.txt").write_text("i7\n")
+    dataset = open_at(folder, splits=["train"])
+    text = f"{folder / 'splits'}: 2 images (2 with a row in labels.csv) in no list, not used: i8, i9"
+    assert [message for _, message in dataset.remarks] == [text]
+    assert lines == [f"note: {text}"]
+    assert [finding.examples for finding in check_dataset(dataset).notes if finding.kind == UNLISTED] == [(text,)]
+    (folder / "splits" / "val.txt").write_text("i7\ni8\ni9\n")
+    assert open_at(folder).remarks == ()
+
+
+def test_an_unused_column_of_splits_is_noted(folder: Path, open_at: Open) -> None:
+    (folder / "labels.csv").write_text("image_id,labels,split\ni0,sun,train\ni1,moon,val\n")
+    assert open_at(folder).remarks == ()
+    (folder / "splits").mkdir()
+    (folder / "splits" / "train.txt").write_text("".join(f"i{number}\n" for number in range(10)))
+    (remark,) = open_at(folder).remarks
+    assert remark == (
+        UNUSED_COLUMN,
+        f"{folder / 'labels.csv'}: the column split is not used; splits/*.txt define the splits",
+    )
 
 
 def test_masks_and_class_ids(folder: Path, open_at: Open, error_of: ErrorOf) -> None:
