@@ -108,6 +108,17 @@ def test_configured_file_names(folder: Path, open_at: Open) -> None:
     assert sum(map(len, dataset.splits.values())) == 10
 
 
+def test_a_named_label_table_must_exist(folder: Path, open_at: Open, error_of: ErrorOf, tmp_path: Path) -> None:
+    (folder / "classes.txt").write_text("sun\nmoon\n")
+    error = error_of(folder, layout="folder", labels="lables.csv")
+    assert (error.subject, error.found, error.allowed) == ("data.labels", "lables.csv", ("labels.csv",))
+    (folder / "labels.csv").unlink()
+    assert error_of(folder, layout="folder", labels="labels.csv").subject == "data.labels"
+    assert all(sample.labels is None for sample in open_at(folder).split("train"))
+    config = {"root": str(folder), "layout": "folder", "labels": "labels.csv"}
+    assert len(open_dataset(config, work=tmp_path, complete=False).splits) == 2
+
+
 def test_images_without_labels(folder: Path, open_at: Open, error_of: ErrorOf) -> None:
     (folder / "labels.csv").unlink()
     assert "class" in error_of(folder, layout="folder").problem

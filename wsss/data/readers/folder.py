@@ -89,7 +89,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         check_id(name, folder)
         find(name, where=folder)
     table = root / config.labels
-    rows = {row.id: row for row in read_label_table(table)} if table.is_file() else {}
+    rows = {row.id: row for row in _label_rows(config, table, complete)}
     require_images(((row.id, row.where) for row in rows.values()), find)
     lists = read_split_lists(root, find)
     ids = split_ids(lists, rows, images, config, root=root, log=log)
@@ -145,6 +145,26 @@ def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[st
     if complete and not images:
         raise InvalidInput("no images", subject=folder, hint=SET_IMAGES)
     return images
+
+
+def _label_rows(config: Config, table: Path, complete: bool) -> list[LabelRow]:
+    """Return the rows of the label table.
+
+    Raises:
+        InvalidInput: ``data.labels`` names a table that a complete dataset lacks, or see `read_label_table`.
+    """
+    if table.is_file():
+        return read_label_table(table)
+    if complete and "labels" in config.model_fields_set:
+        tables = sorted(path.name for path in table.parent.glob("*.csv") if not path.name.startswith("."))
+        raise InvalidInput(
+            f"no such label table: {table}",
+            subject="data.labels",
+            found=config.labels,
+            allowed=tables or "a table image_id,labels[,split]",
+            hint="Omit data.labels if there are no image-level labels.",
+        )
+    return []
 
 
 def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks: bool) -> LabelNames:
