@@ -63,6 +63,12 @@ def test_joined_labels_are_split_into_the_same_names(known: list[str]) -> None:
         assert split_labels(join_labels(names, known), ()) == names
 
 
+def test_an_image_with_nothing_but_unknown_classes_is_unlabelled(folder: Path) -> None:
+    rows = "a,?cat;?dog\nb,?cat\nc,dog;?cat\nd,\n"
+    assert labels(open_table(folder, rows)) == {"a": (None, ()), "b": ((), (1,)), "c": ((2,), (1,)), "d": ((), ())}
+    assert labels(open_table(folder, rows, classes=["cat"]))["b"] == (None, ())
+
+
 def test_names_in_the_class_list_are_classes(folder: Path) -> None:
     (folder / "classes.txt").write_text("cat\nok\n")
     data = open_table(folder, "a,cat\nb,ok\nc,none\n")
