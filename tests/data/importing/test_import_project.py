@@ -29,6 +29,7 @@ from wsss.data.importers.project import Project, default_name, plan_project, wri
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
+from wsss.io.rasters.samples.reading import Reading
 from wsss.pipeline.config.source import read_yaml
 from wsss.pipeline.config.spec import load_spec
 from wsss.pipeline.plan.graph import build_jobs
@@ -89,6 +90,15 @@ def test_everything_that_does_not_match_is_reported(images: Path, tmp_path: Path
     assert project.report.splits["unlabelled"].images == 3
     counts = [counts for split, counts in project.report.splits.items() if split != "unlabelled"]
     assert sum(c.class_images["moon"] for c in counts) == 5 and sum(c.class_images["Sun"] for c in counts) == 1
+
+
+def test_a_page_is_that_of_the_tiffs_among_other_images(images: Path, tmp_path: Path) -> None:
+    first, second = (Image.fromarray(np.full((16, 24), value, np.uint8)) for value in (40, 80))
+    first.save(images / "stack.tif", save_all=True, append_images=[second])
+    draw(images / "photo.jpg", 30)
+    labels = table(tmp_path, "i1,sun", "i2,", "i3,sun", "i4,", "stack,sun", "photo,sun")
+    gathered = gather(images, labels, reading=Reading(page=2))
+    assert gathered.problems.findings() == () and len(gathered.images) == 14
 
 
 def test_ambiguous_names(tmp_path: Path) -> None:
