@@ -75,6 +75,13 @@ def test_images_and_labels_in_no_list_are_noted(folder: Path, open_at: Open, lin
     assert open_at(folder).remarks == ()
 
 
+def test_hidden_lists_are_not_splits(folder: Path, open_at: Open) -> None:
+    (folder / "splits").mkdir()
+    (folder / "splits" / "train.txt").write_text("".join(f"i{number}\n" for number in range(10)))
+    (folder / "splits" / "._train.txt").write_bytes(b"\0\5\x16\7Mac OS X        \xb0")
+    assert list(open_at(folder).splits) == ["train"]
+
+
 def test_an_unused_column_of_splits_is_noted(folder: Path, open_at: Open) -> None:
     (folder / "labels.csv").write_text("image_id,labels,split\ni0,sun,train\ni1,moon,val\n")
     assert open_at(folder).remarks == ()

@@ -36,6 +36,13 @@ def test_all_20_classes_by_default(voc: Path, open_at: Open) -> None:
     assert np.array_equal(np.unique(read_truth(dataset.split("train")[1], dataset.classes)), [0, 12, 15])
 
 
+def test_hidden_files_of_a_mac_are_ignored(voc: Path, open_at: Open) -> None:
+    (voc / "SegmentationClass" / "below").mkdir()
+    for name in (LISTS / "._train.txt", "SegmentationClass/below/._a.png", "JPEGImages/._a.png"):
+        (voc / name).write_bytes(b"\0\5\x16\7Mac OS X        \xb0")
+    assert list(open_at(voc).splits) == ["train", "val"]
+
+
 def test_selected_classes(voc: Path, open_at: Open) -> None:
     dataset = open_at(voc, classes=["person", "cat"])
     assert dataset.classes.names == ("background", "person", "cat")

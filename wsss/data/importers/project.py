@@ -23,6 +23,7 @@ from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import convert_os_errors, write_text
 from wsss.io.files.contained import check_link, delete_file
+from wsss.io.files.visible import visible
 from wsss.io.text.tables import csv_text
 
 PIPELINE, LABELS, CLASSES, FILES, LISTS = "pipeline.yaml", "image_labels.csv", "classes.txt", "files.csv", "splits"
@@ -125,7 +126,7 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
     """
     out = project.out
     known = [out / name for name in (PIPELINE, LABELS, CLASSES, FILES)]
-    old = [path for path in [*known, *sorted((out / LISTS).glob("*.txt"))] if path.exists()]
+    old = [path for path in [*known, *visible((out / LISTS).glob("*.txt"))] if path.exists()]
     sources = {path.resolve() for path in keep}
     kept = [path for path in old if path.resolve() in sources]
     if kept:

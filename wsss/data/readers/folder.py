@@ -28,6 +28,7 @@ from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput
 from wsss.io.files.home_paths import expand_home
+from wsss.io.files.visible import visible
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORED_NAMES
 
 CLASSES = "classes.txt"
@@ -156,7 +157,7 @@ def _label_rows(config: Config, table: Path, complete: bool) -> list[LabelRow]:
     if table.is_file():
         return read_label_table(table)
     if complete and "labels" in config.model_fields_set:
-        tables = sorted(path.name for path in table.parent.glob("*.csv") if not path.name.startswith("."))
+        tables = [path.name for path in visible(table.parent.glob("*.csv"))]
         raise InvalidInput(
             f"no such label table: {table}",
             subject="data.labels",

@@ -13,6 +13,7 @@ from wsss.data.readers.layout import Log
 from wsss.data.sample import Remark
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.files.visible import visible
 from wsss.io.text.text_files import read_lines
 
 LISTS = "splits"
@@ -48,7 +49,7 @@ def read_split_lists(root: Path, find: Callable[..., Path]) -> dict[str, list[st
     Raises:
         InvalidInput: an empty list, an invalid or duplicate id, or missing images; names file and line.
     """
-    return {path.stem: _read_split(path, find) for path in sorted((root / LISTS).glob("*.txt"))}
+    return {path.stem: _read_split(path, find) for path in visible((root / LISTS).glob("*.txt"))}
 
 
 def split_ids(

@@ -28,6 +28,7 @@ from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput, listing
+from wsss.io.files.visible import visible
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.mask_files import MASK_SUFFIXES, MaskFiles
 from wsss.io.text.text_files import Line, read_lines
@@ -122,7 +123,7 @@ def _images(folder: Path) -> dict[str, list[Path]]:
 
 def _split_files(config: Config, root: Path) -> dict[str, Path]:
     folder = root / LISTS
-    files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    files = {path.stem: path for path in visible(folder.glob("*.txt"))}
     if not files:
         raise InvalidInput(
             "no list of images (*.txt)",
@@ -209,7 +210,7 @@ def _mask_names(config: Config, root: Path) -> set[str]:
 
 
 def _masks_in(folder: Path) -> dict[str, Path]:
-    paths = (path for path in sorted(folder.rglob("*.*")) if path.suffix.lower() in MASK_SUFFIXES)
+    paths = (path for path in visible(folder.rglob("*.*")) if path.suffix.lower() in MASK_SUFFIXES)
     return {SEPARATOR.join(path.relative_to(folder).with_suffix("").parts): path for path in paths}
 
 
