@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -176,19 +176,22 @@ def _below(folder: str, path: str) -> str:
 
 
 def _folder_of_mask(path: str, image: str, line: Line) -> str:
-    """Return the folder of a mask in a list.
+    """Return the folder of a mask in a list, without the subfolders that are part of the id ``a__b``.
 
     Raises:
         InvalidInput: mask and image have different names.
     """
-    folder, _, name = path.rpartition("/")
-    if Path(name).stem != image:
+    mask = PurePosixPath(path)
+    parts = (*mask.parent.parts, mask.stem)
+    depths = (depth for depth in range(1, len(parts)) if SEPARATOR.join(parts[-depth:]) == image)
+    depth = next(depths, None)
+    if depth is None:
         raise InvalidInput(
             f"mask {path!r} of image {image!r} is not named after its image",
             subject=line,
             hint=f"Rename it to {image}.png, or delete the mask column from the list.",
         )
-    return folder.rpartition("/")[2]
+    return parts[-depth - 1]
 
 
 def _mask_folders(config: Config, root: Path, ids: Collection[str], complete: bool) -> list[MaskFiles]:
