@@ -29,6 +29,7 @@ from wsss.data.importers.project import Project, default_name, plan_project, wri
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
+from wsss.io.rasters import image_kinds
 from wsss.io.rasters.samples.reading import Reading
 from wsss.pipeline.config.source import read_yaml
 from wsss.pipeline.config.spec import load_spec
@@ -99,6 +100,22 @@ def test_a_page_is_that_of_the_tiffs_among_other_images(images: Path, tmp_path: 
     labels = table(tmp_path, "i1,sun", "i2,", "i3,sun", "i4,", "stack,sun", "photo,sun")
     gathered = gather(images, labels, reading=Reading(page=2))
     assert gathered.problems.findings() == () and len(gathered.images) == 14
+
+
+@pytest.mark.parametrize("name", ["i1.HEIC", "i1.avif", "i3.jpg", "x\ry.png", "\udcff.png", "a..b.png"])
+def test_images_that_are_left_out_do_not_break_the_dataset(
+    name: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
+    monkeypatch.setattr(image_kinds, "reads_avif", lambda: False)
+    (images / name).write_bytes(b"no image")
+    labels = table(tmp_path, *(f"i{number}.png,{('sun', '')[number % 2]}" for number in range(12)))
+    project = plan(images, labels, tmp_path)
+    config = read_yaml(write_project(project)).value["data"]
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ("json",))  # the pipeline may run where HEIC is read
+    data = open_dataset(config, work=tmp_path / "w")
+    samples = [sample for split in data.splits.values() for sample in split]
+    assert {sample.image.name for sample in samples} == {f"i{number}.png" for number in range(12)}
 
 
 def test_ambiguous_names(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL, Setting, pipeline_text
 from wsss.data.importers.training_recipe import choose_recipe
+from wsss.data.readers.find_images import images_by_id
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
@@ -80,7 +81,7 @@ def plan_project(
     members = _splits(gathered, val_fraction, seed)
     _require_absence(gathered, members[TRAIN])
     report = _report(gathered, members)
-    table = any("/" in image.file or image.id != without_suffix(image.file) for image in gathered.images)
+    table = _needs_table(gathered)
     sides = [max(image.inspection.size or (0, 0)) for image in gathered.images]
     labelled = counted(sum(len(images) for split, images in members.items() if split != UNLABELLED), "labelled image")
     recipe = choose_recipe(len(members[TRAIN]), sides, pretrained=weights != NONE)
@@ -206,6 +207,24 @@ def _require_absence(gathered: Gathered, train: Sequence[ImportedImage]) -> None
             " or ".join(map(repr, gathered.classes)),
         )
     gathered.notes.add("classes that every training image shows, which makes them hard to locate", *everywhere)
+
+
+def _needs_table(gathered: Gathered) -> bool:
+    """Return whether a reader of the folder needs ``files.csv``.
+
+    It refuses a folder with two images of one id or an invalid name, even if they are left out here: ``a.heic`` beside
+    ``a.jpg`` where nothing reads HEIC, or a broken ``a.png``.
+    """
+    if any("/" in image.file or image.id != without_suffix(image.file) for image in gathered.images):
+        return True
+    return any(len(paths) > 1 or not _is_id(name) for name, paths in images_by_id(gathered.folder).items())
+
+
+def _is_id(name: str) -> bool:
+    try:
+        return check_id(name, "") == name
+    except InvalidInput:
+        return False
 
 
 def _report(gathered: Gathered, members: dict[str, list[ImportedImage]]) -> Report:
