@@ -17,6 +17,7 @@ from wsss.data.importers.gather import (
     AMBIGUOUS,
     JOINED,
     LESS_EXACT,
+    NOT_READ,
     RIVALS,
     SIMILAR_CLASSES,
     UNPREFIXED,
@@ -24,6 +25,7 @@ from wsss.data.importers.gather import (
     WITHOUT_IMAGE,
     gather,
 )
+from wsss.data.importers.listing import UNREAD
 from wsss.data.importers.name_notes import SIMILAR_FILES
 from wsss.data.importers.project import Project, default_name, plan_project, write_project
 from wsss.data.importers.rules.read_context import ReadOptions
@@ -116,6 +118,22 @@ def test_images_that_are_left_out_do_not_break_the_dataset(
     data = open_dataset(config, work=tmp_path / "w")
     samples = [sample for split in data.splits.values() for sample in split]
     assert {sample.image.name for sample in samples} == {f"i{number}.png" for number in range(12)}
+
+
+def test_files_that_are_left_out_are_listed_if_no_image_without_the_class_remains(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
+    (images / "i1.png").write_bytes(b"no image")
+    (images / "other.heic").write_bytes(b"x")
+    labels = table(tmp_path, "i0,sun", "i1,", "absent,", "other,", "i2,sun", "i3,sun")
+    with pytest.raises(InvalidInput) as error:
+        plan(images, labels, tmp_path, val_fraction=0)
+    text = str(error.value)
+    assert error.value.problem.startswith("all 3 training images show 'sun'")
+    assert all(
+        word in text for word in (WITHOUT_IMAGE, "'absent'", UNREADABLE, "i1.png", NOT_READ, UNREAD, "other.heic")
+    )
 
 
 def test_ambiguous_names(tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsss.data.checks.check import check_dataset
-from wsss.data.checks.check_report import Report
+from wsss.data.checks.check_report import Collector, Report
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
+from wsss.data.importers.listing import UNREAD
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL, Setting, pipeline_text
 from wsss.data.importers.training_recipe import choose_recipe
 from wsss.data.readers.find_images import images_by_id
@@ -192,9 +193,11 @@ def _require_absence(gathered: Gathered, train: Sequence[ImportedImage]) -> None
     absent = {name for i in train for name in gathered.classes if name not in (*(i.labels or ()), *i.unknown)}
     everywhere = [name for name in gathered.classes if name not in absent]
     if everywhere and not absent:
+        unread = {kind: messages for kind, messages in gathered.notes.messages.items() if kind == UNREAD}
+        left_out = Collector({**gathered.problems.messages, **unread}).listed()
         raise InvalidInput(
             f"all {len(train)} training images show {listing(map(repr, everywhere))}: a classifier cannot learn a "
-            "class that is never absent",
+            f"class that is never absent{left_out}",
             subject=gathered.folder,
             hint="Add images without the class: rows with an empty label or one such as ok (any other word: --negative "
             "WORD), or a folder named ok, good or normal. If every image shows the class, cut them into "
