@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
+from coco_files import write_small_coco
 from tinyrun import TINY
 
 import wsss
 from wsss.cli.main import _call
 from wsss.errors import InvalidInput
+from wsss.pipeline.store.run_folder import data_of_run, read_run
 
 OVERRIDES = {"data.train": 3, "data.val": 2, "classify.epochs": 1}
 
@@ -70,3 +73,20 @@ def test_errors_name_arguments_not_options(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         wsss.run_pipeline(TINY, run_dir=tmp_path / "run", start="segment", dry_run=True)
     assert error.value.subject == "start='segment'" and "--from" not in str(error.value)
+
+
+def test_a_dataset_with_a_folder_of_images_per_split(tmp_path: Path) -> None:
+    root = write_small_coco(tmp_path / "coco")
+    for split in ("train", "val"):
+        (root / "img").mkdir(exist_ok=True)
+        (root / f"{split}2014").rename(root / "img" / split)
+    images = {"train": "img/train", "val": "img/val"}
+    data = {"layout": "coco", "root": str(root), "images": images, "classes": ["person", "dog"]}
+    document = yaml.safe_load(TINY.read_text())
+    pipeline = {"name": "mapped", "data": data, "stages": {"classify": document["stages"]["classify"]}}
+    (tmp_path / "mapped.yaml").write_text(yaml.safe_dump(pipeline))
+    run_dir = tmp_path / "run"
+    result = wsss.run_pipeline(
+        tmp_path / "mapped.yaml", {"classify.epochs": 1}, run_dir, device="cpu", workers=1, quiet=True
+    )
+    assert result["status"] == "done" and data_of_run(read_run(run_dir))["images"] == images

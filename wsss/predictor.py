@@ -212,11 +212,9 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
     from wsss.io.rasters.rgb_images import read_image, rgb_array
     from wsss.io.rasters.samples.opened_pages import at_page
     from wsss.io.rasters.samples.reading import PLAIN
-    from wsss.io.rasters.samples.stored_pages import without_inherited_page
 
     if isinstance(image, str | os.PathLike):
-        path = Path(image)
-        return read_image(path, without_inherited_page(path, reading or PLAIN))
+        return read_image(Path(image), reading or PLAIN)
     if isinstance(image, Image.Image):
         try:
             image.load()

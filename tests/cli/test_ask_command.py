@@ -196,6 +196,16 @@ def test_summary_and_export(photos: Path, tmp_path: Path) -> None:
     assert table.read_bytes() == before
 
 
+@pytest.mark.parametrize("word", ["ok", "Good", "unknown", "nan", "background", "yes", "1"])
+def test_words_that_are_not_read_as_classes(photos: Path, tmp_path: Path, word: str) -> None:
+    table = answered(tmp_path / "a.csv", ("w0", "yes", "annotator-1"))
+    assert word in refused("ask", photos, "--about", word, "--answers", table, "--summary")
+    text = table.read_text().replace("mortar", word)
+    table.write_text(text)
+    message = refused("ask", photos, "--about", "mortar", "--answers", table, "--export", tmp_path / "labels.csv")
+    assert str(table) in message and not (tmp_path / "labels.csv").exists()
+
+
 @needs_server
 def test_one_class_after_the_other(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from wsss.server import serve

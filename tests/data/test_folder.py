@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsss.data.checks.check import check_dataset
 from wsss.data.dataset import Dataset
-from wsss.data.readers.folder import hash_split
+from wsss.data.readers.folder_splits import UNLISTED, UNUSED_COLUMN, hash_split
 from wsss.data.readers.registry import open_dataset
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
@@ -61,6 +62,38 @@ def test_lists_take_precedence_over_the_column_split(folder: Path, open_at: Open
     assert [sample.labels for sample in dataset.split("test")] == [None, (1,)]
 
 
+def test_images_and_labels_in_no_list_are_noted(folder: Path, open_at: Open, lines: list[str]) -> None:
+    (folder / "splits").mkdir()
+    (folder / "splits" / "train.txt").write_text("".join(f"i{number}\n" for number in range(7)))
+    (folder / "splits" / "val.txt").write_text("i7\n")
+    dataset = open_at(folder, splits=["train"])
+    text = f"{folder / 'splits'}: 2 images (2 with a row in labels.csv) in no list, not used: i8, i9"
+    assert [message for _, message in dataset.remarks] == [text]
+    assert lines == [f"note: {text}"]
+    assert [finding.examples for finding in check_dataset(dataset).notes if finding.kind == UNLISTED] == [(text,)]
+    (folder / "splits" / "val.txt").write_text("i7\ni8\ni9\n")
+    assert open_at(folder).remarks == ()
+
+
+def test_hidden_lists_are_not_splits(folder: Path, open_at: Open) -> None:
+    (folder / "splits").mkdir()
+    (folder / "splits" / "train.txt").write_text("".join(f"i{number}\n" for number in range(10)))
+    (folder / "splits" / "._train.txt").write_bytes(b"\0\5\x16\7Mac OS X        \xb0")
+    assert list(open_at(folder).splits) == ["train"]
+
+
+def test_an_unused_column_of_splits_is_noted(folder: Path, open_at: Open) -> None:
+    (folder / "labels.csv").write_text("image_id,labels,split\ni0,sun,train\ni1,moon,val\n")
+    assert open_at(folder).remarks == ()
+    (folder / "splits").mkdir()
+    (folder / "splits" / "train.txt").write_text("".join(f"i{number}\n" for number in range(10)))
+    (remark,) = open_at(folder).remarks
+    assert remark == (
+        UNUSED_COLUMN,
+        f"{folder / 'labels.csv'}: the column split is not used; splits/*.txt define the splits",
+    )
+
+
 def test_masks_and_class_ids(folder: Path, open_at: Open, error_of: ErrorOf) -> None:
     write_mask(folder / "masks" / "i0.png", np.array([[0, 7, 9, 255]], np.uint8))
     assert "mask_values" in str(error_of(folder).hint)
@@ -80,6 +113,17 @@ def test_configured_file_names(folder: Path, open_at: Open) -> None:
     (folder / "labels.csv").rename(folder / "tags.csv")
     dataset = open_at(folder, layout="folder", images="photos", labels="tags.csv")
     assert sum(map(len, dataset.splits.values())) == 10
+
+
+def test_a_named_label_table_must_exist(folder: Path, open_at: Open, error_of: ErrorOf, tmp_path: Path) -> None:
+    (folder / "classes.txt").write_text("sun\nmoon\n")
+    error = error_of(folder, layout="folder", labels="lables.csv")
+    assert (error.subject, error.found, error.allowed) == ("data.labels", "lables.csv", ("labels.csv",))
+    (folder / "labels.csv").unlink()
+    assert error_of(folder, layout="folder", labels="labels.csv").subject == "data.labels"
+    assert all(sample.labels is None for sample in open_at(folder).split("train"))
+    config = {"root": str(folder), "layout": "folder", "labels": "labels.csv"}
+    assert len(open_dataset(config, work=tmp_path, complete=False).splits) == 2
 
 
 def test_images_without_labels(folder: Path, open_at: Open, error_of: ErrorOf) -> None:

@@ -57,6 +57,33 @@ def test_a_polygon_of_every_format_is_a_full_mask(data: Dataset, tmp_path: Path)
         assert np.array_equal(imported(source, data, tmp_path / str(number)), rectangle(CAT)), source
 
 
+HIDDEN = b"\0\5\x16\7Mac OS X        \xb0"
+"""The beginning of the file that macOS writes next to each file of a drive that is not its own."""
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("annotations.json", lambda folder: coco(folder, {"segmentation": [[2, 1, 6, 1, 6, 4, 2, 4]]})),
+        ("image.xml", lambda folder: cvat(folder, CVAT_POLYGON)),
+        ("a.json", lambda folder: labelme(folder, LABELME_POLYGON)),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_hidden_files_of_a_mac_are_no_annotations(
+    name: str, write: Callable[[Path], Path], named: bool, data: Dataset, tmp_path: Path
+) -> None:
+    (tmp_path / "from").mkdir()
+    write(tmp_path / "from").rename(tmp_path / "from" / name)
+    for hidden in (f"._{name}", "._export.zip", "._a.geojson"):
+        (tmp_path / "from" / hidden).write_bytes(HIDDEN)
+    format = {"image.xml": "cvat-images", "a.json": "labelme"}.get(name, "coco")
+    if not named and name == "image.xml":
+        (tmp_path / "from" / name).rename(tmp_path / "from" / "annotations.xml")
+    options = ImportOptions(format=format if named else None)
+    assert import_masks(tmp_path / "from", data, tmp_path / "c", options).format == format
+
+
 @pytest.mark.parametrize(
     ("rules", "inside", "outside"),
     [

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from wsss.data.dataset import Dataset
+from wsss.data.readers.label_tables import join_labels, split_labels
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
@@ -37,6 +38,35 @@ def test_marks_and_words(folder: Path) -> None:
     assert data.classes.foreground == ("cat", "dog")
     assert labels(data) == {"a": ((1,), (2,)), "b": ((), ()), "c": (None, ()), "d": ((2,), ())}
     assert any("'ok'" in line and "data.negative" in line for line in log) and any("'?'" in line for line in log)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_commas_separate_labels(folder: Path, listed: bool) -> None:
+    if listed:
+        (folder / "classes.txt").write_text("cat\ndog\n")
+    data = open_table(folder, 'a,"cat,dog"\nb,"cat, dog"\nc,"?cat, dog,"\nd,cat dog\n')
+    assert data.classes.foreground == ("cat", "dog")
+    assert labels(data) == {"a": ((1, 2), ()), "b": ((1, 2), ()), "c": ((2,), (1,)), "d": ((1, 2), ())}
+
+
+def test_class_names_with_a_comma(folder: Path) -> None:
+    (folder / "classes.txt").write_text("lamp,floor\nlamp, table\ncat\n")
+    rows = 'a,"lamp,floor cat"\nb,"?lamp, table"\nc,"lamp, table;cat"\nd,"lamp,floor"\n'
+    expected = {"a": ((1, 3), ()), "b": ((), (2,)), "c": ((2, 3), ()), "d": ((1,), ())}
+    assert labels(open_table(folder, rows)) == expected
+
+
+@pytest.mark.parametrize("known", [["a,b", "c"], ["a, b", "c d"], ["a|b", "c"], ["a", "c"]])
+def test_joined_labels_are_split_into_the_same_names(known: list[str]) -> None:
+    for names in (known[:1], known[1:], known):
+        assert split_labels(join_labels(names, known), known) == names
+        assert split_labels(join_labels(names, known), ()) == names
+
+
+def test_an_image_with_nothing_but_unknown_classes_is_unlabelled(folder: Path) -> None:
+    rows = "a,?cat;?dog\nb,?cat\nc,dog;?cat\nd,\n"
+    assert labels(open_table(folder, rows)) == {"a": (None, ()), "b": ((), (1,)), "c": ((2,), (1,)), "d": ((), ())}
+    assert labels(open_table(folder, rows, classes=["cat"]))["b"] == (None, ())
 
 
 def test_names_in_the_class_list_are_classes(folder: Path) -> None:

@@ -36,6 +36,26 @@ def test_all_20_classes_by_default(voc: Path, open_at: Open) -> None:
     assert np.array_equal(np.unique(read_truth(dataset.split("train")[1], dataset.classes)), [0, 12, 15])
 
 
+def test_hidden_files_of_a_mac_are_ignored(voc: Path, open_at: Open) -> None:
+    (voc / "SegmentationClass" / "below").mkdir()
+    for name in (LISTS / "._train.txt", "SegmentationClass/below/._a.png", "JPEGImages/._a.png"):
+        (voc / name).write_bytes(b"\0\5\x16\7Mac OS X        \xb0")
+    assert list(open_at(voc).splits) == ["train", "val"]
+
+
+def test_lists_of_masks_in_subfolders(voc: Path, open_at: Open, error_of: ErrorOf, lines: list[str]) -> None:
+    for folder, image in (("JPEGImages", "a.png"), ("SegmentationClass", "a.png")):
+        (voc / folder / "cats" / "tabby").mkdir(parents=True)
+        shutil.copy(voc / folder / image, voc / folder / "cats" / "tabby" / image)
+    pairs = "/JPEGImages/cats/tabby/a.png /SegmentationClass/cats/tabby/a.png\n/JPEGImages/b.png /Other/b.png\n"
+    (voc / LISTS / "train.txt").write_text(pairs)
+    samples = {sample.id: sample for sample in open_at(voc, splits=["train"]).split("train")}
+    assert samples["cats__tabby__a"].mask == voc / "SegmentationClass" / "cats" / "tabby" / "a.png"
+    assert [line for line in lines if "lists masks in" in line and "lists masks in Other;" in line]
+    (voc / LISTS / "train.txt").write_text("/JPEGImages/cats/tabby/a.png /SegmentationClass/dogs/a.png\n")
+    assert "not named after" in error_of(voc, splits=["train"]).problem
+
+
 def test_selected_classes(voc: Path, open_at: Open) -> None:
     dataset = open_at(voc, classes=["person", "cat"])
     assert dataset.classes.names == ("background", "person", "cat")

@@ -265,10 +265,13 @@ def test_pages(kind: type, tmp_path: Path) -> None:
         assert np.array_equal(read_image(path, reading)[..., 0], page)
     error = refusal(path, Reading(page=4))
     assert (error.found, error.allowed) == (4, "data.page (wsss predict: --page) from 1 to 3")
-    Image.fromarray(pages[1]).save(tmp_path / "b.png")
-    assert (
-        refusal(tmp_path / "b.png", Reading("full", page=2)).allowed == "data.page (wsss predict: --page) from 1 to 1"
-    )
+    first.save(tmp_path / "b.tif")
+    error = refusal(tmp_path / "b.tif", Reading((0, 255), page=2))
+    assert error.allowed == "data.page (wsss predict: --page) from 1 to 1"
+    for file in ("c.png", "c.bmp"):  # no pages: the setting is for the TIFF files beside them
+        Image.fromarray(pages[1] if file == "c.png" else pages[1].astype(np.uint8)).save(tmp_path / file)
+        assert image_size(tmp_path / file, Reading((0, 255), page=2)) == pages[1].shape
+        assert (read_image(tmp_path / file, Reading((0, 255), page=2)) == 20).all()
 
 
 def test_big_endian_bigtiff_is_refused_by_name(tmp_path: Path) -> None:

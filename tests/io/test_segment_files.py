@@ -51,6 +51,7 @@ def test_a_folder_of_binary_masks(tmp_path: Path, masks: NDArray[np.bool_]) -> N
     (tmp_path / "a" / "metadata.csv").write_text("id,area\n")
     for index, mask in enumerate(masks):
         Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "a" / f"{index}.png")
+    (tmp_path / "a" / "._0.png").write_bytes(b"\0\5\x16\7Mac OS X")
     segments = read_segments(segments_path(tmp_path, "a"), SIZE)
     np.testing.assert_array_equal(np.stack(list(segments)), masks)
 

@@ -66,7 +66,7 @@ def test_images_are_read_like_the_training_images(model: Path, deep_folder: Path
     assert np.array_equal(read_mask(tmp_path / "second" / "masks" / "a.png"), plain(grey[::-1].copy()))
 
 
-def test_an_inherited_page_applies_to_tiffs_only(model: Path, deep_folder: Path, tmp_path: Path) -> None:
+def test_a_page_applies_to_tiffs_only(model: Path, deep_folder: Path, tmp_path: Path) -> None:
     reading = {"scaling": [2048, 4088], "page": 2}
     trained = with_reading(model, reading, tmp_path / "trained")
     write_png(deep_folder / "0.png", picture_of_colours())

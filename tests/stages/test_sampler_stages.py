@@ -298,7 +298,7 @@ def test_scores_are_those_of_the_saved_classifier(
     workspace: Path, tmp_path: Path, merge: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Compares probabilities, because average precision has ties on two similar images."""
-    from wsss.data.readers.label_matrix import label_matrix
+    from wsss.data.label_matrix import label_matrix
     from wsss.io.rasters.rgb_images import read_image
     from wsss.train.tasks import classification
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from wsss.data.readers.label_matrix import label_targets
+from wsss.data.label_matrix import label_targets
 from wsss.data.sample import Sample
 from wsss.metrics.multilabel import multilabel_scores
 from wsss.train.tasks.classification import soft_margin

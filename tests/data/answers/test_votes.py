@@ -13,6 +13,7 @@ from wsss.data.answers.annotation_session import check_known
 from wsss.data.answers.answer_rows import HEADER, Answer, Item
 from wsss.data.answers.image_labels import write_labels
 from wsss.data.answers.votes import Ballot, Votes, summarise_votes
+from wsss.data.importers.importer_registry import read_labels
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
@@ -102,7 +103,20 @@ def test_labels_of_several_words_are_read_back(tmp_path: Path, present: tuple[st
     read = {sample.id: sample for sample in data.split("train")}
     assert data.classes.foreground == names
     assert read["a"].labels == tuple(names.index(name) + 1 for name in present) and read["b"].labels == (1, 2, 3)
-    assert read["c"].unknown == (1, 2, 3)
+    assert read["c"].labels is None
+
+
+@pytest.mark.parametrize("names", [("scratch, deep",), ("a,b", "c"), ("a,b",)])
+def test_labels_with_a_comma_are_read_back(tmp_path: Path, names: tuple[str, ...]) -> None:
+    rows = [row(image, "yes" if image == "a" else "no", name=name) for image in "ab" for name in names]
+    write_labels(tmp_path / "labels.csv", Ballot(rows), ["a", "b"])
+    (tmp_path / "images").mkdir()
+    for image in "ab":
+        write_png(tmp_path / "images" / f"{image}.png", np.zeros((4, 4, 3), np.uint8))
+    data = open_dataset({"root": tmp_path, "val_fraction": 0}, work=tmp_path / "work")
+    assert data.classes.foreground == names
+    imported = read_labels(tmp_path / "images", ["a.png", "b.png"], tmp_path / "labels.csv")
+    assert {entry.image: entry.labels for entry in imported.entries} == {"a": names, "b": ()}
 
 
 @pytest.mark.parametrize("content", [HEADER, "image_id,labels,split\na,cat,train\n", "# notes\n", "\0\xff"])

@@ -51,6 +51,51 @@ def test_plain_json(file: Path, value: Any, expected: dict[str, tuple[str, ...]]
     assert by_image(read(put(file, value))) == expected
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([{"image": "a.jpg", "label": "cat"}, {"image": "b.jpg", "label": NAN}], {"a.jpg": ("cat",), "b.jpg": ()}),
+        ({"a": "cat", "b": NAN, "c": ["cat"]}, {"a": ("cat",), "b": (), "c": ("cat",)}),
+        ({"a": {"cat": 1, "dog": NAN}, "b": {"cat": 0.0, "dog": 1.0}}, {"a": ("cat",), "b": ("dog",)}),
+        (
+            [{"image": "a", "cat": 1.0, "dog": NAN}, {"image": "b", "cat": NAN, "dog": 1}],
+            {"a": ("cat",), "b": ("dog",)},
+        ),
+        ([{"image": "a", "label": 3.0}, {"image": "b", "label": NAN}], {"a": ("3",), "b": ()}),
+        (
+            [
+                {"image": "a.jpg", "annotation_id": 3, "annotator": 1, "animals": "cat"},
+                {"image": "b.jpg", "annotation_id": 4, "annotator": 1, "animals": NAN},
+            ],
+            {"a.jpg": ("cat",), "b.jpg": ()},
+        ),
+    ],
+)
+def test_nan_is_an_empty_cell(file: Path, value: Any, expected: dict[str, tuple[str, ...]]) -> None:
+    assert by_image(read(put(file, value))) == expected
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity", "1e400"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"image": "a.jpg", "label": "cat"}, {"image": "b.jpg", "label": NUMBER}]',
+        '{"a.jpg": ["cat"], "b.jpg": [NUMBER]}',
+        '{"a.jpg": {"cat": 1}, "b.jpg": {"cat": NUMBER}}',
+        '[{"image": "a", "annotation_id": 3, "annotator": 1, "choice": "x"}, {"image": "b", "choice": NUMBER}]',
+        '{"images": [{"id": NUMBER, "file_name": "a.jpg"}], "categories": [], "annotations": []}',
+    ],
+)
+def test_infinite_numbers_are_refused(file: Path, text: str, number: str) -> None:
+    file.write_text(text.replace("NUMBER", number))
+    with pytest.raises(InvalidInput) as error:
+        read(file)
+    assert str(error.value.subject).startswith(str(file))
+
+
 def test_strings_are_split_with_a_note(file: Path) -> None:
     put(file, {"a": "cat, dog"})
     assert [kind for kind, _ in read(file).notes] == ["strings with ',', read as several labels"]

@@ -17,6 +17,7 @@ from wsss.data.importers.gather import (
     AMBIGUOUS,
     JOINED,
     LESS_EXACT,
+    NOT_READ,
     RIVALS,
     SIMILAR_CLASSES,
     UNPREFIXED,
@@ -24,11 +25,14 @@ from wsss.data.importers.gather import (
     WITHOUT_IMAGE,
     gather,
 )
+from wsss.data.importers.listing import UNREAD
 from wsss.data.importers.name_notes import SIMILAR_FILES
 from wsss.data.importers.project import Project, default_name, plan_project, write_project
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
+from wsss.io.rasters import image_kinds
+from wsss.io.rasters.samples.reading import Reading
 from wsss.pipeline.config.source import read_yaml
 from wsss.pipeline.config.spec import load_spec
 from wsss.pipeline.plan.graph import build_jobs
@@ -89,6 +93,47 @@ def test_everything_that_does_not_match_is_reported(images: Path, tmp_path: Path
     assert project.report.splits["unlabelled"].images == 3
     counts = [counts for split, counts in project.report.splits.items() if split != "unlabelled"]
     assert sum(c.class_images["moon"] for c in counts) == 5 and sum(c.class_images["Sun"] for c in counts) == 1
+
+
+def test_a_page_is_that_of_the_tiffs_among_other_images(images: Path, tmp_path: Path) -> None:
+    first, second = (Image.fromarray(np.full((16, 24), value, np.uint8)) for value in (40, 80))
+    first.save(images / "stack.tif", save_all=True, append_images=[second])
+    draw(images / "photo.jpg", 30)
+    labels = table(tmp_path, "i1,sun", "i2,", "i3,sun", "i4,", "stack,sun", "photo,sun")
+    gathered = gather(images, labels, reading=Reading(page=2))
+    assert gathered.problems.findings() == () and len(gathered.images) == 14
+
+
+@pytest.mark.parametrize("name", ["i1.HEIC", "i1.avif", "i3.jpg", "x\ry.png", "\udcff.png", "a..b.png"])
+def test_images_that_are_left_out_do_not_break_the_dataset(
+    name: str, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
+    monkeypatch.setattr(image_kinds, "reads_avif", lambda: False)
+    (images / name).write_bytes(b"no image")
+    labels = table(tmp_path, *(f"i{number}.png,{('sun', '')[number % 2]}" for number in range(12)))
+    project = plan(images, labels, tmp_path)
+    config = read_yaml(write_project(project)).value["data"]
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ("json",))  # the pipeline may run where HEIC is read
+    data = open_dataset(config, work=tmp_path / "w")
+    samples = [sample for split in data.splits.values() for sample in split]
+    assert {sample.image.name for sample in samples} == {f"i{number}.png" for number in range(12)}
+
+
+def test_files_that_are_left_out_are_listed_if_no_image_without_the_class_remains(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kinds, "HEIF_PACKAGES", ())
+    (images / "i1.png").write_bytes(b"no image")
+    (images / "other.heic").write_bytes(b"x")
+    labels = table(tmp_path, "i0,sun", "i1,", "absent,", "other,", "i2,sun", "i3,sun")
+    with pytest.raises(InvalidInput) as error:
+        plan(images, labels, tmp_path, val_fraction=0)
+    text = str(error.value)
+    assert error.value.problem.startswith("all 3 training images show 'sun'")
+    assert all(
+        word in text for word in (WITHOUT_IMAGE, "'absent'", UNREADABLE, "i1.png", NOT_READ, UNREAD, "other.heic")
+    )
 
 
 def test_ambiguous_names(tmp_path: Path) -> None:

@@ -97,13 +97,15 @@ def ask(
     wsss ask photos --about cat --about dog --whole
     wsss data tiles photos tiles --answers answers.csv
     """
+    from wsss.data.answers.answer_rows import check_class
     from wsss.data.answers.questions import QuestionsConfig
     from wsss.validation import validate
 
     keys = {key: values[key] for key in ("whole", "count", "size", "order") if values[key] is not None}
     config = validate(QuestionsConfig, keys, where="", locate=option_at)
     _check_usage(config, values)
-    _check_names(names)
+    for name in names:
+        check_class(name, "--about")
     if summary or export is not None:
         _check_alone(context)
     with _dataset(context, path, names, answers) as dataset:
@@ -133,22 +135,20 @@ def _check_alone(context: click.Context) -> None:
         raise click.UsageError(f"{others[0]} has no effect with {reports[0]}.")
 
 
-def _check_names(names: Sequence[str]) -> None:
-    from wsss.data.answers.answer_rows import check_class
-
-    for name in names:
-        check_class(name, "--about")
-
-
 @contextmanager
 def _dataset(context: click.Context, path: str, names: Sequence[str], answers: Path) -> Iterator[Dataset]:
     """Open the dataset; a plain folder has the classes asked about, now and before."""
     from wsss.cli.dataset_argument import named_dataset
     from wsss.cli.plain_images import asked_classes, with_plain_images
+    from wsss.data.answers.answer_rows import check_new_class
     from wsss.data.readers.registry import open_dataset
 
     classes = list(dict.fromkeys([*names, *(asked_classes(answers) if answers.exists() else ())]))
-    named = with_plain_images(named_dataset(path, context.meta["data"], _log), classes, option="--about")
+    dataset = named_dataset(path, context.meta["data"], _log)
+    named = with_plain_images(dataset, classes, option="--about")
+    if named is not dataset:  # no class list will say that these are classes
+        for name in classes if context.params["export"] is not None else names:
+            check_new_class(name, "--about" if name in names else answers)
     with tempfile.TemporaryDirectory(prefix="wsss-") as work:
         yield open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
 

@@ -20,6 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from wsss.data.readers.label_rules import names_a_class
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput, unreadable
 from wsss.io.files.contained import open_to_read
@@ -101,6 +102,23 @@ def check_class(name: str, where: object) -> str:
     if not name or name != name.strip() or one_line(name) != name or set(name) & {";", "|"} or name.startswith("?"):
         allowed = "a name in one line, without ; and |, and not beginning with ?"
         raise InvalidInput("invalid class name", subject=where, found=name, allowed=allowed)
+    return name
+
+
+def check_new_class(name: str, where: object) -> str:
+    """Return the name of a class that no dataset declares, after checking that readers of labels take it for a class.
+
+    Raises:
+        InvalidInput: see `check_class`; or the name usually means no class, unknown, yes or no ("ok", "unknown", "1").
+    """
+    if not names_a_class(check_class(name, where)):
+        raise InvalidInput(
+            "a word that label tables do not read as a class",
+            subject=where,
+            found=name,
+            allowed="a name that does not mean no class, unknown, yes or no",
+            hint="Choose a more specific name: 'good weld' instead of 'good'.",
+        )
     return name
 
 

@@ -18,8 +18,8 @@ def write_labels(path: Path, ballot: Ballot, images: Sequence[str]) -> dict[str,
     """Write ``image_id,labels`` of all images with answers; the labels are separated by ``;``.
 
     A class is present if more people said yes than no; ``?name`` marks a class without a majority, whose presence
-    readers treat as unknown. If the name of a class contains a space, cells end with ``;``, so that "brick wall" is not
-    read as two classes.
+    readers treat as unknown. If the name of a class contains a space or a comma, cells end with ``;``, so that
+    "brick wall" is not read as two classes.
 
     Args:
         path: the table; an existing table of labels is replaced.
@@ -38,7 +38,7 @@ def write_labels(path: Path, ballot: Ballot, images: Sequence[str]) -> dict[str,
     asked = sorted({name for of_item in votes.values() for name in of_item})
     for name in asked:
         check_class(name, path)
-    end = ";" if any(len(name.split()) > 1 for name in asked) else ""
+    end = ";" if any("," in name or len(name.split()) > 1 for name in asked) else ""
     rows, unknown = [], 0
     for image in images:
         of_item = votes.get(Item(image))

@@ -20,6 +20,7 @@ from wsss.data.corrections.formats import (
 from wsss.data.corrections.unpack_archive import unpack
 from wsss.data.importers.json.json_file import read_json
 from wsss.errors import InvalidInput, listing
+from wsss.io.files.visible import visible
 
 FORMATS = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelme", "polygons")
 """``cvat`` is CVAT's "Segmentation mask", ``cvat-images`` its "CVAT for images" (XML)."""
@@ -94,7 +95,7 @@ def _member(path: Path, format: str) -> Path:
     if format not in _MEMBERS or path.is_file():
         return path
     for pattern in _MEMBERS[format]:
-        files = sorted(path.glob(pattern))
+        files = visible(path.glob(pattern))
         if len(files) == 1:
             return files[0]
         if files:
@@ -134,17 +135,17 @@ def _kind_of_json(path: Path) -> str | None:
 
 
 def _recognise_folder(folder: Path) -> tuple[Path, str]:
-    archives = sorted(folder.glob("*.zip"))
+    archives = visible(folder.glob("*.zip"))
     if archives:
         raise InvalidInput("the folder contains an archive", subject=folder, hint=f"Pass the archive: {archives[0]}")
     if (folder / mask_pictures.CLASS_MASKS).is_dir():
         return folder, "voc" if (folder / mask_pictures.CLASS_LIST).is_file() else "cvat"
     if (folder / "annotations.xml").is_file():
         return folder / "annotations.xml", "cvat-images"
-    if any(folder.glob("*.geojson")):
+    if visible(folder.glob("*.geojson")):
         return folder, "polygons"
     files = [
-        file for pattern in ("*.json", "annotations/*.json", "images/*.json") for file in sorted(folder.glob(pattern))
+        file for pattern in ("*.json", "annotations/*.json", "images/*.json") for file in visible(folder.glob(pattern))
     ]
     has_masks = bool(mask_pictures.mask_paths(folder))
     # Stages and corrections have records beside their masks: other JSON files are ignored then.
@@ -162,7 +163,7 @@ def _files(path: Path, pattern: str) -> list[Path]:
     Raises:
         InvalidInput: there are none.
     """
-    files = [path] if path.is_file() else sorted(path.rglob(pattern))
+    files = [path] if path.is_file() else visible(path.rglob(pattern))
     if not files:
         raise InvalidInput(f"no {pattern} in this folder", subject=path)
     return files
@@ -170,6 +171,6 @@ def _files(path: Path, pattern: str) -> list[Path]:
 
 def _only_folder(folder: Path) -> Path:
     """Return the only entry of a folder if it is a folder, since many archives have a single top-level folder."""
-    entries = list(folder.iterdir())
+    entries = visible(folder.iterdir())
     holds_all = len(entries) == 1 and entries[0].is_dir() and entries[0].name not in ("annotations", "masks")
     return entries[0] if holds_all and entries[0].name != mask_pictures.CLASS_MASKS else folder

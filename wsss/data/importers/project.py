@@ -10,19 +10,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsss.data.checks.check import check_dataset
-from wsss.data.checks.check_report import Report
+from wsss.data.checks.check_report import Collector, Report
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
+from wsss.data.importers.listing import UNREAD
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL, Setting, pipeline_text
 from wsss.data.importers.training_recipe import choose_recipe
+from wsss.data.readers.find_images import images_by_id
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import convert_os_errors, write_text
 from wsss.io.files.contained import check_link, delete_file
+from wsss.io.files.visible import visible
 from wsss.io.text.tables import csv_text
 
 PIPELINE, LABELS, CLASSES, FILES, LISTS = "pipeline.yaml", "image_labels.csv", "classes.txt", "files.csv", "splits"
@@ -79,7 +82,7 @@ def plan_project(
     members = _splits(gathered, val_fraction, seed)
     _require_absence(gathered, members[TRAIN])
     report = _report(gathered, members)
-    table = any("/" in image.file or image.id != without_suffix(image.file) for image in gathered.images)
+    table = _needs_table(gathered)
     sides = [max(image.inspection.size or (0, 0)) for image in gathered.images]
     labelled = counted(sum(len(images) for split, images in members.items() if split != UNLABELLED), "labelled image")
     recipe = choose_recipe(len(members[TRAIN]), sides, pretrained=weights != NONE)
@@ -125,7 +128,7 @@ def write_project(project: Project, *, force: bool = False, keep: Sequence[Path]
     """
     out = project.out
     known = [out / name for name in (PIPELINE, LABELS, CLASSES, FILES)]
-    old = [path for path in [*known, *sorted((out / LISTS).glob("*.txt"))] if path.exists()]
+    old = [path for path in [*known, *visible((out / LISTS).glob("*.txt"))] if path.exists()]
     sources = {path.resolve() for path in keep}
     kept = [path for path in old if path.resolve() in sources]
     if kept:
@@ -190,9 +193,11 @@ def _require_absence(gathered: Gathered, train: Sequence[ImportedImage]) -> None
     absent = {name for i in train for name in gathered.classes if name not in (*(i.labels or ()), *i.unknown)}
     everywhere = [name for name in gathered.classes if name not in absent]
     if everywhere and not absent:
+        unread = {kind: messages for kind, messages in gathered.notes.messages.items() if kind == UNREAD}
+        left_out = Collector({**gathered.problems.messages, **unread}).listed()
         raise InvalidInput(
             f"all {len(train)} training images show {listing(map(repr, everywhere))}: a classifier cannot learn a "
-            "class that is never absent",
+            f"class that is never absent{left_out}",
             subject=gathered.folder,
             hint="Add images without the class: rows with an empty label or one such as ok (any other word: --negative "
             "WORD), or a folder named ok, good or normal. If every image shows the class, cut them into "
@@ -205,6 +210,24 @@ def _require_absence(gathered: Gathered, train: Sequence[ImportedImage]) -> None
             " or ".join(map(repr, gathered.classes)),
         )
     gathered.notes.add("classes that every training image shows, which makes them hard to locate", *everywhere)
+
+
+def _needs_table(gathered: Gathered) -> bool:
+    """Return whether a reader of the folder needs ``files.csv``.
+
+    It refuses a folder with two images of one id or an invalid name, even if they are left out here: ``a.heic`` beside
+    ``a.jpg`` where nothing reads HEIC, or a broken ``a.png``.
+    """
+    if any("/" in image.file or image.id != without_suffix(image.file) for image in gathered.images):
+        return True
+    return any(len(paths) > 1 or not _is_id(name) for name, paths in images_by_id(gathered.folder).items())
+
+
+def _is_id(name: str) -> bool:
+    try:
+        return check_id(name, "") == name
+    except InvalidInput:
+        return False
 
 
 def _report(gathered: Gathered, members: dict[str, list[ImportedImage]]) -> Report:

@@ -8,8 +8,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,21 +18,20 @@ from pydantic import Field, field_validator
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.dataset import Dataset
 from wsss.data.readers.find_images import image_path, images_by_id, require_images, unread_note
+from wsss.data.readers.folder_splits import read_split_lists, split_ids, unlisted
 from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
-from wsss.data.readers.label_tables import LabelRow, choose_splits, read_image_table, read_label_table
+from wsss.data.readers.label_tables import LabelRow, read_image_table, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
 from wsss.data.readers.mask_folder_config import MaskFolderConfig, find_masks, resolve_mask_values
 from wsss.data.sample import Sample
-from wsss.data.sample_ids import check_id, unique_ids, without_suffix
-from wsss.errors import InvalidInput, counted
+from wsss.data.sample_ids import check_id
+from wsss.errors import InvalidInput
 from wsss.io.files.home_paths import expand_home
+from wsss.io.files.visible import visible
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORED_NAMES
-from wsss.io.text.text_files import read_lines
 
 CLASSES = "classes.txt"
-LISTS = "splits"
-UNLABELLED = "unlabelled"
 SET_IMAGES = (
     "Set the folder of the images: data.images in the pipeline file, --set data.images=DIR for wsss run, --data.images "
     "DIR for other commands."
@@ -92,9 +90,10 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         check_id(name, folder)
         find(name, where=folder)
     table = root / config.labels
-    rows = {row.id: row for row in read_label_table(table)} if table.is_file() else {}
+    rows = {row.id: row for row in _label_rows(config, table, complete)}
     require_images(((row.id, row.where) for row in rows.values()), find)
-    ids = _split_ids(config, root, images, rows, log, find)
+    lists = read_split_lists(root, find)
+    ids = split_ids(lists, rows, images, config, root=root, log=log)
     known = {*images, *(name for members in ids.values() for name in members)}
     required = complete and "masks" in config.model_fields_set
     masks = find_masks(config, root / config.masks, known, required=required)
@@ -120,7 +119,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         ),
         cache=hash_cache(work),
         image_root=folder,
-        remarks=tuple(masks.remarks()),
+        remarks=(*masks.remarks(), *unlisted(lists, rows, {*images, *rows}, config, root=root)),
     )
 
 
@@ -147,6 +146,26 @@ def _images(config: Config, root: Path, folder: Path, complete: bool) -> dict[st
     if complete and not images:
         raise InvalidInput("no images", subject=folder, hint=SET_IMAGES)
     return images
+
+
+def _label_rows(config: Config, table: Path, complete: bool) -> list[LabelRow]:
+    """Return the rows of the label table.
+
+    Raises:
+        InvalidInput: ``data.labels`` names a table that a complete dataset lacks, or see `read_label_table`.
+    """
+    if table.is_file():
+        return read_label_table(table)
+    if complete and "labels" in config.model_fields_set:
+        tables = [path.name for path in visible(table.parent.glob("*.csv"))]
+        raise InvalidInput(
+            f"no such label table: {table}",
+            subject="data.labels",
+            found=config.labels,
+            allowed=tables or "a table image_id,labels[,split]",
+            hint="Omit data.labels if there are no image-level labels.",
+        )
+    return []
 
 
 def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks: bool) -> LabelNames:
@@ -183,65 +202,6 @@ def _named_in_masks(config: Config) -> list[str]:
 
 def _numbered(names: Iterable[str]) -> dict[str, int]:
     return {name: number for number, name in enumerate(names, start=1)}
-
-
-def _split_ids(
-    config: Config,
-    root: Path,
-    images: dict[str, list[Path]],
-    rows: dict[str, LabelRow],
-    log: Log,
-    find: Callable[..., Path],
-) -> dict[str, list[str]]:
-    """Return split → ids: from splits/*.txt, the column ``split`` or a hash of the id, the first that exists."""
-    lists = sorted((root / LISTS).glob("*.txt"))
-    if lists:
-        splits = {path.stem: _read_split(path, find) for path in lists}
-        return choose_splits(splits, config.splits, where=root)
-    if any(row.split is not None for row in rows.values()):
-        splits = _column_splits(rows)
-    else:
-        train, val = hash_split(sorted(rows or images), config.val_fraction)
-        splits = {"train": train, "val": val} if val else {"train": train}
-        log(f"{root}: no splits; assigned by a hash of the image id: train {len(train)}, val {len(val)}.")
-    without_row = [name for name in images if rows and name not in rows]
-    if without_row:
-        splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *without_row])
-        log(f"{root}: {counted(len(without_row), 'image')} without a row in {config.labels}: split {UNLABELLED!r}.")
-    return choose_splits(splits, config.splits, where=root)
-
-
-def _column_splits(rows: dict[str, LabelRow]) -> dict[str, list[str]]:
-    splits: dict[str, list[str]] = {}
-    for row in rows.values():
-        if not row.split:
-            raise InvalidInput(
-                f"no split for image {row.id!r}", subject=row.where, allowed="a name in the column split"
-            )
-        splits.setdefault(row.split, []).append(row.id)
-    return splits
-
-
-def _read_split(path: Path, find: Callable[..., Path]) -> list[str]:
-    entries = [(check_id(without_suffix(line.text), line), line) for line in read_lines(path)]
-    ids = unique_ids(entries, path)
-    require_images(ids, find)
-    return [name for name, _ in ids]
-
-
-def hash_split(ids: list[str], val_fraction: float) -> tuple[list[str], list[str]]:
-    """Assign ids to train and val by a hash of each id, so that new images do not change the split of others.
-
-    With two or more ids and ``val_fraction`` > 0, both splits have at least one id; a single id is in train.
-    """
-    position = {name: int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64 for name in ids}
-    val = {name for name in ids if position[name] < val_fraction}
-    if val_fraction > 0 and len(ids) > 1:
-        ranked = sorted(ids, key=lambda name: (position[name], name))
-        val = (val or {ranked[0]}) - ({ranked[-1]} if len(val) == len(ids) else set())
-    elif len(ids) == 1:
-        val = set()
-    return [name for name in ids if name not in val], [name for name in ids if name in val]
 
 
 LAYOUT: Layout[Config] = Layout(

@@ -55,6 +55,8 @@ class LabelCells:
         unknown = tuple(index for index in self.names.indices(marked, row.where) if index not in labels)
         if labels and Word.NEGATIVE in words:
             self.contradictions.append(f"{row.where}: {row.labels}")
+        if not labels and len(unknown) == len(self.names.classes) - 1:  # nothing is known about the image
+            return None, ()
         if self.rules.empty_is_unknown and not (labels or unknown) and words <= {Word.MISSING}:
             return None, ()
         if Word.UNKNOWN in words:

@@ -183,6 +183,16 @@ def no_and_yes(names: Iterable[str]) -> tuple[str, str] | None:
     return no.pop(), yes.pop()
 
 
+def names_a_class(label: str) -> bool:
+    """Return whether a label is read as the name of a class in any table without further rules.
+
+    Other labels mean no class, an unlabelled image, or the presence of another class (yes and no, numbers up to 1).
+    """
+    number = number_in(label)
+    presence = label.strip().casefold() in YES | NO or (number is not None and 0 <= number <= 1)
+    return Rules().word(label) is None and not presence
+
+
 def may_be_unknown(label: str) -> bool:
     """Return whether a label is a word such as "unknown" or "todo", which may also be a class name."""
     return plain(label) in _UNCLEAR

@@ -116,26 +116,36 @@ def _check_image_path(file: str, folder: Path, where: str) -> None:
 def split_labels(cell: str, known: Sequence[str]) -> list[str]:
     """Return the class names in a cell.
 
-    They are separated by ``;`` or ``|``, or, without either, by spaces. A cell that is a known class name as a whole
-    (``"dining table"``) is that class.
+    They are separated by ``;`` or ``|``, or, without either, by commas, or else by spaces. A cell that is a known class
+    name as a whole (``"dining table"``) is that class, and a name with a comma that is known is one name among others
+    separated by spaces.
     """
     for separator in (";", "|"):
         if separator in cell:
-            return [name.strip() for name in cell.split(separator) if name.strip()]
-    return [cell] if cell.removeprefix(UNKNOWN_MARK) in known else cell.split()
+            return _parts(cell, separator)
+    if cell.removeprefix(UNKNOWN_MARK) in known:
+        return [cell]
+    words = cell.split()
+    if "," in cell and not all(word.removeprefix(UNKNOWN_MARK) in known for word in words):
+        return _parts(cell, ",")
+    return words
+
+
+def _parts(cell: str, separator: str) -> list[str]:
+    return [name.strip() for name in cell.split(separator) if name.strip()]
 
 
 def join_labels(labels: Iterable[str], known: Iterable[str]) -> str:
     """Return a cell that `split_labels` splits into the same names.
 
-    They are separated by spaces; if a known name contains a space or ``|``, each name, including the last one, is
-    followed by ``;``, so that "brick wall" is never read as two classes.
+    They are separated by spaces; if a known name contains a space, ``|`` or a comma, each name, including the last one,
+    is followed by ``;``, so that "brick wall" is never read as two classes.
 
     Args:
         labels: names, without ``;``.
         known: all names that the table can have.
     """
-    if any("|" in name or name.split() != [name] for name in known):
+    if any("|" in name or "," in name or name.split() != [name] for name in known):
         return "".join(f"{name};" for name in labels)
     return " ".join(labels)
 

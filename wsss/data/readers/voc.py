@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
@@ -28,6 +28,7 @@ from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput, listing
+from wsss.io.files.visible import visible
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.mask_files import MASK_SUFFIXES, MaskFiles
 from wsss.io.text.text_files import Line, read_lines
@@ -122,7 +123,7 @@ def _images(folder: Path) -> dict[str, list[Path]]:
 
 def _split_files(config: Config, root: Path) -> dict[str, Path]:
     folder = root / LISTS
-    files = {path.stem: path for path in sorted(folder.glob("*.txt"))}
+    files = {path.stem: path for path in visible(folder.glob("*.txt"))}
     if not files:
         raise InvalidInput(
             "no list of images (*.txt)",
@@ -175,19 +176,22 @@ def _below(folder: str, path: str) -> str:
 
 
 def _folder_of_mask(path: str, image: str, line: Line) -> str:
-    """Return the folder of a mask in a list.
+    """Return the folder of a mask in a list, without the subfolders that are part of the id ``a__b``.
 
     Raises:
         InvalidInput: mask and image have different names.
     """
-    folder, _, name = path.rpartition("/")
-    if Path(name).stem != image:
+    mask = PurePosixPath(path)
+    parts = (*mask.parent.parts, mask.stem)
+    depths = (depth for depth in range(1, len(parts)) if SEPARATOR.join(parts[-depth:]) == image)
+    depth = next(depths, None)
+    if depth is None:
         raise InvalidInput(
             f"mask {path!r} of image {image!r} is not named after its image",
             subject=line,
             hint=f"Rename it to {image}.png, or delete the mask column from the list.",
         )
-    return folder.rpartition("/")[2]
+    return parts[-depth - 1]
 
 
 def _mask_folders(config: Config, root: Path, ids: Collection[str], complete: bool) -> list[MaskFiles]:
@@ -209,7 +213,7 @@ def _mask_names(config: Config, root: Path) -> set[str]:
 
 
 def _masks_in(folder: Path) -> dict[str, Path]:
-    paths = (path for path in sorted(folder.rglob("*.*")) if path.suffix.lower() in MASK_SUFFIXES)
+    paths = (path for path in visible(folder.rglob("*.*")) if path.suffix.lower() in MASK_SUFFIXES)
     return {SEPARATOR.join(path.relative_to(folder).with_suffix("").parts): path for path in paths}
 
 

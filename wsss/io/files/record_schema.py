@@ -45,6 +45,15 @@ def _local_path(text: str) -> str:
     return text
 
 
+def _local_paths(value: Any) -> Any:
+    """Check the paths in a value whose type depends on the layout: a path, or a mapping or list of paths."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    for part in parts:
+        if isinstance(part, str):
+            _local_path(part)
+    return value
+
+
 def _time(text: str) -> str:
     if datetime.fromisoformat(text).tzinfo is None:
         raise ValueError("expected a time with a time zone")
@@ -59,6 +68,9 @@ Id = Annotated[str, AfterValidator(_folder_below)]
 
 LocalPath = Annotated[str, AfterValidator(_local_path)]
 """Path on the machine that wrote the record."""
+
+LocalPaths = Annotated[Any, AfterValidator(_local_paths)]
+"""A path, or whatever else a dataset's layout takes: COCO has a folder of images per split."""
 
 Below = Annotated[str, AfterValidator(_path_below)]
 Time = Annotated[str, AfterValidator(_time)]
@@ -194,7 +206,8 @@ class Data(Record):
     """The dataset's config; `wsss.data.readers.registry` validates the other keys."""
 
     root: LocalPath | None = None
-    images: LocalPath | None = None
+    images: LocalPaths = None
+    annotations: LocalPaths = None
 
 
 class Pipeline(Record):

@@ -18,6 +18,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.json_files import read_json
+from wsss.io.files.visible import visible
 from wsss.io.rasters.rgb_images import image_errors, open_image
 from wsss.io.rasters.rle import coco_counts, from_runs
 
@@ -62,7 +63,7 @@ def read_segments(path: Path, size: Size) -> Sequence[NDArray[np.bool_]]:
         InvalidInput: the segments cannot be read, differ in size from the image, or are too many.
     """
     if path.is_dir():
-        files = sorted(path.glob("*.png"))
+        files = visible(path.glob("*.png"))
         return _Decoded(files, lambda file: _binary_mask(file, size), path)
     return _Decoded(_records(path), lambda record: _rle_mask(record, size, path), path)
 

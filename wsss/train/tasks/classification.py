@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wsss.data.image_transforms.augmentation import ClassificationAugmentation
 from wsss.data.image_transforms.resizing import resize
 from wsss.data.image_transforms.transforms import Transform
-from wsss.data.readers.label_matrix import label_targets
+from wsss.data.label_matrix import label_targets
 from wsss.data.sample import Sample
 from wsss.data.tiles.tile_table import Tile
 from wsss.metrics.multilabel import MultilabelScores, multilabel_scores

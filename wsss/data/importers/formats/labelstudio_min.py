@@ -130,7 +130,8 @@ def _control(path: Path, columns: Mapping[str, Sequence[Any]]) -> str:
     strings = [
         key
         for key, values in columns.items()
-        if all(isinstance(value, str) for value in values)
+        if all(value is None or isinstance(value, str) for value in values)
+        and any(values)
         and not any(map(is_image, values))
         and not is_one_of(key, (*IMAGE_KEYS, *SPLIT_KEYS))
     ]

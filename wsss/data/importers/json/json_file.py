@@ -38,25 +38,32 @@ def read_bounded(path: Path) -> str:
 def parse_json(text: str, path: Path, *, first: int = 1) -> Any:
     """Parse a JSON text.
 
+    ``NaN``, which is not JSON, but which pandas writes for an empty cell, is read as ``null``.
+
     Args:
         text: a whole file, or one of its lines.
         path: path of the file, for error messages.
         first: number of the text's first line in the file.
 
     Raises:
-        InvalidInput: not JSON, a duplicate key, nested too deeply, or a number with thousands of digits.
+        InvalidInput: not JSON, a duplicate key, nested too deeply, an infinite number, or one with thousands of digits.
     """
+    where = path if first == 1 else f"{path}:{first}"
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         value = dict(pairs)
         if len(value) != len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise InvalidInput(f"duplicate key {twice!r}", subject=path if first == 1 else f"{path}:{first}")
+            raise InvalidInput(f"duplicate key {twice!r}", subject=where)
         return value
 
+    def constant(name: str) -> None:
+        if name != "NaN":
+            raise InvalidInput("not valid JSON (an infinite number)", subject=where, found=Verbatim(name))
+
     try:
-        return json.loads(text, object_pairs_hook=unique)
+        return json.loads(text, object_pairs_hook=unique, parse_constant=constant)
     except json.JSONDecodeError as error:
         lines = error.msg == "Extra data" and first == 1
         raise InvalidInput(

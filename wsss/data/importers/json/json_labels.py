@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from wsss.data.importers.json.json_file import wrong_type
@@ -43,7 +44,7 @@ def with_numbers_as_names(value: Any, where: str) -> Any:
     """Return a number, or a list of numbers, as names (class ids); any other value unchanged.
 
     Raises:
-        InvalidInput: a number with decimals.
+        InvalidInput: a number with decimals, or an infinite one.
     """
     if isinstance(value, int | float):
         return _number_name(value, where)
@@ -53,7 +54,7 @@ def with_numbers_as_names(value: Any, where: str) -> Any:
 
 
 def _number_name(value: float, where: str) -> str:
-    if value != int(value):
+    if not math.isfinite(value) or value != int(value):  # 1e400 is infinite
         raise InvalidInput(
             subject=where,
             found=value,

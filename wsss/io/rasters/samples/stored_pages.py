@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -103,12 +103,16 @@ class StoredPage:
 def stored_page(path: Path, reading: Reading) -> StoredPage | None:
     """Return the header of the page that is read; ``None`` for images other than TIFF and 16-bit PNG.
 
+    ``reading.page`` applies to TIFF files only: no other file has pages.
+
     Raises:
-        InvalidInput: the file has several pages and ``reading`` names none, or has not as many.
+        InvalidInput: the TIFF has several pages and ``reading`` names none, or has not as many.
         OSError, SyntaxError, ValueError: the file cannot be read, or is not valid.
     """
     pages = stored_pages(path)
-    count = max(1, len(pages))
+    if not pages or pages[0].png:
+        return pages[0] if pages else None
+    count = len(pages)
     if count > 1 and reading.page is None:
         raise InvalidInput(
             "the file has several pages",
@@ -126,18 +130,7 @@ def stored_page(path: Path, reading: Reading) -> StoredPage | None:
             found=reading.page,
             hint="wsss predict --images inherits the page from the training; override it: --page 1.",
         )
-    return pages[(reading.page or 1) - 1] if pages else None
-
-
-def without_inherited_page(path: Path, reading: Reading) -> Reading:
-    """Return how a file is read if its page was not stated for it: only TIFF files have pages."""
-    if reading.page is None:
-        return reading
-    try:
-        with open_to_read(path) as file:
-            return reading if file.read(4).startswith((*_TIFF, _BIG_ENDIAN_BIGTIFF)) else replace(reading, page=None)
-    except OSError:
-        return reading  # reading the image reports the error
+    return pages[(reading.page or 1) - 1]
 
 
 def stored_pages(path: Path) -> list[StoredPage]:

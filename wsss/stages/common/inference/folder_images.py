@@ -16,20 +16,15 @@ if TYPE_CHECKING:
 def as_trained(ctx: Context[Any], folder: ImageFolder) -> tuple[Sample, ...]:
     """Return the images of a folder, with the scaling, page and bands of the config, otherwise of the training.
 
-    The page of the training applies to TIFF files only.
-
     Raises:
         InvalidInput: the description of the network is invalid.
     """
     from wsss.io.rasters.samples.reading import Reading
-    from wsss.io.rasters.samples.stored_pages import without_inherited_page
     from wsss.models.segmentation_networks.segmenters import load_reading
 
     trained, config = load_reading(ctx.inputs["segmenter"].path), ctx.config
     reading = Reading(config.scaling or trained.scaling, config.page or trained.page, config.bands or trained.bands)
-    if config.page is not None:
-        return tuple(replace(sample, reading=reading) for sample in folder.samples)
-    return tuple(replace(sample, reading=without_inherited_page(sample.image, reading)) for sample in folder.samples)
+    return tuple(replace(sample, reading=reading) for sample in folder.samples)
 
 
 def folder_notes(config: Any, folder: ImageFolder) -> list[str]:

@@ -104,10 +104,7 @@ def write_record(
     if failed or files is not None:
         sources = {sample.id: _source(config, sample) for sample in done} if failed else {}
         known = {id: source for id, source in sources.items() if source is not None}
-        readings = [sample.reading for sample in samples] if files is not None else []
-        # Only TIFF files have the page of the training, see `as_trained`.
-        paged = next((one for one in readings if one.page is not None), None)
-        reading = {"reading": paged or readings[0]} if readings else {}
+        reading = {"reading": samples[0].reading} if files is not None and samples else {}
         write_predicted(ctx.out, Predicted(classes, files, failed, known, **reading))
     else:
         with convert_os_errors(ctx.out / PREDICTED):

@@ -16,7 +16,6 @@ from wsss.export.export_items import Item, Masks
 from wsss.export.locate_images import files_below, images_by_file, images_by_name
 from wsss.export.naming import path_below
 from wsss.io.files.stage_files import RUN
-from wsss.io.rasters.samples.stored_pages import without_inherited_page
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.store.run_folder import DATA, read_run
 from wsss.pipeline.store.stage_folder import read_record
@@ -116,11 +115,7 @@ def _of_images(
     _refuse_splits(request, "these masks were predicted from a folder of images")
     _refuse_classes(request, folder / PREDICTED, hint="Omit --classes.")
     images = _predicted_images(request.images, folder, names, run)
-    items = [Item(id, files[id], images.get(id), file=names.get(id), reading=predicted.reading) for id in sorted(files)]
-    return [
-        item if item.image is None else replace(item, reading=without_inherited_page(item.image, item.reading))
-        for item in items
-    ]
+    return [Item(id, files[id], images.get(id), file=names.get(id), reading=predicted.reading) for id in sorted(files)]
 
 
 def _predicted_images(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from wsss.data.image_transforms.augmentation import ClassificationAugmentation
-from wsss.data.readers.label_matrix import label_targets
+from wsss.data.label_matrix import label_targets
 from wsss.data.sample import require_labels
 from wsss.errors import InvalidInput, listing
 from wsss.pipeline.stage import Artifact, Context, Input, Read

@@ -1,0 +1,14 @@
+"""Hidden files, which no reader of a user's folder takes for its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def visible(paths: Iterable[Path]) -> list[Path]:
+    """Return paths in order, without those whose name begins with a dot.
+
+    On drives that are not its own, macOS writes a hidden binary file next to every file: ``._train.txt``.
+    """
+    return sorted(path for path in paths if not path.name.startswith("."))
