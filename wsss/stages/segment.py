@@ -211,6 +211,7 @@ def _prepare(config: SegmentConfig, data: Dataset) -> None:
 
 def _ready(ctx: Context[SegmentConfig]) -> None:
     from wsss.models.classifier import load_classifier
+    from wsss.models.segmentation_networks.segmenters import check_start
 
     if ctx.config.labels == "soft":
         probability_files(ctx)
@@ -218,7 +219,7 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
         check_training_masks(ctx)
     inspect_corrections(ctx.config.corrections, ctx.data, (ctx.config.split,))
     if ctx.inputs["classifier"] is not None:
-        load_classifier(ctx.inputs["classifier"].path)
+        check_start(ctx.config, load_classifier(ctx.inputs["classifier"].path)[0])
 
 
 def _inspect(ctx: Context[SegmentConfig]) -> None:
