@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -65,6 +66,33 @@ class OptionName:
 
     def __init__(self, name: str) -> None:
         self.name = name
+
+
+def refuse_unused(config: BaseModel, *keys: str, requires: str, got: object) -> None:
+    """Refuse settings that another setting leaves without effect, for the validators of a config.
+
+    A value equal to its default is not refused: the recorded config of a finished stage has all keys.
+
+    Args:
+        keys: names of fields without effect.
+        requires: the setting with which they would have one, such as ``"head: lraspp"``.
+        got: its value.
+
+    Raises:
+        ValueError: one of them is set.
+    """
+    for key in keys:
+        value = getattr(config, key)
+        default = type(config).model_fields[key].get_default(call_default_factory=True)
+        if value != default:
+            raise ValueError(
+                f"{key}: {_yaml(value)} requires {requires}, got {got}; omit it, or override a preset with its "
+                f"default, {_yaml(default)}"
+            )
+
+
+def _yaml(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def validate(model: type[M], value: Mapping[str, Any], *, where: str, locate: Locate = lambda path: "") -> M:
