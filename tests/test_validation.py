@@ -7,7 +7,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wsss.errors import InvalidInput
-from wsss.validation import Settings, discriminator_at, validate
+from wsss.model_fields import discriminator_at
+from wsss.validation import Settings, validate
 
 
 class Base(BaseModel):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
-from pydantic.fields import FieldInfo
 
 from wsss.errors import InvalidInput, Verbatim
 from wsss.io.files.home_paths import expand_home
+from wsss.model_fields import KeyPath, fields_of, keys_of, models_in
 
 M = TypeVar("M", bound=BaseModel)
-KeyPath = tuple[str | int, ...]
 Locate = Callable[[KeyPath], str]
 
 _WORD = re.compile(r"[a-z_][a-z0-9_]*")
@@ -68,6 +68,33 @@ class OptionName:
         self.name = name
 
 
+def refuse_unused(config: BaseModel, *keys: str, requires: str, got: object) -> None:
+    """Refuse settings that another setting leaves without effect, for the validators of a config.
+
+    A value equal to its default is not refused: the recorded config of a finished stage has all keys.
+
+    Args:
+        keys: names of fields without effect.
+        requires: the setting with which they would have one, such as ``"head: lraspp"``.
+        got: its value.
+
+    Raises:
+        ValueError: one of them is set.
+    """
+    for key in keys:
+        value = getattr(config, key)
+        default = type(config).model_fields[key].get_default(call_default_factory=True)
+        if value != default:
+            raise ValueError(
+                f"{key}: {_yaml(value)} requires {requires}, got {got}; omit it, or override a preset with its "
+                f"default, {_yaml(default)}"
+            )
+
+
+def _yaml(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def validate(model: type[M], value: Mapping[str, Any], *, where: str, locate: Locate = lambda path: "") -> M:
     """Return ``model`` built from ``value``.
 
@@ -87,31 +114,6 @@ def validate(model: type[M], value: Mapping[str, Any], *, where: str, locate: Lo
         if len(errors) == 1:
             raise next(iter(errors.values())) from error
         raise InvalidInput("\n".join(errors), errors=list(errors.values())) from error
-
-
-def keys_of(model: type[BaseModel]) -> list[str]:
-    """Return the valid keys of a mapping for ``model``: field names, or their aliases."""
-    return list(_fields(model))
-
-
-def discriminator_at(model: type[BaseModel], path: KeyPath) -> str | None:
-    """Return the discriminator of the union at ``path`` (``"name"`` at ``("loss",)``); ``None`` without a union."""
-    models, discriminator = [model], None
-    for part in path:
-        fields = [_fields(m)[str(part)] for m in models if str(part) in _fields(m)]
-        discriminator = next((key for field in fields for key in _discriminators(field, field.annotation)), None)
-        models = [inner for field in fields for inner in _models_in(field.annotation)]
-    return discriminator
-
-
-def _discriminators(field: FieldInfo, annotation: Any) -> Iterator[str]:
-    """Yield the discriminators of a field: its own, or that of an alias inside its annotation (``Loss | None``)."""
-    if isinstance(field.discriminator, str):
-        yield field.discriminator
-    for argument in get_args(annotation):
-        for extra in getattr(argument, "__metadata__", ()):
-            if isinstance(extra, FieldInfo) and isinstance(extra.discriminator, str):
-                yield extra.discriminator
 
 
 class _Problem:
@@ -138,13 +140,13 @@ class _Problem:
         annotation: Any = None
         for position, part in enumerate(location):
             last = position == len(location) - 1
-            fields = {key: field for m in self.models for key, field in _fields(m).items()}
+            fields = {key: field for m in self.models for key, field in fields_of(m).items()}
             in_value = isinstance(value, Mapping) and part in value
             if isinstance(value, Mapping) and (part in fields or (in_value and not _is_tag(part, self.models))):
                 self.parents, self.path = self.models, (*self.path, part)
                 if part in fields:
                     annotation = fields[str(part)].annotation
-                    self.models = list(_models_in(annotation))
+                    self.models = list(models_in(annotation))
                 value = value.get(part) if in_value else None
             elif isinstance(part, int) and isinstance(value, list | tuple) and part < len(value):
                 self.parents, self.path = self.models, (*self.path, part)
@@ -248,7 +250,7 @@ def _tag_error(problem: _Problem, where: str, locate: Locate) -> InvalidInput:
     if problem.kind == "union_tag_invalid":
         allowed = _words(problem.context["expected_tags"])
         return InvalidInput(subject=subject, found=problem.context["tag"], allowed=allowed)
-    allowed = sorted(str(tag) for model in problem.models for tag in get_args(_fields(model)[key].annotation))
+    allowed = sorted(str(tag) for model in problem.models for tag in get_args(fields_of(model)[key].annotation))
     return InvalidInput("required key is missing", subject=subject, allowed=allowed)
 
 
@@ -271,10 +273,6 @@ def _words(quoted: str) -> list[str]:
     return [word.strip("' ") for word in quoted.replace(" or ", ",").split(",")]
 
 
-def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
 def _is_tag(part: str | int, models: list[type[BaseModel]]) -> bool:
     """Return whether ``part`` is pydantic's tag of one of ``models`` in a union: its name, or a Literal's value."""
     literals = (
@@ -285,11 +283,3 @@ def _is_tag(part: str | int, models: list[type[BaseModel]]) -> bool:
         for value in get_args(field.annotation)
     )
     return any(part == model.__name__ for model in models) or part in literals
-
-
-def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-        return
-    for argument in get_args(annotation):
-        yield from _models_in(argument)

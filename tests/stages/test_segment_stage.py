@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 import torch
-from learning import BACKBONE, SMALL_SEGMENTATION, contents, run_stage
+from learning import BACKBONE, SMALL_SEGMENTATION, SMALL_TRAINING, contents, run_stage
 from onethread import one_thread
 
 from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
-from wsss.stages import segment
+from wsss.stages import classify, segment
 
 __all__ = ["one_thread"]  # a fixture of every test here
 
@@ -95,6 +96,55 @@ def test_segment_from_the_trunk_of_a_classifier(data: Dataset, classified: Path,
     with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, other, tmp_path / "t", data, masks=data.root, classifier=classified)
     assert (error.value.subject, error.value.found) == ("backbone.name", "resnet18")
+
+
+@pytest.fixture(scope="module")
+def folded(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with weights whose BatchNorm is folded into the convolutions, and the `classify` stage trained on them."""
+    import torchvision
+
+    folder = tmp_path_factory.mktemp("folded")
+    network = torchvision.models.mobilenet_v2(weights=None)
+    for norm in network.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(norm.bias, std=0.1)
+    torch.save(network.state_dict(), folder / "weights.pth")
+    run_stage(classify.STAGE, SMALL_TRAINING | {"epochs": 1} | _frozen(folder), folder / "classify", data)
+    return folder
+
+
+def _frozen(folder: Path) -> dict[str, Any]:
+    weights = {"path": folder / "weights.pth"}
+    return {"backbone": {"name": "mobilenet_v2", "weights": weights, "freeze_batchnorm": True}}
+
+
+@pytest.mark.parametrize(
+    ("backbone", "subject"),
+    [(BACKBONE, "backbone.freeze_batchnorm"), (BACKBONE | {"name": "resnet18"}, "backbone.name")],
+)
+def test_an_unfitting_classifier_is_refused_before_an_earlier_result_is_discarded(
+    backbone: dict[str, Any], subject: str, data: Dataset, folded: Path, tmp_path: Path
+) -> None:
+    def never(ctx: Any) -> NoReturn:
+        raise AssertionError("trained")
+
+    config, inputs = (
+        SMALL_SEGMENTATION | {"backbone": backbone},
+        {"masks": data.root, "classifier": folded / "classify"},
+    )
+    with pytest.raises(InvalidInput) as error:
+        run_stage(replace(segment.STAGE, run=never), config, tmp_path / "s", data, **inputs)
+    assert error.value.subject == subject and subject in str(error.value.hint)
+
+
+def test_folded_weights_of_a_classifier_stay_frozen(data: Dataset, folded: Path, tmp_path: Path) -> None:
+    from wsss.io.weights import load_weights
+
+    config, inputs = SMALL_SEGMENTATION | {"epochs": 1} | _frozen(folded), {"classifier": folded / "classify"}
+    run_stage(segment.STAGE, config, tmp_path / "s", data, masks=data.root, **inputs)
+    before, after = load_weights(folded / "classify"), load_weights(tmp_path / "s")
+    names = [name for name in after if name.endswith("running_mean") and name in before]
+    assert names and all(torch.equal(after[name], before[name]) for name in names)
 
 
 def test_deeplab_refuses_batches_of_one(data: Dataset, tmp_path: Path) -> None:

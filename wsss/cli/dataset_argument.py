@@ -12,13 +12,13 @@ from wsss.cli.options.data_options import read_data_options
 from wsss.errors import InvalidInput, Verbatim, closest, listing
 from wsss.io.files.home_paths import expand_home
 from wsss.io.files.stage_files import RUN
+from wsss.model_fields import KeyPath
 from wsss.pipeline.config import resources
 from wsss.pipeline.config.pipeline_files import IN_FOLDER
 from wsss.pipeline.config.source import Source, merge
 from wsss.pipeline.config.spec import load_spec
 from wsss.pipeline.store.run_folder import data_of_run, read_run
 from wsss.stages import STAGES
-from wsss.validation import KeyPath
 
 
 @dataclass(frozen=True)

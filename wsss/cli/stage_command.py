@@ -7,8 +7,8 @@ from typing import Any
 
 from wsss.cli.options.data_options import DataCommand
 from wsss.cli.options.field_options import dashed, fields_with_option, option_of
+from wsss.model_fields import discriminator_at
 from wsss.pipeline.stage import Stage
-from wsss.validation import discriminator_at
 
 
 class StageCommand(DataCommand):

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
+from pydantic import model_validator
+
+from wsss.model_fields import with_nested_defaults
 from wsss.validation import Settings
 
 Json = Any
@@ -24,8 +27,14 @@ class StageConfig(Settings):
     """Base of all stage configs.
 
     A field of type `pathlib.Path` names an input file or folder: its content enters the identity of the stage, not its
-    name.
+    name. A mapping for a nested config keeps the settings that the default of its field has
+    (`wsss.model_fields.with_nested_defaults`).
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_nested_defaults(cls, value: Any) -> Any:
+        return with_nested_defaults(cls, value) if isinstance(value, Mapping) else value
 
 
 C = TypeVar("C", bound=StageConfig)

@@ -19,6 +19,7 @@ from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_o
 from wsss.stages.common.inspect_inputs import inspect_masks
 from wsss.stages.common.require_inputs import MAKE_MASKS, require_truth
 from wsss.stages.common.training.classifier_training import require_same_classes
+from wsss.validation import refuse_unused
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,9 @@ class CalibrateConfig(StageConfig):
     )
 
     @model_validator(mode="after")
-    def _other_images(self) -> CalibrateConfig:
+    def _split_of_masks(self) -> CalibrateConfig:
+        if isinstance(self.foreground, float):
+            refuse_unused(self, "mask_split", requires="foreground: null or ground-truth", got=self.foreground)
         if self.foreground == "ground-truth" and self.mask_split in self.splits:
             raise ValueError(
                 f"splits: the ground-truth masks of {self.mask_split} would be those of the images to predict"

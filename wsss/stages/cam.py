@@ -28,7 +28,7 @@ from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
 from wsss.stages.common.refined_maps import read_back
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
-from wsss.validation import OptionName, Settings
+from wsss.validation import OptionName, Settings, refuse_unused
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -94,6 +94,12 @@ class CamConfig(StageConfig):
         default=None,
         description="fine-tune the classifier on the tiles of each image before its maps are computed; requires tiles",
     )
+
+    @model_validator(mode="after")
+    def _threshold_of_predicted_classes(self) -> CamConfig:
+        if self.classes != "predicted":
+            refuse_unused(self, "threshold", requires="classes: predicted", got=self.classes)
+        return self
 
     @model_validator(mode="after")
     def _adapt_one_image_at_a_time(self) -> CamConfig:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import probability_path
@@ -44,7 +44,7 @@ from wsss.stages.common.mask_stages import (
     write_masks,
 )
 from wsss.stages.common.require_inputs import require_maps
-from wsss.validation import OptionName
+from wsss.validation import OptionName, refuse_unused
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
@@ -69,6 +69,12 @@ class CrfStageConfig(CrfConfig, StageConfig):
     name: Annotated[str, OptionName("crf-name")] = Field(
         "custom", description="name of these CRF settings in the provenance of scores; set by presets"
     )
+
+    @model_validator(mode="after")
+    def _probability_of_labels(self) -> CrfStageConfig:
+        if self.unary != "labels":
+            refuse_unused(self, "label_probability", requires="unary: labels", got=self.unary)
+        return self
 
 
 def run(ctx: Context[CrfStageConfig]) -> Result:

@@ -30,7 +30,7 @@ from wsss.stages.common.refined_maps import (
     reduced_in,
     refine_maps,
 )
-from wsss.validation import OptionName
+from wsss.validation import OptionName, refuse_unused
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -78,8 +78,8 @@ class PropagateConfig(StageConfig):
 
     @model_validator(mode="after")
     def _sigma_of_colours(self) -> PropagateConfig:
-        if self.affinity != "colour" and self.colour_sigma != type(self).model_fields["colour_sigma"].default:
-            raise ValueError(f"colour_sigma requires affinity: colour, got {self.affinity}")
+        if self.affinity != "colour":
+            refuse_unused(self, "colour_sigma", requires="affinity: colour", got=self.affinity)
         return self
 
 

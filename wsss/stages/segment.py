@@ -35,7 +35,7 @@ from wsss.stages.common.training.training_targets import (
     training_examples,
 )
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
-from wsss.validation import OptionName
+from wsss.validation import OptionName, refuse_unused
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,6 +71,14 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     def _batch_normalisation(self) -> SegmentConfig:
         if self.head == "deeplabv3" and self.batch_size < 2:
             raise ValueError("head: deeplabv3 requires batch_size ≥ 2, for batch normalisation of its pooling branch")
+        return self
+
+    @model_validator(mode="after")
+    def _settings_of_the_head(self) -> SegmentConfig:
+        if self.head == "deeplabv3":
+            refuse_unused(self, "head_channels", requires="head: lraspp", got=self.head)
+        if self.head == "lraspp":
+            refuse_unused(self, "atrous_rates", requires="head: deeplabv3", got=self.head)
         return self
 
     @model_validator(mode="after")
@@ -211,6 +219,7 @@ def _prepare(config: SegmentConfig, data: Dataset) -> None:
 
 def _ready(ctx: Context[SegmentConfig]) -> None:
     from wsss.models.classifier import load_classifier
+    from wsss.models.segmentation_networks.segmenters import check_start
 
     if ctx.config.labels == "soft":
         probability_files(ctx)
@@ -218,7 +227,7 @@ def _ready(ctx: Context[SegmentConfig]) -> None:
         check_training_masks(ctx)
     inspect_corrections(ctx.config.corrections, ctx.data, (ctx.config.split,))
     if ctx.inputs["classifier"] is not None:
-        load_classifier(ctx.inputs["classifier"].path)
+        check_start(ctx.config, load_classifier(ctx.inputs["classifier"].path)[0])
 
 
 def _inspect(ctx: Context[SegmentConfig]) -> None:

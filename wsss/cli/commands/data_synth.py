@@ -14,7 +14,7 @@ from wsss.cli.options.option_table import json_option, shared
 from wsss.cli.options.shared_options import print_json
 
 if TYPE_CHECKING:
-    from wsss.validation import KeyPath
+    from wsss.model_fields import KeyPath
 
 OUT = click.Path(path_type=Path, file_okay=False)
 OPTIONS = {"classes": "class-count"}

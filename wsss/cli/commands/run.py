@@ -60,8 +60,8 @@ class RunCommand(Command):
 
 def _stages_with(key: str) -> list[str]:
     """Return the names of stages whose config has a key."""
+    from wsss.model_fields import keys_of
     from wsss.stages import STAGES
-    from wsss.validation import keys_of
 
     return [name for name in STAGES if key in keys_of(STAGES[name].config)]
 

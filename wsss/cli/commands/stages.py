@@ -20,10 +20,10 @@ from wsss.cli.options.shared_options import machine_options, print_json, set_res
 from wsss.cli.stage_command import StageCommand
 from wsss.errors import InvalidInput, RunFailed, counted, listing
 from wsss.io.process.cores import worker_count
+from wsss.model_fields import discriminator_at
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.stage import Artifact, Input, Stage
 from wsss.stages import STAGES
-from wsss.validation import discriminator_at
 from wsss.whole_run import open_data
 
 PRINTED = frozenset({"scores", "comparison"})

@@ -18,7 +18,7 @@ from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.label_masks import ignored_name
-from wsss.validation import KeyPath
+from wsss.model_fields import KeyPath
 
 UNOPENED = "datasets that cannot be opened"
 """Kind of the only problem of a dataset whose files do not match its layout."""

@@ -15,7 +15,8 @@ from wsss.data.readers.layout import AnyLayout, LayoutConfig, Log, require_root
 from wsss.errors import InvalidInput, listing
 from wsss.extensions import Extensions
 from wsss.io.files.home_paths import expand_home
-from wsss.validation import KeyPath, validate
+from wsss.model_fields import KeyPath
+from wsss.validation import validate
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset

@@ -20,7 +20,7 @@ from wsss.models.segmentation_networks.unet import UNet
 from wsss.models.segmentation_networks.upsampling import to_pixels
 from wsss.models.trunk import Features, Trunk
 from wsss.models.weights.description import describe, load_strictly, read_description, read_reading
-from wsss.models.weights.initial import Origin
+from wsss.models.weights.initial import Origin, is_folded
 
 
 class DeepLabV3Head(nn.Module):
@@ -105,17 +105,32 @@ def build_segmenter(
         start: initialise the trunk from this classifier instead of ``config.backbone.weights``.
 
     Raises:
-        InvalidInput: ``start`` has a different architecture, or the network has no trunk; or see
-            `wsss.models.backbones.build_backbone`.
+        InvalidInput: see `check_start` and `wsss.models.backbones.build_backbone`.
         RunFailed: torchvision's weights cannot be downloaded.
     """
+    if start is not None:
+        check_start(config, start)
     if config.backbone is None:
-        if start is not None:
-            raise InvalidInput(NO_TRUNK, hint="Remove the classifier from the stage's needs, or choose another head.")
         return UNet(config, classes)
     if start is None:
         backbone, origin = build_backbone(config.backbone, last=False)
         return Segmenter(config, backbone, origin, classes)
+    origin = Origin({**start.origin.description, "trained_as": "classifier"}, start.origin.mean, start.origin.std)
+    backbone, _ = build_backbone(config.backbone, last=False, origin=origin)
+    weights = start.backbone.state_dict()
+    backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
+    return Segmenter(config, backbone, origin, classes)
+
+
+def check_start(config: SegmenterConfig, start: CAMClassifier) -> None:
+    """Require that the trunk of a classifier can initialise a network.
+
+    Raises:
+        InvalidInput: it has a different architecture, or the network has no trunk; or its BatchNorm is folded into its
+            convolutions, but would be trained.
+    """
+    if config.backbone is None:
+        raise InvalidInput(NO_TRUNK, hint="Remove the classifier from the stage's needs, or choose another head.")
     trunk = start.config.trunk
     if without_tag(trunk) != without_tag(config.backbone.name):
         raise InvalidInput(
@@ -124,11 +139,14 @@ def build_segmenter(
             found=config.backbone.name,
             hint=f"Set backbone.name: {trunk}, or remove the classifier from the stage's needs.",
         )
-    origin = Origin({**start.origin.description, "trained_as": "classifier"}, start.origin.mean, start.origin.std)
-    backbone, _ = build_backbone(config.backbone, last=False, origin=origin)
-    weights = start.backbone.state_dict()
-    backbone.load_state_dict({name: weights[name] for name in backbone.state_dict()})
-    return Segmenter(config, backbone, origin, classes)
+    if not config.backbone.freeze_batchnorm and is_folded(start.backbone.state_dict()):
+        raise InvalidInput(
+            "the BatchNorm statistics of the classifier's weights are folded into the convolutions, but training needs "
+            "them",
+            subject="backbone.freeze_batchnorm",
+            hint="Set backbone.freeze_batchnorm: true, as in the preset of the classifier, or remove the classifier "
+            "from the stage's needs.",
+        )
 
 
 def save_segmenter(folder: Path, segmenter: SegmentationNetwork, classes: Classes, reading: Reading = PLAIN) -> None:

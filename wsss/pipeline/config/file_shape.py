@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from wsss.model_fields import keys_of
 from wsss.pipeline.config.supervision_block import SupervisionBlock
-from wsss.validation import keys_of
 
 
 class StageEntry(BaseModel):

@@ -8,8 +8,8 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.utf8 import require_utf8
+from wsss.model_fields import KeyPath
 from wsss.pipeline.config.source import Source
-from wsss.validation import KeyPath
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _NAME = re.compile(r"^[A-Za-z_][\w-]*(\.[\w-]+)*$")

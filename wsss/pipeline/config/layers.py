@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput, closest
+from wsss.model_fields import KeyPath, discriminator_at, keys_of
 from wsss.pipeline.config import resources
 from wsss.pipeline.config.file_shape import ENTRY_KEYS, TOP_KEYS
 from wsss.pipeline.config.matrix import is_selection, select_values
 from wsss.pipeline.config.pipeline_files import find_pipeline
 from wsss.pipeline.config.source import Source, TagAt, merge, parse_yaml, read_yaml, shown_path
 from wsss.pipeline.stage import Registry
-from wsss.validation import KeyPath, OptionName, discriminator_at, keys_of
+from wsss.validation import OptionName
 
 _SETTABLE = sorted(TOP_KEYS - {"extends"})
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
+from wsss.model_fields import KeyPath
 from wsss.pipeline.config.yaml_reader import read_nodes
-from wsss.validation import KeyPath
 
 MAX_BYTES = 1 << 22
 """Maximum size of a file."""

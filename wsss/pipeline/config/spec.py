@@ -9,6 +9,7 @@ from typing import Any
 
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import CORRECTIONS, RUN
+from wsss.model_fields import KeyPath
 from wsss.pipeline.config.file_shape import TOP_KEYS, PipelineFile
 from wsss.pipeline.config.interpolate import interpolate, references
 from wsss.pipeline.config.layers import override_all, read_layers, set_precision
@@ -18,7 +19,7 @@ from wsss.pipeline.config.source import Source
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Registry
 from wsss.pipeline.store.run_folder import LOG
-from wsss.validation import KeyPath, validate
+from wsss.validation import validate
 
 _RESERVED = {
     **dict.fromkeys((RUN, LOG), "a file in every run directory"),

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from wsss.errors import InvalidInput
-from wsss.validation import KeyPath
+from wsss.model_fields import KeyPath
 
 MAX_NODES = 200_000
 """Maximum number of nodes of a document, aliases expanded."""

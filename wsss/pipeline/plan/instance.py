@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
+from wsss.model_fields import KeyPath, discriminator_at
 from wsss.pipeline.config.interpolate import interpolate
 from wsss.pipeline.config.matrix import Point, values_at
 from wsss.pipeline.config.presets import with_presets
@@ -18,7 +19,7 @@ from wsss.pipeline.config.supervision_block import KEY, key_of, with_supervision
 from wsss.pipeline.plan.job import Job
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Stage, StageConfig
-from wsss.validation import KeyPath, discriminator_at, validate
+from wsss.validation import validate
 
 
 def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str) -> Job:

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from wsss.errors import InvalidInput, WsssError
 from wsss.io.process.collection import paused_collection
+from wsss.model_fields import KeyPath
 from wsss.pipeline.config.spec import Spec
 from wsss.pipeline.plan.graph import build_jobs
 from wsss.pipeline.plan.job import Job
@@ -24,7 +25,6 @@ from wsss.pipeline.run.run_steps import Execution
 from wsss.pipeline.run.task import Outcome, Session
 from wsss.pipeline.stage import Registry
 from wsss.pipeline.store import run_folder
-from wsss.validation import KeyPath
 
 
 class OpenData(Protocol):
