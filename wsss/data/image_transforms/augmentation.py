@@ -16,7 +16,7 @@ from wsss.data.image_transforms.intensity import (
     Noise,
     RandomHue,
 )
-from wsss.validation import Settings, refuse_unused
+from wsss.validation import Settings
 
 Strength = Annotated[float, Field(ge=0, le=1)]
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -63,14 +63,6 @@ class ClassificationAugmentation(Augmentation):
         _check_range("area", self.area, 0, 1)
         _check_range("aspect", self.aspect, 0, 100)
         _check_range("longer_side", self.longer_side, 0, 8192)
-        return self
-
-    @model_validator(mode="after")
-    def _settings_of_the_method(self) -> ClassificationAugmentation:
-        if self.method == "resized_crop":
-            refuse_unused(self, "longer_side", requires="method: scale_crop", got=self.method)
-        else:
-            refuse_unused(self, "area", "aspect", requires="method: resized_crop", got=self.method)
         return self
 
 
