@@ -62,6 +62,8 @@ def _filled(field: FieldInfo, given: Mapping[str, Any], default: Any) -> Mapping
     kinds = {key: getattr(default, key) for key in _discriminators(field, field.annotation)}
     if any(given.get(key, kind) != kind for key, kind in kinds.items()):
         return given
+    if not kinds.keys() <= given.keys() and not given.keys() <= set(keys_of(type(default))):
+        return given  # settings of another kind: the error asks for the name of the kind
     filled = {**kinds, **given}
     for name in default.model_fields_set:
         inner = type(default).model_fields[name]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from learning import CLASSES, SMALL_SEGMENTATION, SMALL_TRAINING, coloured_dataset, run_stage
+from learning import CLASSES, SMALL_TRAINING, coloured_dataset, run_stage
 from onethread import one_thread
 from pydantic import ValidationError
 
@@ -35,9 +35,8 @@ def test_single_image_of_a_single_class(tmp_path: Path) -> None:
     run_stage(classify.STAGE, SMALL_TRAINING | {"val": "val"}, tmp_path / "c", data)
     run_stage(cam.STAGE, {"scales": [1]}, tmp_path / "m", data, classifier=tmp_path / "c")
     data = Dataset(data.name, data.root, data.classes, {**data.splits, "train": data.split("train")[:1]})
-    result = run_stage(
-        segment.STAGE, SMALL_SEGMENTATION | {"head": "deeplabv3"}, tmp_path / "s", data, masks=tmp_path / "data"
-    )
+    config = SMALL_TRAINING | {"head": "deeplabv3"}
+    result = run_stage(segment.STAGE, config, tmp_path / "s", data, masks=tmp_path / "data")
     assert result.metrics["images"] == 1
     run_stage(predict.STAGE, {}, tmp_path / "p", data, segmenter=tmp_path / "s")
     assert set(np.unique(read_mask(tmp_path / "p/masks/val0.png"))) <= {0, 7}

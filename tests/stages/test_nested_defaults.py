@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from wsss.errors import InvalidInput
 from wsss.pipeline.stage import StageConfig
 from wsss.stages import STAGES
 from wsss.train.config import SGDConfig
@@ -50,6 +51,12 @@ def test_a_config_and_null_replace_the_default() -> None:
     assert config_of("affinity", {"augmentation": {"colour": colour}}).augmentation.colour.hue == 0.1
     assert config_of("affinity", {"optimiser": SGDConfig(lr=1)}).optimiser == SGDConfig(lr=1)
     assert config_of("expand", {"sampler": None}).sampler is None
+
+
+def test_settings_of_another_kind_require_its_name() -> None:
+    with pytest.raises(InvalidInput) as error:
+        config_of("expand", {"optimiser": {"momentum": 0.5}})
+    assert error.value.subject == "expand.optimiser.name" and "sgd" in str(error.value.allowed)
 
 
 class Outer(StageConfig):

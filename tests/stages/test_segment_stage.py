@@ -149,5 +149,5 @@ def test_folded_weights_of_a_classifier_stay_frozen(data: Dataset, folded: Path,
 
 def test_deeplab_refuses_batches_of_one(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
-        run_stage(segment.STAGE, SMALL_SEGMENTATION | {"head": "deeplabv3", "batch_size": 1}, tmp_path / "x", data)
+        run_stage(segment.STAGE, SMALL_TRAINING | {"head": "deeplabv3", "batch_size": 1}, tmp_path / "x", data)
     assert error.value.subject == "segment" and "batch_size" in error.value.problem
