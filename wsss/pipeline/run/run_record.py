@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import WsssError
+from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.config.spec import Spec
 from wsss.pipeline.plan.identity import plain
 from wsss.pipeline.plan.job import Job
@@ -23,7 +24,7 @@ class RunRecord:
 
     def __init__(self, spec: Spec, jobs: Mapping[str, Job], session: Session, command: Sequence[str]) -> None:
         self.session = session
-        self.written = False
+        self.started = self.written = False
         self.record: dict[str, Any] = {
             "name": spec.name,
             "description": spec.description,
@@ -45,6 +46,11 @@ class RunRecord:
         if run_folder.read_run(self.session.run_dir) is None:
             self.write("running")
 
+    def start(self) -> None:
+        """Replace the ``run.json`` of an earlier run, whose results the first stage that starts may replace."""
+        self.started = True
+        self.write("running")
+
     def write(self, status: str) -> None:
         """Write ``run.json``."""
         self.written = True
@@ -53,6 +59,9 @@ class RunRecord:
 
     def end(self, status: str, report: Path | None, error: BaseException | None, failed: str | None = None) -> None:
         """Write the end of the run; a run without anything to do leaves ``run.json`` unchanged.
+
+        If the run ended before a stage started, earlier results remain, and with them the record of the pipeline and
+        the dataset that they belong to.
 
         Args:
             status: ``done``, ``failed`` or ``interrupted``.
@@ -64,10 +73,18 @@ class RunRecord:
         same = all(known.get(key) == self.record[key] for key in ("pipeline", "stages"))
         if not self.written and status == "done" and known.get("status") == "done" and same:
             return
-        self.record["finished"], self.record["failed"] = timestamp(), failed
-        self.record["report"] = report.relative_to(self.session.run_dir).as_posix() if report else None
+        ended = {"status": status, "finished": timestamp(), "failed": failed}
         try:
+            if not self.written and status != "done" and self._has_results(known):
+                run_folder.write_run(self.session.run_dir, {**known, **ended})
+                return
+            page = report.relative_to(self.session.run_dir).as_posix() if report else None
+            self.record = {**self.record, **ended, "report": page}
             self.write(status)
         except WsssError:
             if error is None:
                 raise  # otherwise the first error (a full disk, for example) is the one to report
+
+    def _has_results(self, known: Mapping[str, Any]) -> bool:
+        """Return whether a stage of a recorded run has ever started."""
+        return any((self.session.run_dir / stage["id"] / RECORD).is_file() for stage in known.get("stages") or ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,12 +93,15 @@ def _bound_inputs(
     return bound
 
 
-def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
+def perform(
+    task: Task, decision: Decision | None, session: Session, start: Callable[[], None] = lambda: None
+) -> Outcome:
     """Run or skip one stage as decided.
 
     Args:
         task, session: the stage; called by every process.
         decision: known to rank 0 only.
+        start: called on rank 0 before the folder of a stage that runs is changed, after all its checks.
 
     Raises:
         RunFailed, InvalidInput: the stage failed; the subject names it.
@@ -110,10 +113,10 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         return _outcome(task, record, "skipped", ("finished",))
     session.resolve_device()
     with same_threads(task, decision, session), batches_of(getattr(task.config, "batch_size", None)):
-        return _work(task, decision, session)
+        return _work(task, decision, session, start)
 
 
-def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
+def _work(task: Task, decision: Decision | None, session: Session, start: Callable[[], None]) -> Outcome:
     """Run the function of a stage and write its record."""
     ranks, reporter = session.ranks, session.reporter
     try:
@@ -122,6 +125,7 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
         raise _within_stage(task, error, session) from error
     if decision is not None and decision.reasons != ("never ran",) and not _logs_resume(task, decision):
         reporter.log(f"{task.id} runs again: {'; '.join(decision.reasons)}")
+    ranks.from_first(start)
     begin = time.monotonic()
     precision = precision_of(task, decision, session)
     used = precision.used if precision else None
