@@ -41,7 +41,7 @@ def test_a_stage_refused_before_it_starts_has_failed(here: Path, monkeypatch: py
         if ctx.config.factor == 3:
             raise InvalidInput("not by three")
 
-    for before in ({}, dict.fromkeys(ALL, "done")):
+    for before in ({}, dict.fromkeys(ALL, "stale")):
         with monkeypatch.context() as patch:
             patch.setitem(TOYS, "double", replace(TOYS["double"], ready=ready))
             result = run("stages.double.with.mode=fancy") if before else run()

@@ -13,8 +13,8 @@ from wsss.pipeline.config.source import Source
 from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.plan.graph import job_alone
 from wsss.pipeline.plan.job import Job
+from wsss.pipeline.store.outdated import left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
-from wsss.pipeline.store.stage_folder import read_record
 from wsss.stages import STAGES
 from wsss.stages.report import COMPARED, PAGE, compared_runs
 
@@ -39,8 +39,11 @@ def own_report(run_dir: Path) -> tuple[Job, tuple[Path, ...]] | None:
     except InvalidInput as error:
         echo(f"The settings of the report in {run_dir / 'run.json'} cannot be read: {error.message}", err=True)
         return None
-    folders = [run_dir / need for need in stage.get("needs", [])]
-    return job, tuple(folder for folder in folders if (read_record(folder) or {}).get("status") == "done")
+    records, needs = records_of_run(run_dir, run), stage.get("needs", [])
+    stale = [need for need in needs if records.get(need, {}).get("status") == "stale"]
+    if stale:
+        echo(f"note: {left_out(stale)}.", err=True)
+    return job, tuple(run_dir / need for need in needs if records.get(need, {}).get("status") == "done")
 
 
 def settings_of(job: Job) -> Source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.config.spec import Spec
 from wsss.pipeline.plan.identity import plain
 from wsss.pipeline.plan.job import Job
+from wsss.pipeline.plan.step import Step
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.store import run_folder
+from wsss.pipeline.store.outdated import OUTDATED
 from wsss.pipeline.store.timestamp import timestamp
 from wsss.pipeline.store.versions import versions
 
@@ -39,7 +41,15 @@ class RunRecord:
             "finished": None,
             "report": None,
             "failed": None,
+            OUTDATED: {},
         }
+
+    def plan(self, steps: Iterable[Step]) -> None:
+        """List the results of other settings, or of another dataset, that may remain if this run ends before them."""
+        for step in steps:
+            before = (step.decision.record or {}).get("identity")
+            if step.identity and before not in (None, step.identity):
+                self.record[OUTDATED][step.job.id] = before
 
     def begin(self) -> None:
         """Write a ``run.json`` before any other file of the run directory, if there is none."""
@@ -71,6 +81,7 @@ class RunRecord:
             return
         known = run_folder.read_run(self.session.run_dir) or {}
         same = all(known.get(key) == self.record[key] for key in ("pipeline", "stages"))
+        same &= (known.get(OUTDATED) or {}) == self.record[OUTDATED]
         if not self.written and status == "done" and known.get("status") == "done" and same:
             return
         ended = {"status": status, "finished": timestamp(), "failed": failed}

@@ -53,6 +53,7 @@ class Execution:
         self.data = open_data()
         steps = make_plan(self.jobs, self.session.run_dir, self.data, choice, ranks=self.session.ranks.size)
         self.plan = {step.job.id: step for step in steps}
+        self.record.plan(steps)
         to_run = [step for step in steps if step.runs]
         for step in to_run:
             if not step.decision.record:

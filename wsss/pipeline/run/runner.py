@@ -17,7 +17,7 @@ from wsss.pipeline.plan.decide import Decision, decide
 from wsss.pipeline.plan.deduplicate import copy_files, read_original
 from wsss.pipeline.plan.external_inputs import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.plan.identity import Contents, Fingerprints, config_parts, identity_of, identity_parts
-from wsss.pipeline.plan.input_results import INPUT_RESULTS, follow_inputs, result_of, results_of
+from wsss.pipeline.plan.input_results import follow_inputs, results_of
 from wsss.pipeline.processes.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.processes.memory import peak_bytes, reset_peak
 from wsss.pipeline.processes.worker_processes import kept_processes
@@ -28,6 +28,7 @@ from wsss.pipeline.run.stage_record import begin_record, publish, record_failure
 from wsss.pipeline.run.task import Outcome, Session, Status, Task
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.store import stage_folder
+from wsss.pipeline.store.stage_folder import INPUT_RESULTS
 
 
 def run_stage(
@@ -244,6 +245,6 @@ def _outcome(task: Task, record: Mapping[str, Any], status: Status, reasons: tup
         config=record["config"],
         metrics=metrics,
         provenance=record["provenance"],
-        result=result_of(record),
+        result=stage_folder.result_of(record),
     )
     return Outcome(task.id, task.stage.name, status, float(record.get("seconds") or 0.0), metrics, artifact, reasons)
