@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from inprocess import document, refused, succeed
 
+from wsss.stages.report import collect
+
 PIPELINE = """
 name: t
-data: {layout: bricks, train: 3, small: 2, val: 2, test: 1, size: 32}
+data: {layout: bricks, train: 3, small: 2, val: 2, test: 1, size: 64}
 stages:
   colour: {uses: colour, with: {splits: [train]}}
   pseudo: {uses: pseudo, needs: [colour], with: {splits: [train]}}
@@ -60,8 +62,19 @@ def test_a_comparison_leaves_them_out(run: Path) -> None:
     assert "pseudo and score left out: stale" in done.stderr and done.stderr.count("left out") == 1
 
 
+def test_a_comparison_leaves_out_stages_that_the_pipeline_no_longer_has(run: Path) -> None:
+    text, other = PIPELINE.replace("  score:", "  score-train:"), run.parent / "renamed"
+    (run.parent / "renamed.yaml").write_text(text)
+    for pipeline in ("t.yaml", "renamed.yaml"):
+        succeed("run", run.parent / pipeline, "--run-dir", other, "--workers", 0)
+    assert (other / "score" / "stage.json").is_file()
+    assert [stage.id for stage in collect(other)] == ["colour", "pseudo", "score-train"]
+    (other / "run.json").unlink()
+    assert {stage.id for stage in collect(other)} == {"colour", "pseudo", "score", "score-train"}
+
+
 def test_single_stages_take_them_with_a_warning(run: Path) -> None:
-    data = ("layout", "bricks"), ("train", 3), ("small", 2), ("val", 2), ("test", 1), ("size", 32)
+    data = ("layout", "bricks"), ("train", 3), ("small", 2), ("val", 2), ("test", 1), ("size", 64)
     options = [word for key, value in data for word in (f"--data.{key}", value)]
     done = succeed("score", "--masks", run / "pseudo", "--split", "train", "--out", run.parent / "scored", *options)
     assert "pseudo: stale" in done.stderr
