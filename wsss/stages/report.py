@@ -14,7 +14,7 @@ from wsss.io.files.json_files import read_json
 from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.plan.external_inputs import changes_since
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
-from wsss.pipeline.store.outdated import left_out, records_of_run
+from wsss.pipeline.store.outdated import note_left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.run_summary import status_in_run
 from wsss.pipeline.store.stage_folder import read_record as read_stage
@@ -121,11 +121,9 @@ def collect(run_dir: Path, log: Callable[[str], None] = lambda line: None) -> tu
     if run is None:
         folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
     else:
-        stages = records_of_run(run_dir, run)
+        stages = {id: one for id, one in records_of_run(run_dir, run).items() if one.get("uses") != STAGE.name}
         folders = [run_dir / id for id, stage in stages.items() if stage.get("status") == "done"]
-        stale = [id for id, one in stages.items() if one.get("status") == "stale" and one.get("uses") != STAGE.name]
-        if stale:
-            log(f"note: report: {run_dir}: {left_out(stale)}.")
+        note_left_out(run_dir, stages, log)
     records = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
     if not records:
         hint = "Pass the folder of a run (created by wsss run)."

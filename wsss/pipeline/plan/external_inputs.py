@@ -10,7 +10,7 @@ from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.pipeline.plan.identity import Contents
 from wsss.pipeline.stage import Artifact
 from wsss.pipeline.store import stage_folder
-from wsss.pipeline.store.outdated import left_out, records_of_run
+from wsss.pipeline.store.outdated import note_left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
 
 
@@ -98,9 +98,7 @@ def artifacts_of_run(
         return None
     records = {id: one for id, one in records_of_run(folder, run).items() if one.get("provides") in kinds}
     fitting = [folder / id for id, record in records.items() if record.get("status") == "done"]
-    stale = [id for id, record in records.items() if record.get("status") == "stale"]
-    if stale:
-        log(f"note: {folder}: {left_out(stale)}.")
+    note_left_out(folder, records, log)
     if not fitting:
         problem = f"no finished stage of this run provides {' or '.join(kinds)}"
         raise InvalidInput(problem, subject=f"{option} {folder}")

@@ -130,6 +130,8 @@ def _results_in(run_dir: Path) -> Outdated:
         return Outdated({}, read)
 
 
-def left_out(ids: Iterable[str]) -> str:
-    """Return the note on stages that are left out because they are stale."""
-    return f"{listing(ids)} left out: stale ({STALE}); wsss run computes them again"
+def note_left_out(run_dir: Path, records: Mapping[str, Record], log: Callable[[str], None]) -> None:
+    """Log which of the stages of a command (id → record, of `records_of_run`) it leaves out because they are stale."""
+    stale = [id for id, record in records.items() if record.get("status") == "stale"]
+    if stale:
+        log(f"note: {run_dir}: {listing(stale)} left out: stale ({STALE}); wsss run computes them again.")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import CORRECTIONS, cam_path, mask_path, probability_path
 from wsss.io.process.thread_map import map_in_threads
-from wsss.pipeline.store.outdated import left_out, records_of_run
+from wsss.pipeline.store.outdated import note_left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def find_sources(
     records = records_of_run(run_dir, read_run(run_dir) or {})
     usable = {id: record for id, record in records.items() if not _depends_on_truth(record)}
     done = [run_dir / id for id, record in usable.items() if record.get("status") == "done"]
-    stale = [id for id, one in usable.items() if one.get("status") == "stale" and one.get("provides") in PROVIDERS]
-    if stale:
-        log(f"note: {left_out(stale)}.")
+    note_left_out(run_dir, {id: record for id, record in usable.items() if record.get("provides") in PROVIDERS}, log)
 
     def folders_with(path_of: Callable[[Path, str], Path]) -> tuple[Path, ...]:
         return tuple(folder for folder in done if all(path_of(folder, sample.id).is_file() for sample in samples))

@@ -10,7 +10,7 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.mask_files import MASK_SUFFIXES, masks_by_id, masks_by_name, masks_folder
 from wsss.pipeline.plan.external_inputs import artifact_at
 from wsss.pipeline.stage import Artifact
-from wsss.pipeline.store.outdated import left_out, records_of_run, warn_of_outdated
+from wsss.pipeline.store.outdated import note_left_out, records_of_run, warn_of_outdated
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import read_record
 
@@ -80,9 +80,7 @@ def _stage_of_run(folder: Path, requested: str | None, run: Mapping[str, Any], l
             raise InvalidInput(f"no such stage in {folder}", subject="--stage", found=requested, allowed=allowed)
         return requested
     done = [id for id in with_masks if records[id].get("status") == "done" or _is_usable(folder / id, records[id])]
-    stale = [id for id in with_masks if records[id].get("status") == "stale"]
-    if stale:
-        log(f"note: {left_out(stale)}.")
+    note_left_out(folder, {id: records[id] for id in with_masks}, log)
     if not done:
         raise InvalidInput(
             "no finished stage of this run has masks",
