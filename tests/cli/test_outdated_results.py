@@ -35,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_status_shows_them_as_stale(run: Path) -> None:
     stages = {stage["id"]: stage["status"] for stage in document("status", run)["stages"]}
     assert stages == {"colour": "done", "pseudo": "stale", "score": "stale"}
-    assert "pseudo and score: stale" in succeed("status", run).stdout
+    assert "pseudo, score: stale" in succeed("status", run).stdout
 
 
 def test_masks_are_not_exported_or_ranked(run: Path) -> None:
@@ -49,7 +49,7 @@ def test_masks_are_not_exported_or_ranked(run: Path) -> None:
 
 def test_reports_leave_them_out(run: Path) -> None:
     done = succeed("report", run)
-    assert "pseudo and score left out: stale" in done.stderr
+    assert "pseudo, score left out: stale" in done.stderr
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
     miou = json.loads((run / "score" / "metrics.json").read_text())["miou"]
     assert f"{miou:.3f}" not in page and "stale" in page
@@ -59,7 +59,7 @@ def test_a_comparison_leaves_them_out(run: Path) -> None:
     other = run.parent / "u"
     succeed("run", run.parent / "t.yaml", "--run-dir", other, "--workers", 0)
     done = succeed("report", other, run, "--out", run.parent / "both")
-    assert "pseudo and score left out: stale" in done.stderr and done.stderr.count("left out") == 1
+    assert "pseudo, score left out: stale" in done.stderr and done.stderr.count("left out") == 1
 
 
 def test_a_comparison_leaves_out_stages_that_the_pipeline_no_longer_has(run: Path) -> None:
