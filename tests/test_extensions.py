@@ -13,12 +13,14 @@ from toys import MAKE
 
 from wsss.cli.commands.plugins import REGISTRIES, registry
 from wsss.cli.main import extension_warnings
+from wsss.data.readers.registry import fitting_layouts
 from wsss.errors import InvalidInput
 from wsss.extensions import GROUPS, Extensions
 from wsss.losses import build
 from wsss.losses.catalogue import LOSSES
 from wsss.losses.config import LossSettings
 from wsss.losses.plugin_losses import check_loss
+from wsss.models.architectures import ARCHITECTURES
 from wsss.models.attribution.map_method import MapMethod
 from wsss.stages import HELP, STAGES
 
@@ -182,3 +184,81 @@ def test_warnings_are_printed_as_a_line_once(losses: Extensions, capsys: pytest.
             losses.usable(LossSettings)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("warning: wsss.losses: misnamed: ")
+
+
+PLUGIN = """
+from wsss.data.readers.folder import LAYOUT
+from wsss.stages.colour import STAGE as COLOUR
+
+def run(ctx):
+    pass
+
+NUMBER = 3
+"""
+INVALID = {
+    "wsss.stages": {"function": "run", "mycolour": "COLOUR", "layout": "LAYOUT"},
+    "wsss.layouts": {"function": "run", "myfolder": "LAYOUT", "stage": "COLOUR"},
+    "wsss.backbones": {"number": "NUMBER"},
+}
+
+
+@pytest.fixture
+def invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of a package whose objects can be imported, but are of another type or name than their entries."""
+
+    def forget() -> None:
+        for group in INVALID:
+            registry(group)._forget()
+
+    (tmp_path / "typeplugin.py").write_text(PLUGIN)
+    points = {group: {name: f"typeplugin:{value}" for name, value in of.items()} for group, of in INVALID.items()}
+    write_installed(tmp_path, "typeplugin", points)
+    monkeypatch.syspath_prepend(tmp_path)
+    forget()
+    yield tmp_path
+    monkeypatch.undo()
+    forget()
+
+
+def test_plugins_command_checks_type_and_name(invalid: Path) -> None:
+    done = wsss("plugins", "--json")
+    status = {(row["group"], row["name"]): row["status"] for row in json.loads(done.stdout)}
+    assert done.returncode == 1 and status.keys() == {(group, name) for group, of in INVALID.items() for name in of}
+    assert all(text.startswith("failed: ") for text in status.values())
+    assert "expected" in status["wsss.stages", "function"] and "'colour'" in status["wsss.stages", "mycolour"]
+
+
+def test_invalid_extensions_do_not_break_other_commands(invalid: Path) -> None:
+    done = wsss("--help")
+    assert done.returncode == 0 and done.stdout.count("wsss plugins") == len(INVALID["wsss.stages"])
+    with pytest.warns(UserWarning, match=r"wsss\.layouts: "):
+        assert fitting_layouts(invalid) == []
+    done = wsss("run", "quickstart", "--channel", "b")
+    assert done.returncode == 2 and "(stages with channel: colour)" in done.stderr
+
+
+@pytest.mark.parametrize("group", INVALID)
+def test_extensions_of_another_type_or_name_cannot_be_looked_up(invalid: Path, group: str) -> None:
+    for name in INVALID[group]:
+        with pytest.raises(InvalidInput) as error:
+            registry(group)[name]
+        assert error.value.subject == f"{group}: {name}"
+
+
+def test_a_pipeline_with_a_stage_of_another_name_is_refused(invalid: Path) -> None:
+    """Its identity would be that of the built-in stage, whose result would be copied."""
+    (invalid / "p.yaml").write_text("name: p\nstages:\n  mine: {uses: mycolour, with: {splits: [train]}}\n")
+    done = wsss("run", invalid / "p.yaml", "--run-dir", invalid / "p", "--dry-run")
+    assert done.returncode == 2 and "wsss.stages: mycolour" in done.stderr
+
+
+def test_a_backbone_function_must_return_an_architecture(invalid: Path) -> None:
+    from wsss.models.backbones import build_architecture
+
+    ARCHITECTURES.register("other", lambda name: name)
+    try:
+        with pytest.raises(InvalidInput) as error:
+            build_architecture("other")
+        assert error.value.found == "other"
+    finally:
+        ARCHITECTURES.unregister("other")

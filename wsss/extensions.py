@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import multiprocessing
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -24,9 +24,9 @@ from wsss.errors import InvalidInput
 T = TypeVar("T")
 
 GROUPS = {
-    "wsss.stages": "a `wsss.pipeline.stage.Stage`",
+    "wsss.stages": "a `wsss.pipeline.stage.Stage` of this name",
     "wsss.losses": "the config class of a loss",
-    "wsss.layouts": "a `wsss.data.readers.layout.Layout`",
+    "wsss.layouts": "a `wsss.data.readers.layout.Layout` of this name",
     "wsss.backbones": "a function from this name to a `wsss.models.backbones.Architecture`",
     "wsss.seeds": "a `wsss.models.attribution.map_method.MapMethod` class",
 }
@@ -95,10 +95,17 @@ class Extensions(Mapping[str, Any]):
     Args:
         group: the entry-point group, one of `GROUPS`.
         built_in: name → ``"module:attribute"``.
+        check: raises `InvalidInput` for an imported object that is not what `GROUPS` describes.
     """
 
-    def __init__(self, group: str, built_in: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        group: str,
+        built_in: Mapping[str, str],
+        check: Callable[[Entry, Any], None] = lambda entry, loaded: None,
+    ) -> None:
         self.group = group
+        self._check = check
         self._built_in: dict[str, Any] = dict(built_in)
 
     @cached_property
@@ -131,9 +138,26 @@ class Extensions(Mapping[str, Any]):
             try:
                 classes.append(config_class(entry, base))
             except InvalidInput as error:
-                if multiprocessing.parent_process() is None:  # once, not in each worker
-                    warnings.warn(" ".join(str(error).split()), ExtensionWarning, stacklevel=2)
+                _warn(error)
         return classes
+
+    def load(self, entry: Entry) -> Any:
+        """Import and check the object of an entry.
+
+        Raises:
+            InvalidInput: it cannot be imported, or is of another type or name.
+        """
+        loaded = entry.load()
+        self._check(entry, loaded)
+        return loaded
+
+    def loadable(self) -> Iterator[Any]:
+        """Yield the objects of all entries; invalid ones are skipped with a warning."""
+        for entry in self._active.values():
+            try:
+                yield self.load(entry)
+            except InvalidInput as error:
+                _warn(error)
 
     def entry(self, name: str) -> Entry:
         """Return the entry that a name refers to; `KeyError` for an unknown name."""
@@ -159,7 +183,7 @@ class Extensions(Mapping[str, Any]):
             self.__dict__.pop(cached, None)
 
     def __getitem__(self, name: str) -> Any:
-        return self._active[name].load()
+        return self.load(self._active[name])
 
     def __contains__(self, name: object) -> bool:
         return name in self._active
@@ -184,6 +208,24 @@ def config_class(entry: Entry, base: type[T]) -> type[T]:
     if name != entry.name:
         raise InvalidInput("invalid default of the field name", subject=subject, allowed=repr(entry.name), found=name)
     return loaded
+
+
+def check_named(entry: Entry, loaded: Any, kind: type) -> None:
+    """Require an object of a type whose attribute ``name`` is the name of its entry.
+
+    Raises:
+        InvalidInput: it is of another type, or has another name.
+    """
+    if not isinstance(loaded, kind):
+        raise InvalidInput(subject=entry.subject, allowed=f"a {kind.__module__}.{kind.__name__}", found=loaded)
+    name = getattr(loaded, "name", None)
+    if name != entry.name:
+        raise InvalidInput("invalid attribute name", subject=entry.subject, allowed=repr(entry.name), found=name)
+
+
+def _warn(error: InvalidInput) -> None:
+    if multiprocessing.parent_process() is None:  # once, not in each worker
+        warnings.warn(" ".join(str(error).split()), ExtensionWarning, stacklevel=3)
 
 
 def _package(point: EntryPoint) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from wsss.io.files.atomic import write_json
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.io.text.yaml_text import yaml_text
-from wsss.pipeline.store.run_folder import data_of_run, read_run
+from wsss.pipeline.store.run_folder import data_of_run, read_run, write_run
 from wsss.stages import STAGES
 from wsss.stages.common.input_masks.mask_source import _predicted_images
 from wsss.whole_run import run_pipeline
@@ -98,6 +99,15 @@ def test_init_warns_of_a_run_on_another_folder_of_the_same_name(
     assert str(tmp_path / "work" / "cats") in capsys.readouterr().err
     _warn_of_other_run("p", tmp_path / "work" / "cats")
     assert capsys.readouterr().err == ""
+
+
+def test_init_warns_of_a_run_on_generated_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As of `wsss run quickstart`, if the user's folder of images is called quickstart."""
+    with contextlib.chdir(tmp_path):
+        for data, warned in (({"layout": "shapes", "size": 32}, True), ({}, False)):
+            write_run(Path("runs/quickstart"), {"name": "quickstart", "pipeline": {"data": data}, "stages": []})
+            _warn_of_other_run("quickstart", tmp_path / "wsss-quickstart")
+            assert ("shapes" in capsys.readouterr().err) is warned
 
 
 def test_the_root_is_unchanged_in_the_folder_of_the_run(

@@ -41,7 +41,7 @@ def test_a_stage_refused_before_it_starts_has_failed(here: Path, monkeypatch: py
         if ctx.config.factor == 3:
             raise InvalidInput("not by three")
 
-    for before in ({}, dict.fromkeys(ALL, "done")):
+    for before in ({}, dict.fromkeys(ALL, "stale")):
         with monkeypatch.context() as patch:
             patch.setitem(TOYS, "double", replace(TOYS["double"], ready=ready))
             result = run("stages.double.with.mode=fancy") if before else run()
@@ -67,6 +67,49 @@ def test_stages_that_will_run_are_prepared_before_any_starts(here: Path, monkeyp
     assert {one.problem for one in error.errors} == {"no five steps"}
     assert {id: snapshot(here / "runs/toy" / id) for id in ALL} == kept
     assert planned(*changed).keys() == set(ALL)
+
+
+def recorded() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(Path("runs/toy/run.json").read_text())
+    return content
+
+
+@pytest.mark.parametrize("refused", ["by a check", "by its inputs", "by an interrupt"])
+def test_a_run_refused_before_a_stage_starts_keeps_the_recorded_pipeline(
+    here: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    def no(*_: Any) -> None:
+        raise KeyboardInterrupt if "interrupt" in refused else InvalidInput("no")
+
+    assert ran() == ALL
+    before = recorded()
+    kept = {id: snapshot(here / "runs/toy" / id) for id in ALL}
+    at = "ready" if "inputs" in refused else "prepare"
+    with monkeypatch.context() as patch:
+        patch.setitem(TOYS, "make", replace(TOYS["make"], **{at: no}))
+        result = run("stages.make.with.text=y", "matrix.f=[3]")
+    after = recorded()
+    assert isinstance(result.error, KeyboardInterrupt if "interrupt" in refused else InvalidInput)
+    assert after["status"] == result.status and after["finished"] >= before["finished"]
+    own = {"status", "finished", "failed", "seal"}
+    assert {key: after[key] for key in after if key not in own} == {
+        key: before[key] for key in before if key not in own
+    }
+    assert {id: snapshot(here / "runs/toy" / id) for id in ALL} == kept
+    assert ran() == [] and recorded()["status"] == "done"
+
+
+def test_a_run_without_results_records_the_latest_pipeline(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no(*_: Any) -> None:
+        raise InvalidInput("no")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(TOYS, "make", replace(TOYS["make"], prepare=no))
+        run()
+        run("stages.make.with.text=y")
+    assert recorded()["pipeline"]["stages"]["make"]["with"]["text"] == "y"
+    assert run("stages.make.with.text=z", until="make").status == "done"
+    assert recorded()["pipeline"]["stages"]["make"]["with"]["text"] == "z"
 
 
 def test_problems_of_all_stages_are_listed_before_anything_runs(here: Path) -> None:

@@ -17,12 +17,12 @@ from wsss.pipeline.config.source import parse_yaml
 from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.plan.decide import Decision
 from wsss.pipeline.plan.deduplicate import read_original
-from wsss.pipeline.plan.input_results import INPUT_RESULTS, follow_inputs, result_of
+from wsss.pipeline.plan.input_results import follow_inputs
 from wsss.pipeline.plan.step import Choice
 from wsss.pipeline.run.execute import RunResult, dry_run
 from wsss.pipeline.run.runner import run_stage
 from wsss.pipeline.stage import Artifact, Context, Result
-from wsss.pipeline.store.stage_folder import list_artifacts, read_record, write_record
+from wsss.pipeline.store.stage_folder import INPUT_RESULTS, list_artifacts, read_record, result_of, write_record
 
 TEXT = """\
 name: toy

@@ -45,6 +45,10 @@ def test_names_are_safe_for_a_shell() -> None:
         ("{a: [x/y, x-y]}", "a", "x-y"),
         (f"{{a: [{'x' * 41}]}}", "a", "x" * 41),
         ("{a-b: [1]}", "a-b", "a-b"),
+        ("{lr: ['${{ env.LR }}', 0.1]}", "lr", "${{ env.LR }}"),
+        ("{lr: '${{ data.rates }}'}", "lr", "${{ data.rates }}"),
+        ("{v: {small: {lr: [1, 'x-${{ seed }}']}}}", "v", "x-${{ seed }}"),
+        ("{v: {small: {'${{ seed }}': 1}}}", "v", "${{ seed }}"),
     ],
 )
 def test_invalid_axes(text: str, axis: str, found: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from wsss.pipeline.config.source import Source
 from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.plan.graph import job_alone
 from wsss.pipeline.plan.job import Job
+from wsss.pipeline.store.outdated import note_left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
-from wsss.pipeline.store.stage_folder import read_record
 from wsss.stages import STAGES
 from wsss.stages.report import COMPARED, PAGE, compared_runs
 
@@ -39,8 +40,10 @@ def own_report(run_dir: Path) -> tuple[Job, tuple[Path, ...]] | None:
     except InvalidInput as error:
         echo(f"The settings of the report in {run_dir / 'run.json'} cannot be read: {error.message}", err=True)
         return None
-    folders = [run_dir / need for need in stage.get("needs", [])]
-    return job, tuple(folder for folder in folders if (read_record(folder) or {}).get("status") == "done")
+    all_records = records_of_run(run_dir, run)
+    records = {need: all_records.get(need, {}) for need in stage.get("needs", [])}
+    note_left_out(run_dir, records, partial(echo, err=True))
+    return job, tuple(run_dir / need for need, record in records.items() if record.get("status") == "done")
 
 
 def settings_of(job: Job) -> Source:

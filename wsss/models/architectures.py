@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from wsss.errors import InvalidInput
-from wsss.extensions import Extensions
+from wsss.extensions import Entry, Extensions
+
+
+def _check(entry: Entry, loaded: Any) -> None:
+    if not callable(loaded):
+        raise InvalidInput(subject=entry.subject, allowed="a function", found=loaded)
+
 
 ARCHITECTURES = Extensions(
     "wsss.backbones",
@@ -20,6 +26,7 @@ ARCHITECTURES = Extensions(
         "mobilenet_v2": "wsss.models.backbones:mobilenet",
         "mobilenet_v3_large": "wsss.models.backbones:mobilenet",
     },
+    _check,
 )
 """Name of a backbone → function that builds its `wsss.models.backbones.Architecture`."""
 

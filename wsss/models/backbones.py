@@ -14,6 +14,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from wsss.errors import InvalidInput
 from wsss.models.architectures import ARCHITECTURES, TIMM
 from wsss.models.config import BackboneConfig, LocalWeights
 from wsss.models.timm_backbones.timm_trunk import build_timm_trunk, check_timm
@@ -245,8 +246,15 @@ def dilate(units: Iterable[nn.Module], output_stride: int) -> None:
 
 
 def build_architecture(name: str) -> Architecture:
-    """Build a network of `wsss.models.architectures.ARCHITECTURES` with random weights."""
-    architecture: Architecture = ARCHITECTURES[name](name)
+    """Build a network of `wsss.models.architectures.ARCHITECTURES` with random weights.
+
+    Raises:
+        InvalidInput: the function of another package cannot be imported, or returns something else.
+    """
+    architecture = ARCHITECTURES[name](name)
+    if not isinstance(architecture, Architecture):
+        subject = f"{ARCHITECTURES.entry(name).subject}: return value"
+        raise InvalidInput(subject=subject, allowed="a wsss.models.backbones.Architecture", found=architecture)
     return architecture
 
 

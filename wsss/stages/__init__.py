@@ -6,8 +6,10 @@ package. Nothing is imported before it is looked up.
 
 from __future__ import annotations
 
+from typing import Any
+
 from wsss.errors import InvalidInput
-from wsss.extensions import Extensions
+from wsss.extensions import Entry, Extensions, check_named
 
 HELP = {
     "tiles": "Extract random tiles from images, with image-level labels from masks or answers.",
@@ -39,7 +41,7 @@ class StageRegistry(Extensions):
     """Stage name → `Stage`; imported when it is looked up."""
 
     def __init__(self) -> None:
-        super().__init__("wsss.stages", {name: f"{__name__}.{name}:STAGE" for name in HELP})
+        super().__init__("wsss.stages", {name: f"{__name__}.{name}:STAGE" for name in HELP}, _check)
 
     def help_of(self, name: str) -> str:
         """Return a stage's help line; only stages of other packages are imported for it."""
@@ -48,7 +50,14 @@ class StageRegistry(Extensions):
         try:
             return str(self[name].help)
         except InvalidInput:  # a broken package must not break the list of commands
-            return "Can't be imported; see wsss plugins."
+            return "Can't be used; see wsss plugins."
+
+
+def _check(entry: Entry, loaded: Any) -> None:
+    """Require a stage of the entry's name: the name is part of the identity of results."""
+    from wsss.pipeline.stage import Stage
+
+    check_named(entry, loaded, Stage)
 
 
 STAGES = StageRegistry()

@@ -14,6 +14,7 @@ from wsss.io.files.json_files import read_json
 from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.plan.external_inputs import changes_since
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.pipeline.store.outdated import note_left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.run_summary import status_in_run
 from wsss.pipeline.store.stage_folder import read_record as read_stage
@@ -104,13 +105,25 @@ def _run_of(artifacts: Sequence[Artifact]) -> Path | None:
     return folders.pop() if len(folders) == 1 and read_run(artifacts[0].path.parent) is not None else None
 
 
-def collect(run_dir: Path) -> tuple[Artifact, ...]:
-    """Return the finished stages of a run in pipeline order, without reports.
+def collect(run_dir: Path, log: Callable[[str], None] = lambda line: None) -> tuple[Artifact, ...]:
+    """Return the finished stages of a run in pipeline order, without reports and outdated results.
+
+    Stages that the pipeline no longer has are left out. Without ``run.json``, all folders of stages count.
+
+    Args:
+        run_dir: folder of the stages.
+        log: receives a note on outdated results.
 
     Raises:
         InvalidInput: the folder has no finished stage, or a broken record.
     """
-    folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
+    run = read_run(run_dir)
+    if run is None:
+        folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
+    else:
+        stages = {id: one for id, one in records_of_run(run_dir, run).items() if one.get("uses") != STAGE.name}
+        folders = [run_dir / id for id, stage in stages.items() if stage.get("status") == "done"]
+        note_left_out(run_dir, stages, log)
     records = [record for record in map(read_record, folders) if record.status == "done" and record.uses != STAGE.name]
     if not records:
         hint = "Pass the folder of a run (created by wsss run)."
@@ -197,7 +210,7 @@ def compare_runs(
         record = read_run(folder) or {}
         settings = {"pipeline": record.get("name"), "seed": record.get("seed")}
         settings |= {"data": (record.get("pipeline") or {}).get("data") or {}}
-        stages = collect(folder)
+        stages = collect(folder, log)
         for stage in stages:
             changes = changes_since(stage.path, (read_stage(stage.path) or {}).get("artifacts") or {})
             if changes:
@@ -247,11 +260,11 @@ def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
     known = {record.id for record in records}
     others = []
     run = read_run(run_dir) or {}
+    stages = records_of_run(run_dir, run)
     for stage in run.get("stages", []):
         if stage["id"] in known or stage["uses"] == STAGE.name:
             continue
-        folder = run_dir / stage["id"]
-        record = read_stage(folder) or {}
+        folder, record = run_dir / stage["id"], stages[stage["id"]]
         status = status_in_run(run, stage["id"], str(record.get("status", "pending")), record.get("finished"))
         needs = tuple(stage.get("needs") or ())
         others.append(read_record(folder, id=stage["id"], uses=stage["uses"], status=status, needs=needs))

@@ -35,6 +35,7 @@ def export_model(network: str, format_name: str, out: Path, force: bool, as_json
     from wsss.export.network.onnx_packages import require_onnx
     from wsss.io.weights import DESCRIPTION
     from wsss.pipeline.run.progress import Reporter
+    from wsss.pipeline.store.outdated import warn_of_outdated
 
     folder = named_run(
         network,
@@ -48,6 +49,7 @@ def export_model(network: str, format_name: str, out: Path, force: bool, as_json
     from wsss.export.network.export_network import export_network
 
     reporter = Reporter()
+    warn_of_outdated([folder], "NETWORK", reporter.log)
     with reporter.working("export-model"):
         written = export_network(folder, out, force=force, advance=reporter.track("export-model", 2))
     if as_json:

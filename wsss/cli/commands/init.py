@@ -217,10 +217,12 @@ def _warn_of_other_run(name: str, folder: Path) -> None:
         run = read_run(run_dir)
     except InvalidInput:
         return  # wsss run reports a damaged record
-    root = data_of_run(run).get("root")
-    if root is not None and Path(str(root)).resolve() != folder.resolve():
+    data = data_of_run(run)
+    root = data.get("root")
+    if data and (root is None or Path(str(root)).resolve() != folder.resolve()):
+        found = f"on {root}" if root is not None else f"with data.layout {data.get('layout')}"
         echo(
-            f"{run_dir} is a run on {root}; wsss run would replace its results. To keep them, use --name NAME.",
+            f"{run_dir} is a run {found}; wsss run would replace its results. To keep them, use --name NAME.",
             err=True,
             label="warning",
         )

@@ -76,7 +76,7 @@ def _check(entry: Entry) -> None:
 
         config_class(entry, MapMethod)
     else:
-        entry.load()
+        registry(entry.group).load(entry)
 
 
 def _status(entry: Entry) -> str:
@@ -87,5 +87,5 @@ def _status(entry: Entry) -> str:
         try:
             _check(entry)
         except InvalidInput as error:
-            return f"failed: {error.problem or error.message}"
+            return f"failed: {InvalidInput(error.problem, found=error.found, allowed=error.allowed).message}"
     return "ok"

@@ -80,7 +80,7 @@ def rank(
         samples, corrected = uncorrected(data.split(split), run_dir, data)
         if not samples:
             raise InvalidInput(f"all images of split {split!r} have corrected masks", subject=run_dir)
-        sources = find_sources(run_dir, samples, stage)
+        sources = find_sources(run_dir, samples, stage, reporter.log)
         with reporter.working("rank"):
             advance = reporter.track("rank", len(samples))
             ranked = rank_images(samples, data.classes, sources, workers=threads, advance=advance)

@@ -63,7 +63,7 @@ def _stages_with(key: str) -> list[str]:
     from wsss.model_fields import keys_of
     from wsss.stages import STAGES
 
-    return [name for name in STAGES if key in keys_of(STAGES[name].config)]
+    return [stage.name for stage in STAGES.loadable() if key in keys_of(stage.config)]
 
 
 @click.command("run", cls=RunCommand, renamed={"--out": "--run-dir", "--output": "--run-dir"})

@@ -153,6 +153,7 @@ def config_source(stage: Stage[Any], values: Mapping[str, Any], base: Source | N
 def _input(name: str, declared: Input, values: Mapping[str, Any], reporter: Any) -> Any:
     """Return the artifact (or several) of an input option."""
     from wsss.pipeline.plan.external_inputs import artifact_at, artifacts_of_run
+    from wsss.pipeline.store.outdated import warn_of_outdated
 
     option, value = f"--{dashed(declared.alias or name)}", values[variable(name)]
     if not declared.many:
@@ -160,10 +161,12 @@ def _input(name: str, declared: Input, values: Mapping[str, Any], reporter: Any)
             return None
         folder = named_input(value, option=option, log=reporter.log)
         _refuse_incomplete(folder, option)
+        warn_of_outdated([folder], option, reporter.log)
         return artifact_at(folder, declared.kinds, option, reporter.log)
     artifacts: list[Artifact] = []
-    for name in value:
-        named = name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option)
+    folders = [name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option) for name in value]
+    warn_of_outdated(folders, option, reporter.log)
+    for named in folders:
         of_run = artifacts_of_run(named, declared.kinds, option, reporter.log)
         artifacts += [artifact_at(named, declared.kinds, option, reporter.log)] if of_run is None else of_run
     return tuple(artifacts)

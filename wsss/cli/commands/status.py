@@ -13,7 +13,7 @@ from wsss.cli.named_runs import NAMED, named_run
 from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 
 
 @click.command("status", cls=Command)
@@ -84,6 +84,7 @@ def _verify(folder: Path, as_json: bool) -> int:
 def _print(summary: dict[str, Any]) -> None:
     from wsss.cli.stage_table import headline, print_stages
     from wsss.pipeline.run.estimate import duration
+    from wsss.pipeline.store.outdated import STALE
 
     held = summary["held_by"]
     by = f" (process {held['pid']} on {held['host']} since {held['start']})" if held else ""
@@ -99,6 +100,9 @@ def _print(summary: dict[str, Any]) -> None:
             note = f"{progress['description']} {progress['done']}/{progress['total']}"
         rows.append((stage["id"], stage["status"], duration(stage["seconds"]) if stage["seconds"] else "", age, note))
     print_stages(("stage", "status", "time", "finished", "metrics"), rows)
+    stale = [stage["id"] for stage in summary["stages"] if stage["status"] == "stale"]
+    if stale:
+        echo(f"note: {listing(stale)}: stale ({STALE}); wsss run computes them again.")
     if summary["report"]:
         echo(f"Report: {summary['report']}")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from wsss.data.readers.image_reading import ImageReadingConfig
-from wsss.data.readers.layout import AnyLayout, LayoutConfig, Log, require_root
+from wsss.data.readers.layout import AnyLayout, Layout, LayoutConfig, Log, require_root
 from wsss.errors import InvalidInput, listing
-from wsss.extensions import Extensions
+from wsss.extensions import Extensions, check_named
 from wsss.io.files.home_paths import expand_home
 from wsss.model_fields import KeyPath
 from wsss.validation import validate
@@ -32,6 +32,7 @@ LAYOUTS = Extensions(
         "shapes": "wsss.data.synthetic.shapes:LAYOUT",
         "bricks": "wsss.data.synthetic.bricks:LAYOUT",
     },
+    lambda entry, loaded: check_named(entry, loaded, Layout),
 )
 """Name → layout, as ``data.layout`` takes it (besides ``auto``)."""
 
@@ -48,7 +49,7 @@ def get_layout(name: str) -> AnyLayout:
 
 
 def _recognisable() -> list[AnyLayout]:
-    return [layout for layout in LAYOUTS.values() if layout.recognise is not None]
+    return [layout for layout in LAYOUTS.loadable() if layout.recognise is not None]
 
 
 def fitting_layouts(root: Path) -> list[AnyLayout]:

@@ -232,5 +232,6 @@ class RunRecord(Record):
     finished: Time | None = None
     report: Below | None = None
     failed: str | None = None
+    outdated: dict[Id, str] | None = None
     versions: dict[str, Any] | None = None
     device: str | None = None

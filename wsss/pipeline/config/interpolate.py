@@ -38,6 +38,11 @@ def references(value: Any, word: str) -> set[str]:
     return {parts[1] if len(parts) > 1 else "" for parts in expressions if parts[0] == word}
 
 
+def first_expression(value: Any) -> str | None:
+    """Return the first string with an expression in a value, or ``None``."""
+    return next((text for text in _strings(value) if "${{" in text), None)
+
+
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from wsss.errors import InvalidInput, listing
+from wsss.pipeline.config.interpolate import first_expression
 from wsss.pipeline.config.source import Source
 
 Axes = Mapping[str, Mapping[str, Any]]
@@ -34,8 +35,8 @@ def read_axes(source: Source) -> Axes:
     to a shell become ``-`` in a name.
 
     Raises:
-        InvalidInput: an empty axis, a value in a list that is not a scalar, two values with one name, an invalid axis
-            name.
+        InvalidInput: an empty axis, an expression, a value in a list that is not a scalar, two values with one name, an
+            invalid axis name.
     """
     return {str(axis): _read_axis(source.at((axis,)), str(axis)) for axis in source.value}
 
@@ -125,6 +126,15 @@ def _read_axis(source: Source, axis: str) -> dict[str, Any]:
     subject = source.subject(where=f"matrix.{axis}")
     if not _AXIS.match(axis):
         raise InvalidInput(subject=subject, found=axis, allowed="a name of letters, digits and _")
+    expression = first_expression(source.value)
+    if expression is not None:
+        raise InvalidInput(
+            "expressions are not replaced in values of the matrix",
+            subject=subject,
+            found=expression,
+            allowed="values without ${{ … }}",
+            hint="Use the expression in a setting of a stage, or pass the values: --set 'matrix." + axis + "=[…]'.",
+        )
     named = _named_values(source.value, axis, subject)
     if not named:
         raise InvalidInput("the axis has no values", subject=subject)

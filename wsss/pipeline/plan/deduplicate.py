@@ -16,7 +16,7 @@ from wsss.errors import RunFailed, Verbatim
 from wsss.io.files.atomic import write_bytes
 from wsss.io.files.contained import open_to_read
 from wsss.io.files.recorded import rerun_hint
-from wsss.pipeline.plan.input_results import INPUT_RESULTS, Results
+from wsss.pipeline.plan.input_results import Results
 from wsss.pipeline.plan.step import Step
 from wsss.pipeline.store import stage_folder
 
@@ -63,7 +63,7 @@ def read_original(folder: Path, identity: str, results: Results) -> dict[str, An
     record = stage_folder.read_record(folder)
     if record is None or record.get("status") != "done" or record.get("identity") != identity:
         return None
-    if record.get(INPUT_RESULTS) != results:
+    if record.get(stage_folder.INPUT_RESULTS) != results:
         return None
     artifacts = record.get("artifacts") or {}
     if not all(known.get("sha256") for known in artifacts.values()) or stage_folder.verify(folder, artifacts):

@@ -8,9 +8,9 @@ from typing import Any
 
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.pipeline.plan.identity import Contents
-from wsss.pipeline.plan.input_results import result_of
 from wsss.pipeline.stage import Artifact
 from wsss.pipeline.store import stage_folder
+from wsss.pipeline.store.outdated import note_left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
 
 
@@ -52,7 +52,7 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, log: Callable
         config=record.get("config") or {},
         metrics=record.get("metrics") or {},
         provenance=record.get("provenance") or {},
-        result=None if changes else result_of(record),
+        result=None if changes else stage_folder.result_of(record),
     )
 
 
@@ -88,17 +88,17 @@ def artifacts_of_run(
 ) -> list[Artifact] | None:
     """Return all finished stages of a run directory that an input accepts, or ``None`` for any other folder.
 
+    Outdated results are left out, which is logged.
+
     Raises:
         InvalidInput: no finished stage fits.
     """
     run = read_run(folder)
     if run is None:
         return None
-    records = {
-        path: stage_folder.read_record(path) or {} for path in (folder / entry["id"] for entry in run.get("stages", []))
-    }
-    done = {path: record for path, record in records.items() if record.get("status") == "done"}
-    fitting = [path for path, record in done.items() if record.get("provides") in kinds]
+    records = {id: one for id, one in records_of_run(folder, run).items() if one.get("provides") in kinds}
+    fitting = [folder / id for id, record in records.items() if record.get("status") == "done"]
+    note_left_out(folder, records, log)
     if not fitting:
         problem = f"no finished stage of this run provides {' or '.join(kinds)}"
         raise InvalidInput(problem, subject=f"{option} {folder}")

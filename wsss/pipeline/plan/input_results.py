@@ -8,30 +8,16 @@ they differ.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from wsss.errors import listing
 from wsss.pipeline.plan.decide import Decision
 from wsss.pipeline.stage import Artifact
-
-INPUT_RESULTS = "input_results"
-"""Key of ``stage.json``: input → hash, or for an input of several stages id → hash."""
+from wsss.pipeline.store.stage_folder import INPUT_RESULTS
 
 Results = Mapping[str, str | Mapping[str, str | None] | None]
 """Input → hash of its files; ``None`` if unknown."""
-
-
-def result_of(record: Mapping[str, Any] | None) -> str | None:
-    """Return a hash of a finished stage's files; ``None`` for an unfinished one, and if no hashes are recorded."""
-    if record is None or record.get("status") != "done":
-        return None
-    digests = {name: known.get("sha256") for name, known in (record.get("artifacts") or {}).items()}
-    if not all(digests.values()):
-        return None
-    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
 def results_of(inputs: Mapping[str, Artifact | tuple[Artifact, ...] | None]) -> Results:

@@ -12,13 +12,13 @@ from wsss.io.files.contained import check_tree
 from wsss.pipeline.plan.decide import Decision, decide
 from wsss.pipeline.plan.deduplicate import find_duplicates
 from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts, ranks_of
-from wsss.pipeline.plan.input_results import follow_inputs, result_of
+from wsss.pipeline.plan.input_results import follow_inputs
 from wsss.pipeline.plan.job import Job, downstream, select, upstream
 from wsss.pipeline.plan.job_checks import check_job, within_stage
 from wsss.pipeline.plan.step import Choice, Step
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Data
-from wsss.pipeline.store.stage_folder import read_record
+from wsss.pipeline.store.stage_folder import read_record, result_of
 
 
 def make_plan(

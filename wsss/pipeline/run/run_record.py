@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import WsssError
+from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.config.spec import Spec
 from wsss.pipeline.plan.identity import plain
 from wsss.pipeline.plan.job import Job
+from wsss.pipeline.plan.step import Step
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.store import run_folder
+from wsss.pipeline.store.outdated import OUTDATED
 from wsss.pipeline.store.timestamp import timestamp
 from wsss.pipeline.store.versions import versions
 
@@ -23,7 +26,7 @@ class RunRecord:
 
     def __init__(self, spec: Spec, jobs: Mapping[str, Job], session: Session, command: Sequence[str]) -> None:
         self.session = session
-        self.written = False
+        self.started = self.written = False
         self.record: dict[str, Any] = {
             "name": spec.name,
             "description": spec.description,
@@ -38,12 +41,25 @@ class RunRecord:
             "finished": None,
             "report": None,
             "failed": None,
+            OUTDATED: {},
         }
+
+    def plan(self, steps: Iterable[Step]) -> None:
+        """List the results of other settings, or of another dataset, that may remain if this run ends before them."""
+        for step in steps:
+            before = (step.decision.record or {}).get("identity")
+            if step.identity and before not in (None, step.identity):
+                self.record[OUTDATED][step.job.id] = before
 
     def begin(self) -> None:
         """Write a ``run.json`` before any other file of the run directory, if there is none."""
         if run_folder.read_run(self.session.run_dir) is None:
             self.write("running")
+
+    def start(self) -> None:
+        """Replace the ``run.json`` of an earlier run, whose results the first stage that starts may replace."""
+        self.started = True
+        self.write("running")
 
     def write(self, status: str) -> None:
         """Write ``run.json``."""
@@ -54,6 +70,9 @@ class RunRecord:
     def end(self, status: str, report: Path | None, error: BaseException | None, failed: str | None = None) -> None:
         """Write the end of the run; a run without anything to do leaves ``run.json`` unchanged.
 
+        If the run ended before a stage started, earlier results remain, and with them the record of the pipeline and
+        the dataset that they belong to.
+
         Args:
             status: ``done``, ``failed`` or ``interrupted``.
             failed: id of the stage that failed.
@@ -62,12 +81,21 @@ class RunRecord:
             return
         known = run_folder.read_run(self.session.run_dir) or {}
         same = all(known.get(key) == self.record[key] for key in ("pipeline", "stages"))
+        same &= (known.get(OUTDATED) or {}) == self.record[OUTDATED]
         if not self.written and status == "done" and known.get("status") == "done" and same:
             return
-        self.record["finished"], self.record["failed"] = timestamp(), failed
-        self.record["report"] = report.relative_to(self.session.run_dir).as_posix() if report else None
+        ended = {"status": status, "finished": timestamp(), "failed": failed}
         try:
+            if not self.written and status != "done" and self._has_results(known):
+                run_folder.write_run(self.session.run_dir, {**known, **ended})
+                return
+            page = report.relative_to(self.session.run_dir).as_posix() if report else None
+            self.record = {**self.record, **ended, "report": page}
             self.write(status)
         except WsssError:
             if error is None:
                 raise  # otherwise the first error (a full disk, for example) is the one to report
+
+    def _has_results(self, known: Mapping[str, Any]) -> bool:
+        """Return whether a stage of a recorded run has ever started."""
+        return any((self.session.run_dir / stage["id"] / RECORD).is_file() for stage in known.get("stages") or ())

@@ -53,6 +53,7 @@ class Execution:
         self.data = open_data()
         steps = make_plan(self.jobs, self.session.run_dir, self.data, choice, ranks=self.session.ranks.size)
         self.plan = {step.job.id: step for step in steps}
+        self.record.plan(steps)
         to_run = [step for step in steps if step.runs]
         for step in to_run:
             if not step.decision.record:
@@ -61,9 +62,6 @@ class Execution:
         check_replaced(map(self._replaced, to_run), self.data, self.session.reporter.log)
         if to_run:
             self.session.resolve_device()
-            self.record.write("running")
-        for step in steps:
-            _mark_forced(step)
         return {step.job.id: _action(step) for step in steps}
 
     def run(self, actions: Mapping[str, str]) -> None:
@@ -104,7 +102,7 @@ class Execution:
         if step and step.decision.action == "run":
             session.reporter.log_to_file(f"{job.id} begins")
         try:
-            outcome = perform(task, step.decision if step else None, session)
+            outcome = perform(task, step.decision if step else None, session, start=self._start)
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
             failed = Outcome(job.id, job.stage.name, status, _recorded_seconds(folder), {}, Artifact(folder))
@@ -113,6 +111,13 @@ class Execution:
         if outcome.status == "done":
             session.reporter.log(f"{job.id} done in {duration(outcome.seconds)}")
         return outcome
+
+    def _start(self) -> None:
+        """Record the run before the first stage changes its folder. Rank 0 only."""
+        if not self.record.started:
+            self.record.start()
+            for step in self.plan.values():
+                _mark_forced(step)
 
     def _replaced(self, step: Step) -> Replaced:
         """Return the result that a step replaces, and its finished inputs; others are computed first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from wsss.pipeline.plan.decide import Decision, decide
 from wsss.pipeline.plan.deduplicate import copy_files, read_original
 from wsss.pipeline.plan.external_inputs import artifacts_in, check_distinct, identity_of_input, ids_of
 from wsss.pipeline.plan.identity import Contents, Fingerprints, config_parts, identity_of, identity_parts
-from wsss.pipeline.plan.input_results import INPUT_RESULTS, follow_inputs, result_of, results_of
+from wsss.pipeline.plan.input_results import follow_inputs, results_of
 from wsss.pipeline.processes.interrupt import Interrupted, as_interrupt
 from wsss.pipeline.processes.memory import peak_bytes, reset_peak
 from wsss.pipeline.processes.worker_processes import kept_processes
@@ -28,6 +28,7 @@ from wsss.pipeline.run.stage_record import begin_record, publish, record_failure
 from wsss.pipeline.run.task import Outcome, Session, Status, Task
 from wsss.pipeline.stage import Artifact, Context, Result, Stage, StageConfig
 from wsss.pipeline.store import stage_folder
+from wsss.pipeline.store.stage_folder import INPUT_RESULTS
 
 
 def run_stage(
@@ -93,12 +94,15 @@ def _bound_inputs(
     return bound
 
 
-def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
+def perform(
+    task: Task, decision: Decision | None, session: Session, start: Callable[[], None] = lambda: None
+) -> Outcome:
     """Run or skip one stage as decided.
 
     Args:
         task, session: the stage; called by every process.
         decision: known to rank 0 only.
+        start: called on rank 0 before the folder of a stage that runs is changed, after all its checks.
 
     Raises:
         RunFailed, InvalidInput: the stage failed; the subject names it.
@@ -110,10 +114,10 @@ def perform(task: Task, decision: Decision | None, session: Session) -> Outcome:
         return _outcome(task, record, "skipped", ("finished",))
     session.resolve_device()
     with same_threads(task, decision, session), batches_of(getattr(task.config, "batch_size", None)):
-        return _work(task, decision, session)
+        return _work(task, decision, session, start)
 
 
-def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
+def _work(task: Task, decision: Decision | None, session: Session, start: Callable[[], None]) -> Outcome:
     """Run the function of a stage and write its record."""
     ranks, reporter = session.ranks, session.reporter
     try:
@@ -122,6 +126,7 @@ def _work(task: Task, decision: Decision | None, session: Session) -> Outcome:
         raise _within_stage(task, error, session) from error
     if decision is not None and decision.reasons != ("never ran",) and not _logs_resume(task, decision):
         reporter.log(f"{task.id} runs again: {'; '.join(decision.reasons)}")
+    ranks.from_first(start)
     begin = time.monotonic()
     precision = precision_of(task, decision, session)
     used = precision.used if precision else None
@@ -240,6 +245,6 @@ def _outcome(task: Task, record: Mapping[str, Any], status: Status, reasons: tup
         config=record["config"],
         metrics=metrics,
         provenance=record["provenance"],
-        result=result_of(record),
+        result=stage_folder.result_of(record),
     )
     return Outcome(task.id, task.stage.name, status, float(record.get("seconds") or 0.0), metrics, artifact, reasons)

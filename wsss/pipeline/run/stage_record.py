@@ -16,7 +16,7 @@ from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.plan.decide import Decision
 from wsss.pipeline.plan.external_inputs import artifacts_in
 from wsss.pipeline.plan.identity import identity_of, plain
-from wsss.pipeline.plan.input_results import INPUT_RESULTS, results_of
+from wsss.pipeline.plan.input_results import results_of
 from wsss.pipeline.run.error_hints import not_finite
 from wsss.pipeline.run.machine import MACHINE, THREADS, machine_record, torch_threads
 from wsss.pipeline.run.task import Session, Task
@@ -42,7 +42,7 @@ def begin_record(
         "identity_parts": task.parts,
         "config": plain(task.config.model_dump()),
         "inputs": {name: _input_name(artifact) for name, artifact in task.inputs.items()},
-        INPUT_RESULTS: results_of(task.inputs),
+        stage_folder.INPUT_RESULTS: results_of(task.inputs),
         "seed": task.seed,
         "metrics": {},
         "provenance": {},

@@ -10,6 +10,7 @@ from typing import Any
 from wsss.errors import InvalidInput
 from wsss.io.files.locking import State
 from wsss.pipeline.store.lock import lock_of, read_holder
+from wsss.pipeline.store.outdated import Outdated
 from wsss.pipeline.store.progress_note import read_note
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import read_record
@@ -21,8 +22,8 @@ def summarise(folder: Path) -> dict[str, Any] | None:
     The keys are ``run_dir``, ``name``, ``status``, ``held_by`` (``{"pid", "host", "start"}`` of a live process, or
     ``None``), ``lock_problem`` (why it is unknown whether there is one, or ``None``), ``report`` and ``stages``, a list
     of ``{"id", "uses", "status", "seconds", "finished", "progress", "metrics"}``. The status of a stage is ``pending``,
-    ``running``, ``interrupted``, ``unknown`` (one of those two), ``failed``, ``stale`` (to be re-run), ``broken`` (its
-    record is damaged) or ``done``.
+    ``running``, ``interrupted``, ``unknown`` (one of those two), ``failed``, ``stale`` (to be re-run: of earlier
+    settings or inputs, or forced), ``broken`` (its record is damaged) or ``done``.
 
     Raises:
         InvalidInput: a damaged ``run.json``.
@@ -31,15 +32,20 @@ def summarise(folder: Path) -> dict[str, Any] | None:
     lock, problem = lock_of(folder)
     holder = read_holder(folder) if lock == "held" else None
     if run is not None:
-        stages = [_stage(folder / stage["id"], stage["id"], stage["uses"], lock) for stage in run.get("stages", [])]
+        entries = {stage["id"]: stage["uses"] for stage in run.get("stages", [])}
+        records = {id: _record(folder / id) for id in entries}
+        outdated = Outdated(run, lambda id: records[id])
+        stages = [_stage(folder / id, id, uses, records[id], lock) for id, uses in entries.items()]
         for stage in stages:
+            if outdated.replaces(stage["id"]):
+                stage["status"] = "stale"
             stage["status"] = status_in_run(run, stage["id"], stage["status"], stage["finished"])
         name, status, report = run["name"], run.get("status") or "unknown", run.get("report")
     else:
         record = read_record(folder)
         if record is None:
             return None
-        stages = [_stage(folder, record.get("id") or folder.name, record.get("uses") or "unknown", lock)]
+        stages = [_stage(folder, record.get("id") or folder.name, record.get("uses") or "unknown", record, lock)]
         name, status, report = record.get("id") or folder.name, record.get("status") or "unknown", None
     return {
         "run_dir": str(folder),
@@ -67,11 +73,14 @@ def _not_held(status: str, lock: State) -> str:
     return {"held": status, "free": "interrupted", "unknown": "unknown"}[lock] if status == "running" else status
 
 
-def _stage(folder: Path, id: str, uses: str, lock: State) -> dict[str, Any]:
+def _record(folder: Path) -> Mapping[str, Any]:
     try:
-        record: Mapping[str, Any] = read_record(folder) or {"status": "pending"}
+        return read_record(folder) or {"status": "pending"}
     except InvalidInput:
-        record = {"status": "broken"}
+        return {"status": "broken"}
+
+
+def _stage(folder: Path, id: str, uses: str, record: Mapping[str, Any], lock: State) -> dict[str, Any]:
     recorded = record.get("status") or "unknown"
     return {
         "id": id,

@@ -6,6 +6,8 @@ is emptied its record becomes ``stale``, so that a process killed in between lea
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import stat
@@ -24,6 +26,9 @@ from wsss.io.files.sealed import write_sealed_json
 from wsss.io.files.stage_files import CHECKPOINT, COPIES, RECORD
 
 METRICS = "metrics.json"
+INPUT_RESULTS = "input_results"
+"""Key of ``stage.json``: input → hash of its files, or for an input of several stages id → hash."""
+
 BOOKKEEPING = frozenset({RECORD, METRICS, "run.log", CHECKPOINT})
 UNLISTED_FOLDERS = frozenset({"tensorboard"})
 WORK = ".wsss-data"
@@ -124,6 +129,16 @@ def _damage(path: str, known: Mapping[str, Any], *, content: bool) -> str:
         return "truncated" if state.st_size < size else "changed"
     unread = not digest or (not content and state.st_mtime_ns == known.get("mtime_ns"))
     return "" if unread or sha256_file(Path(path)) == digest else "changed"
+
+
+def result_of(record: Mapping[str, Any] | None) -> str | None:
+    """Return a hash of a finished stage's files; ``None`` for an unfinished one, and if no hashes are recorded."""
+    if record is None or record.get("status") != "done":
+        return None
+    digests = {name: known.get("sha256") for name, known in (record.get("artifacts") or {}).items()}
+    if not all(digests.values()):
+        return None
+    return hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
 
 
 def has_unlisted_files(folder: Path, artifacts: Mapping[str, Any]) -> bool:

@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.stage_files import CORRECTIONS, cam_path, mask_path, probability_path
 from wsss.io.process.thread_map import map_in_threads
+from wsss.pipeline.store.outdated import note_left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
-from wsss.pipeline.store.stage_folder import read_record
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
+
+PROVIDERS = ("masks", "cams")
+"""Kinds of results that the uncertainty of masks is computed from."""
 
 COLUMNS = ("rank", "id", "gain", "pixels", "boundary", "disagreement", "entropy")
 
@@ -65,19 +68,26 @@ class Ranked:
     entropy: float | None
 
 
-def find_sources(run_dir: Path, samples: Sequence[Sample], stage: str | None = None) -> Sources:
+def find_sources(
+    run_dir: Path,
+    samples: Sequence[Sample],
+    stage: str | None = None,
+    log: Callable[[str], None] = lambda line: None,
+) -> Sources:
     """Return the finished stages of a run that have results for all images.
 
     Args:
         stage: id of the stage whose masks are corrected; by default the last with masks.
+        log: receives a note on outdated results, which are left out.
 
     Raises:
         InvalidInput: fewer than two stages have masks of all images, and none has probabilities or maps; or the given
             stage has no masks of all images.
     """
-    ids = [str(stage["id"]) for stage in (read_run(run_dir) or {}).get("stages", [])]
-    records: Mapping[str, Mapping[str, Any]] = {id: read_record(run_dir / id) or {} for id in ids}
-    done = [run_dir / id for id in ids if records[id].get("status") == "done" and not _depends_on_truth(records[id])]
+    records = records_of_run(run_dir, read_run(run_dir) or {})
+    usable = {id: record for id, record in records.items() if not _depends_on_truth(record)}
+    done = [run_dir / id for id, record in usable.items() if record.get("status") == "done"]
+    note_left_out(run_dir, {id: record for id, record in usable.items() if record.get("provides") in PROVIDERS}, log)
 
     def folders_with(path_of: Callable[[Path, str], Path]) -> tuple[Path, ...]:
         return tuple(folder for folder in done if all(path_of(folder, sample.id).is_file() for sample in samples))

@@ -10,6 +10,7 @@ from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.mask_files import MASK_SUFFIXES, masks_by_id, masks_by_name, masks_folder
 from wsss.pipeline.plan.external_inputs import artifact_at
 from wsss.pipeline.stage import Artifact
+from wsss.pipeline.store.outdated import note_left_out, records_of_run, warn_of_outdated
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import read_record
 
@@ -53,6 +54,7 @@ def find_folder(folder: Path, stage: str | None, reporter: Reporter) -> tuple[Pa
 def _artifact(folder: Path, option: str, reporter: Reporter) -> Artifact:
     """Return a finished stage, or a prediction in which only some images failed; see `artifact_at`."""
     record = read_record(folder)
+    warn_of_outdated([folder], option, reporter.log)
     if record is not None and _is_usable(folder, record):
         return Artifact(folder, id=record.get("id"), uses=record.get("uses"))
     return artifact_at(folder, KINDS, option, reporter.log)
@@ -70,15 +72,15 @@ def _is_usable(folder: Path, record: Mapping[str, Any]) -> bool:
 
 def _stage_of_run(folder: Path, requested: str | None, run: Mapping[str, Any], log: Callable[[str], None]) -> str:
     """Return the id of the requested stage or, without one, of the last stage with masks."""
-    ids = [str(stage["id"]) for stage in run.get("stages", [])]
-    records = {id: read_record(folder / id) or {} for id in ids}
-    with_masks = [id for id in ids if records[id].get("provides") in KINDS]
+    records = records_of_run(folder, run)
+    ids, with_masks = [*records], [id for id, record in records.items() if record.get("provides") in KINDS]
     if requested is not None:
         if requested not in ids:
             allowed = with_masks or "a stage with masks, but there is none"
             raise InvalidInput(f"no such stage in {folder}", subject="--stage", found=requested, allowed=allowed)
         return requested
     done = [id for id in with_masks if records[id].get("status") == "done" or _is_usable(folder / id, records[id])]
+    note_left_out(folder, {id: records[id] for id in with_masks}, log)
     if not done:
         raise InvalidInput(
             "no finished stage of this run has masks",
