@@ -187,6 +187,16 @@ def test_a_run_is_not_compared_with_itself(run_dir: Path, tmp_path: Path) -> Non
     assert error_of("report", run_dir, run_dir, "--out", tmp_path / "out").subject == str(run_dir)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--gallery-stages", "cam"), ("--sampling", "3"), ("--topology", "0"), ("--topology", "8")]
+)
+def test_a_comparison_refuses_settings_without_effect(run_dir: Path, tmp_path: Path, option: str, value: str) -> None:
+    shutil.copytree(run_dir, tmp_path / "other")
+    given = ("report", run_dir, tmp_path / "other", "--out", tmp_path / "out")
+    assert str(error_of(*given, option, value).subject).startswith(option)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.fixture
 def apart(run_dir: Path, tmp_path: Path) -> Path:
     """A run whose images are not below the root of its dataset, as after ``wsss init``."""

@@ -180,6 +180,12 @@ def test_settings_of_masks_have_no_effect_with_answers(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=next(iter(setting))):
             TilesConfig(answers=tmp_path / "a.csv", **setting)
+    for choice in ("exclude", "majority"):
+        with pytest.raises(ValueError, match="disagreement"):
+            TilesConfig(disagreement=choice)
+        with pytest.raises(ValueError, match="disagreement"):
+            STAGES["tiles"].config(disagreement=choice)
+    TilesConfig(**TilesConfig().model_dump())
     assert TilesConfig(answers=tmp_path / "a.csv", size=18).answered_size == 18  # also the default, if it is given
     recorded = TilesConfig(answers=tmp_path / "a.csv").model_dump()
     assert TilesConfig(**recorded).answered_size is None  # also of a record that lists all settings
