@@ -62,6 +62,14 @@ def test_page_of_a_run(run_dir: Path) -> None:
     assert page.count('class="row"') == 3 and "score" in page
 
 
+def test_gallery_stages_are_patterns(run_dir: Path, tmp_path: Path) -> None:
+    succeed("report", run_dir, "--gallery-stages", "*cam*", "--out", tmp_path / "cam")
+    succeed("report", run_dir, "--gallery-stages", "cam,pseudo", "--out", tmp_path / "both")
+    succeed("report", run_dir, "--out", tmp_path / "all")
+    images = [page_of(tmp_path / name).count("<img") for name in ("cam", "both", "all")]
+    assert images[0] < images[1] == images[2]
+
+
 @pytest.fixture
 def reported(run_dir: Path, tmp_path: Path) -> Path:
     """A run whose pipeline has a report stage, with settings, a seed and selected stages."""
