@@ -219,6 +219,53 @@ def test_one_class_after_the_other(photos: Path, tmp_path: Path, monkeypatch: py
     assert document(*given)["classes"] == ["mortar"]  # what the table is about
 
 
+@needs_server
+def test_the_second_class_is_asked_about_the_tiles_of_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wsss.data.answers import annotation_session
+    from wsss.server import serve
+
+    data = walls(tmp_path / "data", count=3)
+    (data.root / "classes.txt").write_text("1 mortar\n2 moss\n")
+    (data.root / "labels.csv").write_text("image_id,labels,split\n" + "".join(f"w{n},mortar,train\n" for n in range(3)))
+    monkeypatch.setattr(serve, "serve", lambda app, bound: bound.close())
+    sessions: list[list[Item]] = []
+    started = annotation_session.AnnotationSession
+
+    def recorded(items: list[Item], *rest: object) -> object:
+        sessions.append(items)
+        return started(items, *rest)
+
+    monkeypatch.setattr(annotation_session, "AnnotationSession", recorded)
+    write_maps(tmp_path / "maps", data)
+    table = tmp_path / "a.csv"
+    given = ("ask", data.root, "--answers", table, "--order", "uncertain", "--run", tmp_path / "maps", "--count", 6)
+    assert document(*given, "--about", "mortar")["items"] == 6
+    rows = [Answer(item, "mortar", "yes", "annotator-1", TIME) for item in sessions[0]]
+    table.write_text(HEADER + "".join(map(answer_line, rows)))
+    assert document(*given, "--about", "moss")["items"] == 6
+    assert set(sessions[1]) == set(sessions[0])
+    assert document(*given, "--about", "mortar")["items"] == 12 and set(sessions[2][6:]) == set(sessions[0])
+
+
+def test_export_and_summary_of_some_classes(photos: Path, tmp_path: Path) -> None:
+    rows = [
+        Answer(Item(image), name, answer, "annotator-1", TIME)
+        for image, name, answer in (("w0", "cat", "yes"), ("w0", "dog", "yes"), ("w1", "dog", "yes"))
+    ]
+    table = tmp_path / "a.csv"
+    table.write_text(HEADER + "".join(map(answer_line, rows)))
+    given = ("ask", photos, "--answers", table)
+    document(*given, "--export", tmp_path / "all.csv")
+    assert (tmp_path / "all.csv").read_text() == "image_id,labels\nw0,cat;dog\nw1,dog\n"
+    written = document(*given, "--about", "cat", "--export", tmp_path / "cat.csv")
+    assert (tmp_path / "cat.csv").read_text() == "image_id,labels\nw0,cat\n"
+    assert (written["images"], written["without_answers"]) == (1, 2)
+    assert list(document(*given, "--about", "dog", "--summary")["classes"]) == ["dog"]
+    assert list(document(*given, "--summary")["classes"]) == ["cat", "dog"]
+
+
 @pytest.mark.parametrize(
     "options",
     [

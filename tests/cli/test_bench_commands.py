@@ -49,6 +49,8 @@ def test_plots_and_groups(tmp_path: Path) -> None:
     done = succeed(*TABLES, results, "--groups", groups, "--plots", tmp_path / "plots")
     assert "8 plots" in done.stderr and len(list((tmp_path / "plots").iterdir())) == 8
     assert "all.png" in refused(*TABLES, results, "--groups", groups, "--plots", tmp_path / "all.png")
+    for style in ("svg", "pdf"):
+        assert "--plots" in refused(*TABLES, results, "--groups", groups, "--plot-format", style)
 
 
 @pytest.mark.parametrize("arguments", [["none"], ["."], ["--format", "xml"], ["--groups", "none", "."]])

@@ -12,10 +12,12 @@ from inprocess import refused, wsss
 
 from wsss.cli.options.command import value_name
 from wsss.cli.options.data_options import read_data_options
-from wsss.cli.options.field_options import is_free
+from wsss.cli.options.field_options import as_source, is_free, variable
 from wsss.cli.options.option_table import SHARED, VARIANTS
 from wsss.cli.reference import commands
+from wsss.errors import InvalidInput
 from wsss.pipeline.config.pipeline_files import shipped_pipelines
+from wsss.stages import STAGES
 
 
 def options() -> Iterator[tuple[str, click.Option]]:
@@ -137,3 +139,26 @@ def test_other_dataset_keys_are_yaml() -> None:
     expected = {"classes": ["cat", "dog"], "masks": ["a", "b"], "size": 96, "files": None}
     assert read_data_options(pairs).value == expected
     assert read_data_options([("data.root", '"x y"')]).value == {"root": "x y"}
+
+
+@pytest.mark.parametrize(
+    ("value", "items"),
+    [
+        ("*seed=0*", ["*seed=0*"]),  # an alias in YAML
+        ("cam,*seed=0*, &b,@c,-d", ["cam", "*seed=0*", "&b", "@c", "-d"]),
+        ("a: b,[c],{d},e #f,!g,it's", ["a: b", "[c]", "{d}", "e #f", "!g", "it's"]),
+        ("\"a, b\",'c, d',", ["a, b", "c, d"]),
+        ("001,null", ["001", "null"]),
+        ("", []),
+    ],
+)
+def test_items_of_text_lists_are_taken_literally(value: str, items: list[str]) -> None:
+    sources = as_source(STAGES["report"], {variable("columns"): value})
+    assert sources["columns"].value == {"columns": items}
+
+
+@pytest.mark.parametrize("value", [",", "a,,b", " "])
+def test_empty_items_are_refused(value: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        as_source(STAGES["report"], {variable("columns"): value})
+    assert error.value.subject == f"--gallery-stages {value}"

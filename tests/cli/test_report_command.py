@@ -62,6 +62,14 @@ def test_page_of_a_run(run_dir: Path) -> None:
     assert page.count('class="row"') == 3 and "score" in page
 
 
+def test_gallery_stages_are_patterns(run_dir: Path, tmp_path: Path) -> None:
+    succeed("report", run_dir, "--gallery-stages", "*cam*", "--out", tmp_path / "cam")
+    succeed("report", run_dir, "--gallery-stages", "cam,pseudo", "--out", tmp_path / "both")
+    succeed("report", run_dir, "--out", tmp_path / "all")
+    images = [page_of(tmp_path / name).count("<img") for name in ("cam", "both", "all")]
+    assert images[0] < images[1] == images[2]
+
+
 @pytest.fixture
 def reported(run_dir: Path, tmp_path: Path) -> Path:
     """A run whose pipeline has a report stage, with settings, a seed and selected stages."""
@@ -185,6 +193,16 @@ def test_invalid_usage(arguments: tuple[str, ...], message: str, run_dir: Path) 
 
 def test_a_run_is_not_compared_with_itself(run_dir: Path, tmp_path: Path) -> None:
     assert error_of("report", run_dir, run_dir, "--out", tmp_path / "out").subject == str(run_dir)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--gallery-stages", "cam"), ("--sampling", "3"), ("--topology", "0"), ("--topology", "8")]
+)
+def test_a_comparison_refuses_settings_without_effect(run_dir: Path, tmp_path: Path, option: str, value: str) -> None:
+    shutil.copytree(run_dir, tmp_path / "other")
+    given = ("report", run_dir, tmp_path / "other", "--out", tmp_path / "out")
+    assert str(error_of(*given, option, value).subject).startswith(option)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.fixture

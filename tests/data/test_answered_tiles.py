@@ -117,6 +117,22 @@ def test_noise_inverts_a_share_of_the_answers(data: Dataset, tmp_path: Path) -> 
     assert again == drawn and contents(tmp_path / "u") == contents(tmp_path / "t")
 
 
+def test_more_answers_do_not_change_which_labels_are_wrong(data: Dataset, tmp_path: Path) -> None:
+    """Tiles are sorted by image and position, so new answers come between the old ones; or they are of new images."""
+    rows = [
+        Answer(Item(f"w{number % 2}", x, y, 5), "mortar", "yes", "annotator-1", "2026-11-29T10:00:00Z")
+        for number, (x, y) in enumerate(np.random.default_rng(0).permutation(90)[:80].reshape(40, 2).tolist())
+    ]
+    labels = []
+    for count, samples in ((20, data.split("train")), (40, data.split("train")), (40, data.split("train")[::-1])):
+        (tmp_path / "a.csv").write_text(HEADER + "".join(map(answer_line, rows[:count])))
+        reordered = Dataset(data.name, data.root, data.classes, {"train": samples})
+        _, tiles = into(tmp_path / f"t{len(labels)}", reordered, answers=tmp_path / "a.csv", label_noise=0.4)
+        labels.append({(tile.image, tile.row, tile.column): tile.labels for tile in tiles})
+    assert len(labels[0]) == 20 and labels[0].items() <= labels[1].items() == labels[2].items()
+    assert 0 < sum(not label for label in labels[0].values()) < 20
+
+
 def refused(data: Dataset, out: Path, answers: Path, **config: Any) -> InvalidInput:
     content = answers.read_bytes()
     with pytest.raises(InvalidInput) as error:
@@ -164,6 +180,12 @@ def test_settings_of_masks_have_no_effect_with_answers(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=next(iter(setting))):
             TilesConfig(answers=tmp_path / "a.csv", **setting)
+    for choice in ("exclude", "majority"):
+        with pytest.raises(ValueError, match="disagreement"):
+            TilesConfig(disagreement=choice)
+        with pytest.raises(ValueError, match="disagreement"):
+            STAGES["tiles"].config(disagreement=choice)
+    TilesConfig(**TilesConfig().model_dump())
     assert TilesConfig(answers=tmp_path / "a.csv", size=18).answered_size == 18  # also the default, if it is given
     recorded = TilesConfig(answers=tmp_path / "a.csv").model_dump()
     assert TilesConfig(**recorded).answered_size is None  # also of a record that lists all settings

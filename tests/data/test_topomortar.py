@@ -75,6 +75,11 @@ def test_all_splits(walls: Path, open_at: Open, error_of: ErrorOf, lines: list[s
     assert open_at(walls / "dataset").splits["train"][0].mask == walls / "dataset" / "train" / "accurate" / "001.png"
     assert open_at(walls / "dataset").name == "walls"
     assert list(open_at(walls, splits=["val", "test-angles"]).splits) == ["val", "test-angles"]
+    stated = {name: open_at(walls).mask_supervision(name) for name in open_at(walls).splits}
+    of_kind = {
+        name: f"{kind} masks of the dataset" for name in stated for kind in KINDS[1:] if name.endswith(f"-{kind}")
+    }
+    assert len(of_kind) == 6 and stated == dict.fromkeys(stated, "ground-truth masks") | of_kind
     error = error_of(walls, splits=["train-large-nosy"])
     assert (error.subject, error.found) == ("data.splits", "train-large-nosy")
 

@@ -17,7 +17,7 @@ shapes = array_shapes(min_dims=3, max_dims=3, max_side=4).map(lambda shape: (sha
 halves = arrays(np.float16, shapes, elements=st.floats(-1000, 1000, width=16))
 
 
-@given(halves, st.integers(1, 32), st.tuples(st.integers(1, 999), st.integers(1, 999)))
+@given(halves, st.integers(1, 32) | st.floats(1, 64), st.tuples(st.integers(1, 999), st.integers(1, 999)))
 def test_round_trip(tmp_path_factory, values, stride, size):
     path = offsets_path(tmp_path_factory.mktemp("offsets"), "some image")
     write_offsets(path, Offsets(values, stride, size))
@@ -41,6 +41,8 @@ def test_invalid_offsets_are_not_written(tmp_path: Path, values):
         {"offsets": None},
         {"offsets": np.zeros((3, 4, 4), np.float16)},
         {"stride": np.asarray(0)},
+        {"stride": np.asarray(np.inf)},
+        {"stride": np.asarray(np.nan)},
         {"size": np.asarray(3)},
     ],
 )

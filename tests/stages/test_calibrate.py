@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from safetensors.numpy import load_file, save_file
 from tinyrun import several
 
 from wsss.cli.main import _call
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
 from wsss.data.importers.project import CALIBRATED
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
-from wsss.stages.calibrate import FEWEST, STRONG, SURE, CalibrateConfig, _chosen
+from wsss.pipeline.stage import Artifact
+from wsss.stages.calibrate import FEWEST, STRONG, SURE, CalibrateConfig, _chosen, _provenance
 from wsss.validation import validate
 from wsss.viz.report.report_scores import is_full, is_oracle
 
@@ -290,3 +294,25 @@ def test_invalid_shares() -> None:
     for share in (0, 1, -0.5):
         with pytest.raises(InvalidInput):
             validate(CalibrateConfig, {"foreground": share}, where="")
+
+
+@pytest.mark.parametrize(
+    ("kind", "trained", "oracle"),
+    [
+        ("noisy", "noisy masks of the dataset", False),
+        ("noisy", WEAK, False),
+        (None, "noisy masks of the dataset", True),
+        (None, FULL, False),
+    ],
+)
+def test_the_share_of_noisy_masks_is_no_oracle(kind: str | None, trained: str, oracle: bool) -> None:
+    """That of true masks is one for a network that was trained on noisy ones."""
+    kinds = {} if kind is None else {"train": kind}
+    dataset = Dataset("walls", Path(), Classes(("background", "mortar"), ((0,), (1,))), {"train": ()}, mask_kinds=kinds)
+    artifact = Artifact(Path("segment"), provenance={"supervision": trained})
+    ctx = SimpleNamespace(
+        config=CalibrateConfig(foreground="ground-truth"), data=dataset, inputs={"masks": None, "segmenter": artifact}
+    )
+    provenance = _provenance(ctx, 0.5, 0.4, 100)  # type: ignore[arg-type]
+    assert is_oracle({}, provenance) == oracle
+    assert ("supervision" in provenance) == (trained != dataset.mask_supervision("train"))

@@ -107,7 +107,7 @@ def test_maps_are_refined_at_the_working_size(tmp_path: Path, data: Dataset, una
 
 def test_the_default_working_sizes() -> None:
     assert STAGES["crf"].config().max_side == 1024  # type: ignore[attr-defined]
-    assert STAGES["cam"].config().max_side == 1024  # type: ignore[attr-defined]
+    assert STAGES["cam"].config().max_side == "auto"  # type: ignore[attr-defined]
     assert STAGES["predict"].config().max_side is None  # type: ignore[attr-defined]
     assert STAGES["segment"].config().max_side is None  # type: ignore[attr-defined]
 

@@ -81,9 +81,14 @@ def test_saved_offsets_are_those_of_the_saved_classifier(workspace: Path) -> Non
         np.testing.assert_allclose(shown.offsets[0], expected[0].numpy(), atol=2e-3)
 
 
-@pytest.mark.parametrize("max_side", [22, None])
+@pytest.mark.parametrize(("max_side", "size", "factor"), [(22, (18, 22), 2), (None, (18, 22), 2), (20, (16, 20), 2.2)])
 def test_offsets_of_large_images_are_measured_on_reduced_ones(
-    workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, max_side: int | None
+    workspace: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    max_side: int | None,
+    size: tuple[int, int],
+    factor: float,
 ) -> None:
     """``max_side``, or else a default, limits the memory for an image of 24 megapixels."""
     seen: list[tuple[int, ...]] = []
@@ -98,8 +103,12 @@ def test_offsets_of_large_images_are_measured_on_reduced_ones(
     data = dataset(tmp_path, val=2)
     run_stage(expand.STAGE, TRAINING | {"max_side": max_side}, tmp_path / "e", data, classifier=workspace / "classify")
     shown = read_offsets(tmp_path / "e" / "offsets" / "val0.npz")
-    assert (18, 22) in seen and (36, 44) not in seen
-    assert shown.size == (36, 44) and shown.stride == 32 and shown.offsets.shape[2:] == (2, 2)
+    assert size in seen and (36, 44) not in seen
+    assert shown.size == (36, 44) and shown.offsets.shape[2:] == tuple(-(-length // 16) for length in size)
+    assert shown.stride == pytest.approx(16 * factor)
+    trunk = load_classifier(tmp_path / "e")[0].backbone
+    # Pixel 0 of the reduced image is the mean of the first `factor` pixels.
+    assert shown.origin == pytest.approx(trunk.output_offset * factor + (factor - 1) / 2)
 
 
 def test_only_the_parts_in_update_are_trained(workspace: Path, tmp_path: Path) -> None:

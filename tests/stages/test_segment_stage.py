@@ -27,6 +27,9 @@ def test_supervision_is_recorded(data: Dataset, tmp_path: Path) -> None:
     weak = run_stage(segment.STAGE, config, tmp_path / "weak", data, masks=data.root)
     assert full.provenance["supervision"] == "ground-truth masks"
     assert weak.provenance["supervision"] == "masks of unstated origin"
+    noisy = replace(data, mask_kinds={"train": "noisy"})
+    result = run_stage(segment.STAGE, config | {"labels": "ground-truth"}, tmp_path / "noisy", noisy)
+    assert result.provenance["supervision"] == "noisy masks of the dataset"
     assert full.provenance["segmenter"] == "lraspp on mobilenet_v2"
     # The masks are the same files.
     assert contents(tmp_path / "full") == contents(tmp_path / "weak")

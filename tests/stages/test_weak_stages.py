@@ -16,9 +16,9 @@ from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path, mask_path
-from wsss.io.rasters.cams import read_cams
+from wsss.io.rasters.cams import Cams, read_cams, write_cams
 from wsss.io.rasters.label_masks import read_mask
-from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.rgb_images import image_size, read_image
 from wsss.pipeline.stage import Artifact, Result
 from wsss.stages import STAGES
 from wsss.validation import validate
@@ -135,7 +135,7 @@ def test_supervision_is_recorded(run: tuple[Path, Dataset], tmp_path: Path) -> N
     assert tiles.metrics["tiles"] == 20 and tiles.metrics["without_any_class"] >= 8
 
 
-def average(out: Path, data: Any, *folders: Path) -> Result:
+def average(out: Path, data: Any, *folders: Path, lines: list[str] | None = None) -> Result:
     """Run the stage `average`, whose input accepts several folders."""
     import dataclasses
 
@@ -147,7 +147,7 @@ def average(out: Path, data: Any, *folders: Path) -> Result:
     of_all = dataclasses.replace(
         stage, run=lambda ctx: stage.run(with_inputs(ctx)), ready=lambda ctx: stage.ready(with_inputs(ctx))
     )
-    return run_one(of_all, {}, out, data)
+    return run_one(of_all, {}, out, data, lines=lines)
 
 
 def test_maps_are_averaged(run: tuple[Path, Dataset], tmp_path: Path) -> None:
@@ -165,10 +165,35 @@ def test_maps_are_averaged(run: tuple[Path, Dataset], tmp_path: Path) -> None:
         average(tmp_path / "bad", data, root / "cam", tmp_path / "coarse")
     coarse = [str(cam_path(tmp_path / "coarse", sample.id)) for sample in data.split("train")]
     assert [one.subject for one in error.value.errors] == coarse
-    assert all(shape in error.value.errors[0].problem for shape in ("(1, 48, 48)", "(1, 96, 96)"))
+    assert all(shape in error.value.errors[0].problem for shape in ("(48, 48)", "(96, 96)"))
     with pytest.raises(InvalidInput) as error:
         average(tmp_path / "none", data)
     assert error.value.subject == "average"
+
+
+def test_a_class_that_a_classifier_does_not_recognise_counts_as_zero(tmp_path: Path) -> None:
+    data = coloured_dataset(tmp_path / "data")
+    samples = data.split("train")
+    rng = np.random.default_rng(0)
+    recognised = {"a": [(1, 2), (2,), (1,)], "b": [(2,), (), (1,)]}
+    for name, classes in recognised.items():
+        for sample, present in zip(samples, [*classes, *[()] * len(samples)], strict=False):
+            height, width = image_size(*sample.source)
+            maps = rng.random((len(present), height // 4, width // 4)).astype(np.float16).astype(np.float32)
+            write_cams(cam_path(tmp_path / name, sample.id), Cams(maps, present, (height, width)))
+    lines: list[str] = []
+    average(tmp_path / "mean", data, tmp_path / "a", tmp_path / "b", lines=lines)
+    first, second, third = (sample.id for sample in samples[:3])
+    a, b, mean = (
+        {id: read_cams(cam_path(tmp_path / name, id)) for id in (first, second, third)} for name in ("a", "b", "mean")
+    )
+    assert [mean[id].classes for id in (first, second, third)] == [(1, 2), (2,), (1,)]
+    np.testing.assert_allclose(mean[first].maps[0], a[first].maps[0] / 2, atol=1e-3)
+    np.testing.assert_allclose(mean[first].maps[1], (a[first].maps[1] + b[first].maps[0]) / 2, atol=1e-3)
+    np.testing.assert_allclose(mean[second].maps, a[second].maps / 2, atol=1e-3)
+    np.testing.assert_allclose(mean[third].maps, (a[third].maps + b[third].maps) / 2, atol=1e-3)
+    (note,) = [line for line in lines if "different classes" in line]
+    assert "2 images" in note and first in note and second in note and third not in note
 
 
 def test_colour_maps_are_those_of_cielab(tmp_path: Path) -> None:

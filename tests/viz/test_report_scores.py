@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
-from wsss.viz.report.report_scores import class_table, is_oracle, ratios, scores_of
+from wsss.data.dataset import Dataset
+from wsss.data.readers.topomortar import CLASSES
+from wsss.viz.report.report_scores import class_table, is_oracle, scores_of
 from wsss.viz.report.run_overview import StageRecord
 from wsss.viz.report.run_page import stage_numbers
+from wsss.viz.report.supervision_ratios import Ratio, ratios
 
 
 def network(tmp_path: Path, name: str) -> list[StageRecord]:
@@ -34,7 +37,7 @@ def run(tmp_path: Path, **changes: Any) -> list[StageRecord]:
 
 def test_ratio_of_comparable_networks(tmp_path: Path) -> None:
     (ratio,) = ratios(scores_of(run(tmp_path)))
-    assert (ratio.weak.id, ratio.full.id) == ("score_weak", "score_full")
+    assert (ratio.weak.name, ratio.full.name) == ("score_weak", "score_full")
     assert ratio.value == pytest.approx(0.8)
     assert ratio.differences == ()
 
@@ -49,6 +52,92 @@ def test_other_differences_of_a_ratio_are_listed(tmp_path: Path) -> None:
 )
 def test_no_ratio_of_incomparable_scores(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert ratios(scores_of(run(tmp_path, **changes))) == ()
+
+
+def trained(
+    tmp_path: Path, entry: str, point: str, miou: float, *, split: str, supervision: str, loss: str = "ce_dice"
+) -> list[StageRecord]:
+    """One instance of a matrix: a network, its masks of the test images, and their score."""
+    ids = [f"{stage}{entry}@{point}" for stage in ("segment", "predict", "score")]
+    folders = [tmp_path / id for id in ids]
+    (folders[1] / "masks").mkdir(parents=True)
+    folders[0].mkdir()
+    (folders[0] / "model.json").write_text("{}")
+    metrics = {"miou": miou, "iou": {"mortar": miou}, "images": 9, "split": "test"}
+    stated = {"supervision": supervision, "initial_weights": "none", "loss": loss}
+    config = {"split": split, "labels": "pseudo" if "tile" in supervision else "ground-truth", "loss": {"name": loss}}
+    config |= {"optimiser": point.partition(",seed=")[0]}
+    return [
+        StageRecord(ids[0], "segment", folders[0], config=config),
+        StageRecord(ids[1], "predict", folders[1], needs=(ids[0],)),
+        StageRecord(ids[2], "score", folders[2], needs=(ids[1],), metrics=metrics, provenance=stated),
+    ]
+
+
+def matrix(tmp_path: Path, *, recorded: bool) -> list[StageRecord]:
+    """The networks of `topomortar_weak`: three losses on weak masks, one on each label kind, three seeds."""
+    records = []
+    for seed in (1, 2, 3):
+        for number, loss in enumerate(("ce_dice", "cldice", "betti_matching")):
+            weak = {"split": "train-large-accurate", "supervision": "1000 labels of 18-pixel tiles", "loss": loss}
+            records += trained(tmp_path, "", f"loss={loss},seed={seed}", 0.4 + 0.1 * number + 0.01 * seed, **weak)
+        for kind, miou in (("accurate", 0.8), ("noisy", 0.3), ("pseudo", 0.35)):
+            noisy = f"{kind} masks of the dataset" if recorded and kind != "accurate" else "ground-truth masks"
+            full = {"split": f"train-large-{kind}", "supervision": noisy}
+            records += trained(tmp_path, "-labels", f"labels={kind},seed={seed}", miou + 0.01 * seed, **full)
+    return records
+
+
+def mortar(tmp_path: Path) -> Dataset:
+    kinds = {f"train-large-{kind}": kind for kind in ("noisy", "pseudo")}
+    return Dataset("walls", tmp_path, CLASSES, dict.fromkeys(("test", *kinds), ()), mask_kinds=kinds)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_repeated_runs_are_averaged_and_noisy_masks_are_no_full_supervision(tmp_path: Path, recorded: bool) -> None:
+    """Records of earlier versions call all masks of the dataset ground truth; its layout knows better."""
+    found = ratios(scores_of(matrix(tmp_path, recorded=recorded), None if recorded else mortar(tmp_path)))
+    assert [(ratio.weak.name, ratio.full.name) for ratio in found] == [
+        (f"score@loss={loss}", "score-labels@labels=accurate") for loss in ("ce_dice", "cldice", "betti_matching")
+    ]
+    assert [ratio.value for ratio in found] == pytest.approx([0.42 / 0.82, 0.52 / 0.82, 0.62 / 0.82])
+    assert [ratio.differences for ratio in found] == [(), ("loss",), ("loss",)]
+    assert {len(group.scores) for ratio in found for group in (ratio.weak, ratio.full)} == {3}
+
+
+def least_different(tmp_path: Path, *full: tuple[str, dict[str, Any]]) -> list[Ratio]:
+    weak = {"split": "train", "supervision": "labels of tiles", "loss": "dice"}
+    records = trained(tmp_path, "", "loss=dice,rate=low", 0.4, **weak)
+    for point, changes in full:
+        records += trained(tmp_path, "-full", point, 0.8, supervision="ground-truth masks", **changes)
+    return list(ratios(scores_of(records)))
+
+
+def test_each_network_is_compared_with_the_most_similar_one(tmp_path: Path) -> None:
+    (ratio,) = least_different(
+        tmp_path,
+        ("loss=dice,rate=low", {"split": "small", "loss": "dice"}),
+        ("loss=ce,rate=high", {"split": "train", "loss": "ce"}),
+        ("loss=dice,rate=high", {"split": "train", "loss": "dice"}),
+        ("loss=dice,rate=none", {"split": "small", "loss": "dice"}),
+        ("loss=dice,rate=low,extra=1", {"split": "train", "loss": "dice"}),
+    )
+    assert (ratio.full.name, ratio.differences) == ("score-full@loss=dice,rate=low,extra=1", ())
+
+
+@pytest.mark.parametrize(
+    ("point", "changes", "stated"),
+    [
+        ("loss=dice,rate=low", {"split": "small", "loss": "dice"}, ("training split",)),
+        ("loss=dice,rate=high", {"split": "train", "loss": "dice"}, ("rate",)),
+        ("loss=ce,rate=low", {"split": "train", "loss": "ce"}, ("loss",)),
+    ],
+)
+def test_differences_in_training_are_listed(
+    tmp_path: Path, point: str, changes: dict[str, Any], stated: tuple[str, ...]
+) -> None:
+    (ratio,) = least_different(tmp_path, (point, changes))
+    assert ratio.differences == stated
 
 
 def test_masks_from_cams_are_not_from_a_network(tmp_path: Path) -> None:

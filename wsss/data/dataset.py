@@ -19,6 +19,10 @@ from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 Kind = Literal["images", "labels", "masks"]
 
+GROUND_TRUTH = "ground-truth masks"
+OF_THE_DATASET = "masks of the dataset"
+"""Supervision of networks trained on masks of a dataset: the ground truth, or ``noisy masks of the dataset``."""
+
 THREADS = 4
 """Number of files decoded at a time: a large photograph takes 100 MB."""
 
@@ -36,6 +40,7 @@ class Dataset:
         image_root: folder that contains the images, if there is one; image names in exports are relative to it.
         remarks: remarks for the user, for example on unused files.
         reading: how its images are converted to 8-bit RGB, as in each `Sample`.
+        mask_kinds: split name → kind of its masks, such as ``noisy``; splits with ground truth are absent.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Dataset:
     image_root: Path | None = field(default=None, compare=False)
     remarks: tuple[Remark, ...] = field(default=(), compare=False)
     reading: Reading = PLAIN
+    mask_kinds: Mapping[str, str] = field(default_factory=dict)
 
     def read_with(self, reading: Reading) -> Dataset:
         """Return the dataset with another conversion of its images to 8-bit RGB."""
@@ -70,6 +76,11 @@ class Dataset:
     def samples(self, splits: Sequence[str]) -> tuple[Sample, ...]:
         """Return the samples of several splits in order, without duplicate ids."""
         return tuple({sample.id: sample for name in splits for sample in self.split(name)}.values())
+
+    def mask_supervision(self, split: str) -> str:
+        """Return the supervision of a network trained on the masks of a split: ``noisy masks of the dataset``, …."""
+        kind = self.mask_kinds.get(split)
+        return GROUND_TRUTH if kind is None else f"{kind} {OF_THE_DATASET}"
 
     def fingerprint(self, split: str, kind: Kind) -> str:
         """Return a SHA-256 over the ids of a split and the content of its images, labels or masks."""

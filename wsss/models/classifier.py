@@ -20,7 +20,7 @@ from wsss.models.convnet import ConvNet, convnet_origin
 from wsss.models.sampler_config import SamplingConfig
 from wsss.models.samplers import Samplers
 from wsss.models.trunk import Trunk
-from wsss.models.weights.description import describe, load_strictly, read_description
+from wsss.models.weights.description import TILES, describe, load_strictly, read_description
 from wsss.models.weights.initial import Origin
 
 
@@ -77,6 +77,8 @@ class CAMClassifier(nn.Module):
         self.pooling = Pooling(config.pooling, sharpness=config.lse_sharpness, fraction=config.topk_fraction)
         self.config, self.origin = config, origin
         self.frozen_parts: tuple[nn.Module, ...] = ()
+        self.trained_on_tiles = False
+        """Whether it was last trained on tiles of images at full resolution."""
 
     def freeze_untrained_parts(self) -> None:
         """Freeze the parts of the backbone without trainable parameters, including their BatchNorm statistics.
@@ -165,7 +167,10 @@ def build_classifier(config: ClassifierConfig, classes: int) -> CAMClassifier:
 
 def save_classifier(folder: Path, classifier: CAMClassifier, classes: Classes) -> None:
     """Write ``model.safetensors`` and ``model.json`` for `load_classifier`."""
-    save_model(folder, classifier.state_dict(), describe("classifier", TrainedClassifierConfig, classifier, classes))
+    description = describe("classifier", TrainedClassifierConfig, classifier, classes)
+    if classifier.trained_on_tiles:
+        description["trained_on"] = TILES
+    save_model(folder, classifier.state_dict(), description)
 
 
 def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
@@ -174,12 +179,12 @@ def load_classifier(folder: Path) -> tuple[CAMClassifier, Classes]:
     Raises:
         InvalidInput: the folder contains no classifier, or an invalid one.
     """
-    config, origin, classes = read_description(
-        "classifier", TrainedClassifierConfig, load_description(folder, "classifier"), folder
-    )
+    description = load_description(folder, "classifier")
+    config, origin, classes = read_description("classifier", TrainedClassifierConfig, description, folder)
     backbone, _ = build_trunk(config, origin)
     classifier = CAMClassifier(config, backbone, origin, len(classes.foreground))
     load_strictly(classifier, load_weights(folder), folder)
+    classifier.trained_on_tiles = description.get("trained_on") == TILES
     return classifier.eval(), classes
 
 

@@ -1,14 +1,19 @@
-"""Average the maps of several classifiers, which reduces the variance between seeds."""
+"""Average the maps of several classifiers, which reduces the variance between seeds.
+
+With predicted classes, the classifiers may recognise different ones in an image. The result has a map of each class
+that at least one recognises; in the others, the class counts as 0.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import cam_path
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.check_outputs import check_maps
@@ -18,6 +23,7 @@ from wsss.stages.common.require_inputs import require_maps
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
     from wsss.data.sample import Sample
+    from wsss.io.rasters.cams import Cams
 
 
 class AverageConfig(StageConfig):
@@ -35,37 +41,61 @@ def run(ctx: Context[AverageConfig]) -> Result:
     if not folders:
         hint = "Add cam stages to its needs, or pass --cams DIR."
         raise InvalidInput("no maps to average", subject="average", hint=hint)
-    check = partial(_check_finished, first=folders[0], out=ctx.out, classes=ctx.data.classes)
+    check = partial(_check_finished, folders=folders, out=ctx.out, classes=ctx.data.classes)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
-    map_items(ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging")
+    completed = map_items(
+        ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging"
+    )
+    _note_completed(ctx, [sample.id for sample, missing in zip(todo, completed, strict=True) if missing])
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
 
 
-def _check_finished(sample: Sample, *, first: Path, out: Path, classes: Classes) -> None:
+def _note_completed(ctx: Context[AverageConfig], ids: list[str]) -> None:
+    """Log the images for which some folder has no map of a class that another has."""
+    of_all = sorted(id for of_rank in ctx.ranks.gather(ids) for id in of_rank)
+    if of_all and ctx.ranks.rank == 0:
+        ctx.log(
+            f"note: {ctx.out.name}: the classifiers recognise different classes in {counted(len(of_all), 'image')}: "
+            f"{listing(of_all)}. Where one does not recognise a class, its map counts as 0."
+        )
+
+
+def _check_finished(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> None:
     from wsss.data.artifacts import read_maps
 
-    source = read_maps(first, sample, classes)
-    height, width = source.maps.shape[1:]
-    check_maps(sample, out=out, classes=classes, of=source.classes, shape=(height, width))
+    sources = [read_maps(folder, sample, classes) for folder in folders]
+    height, width = sources[0].maps.shape[1:]
+    check_maps(sample, out=out, classes=classes, of=_all_classes(sources), shape=(height, width))
 
 
-def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> None:
+def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> bool:
+    """Write the mean maps of an image; return whether a folder lacks the map of a class that another has."""
     import numpy as np
 
     from wsss.data.artifacts import read_maps
     from wsss.io.rasters.cams import Cams, write_cams
 
-    first, *others = (read_maps(folder, sample, classes) for folder in folders)
-    for folder, cams in zip(folders[1:], others, strict=True):
-        if (cams.classes, cams.size, cams.maps.shape) != (first.classes, first.size, first.maps.shape):
+    several = [read_maps(folder, sample, classes) for folder in folders]
+    shape = several[0].maps.shape[1:]
+    for folder, cams in zip(folders, several, strict=True):
+        if cams.maps.shape[1:] != shape:
             raise InvalidInput(
-                f"classes {cams.classes} and shape {cams.maps.shape} differ from {first.classes} and "
-                f"{first.maps.shape} in {folders[0]}",
+                f"maps of shape {cams.maps.shape[1:]} differ from {shape} in {folders[0]}",
                 subject=cam_path(folder, sample.id),
-                hint="Compute all maps with the same classes and stride.",
+                hint="Compute all maps with the same stride.",
             )
-    mean = np.stack([first.maps, *(cams.maps for cams in others)]).mean(axis=0, dtype=np.float32)
-    write_cams(cam_path(out, sample.id), Cams(np.asarray(mean), first.classes, first.size))
+    union = _all_classes(several)
+    stack = np.zeros((len(several), len(union), *shape), np.float32)
+    for complete, cams in zip(stack, several, strict=True):
+        complete[[union.index(index) for index in cams.classes]] = cams.maps
+    mean = stack.mean(axis=0, dtype=np.float32)
+    write_cams(cam_path(out, sample.id), Cams(np.asarray(mean), union, several[0].size))
+    return any(cams.classes != union for cams in several)
+
+
+def _all_classes(several: Sequence[Cams]) -> tuple[int, ...]:
+    """Return the classes of which at least one of the folders has a map."""
+    return tuple(sorted({index for cams in several for index in cams.classes}))
 
 
 def _reads(config: AverageConfig) -> list[Read]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from wsss.data.dataset import GROUND_TRUTH
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
 
 FEWEST = 5
 """Minimum number of images for a mean foreground fraction."""
-
-GROUND_TRUTH = "ground-truth masks"
-"""Supervision of a network that was trained on them (`wsss.stages.segment`)."""
 
 SURE = 100
 """Number of images below which the log says that there are few; `wsss init` plans no `calibrate` for fewer."""
@@ -130,7 +128,8 @@ def _provenance(ctx: Context[CalibrateConfig], weight: float, target: float, ima
     stated |= {"images": images, "splits": list(config.splits)}
     if isinstance(config.foreground, float):
         return {"calibrated": stated | {"share_of": "a setting"}}
-    by = GROUND_TRUTH if config.foreground == "ground-truth" else supervision_of(masks)
+    of_dataset = config.foreground == "ground-truth"
+    by = ctx.data.mask_supervision(config.mask_split) if of_dataset else supervision_of(masks)
     stated |= {
         "share_of": masks.id or "other masks" if config.foreground is None else by,
         "mask_split": config.mask_split,

@@ -25,6 +25,7 @@ from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.image_size_notes import Sizes, note_reduced, note_tiled
 from wsss.stages.common.inference.adapted_classifier import adapting
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
+from wsss.stages.common.inference.cam_size import CamSize, cam_size, limit, note_full_resolution
 from wsss.stages.common.refined_maps import read_back
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
     from wsss.models.classifier import CAMClassifier
-    from wsss.models.windows.tile_windows import Tiling
 
 
 class AdaptConfig(Settings):
@@ -79,8 +79,10 @@ class CamConfig(StageConfig):
         description="strength s of a centre prior, as a control for samplers: multiply maps by exp(−s·(x² + y²)), with "
         "x and y from −1 to 1 across the image; 0: off",
     )
-    max_side: int | None = Field(
-        default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
+    max_side: Annotated[int, Field(ge=16)] | Literal["auto"] | None = Field(
+        default="auto",
+        description="maximum side length in pixels; larger images are downscaled; null: no limit; auto: 1024, or tiles "
+        "without a limit if the classifier was trained on tiles",
     )
     tile: TileSide | None = Field(default=None, description=TILE_HELP)
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
@@ -115,7 +117,7 @@ class CamConfig(StageConfig):
 
     @model_validator(mode="after")
     def _tiles_of_plain_maps(self) -> CamConfig:
-        check_tiles(self.tile, self.overlap, self.scales, self.max_side)
+        check_tiles(self.tile, self.overlap, self.scales, limit(self.max_side))
         if self.tile is not None and self.method.name != PLAIN:
             raise ValueError(
                 f"tile requires method {PLAIN}, got {self.method.name}, whose gradients need all pixels of an image"
@@ -135,7 +137,6 @@ def run(ctx: Context[CamConfig]) -> Result:
 
     from wsss.io.process.retained_memory import retained_memory
     from wsss.models.weights.folding import fold_for_inference
-    from wsss.models.windows.tile_limits import tiling_of
     from wsss.stages.common.inference.batches import batches_at_once, require_all, work_in_batches
     from wsss.stages.common.inference.inference_precision import stated_precision, used_precision
     from wsss.train.runtime import deterministic, torch_device
@@ -143,7 +144,7 @@ def run(ctx: Context[CamConfig]) -> Result:
     config = ctx.config.model_copy(update={"precision": used_precision(ctx)})
     samples = ctx.data.samples(config.splits)
     model = load_on_all_ranks(ctx)
-    tiling = tiling_of(model, config.tile, config.overlap, subject="cam.")
+    input_size = cam_size(model, config)
     classifier_of = adapting(ctx, model) if config.adapt else lambda sample: model
     model.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
     if not config.adapt:
@@ -152,7 +153,7 @@ def run(ctx: Context[CamConfig]) -> Result:
         failed = work_in_batches(
             ctx,
             samples,
-            lambda batch: write_maps(classifier_of(batch[0]), batch, config, tiling, ctx.out),
+            lambda batch: write_maps(classifier_of(batch[0]), batch, config, input_size, ctx.out),
             batch_size=config.batch_size,
             outputs=lambda sample: [cam_path(ctx.out, sample.id)],
             check=partial(_check_finished, config=config, out=ctx.out, classes=ctx.data.classes),
@@ -163,20 +164,21 @@ def run(ctx: Context[CamConfig]) -> Result:
     require_all(ctx, failed, samples)
     _note_unknown(ctx, samples)
     mean, sizes = read_back(ctx, samples)
-    reduced = note_reduced(ctx, sizes, config.max_side, how="the size of the maps does not change")
-    tiled = _note_tiled(ctx, sizes, model, tiling)
+    note_full_resolution(ctx, sizes, model, input_size)
+    reduced = note_reduced(ctx, sizes, input_size.max_side, how="the size of the maps does not change")
+    tiled = _note_tiled(ctx, sizes, model, input_size)
     metrics = {"images": len(samples), "mean_activation": mean, **reduced, **tiled}
     return Result(metrics, {"cam": _provenance(config) | stated_precision(ctx) | reduced | tiled})
 
 
 def _note_tiled(
-    ctx: Context[CamConfig], sizes: Sizes, classifier: CAMClassifier, tiling: Tiling | None
+    ctx: Context[CamConfig], sizes: Sizes, classifier: CAMClassifier, input_size: CamSize
 ) -> dict[str, Any]:
     """Log which images were split into tiles, and return an entry for the metrics."""
     from wsss.models.attribution.tiled_scores import exceeds_tile, scores_of
 
-    config = ctx.config
-    ids = [id for id, size in sizes if exceeds_tile(size, config.scales, config.max_side, tiling)]
+    tiling, max_side = input_size.tiling, input_size.max_side
+    ids = [id for id, size in sizes if exceeds_tile(size, ctx.config.scales, max_side, tiling)]
     compute = scores_of(classifier, "32-true", classifier.head.weight.device)
     tiles = dict.fromkeys(ids, tiling) if tiling is not None else {}
     return note_tiled(ctx, tiles, len(sizes), classifier, compute)
@@ -240,11 +242,9 @@ def _require_labels(samples: Sequence[Sample]) -> None:
 
 
 def _ready(ctx: Context[CamConfig]) -> None:
-    from wsss.models.windows.tile_limits import tiling_of
-
     classifier = load_input_classifier(ctx)
     ctx.config.method.require_layers(classifier)
-    tiling_of(classifier, ctx.config.tile, ctx.config.overlap, subject="cam.")
+    cam_size(classifier, ctx.config)
 
 
 STAGE = Stage(

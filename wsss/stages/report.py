@@ -195,7 +195,7 @@ def compare_runs(
     Args:
         run_dirs: run directories; the first is the reference.
         data: the dataset of the runs; ``None`` for no pictures.
-        config: config of the page; ``columns`` and ``sampling`` are ignored.
+        config: config of the page; ``columns``, ``sampling`` and ``topology`` have no effect.
         seed: seed of the image selection.
         workers: number of threads for thumbnails.
         log: receives warnings.

@@ -132,7 +132,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
     provenance = {
         "segmenter": _network(config),
         "segmenter_initial_weights": model.origin.label,
-        "supervision": _supervision(config, ctx.inputs["masks"]),
+        "supervision": _supervision(config, ctx.data, ctx.inputs["masks"]),
         "loss": config.loss.name,
     }
     samples = ctx.data.split(config.split)
@@ -180,10 +180,10 @@ def _network(config: SegmentConfig) -> str:
     return f"dynunet of {unet.levels} levels, {unet.channels[0]} to {max(unet.channels)} channels"
 
 
-def _supervision(config: SegmentConfig, masks: Artifact | None) -> str:
+def _supervision(config: SegmentConfig, data: Dataset, masks: Artifact | None) -> str:
     """Return the labels that the masks were derived from, if known."""
     if config.labels == "ground-truth":
-        return "ground-truth masks"
+        return data.mask_supervision(config.split)
     return supervision_of(masks) if masks else "none"
 
 

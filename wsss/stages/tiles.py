@@ -96,7 +96,7 @@ def _reads(config: TilesStageConfig) -> list[Read]:
 
 STAGE = Stage(
     name="tiles",
-    version=1,
+    version=2,
     config=TilesStageConfig,
     run=run,
     provides="tiles",

@@ -13,7 +13,7 @@ from asking import bare_walls
 
 from wsss.data.answers.answer_rows import Item
 from wsss.data.answers.questions import QuestionsConfig, question_items
-from wsss.data.answers.uncertainty import binary_entropy, image_uncertainty, tile_uncertainty
+from wsss.data.answers.uncertainty import binary_entropy, image_uncertainty, tile_uncertainty, uncertainty_at
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
@@ -70,6 +70,47 @@ def test_answered_tiles_do_not_count_in_uncertain_order(samples: tuple[Sample, .
     assert len(second) == 20 and second[10:] == first and not set(second[:10]) & set(first)
     whole = items(samples, whole=True, order="uncertain", maps_of=lambda s: maps[s.id], answered=[Item("w2")])
     assert sorted(item.id for item in whole) == [sample.id for sample in samples] and whole[-1].id == "w2"
+
+
+@pytest.mark.parametrize("order", ["random", "uncertain"])
+def test_items_with_answers_about_other_classes_come_first(samples: tuple[Sample, ...], order: str) -> None:
+    """Tiles count only with answers about all classes, so a second class is asked about in the tiles of the first."""
+    rng = np.random.default_rng(3)
+    maps = {name: {sample.id: rng.random((1, 96, 96)) for sample in samples} for name in ("crack", "moss")}
+
+    def ask(about: str, answered: Sequence[Item], unfinished: Sequence[Item], **config: Any) -> list[Item]:
+        return question_items(
+            samples, QuestionsConfig(**{"order": order, "size": 24, **config}), seed=0,
+            maps_of=lambda sample: maps[about][sample.id], answered=answered, unfinished=unfinished,
+        )  # fmt: skip
+
+    crack = ask("crack", [], [], count=10)
+    moss = ask("moss", crack, crack, count=10)
+    assert set(moss[:10]) == set(crack) and (order == "random" or moss[:10] != crack)
+    assert set(ask("moss", crack, crack, count=4)[:10]) == set(crack)
+    more = ask("moss", crack, crack[3:], count=12)
+    assert set(more[:7]) == set(crack[3:])
+    assert order == "random" or (len(more) == 15 and set(more[12:]) == set(crack[:3]))  # the complete ones last
+    if order == "uncertain":
+        by_image = Counter(item.image for item in moss[:5])
+        assert set(by_image.values()) == {1}  # as always, each image in turn
+    whole = ask("moss", [Item("w2"), Item("w3")], [Item("w3")], whole=True, size=18)
+    assert whole[0].id == "w3" and sorted(item.id for item in whole) == [sample.id for sample in samples]
+    assert order == "random" or whole[-1].id == "w2"
+
+
+def test_the_uncertainty_at_a_place_is_that_of_the_tile() -> None:
+    maps = np.random.default_rng(1).random((2, 30, 41))
+    scored = tile_uncertainty(maps, 9, np.random.default_rng(0))
+    assert [uncertainty_at(maps, y, x, 9) for _, y, x in scored] == pytest.approx([score for score, _, _ in scored])
+    assert uncertainty_at(maps, 25, 0, 9) == 0
+
+
+@pytest.mark.parametrize("config", [{"whole": True}, {"size": 9}])
+def test_an_empty_split_is_called_empty(config: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as error:
+        items((), **config)
+    assert error.value.subject == "--split" and "no images" in error.value.problem
 
 
 def test_the_order_of_files_has_the_same_tiles(samples: tuple[Sample, ...]) -> None:

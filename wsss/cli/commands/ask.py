@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,13 @@ MAX_CLASSES = 9
     show_default=True,
     help="Table of answers; new answers are added to an existing table.",
 )
-@click.option("--about", "names", multiple=True, metavar="NAME", help="Class to ask about (repeatable). [default: all]")
+@click.option(
+    "--about",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Class to ask about, to summarise or to export (repeatable). [default: all]",
+)
 @click.option(
     "--single-label",
     is_flag=True,
@@ -111,7 +118,7 @@ def ask(
     with _dataset(context, path, names, answers) as dataset:
         asked = _asked(dataset, names)
         if summary or export is not None:
-            _print_answers(dataset, answers, values["split"], export, as_json)
+            _print_answers(dataset, answers, values["split"], names, export, as_json)
             return
         _serve(dataset, asked, config, answers, as_json, values)
 
@@ -186,7 +193,9 @@ def _serve(
     with server.listen(values["host"], values["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
         ballot = Ballot(log.answers, answers)
         check_known(ballot, answers, images=images, classes=known, size=size)
-        answered = dict.fromkeys(item for item, _ in ballot.questions())
+        answered: dict[Item, set[str]] = {}
+        for item, about in ballot.questions():
+            answered.setdefault(item, set()).add(about)
         session = AnnotationSession(_items(dataset, asked, config, values, answered), asked, log)
         origin, hosts = server.addresses(bound)
         token = access.new_token()
@@ -211,20 +220,27 @@ def _server() -> Any:
 
 
 def _items(
-    dataset: Dataset, asked: list[str], config: QuestionsConfig, values: dict[str, Any], answered: Collection[Item]
+    dataset: Dataset,
+    asked: list[str],
+    config: QuestionsConfig,
+    values: dict[str, Any],
+    answered: Mapping[Item, set[str]],
 ) -> list[Item]:
+    """Return the items to ask about; ``answered`` are those with answers, and the classes that these are about."""
     from wsss.data.answers.questions import question_items
     from wsss.stages.common.stored_maps import stored_maps
 
-    samples, seed = dataset.split(values["split"]), values["seed"]
+    samples = dataset.split(values["split"])
+    unfinished = {item for item, about in answered.items() if not about.issuperset(asked)}
+    choose = partial(question_items, samples, config, seed=values["seed"], answered=answered, unfinished=unfinished)
     if config.order != "uncertain":
-        return question_items(samples, config, seed=seed, answered=answered)
+        return choose()
     run = named_run(values["run"], fits=is_recorded, otherwise=Path.is_dir, option="--run")
     folder, maps_of = stored_maps(run, samples, dataset.classes, asked)
     _log(f"Order: by the maps in {folder}.")
     with progress("Reading maps") as start:
         advance = start(len(samples))
-        return question_items(samples, config, seed=seed, answered=answered, maps_of=maps_of, advance=advance)
+        return choose(maps_of=maps_of, advance=advance)
 
 
 def _announce(url: str, session: Any, answers: Path, as_json: bool, values: dict[str, Any]) -> None:
@@ -247,17 +263,22 @@ def _announce(url: str, session: Any, answers: Path, as_json: bool, values: dict
         click.launch(url)
 
 
-def _print_answers(dataset: Dataset, path: Path, split: str, export: Path | None, as_json: bool) -> None:
-    """Print the summary of a table, or export it as image-level labels."""
+def _print_answers(
+    dataset: Dataset, path: Path, split: str, names: Sequence[str], export: Path | None, as_json: bool
+) -> None:
+    """Print the summary of a table, or export it as image-level labels; with names, only of these classes."""
     from wsss.data.answers.annotation_session import check_known
     from wsss.data.answers.answer_rows import read_answers
     from wsss.data.answers.image_labels import write_labels
     from wsss.data.answers.votes import Ballot, summarise_votes
 
-    ballot = Ballot(read_answers(path), path)
+    answers = read_answers(path)
+    ballot = Ballot(answers, path)
     images = [sample.id for sample in dataset.split(split)]
     size = None if export is None else 0
     check_known(ballot, path, images=set(images), classes=dataset.classes.foreground, size=size)
+    if names:
+        ballot = Ballot([answer for answer in answers if answer.name in names], path)
     if export is not None:
         written = write_labels(export, ballot, images)
         shown = {"out": str(export), **written}

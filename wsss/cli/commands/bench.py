@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import click
+from click.core import ParameterSource
 
 from wsss.cli.commands.stages import stage_command
 from wsss.cli.echo import echo
@@ -59,7 +60,9 @@ def bench() -> None:
     help="File format of the plots.",
 )
 @shared("--seed", type=click.IntRange(min=0), default=0, show_default=True, more=" of the permutation tests")
+@click.pass_context
 def tables(
+    context: click.Context,
     results: Path,
     groups: Path | None,
     style: str,
@@ -78,6 +81,8 @@ def tables(
     from wsss.benchmark.figures.plots import draw_plots, write_plots
     from wsss.benchmark.result_files import find_groups
 
+    if plots is None and context.get_parameter_source("plot_format") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--plot-format has no effect without --plots DIR.")
     made = make_tables(results, groups or find_groups(results), seed=seed, reference=reference)
     for note in made.benchmark.notes:
         echo(f"note: {note}", err=True)

@@ -15,7 +15,9 @@ from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.shared_options import open_incomplete
 from wsss.cli.report_paths import comparison_folder, own_report, settings_of
 from wsss.cli.stage_command import StageCommand
+from wsss.errors import InvalidInput
 from wsss.io.utf8 import require_utf8
+from wsss.pipeline.config.source import Source
 from wsss.stages import STAGES
 
 DEFAULT_OUT = "report"
@@ -135,6 +137,17 @@ def _generated(run: Path) -> Path | None:
     return folder if folder.is_dir() and os.access(folder, os.W_OK) else None
 
 
+def _check_effect(source: Source) -> None:
+    """Refuse settings of the sections that a comparison of runs does not have."""
+    for key in ("columns", "sampling", "topology"):
+        if key in source.value:
+            raise InvalidInput(
+                "no effect on a comparison of runs",
+                subject=source.locate((key,)) or key,
+                hint="Omit it, or write a report of each run.",
+            )
+
+
 def _compare(runs: list[Path], options: list[tuple[str, str]], values: Mapping[str, Any]) -> None:
     """Write the page of a comparison of runs."""
     import tempfile
@@ -151,6 +164,7 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], values: Mapping[s
     check_page_folder(values["out"])
     source = config_source(stage, values)
     config = validate(stage.config, source.value, where="", locate=source.locate)
+    _check_effect(source)
     reporter = Reporter()
     data_source = read_data_options([*_data_of(runs[0], options), *options])
     with tempfile.TemporaryDirectory(prefix="wsss-report-") as scratch:

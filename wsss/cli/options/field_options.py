@@ -12,6 +12,7 @@ import click
 from pydantic.fields import FieldInfo
 
 from wsss.cli.options.option_table import SHARED
+from wsss.errors import InvalidInput
 from wsss.pipeline.config.source import Source, parse_yaml
 from wsss.pipeline.stage import Stage
 from wsss.validation import OptionName
@@ -49,13 +50,36 @@ def as_source(stage: Stage[Any], values: Mapping[str, Any]) -> dict[str, Source]
         location = f"--{option} {value}"
         if isinstance(value, bool):
             parsed, location = value, f"--{'' if value else 'no-'}{option}"
+        elif _is_list(field.annotation) and _is_text(_item(field.annotation)):
+            parsed = _texts(value, location)
         elif _is_list(field.annotation):
-            as_text = _is_text(_item(field.annotation))
-            parsed = parse_yaml(f"[{value}]", location, lines=False, as_text=as_text).value
+            parsed = parse_yaml(f"[{value}]", location, lines=False).value
         else:
             parsed = value if _is_text(field.annotation) else parse_yaml(value, location, lines=False).value
         sources[key] = Source({key: parsed}, {(): location, (key,): location})
     return sources
+
+
+ITEM = re.compile(r"""\s*(?:"([^"]*)"|'([^']*)'|([^,]*?))\s*(?:,|$)""")
+"""An item of a list and the comma after it; commas in quotes are part of the item."""
+
+
+def _texts(value: str, location: str) -> list[str]:
+    """Split ``A,B,C`` into items, which are not YAML: ``*seed=0*`` and ``001`` are taken literally.
+
+    Raises:
+        InvalidInput: an item is empty; a comma at the end is allowed.
+    """
+    items: list[str] = []
+    position = 0
+    while position < len(value):
+        match = ITEM.match(value, position)
+        assert match is not None, "the last alternative matches any text up to a comma"
+        items.append(next((group for group in match.groups() if group is not None), ""))
+        position = match.end()
+    if "" in items:
+        raise InvalidInput("empty item", subject=location, allowed="A,B,C")
+    return items
 
 
 def dashed(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from wsss.data.answers.answer_rows import Item
-from wsss.data.answers.uncertainty import image_uncertainty, tile_uncertainty
+from wsss.data.answers.uncertainty import image_uncertainty, tile_uncertainty, uncertainty_at
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import image_size
 from wsss.validation import Settings
@@ -44,6 +44,7 @@ def question_items(
     *,
     seed: int,
     answered: Iterable[Item] = (),
+    unfinished: Collection[Item] = (),
     maps_of: MapsOf | None = None,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[Item]:
@@ -51,7 +52,8 @@ def question_items(
 
     Positions depend on the id of an image, and not on the other images. Answered items are always among the items, in
     addition to ``count`` if they would not be drawn, so that every person can continue after images were added. With
-    maps, ``count`` is the number of items that nobody has answered yet.
+    maps, ``count`` is the number of items that nobody has answered yet, or not about all classes. Items with answers
+    about other classes come first, except in the order ``"file"``: a tile has a label once all classes have an answer.
 
     Random tiles are distributed evenly: each round draws one from every image, in a random order, so that any number of
     first answers covers all images. With maps, each round asks about the tile of every image whose answer is least
@@ -62,23 +64,29 @@ def question_items(
         config: see `QuestionsConfig`.
         seed: random seed of positions and order.
         answered: items with answers; those of other images or another size are left out.
+        unfinished: those of them without an answer about every asked class.
         maps_of: for the order ``"uncertain"``.
         advance: called with 1 for each image whose maps were read.
 
     Raises:
-        InvalidInput: an image is unreadable, all are smaller than a tile, or see ``maps_of``.
+        InvalidInput: there are no images, one is unreadable, all are smaller than a tile, or see ``maps_of``.
     """
+    if not samples:
+        raise InvalidInput("the split has no images", subject="--split")
     place = {sample.id: number for number, sample in enumerate(samples)}
     size = 0 if config.whole else config.size
     kept = [item for item in answered if item.image in place and item.size == size]
     shuffled = sorted(samples, key=lambda sample: float(_generator(seed, 2, sample).random()))
+    partly = frozenset(unfinished)
+    begun = [item for item in kept if item in partly]
     if config.order == "uncertain" and maps_of is not None:
-        items = _uncertain(samples, config, seed, maps_of, advance, set(kept))
+        items = _uncertain(samples, config, seed, maps_of, advance, set(kept), begun)
     elif config.whole:
         items = [Item(sample.id) for sample in shuffled]
     else:
         items = _rounds([_positions(sample, size, seed) for sample in shuffled], config.count)
-    items = list(dict.fromkeys([*items, *kept]))
+    first = [item for item in items if item in partly]
+    items = list(dict.fromkeys([*first, *begun, *items, *kept]))
     if not items:
         raise InvalidInput("all images are smaller than a tile", subject=f"--size {config.size}")
     if config.order == "file":
@@ -130,6 +138,10 @@ def _distinct(total: int, rng: np.random.Generator) -> Iterator[int]:
             yield index
 
 
+Ranking = list[tuple[float, int, Item]]
+"""Negative uncertainty, index of the image, and item; the least certain first."""
+
+
 def _uncertain(
     samples: Sequence[Sample],
     config: QuestionsConfig,
@@ -137,24 +149,40 @@ def _uncertain(
     maps_of: MapsOf,
     advance: Callable[[int], None],
     answered: Collection[Item],
+    begun: Sequence[Item],
 ) -> list[Item]:
-    ranked: list[list[tuple[float, int, Item]]] = []
+    """Return the least certain items: those of ``begun`` first, then others without answers."""
+    begun_of: dict[str, list[Item]] = {}
+    for item in begun:
+        begun_of.setdefault(item.image, []).append(item)
+    again: list[Ranking] = []
+    new: list[Ranking] = []
     for number, sample in enumerate(samples):
         maps = maps_of(sample)
+        items = begun_of.get(sample.id, [])
         if config.whole:
-            scored = [(image_uncertainty(maps), Item(sample.id))]
+            score = image_uncertainty(maps)
+            scored = [(score, Item(sample.id))]
+            again.append(_ranking([(score, item) for item in items], number))
         else:
-            rng = _generator(seed, 4, sample)
             scored = [
-                (score, Item(sample.id, x, y, config.size)) for score, y, x in tile_uncertainty(maps, config.size, rng)
+                (score, Item(sample.id, x, y, config.size))
+                for score, y, x in tile_uncertainty(maps, config.size, _generator(seed, 4, sample))
             ]
-        scored.sort(key=lambda pair: -pair[0])  # stable: ties keep their random order
-        ranked.append([(-score, number, item) for score, item in scored if item not in answered])
+            again.append(_ranking([(uncertainty_at(maps, item.y, item.x, item.size), item) for item in items], number))
+        new.append(_ranking([(score, item) for score, item in scored if item not in answered], number))
         advance(1)
-    return _least_certain(ranked, len(samples) if config.whole else config.count)
+    count = len(samples) if config.whole else config.count
+    first = _least_certain(again, count)
+    return [*first, *_least_certain(new, count - len(first))]
 
 
-def _least_certain(ranked: list[list[tuple[float, int, Item]]], count: int) -> list[Item]:
+def _ranking(scored: Sequence[tuple[float, Item]], number: int) -> Ranking:
+    """Sort the items of an image by uncertainty; ties keep their order."""
+    return [(-score, number, item) for score, item in sorted(scored, key=lambda pair: -pair[0])]
+
+
+def _least_certain(ranked: list[Ranking], count: int) -> list[Item]:
     """Return the first of each list, sorted by score, then the second of each, and so on."""
     items: list[Item] = []
     for place in range(max(map(len, ranked), default=0)):

@@ -29,6 +29,21 @@ def image_uncertainty(maps: NDArray[np.floating]) -> float:
     return float(binary_entropy(maps).mean((1, 2)).max())
 
 
+def uncertainty_at(maps: NDArray[np.floating], row: int, column: int, size: int) -> float:
+    """Return the uncertainty of one tile of an image, 0 if it exceeds the image.
+
+    Args:
+        maps: ``(K, H, W)`` in [0, 1].
+        row, column: of the tile's upper left pixel.
+        size: side length of the tile.
+    """
+    tile = maps[:, row : row + size, column : column + size]
+    if tile.shape[1:] != (size, size):
+        return 0.0
+    reached = np.quantile(tile.reshape(len(maps), -1).astype(np.float32), 1 - PRESENT_FROM, axis=1)
+    return float(binary_entropy(reached).max())
+
+
 def tile_uncertainty(maps: NDArray[np.floating], size: int, rng: np.random.Generator) -> list[tuple[float, int, int]]:
     """Return (uncertainty, row, column) of non-overlapping tiles of an image, in random order.
 

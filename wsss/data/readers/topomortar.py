@@ -89,6 +89,7 @@ def read(config: Config, *, work: Path, log: Log) -> Dataset:
         classes=CLASSES,
         splits=choose_splits(first | splits, config.splits, where=source.base),
         cache=hash_cache(work),
+        mask_kinds={name: kind for name in splits for kind in (*KINDS[1:], WEAK) if name.endswith(f"-{kind}")},
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -53,11 +54,9 @@ class Crops:
     """The labelled tiles of one image.
 
     Args:
-        number: index of the image in its split.
         tiles: its tiles with their labels.
     """
 
-    number: int
     sample: Sample
     tiles: tuple[tuple[Item, tuple[int, ...]], ...]
 
@@ -153,11 +152,7 @@ def cut_answered(
     of_image: dict[str, list[tuple[Item, tuple[int, ...]]]] = {}
     for item, labels in answered.labels.items():
         of_image.setdefault(item.image, []).append((item, labels))
-    crops = [
-        Crops(number, sample, tuple(of_image[sample.id]))
-        for number, sample in enumerate(samples)
-        if sample.id in of_image
-    ]
+    crops = [Crops(sample, tuple(of_image[sample.id])) for sample in samples if sample.id in of_image]
     work = partial(_cut, out=out, classes=len(classes), noise=config.label_noise, seed=seed)
     tiles = [tile for of_one in each(work, crops, "tiles") for tile in of_one]
     drawn = {
@@ -181,16 +176,22 @@ def _cut(crops: Crops, *, out: Path, classes: int, noise: float, seed: int) -> l
     """Cut the tiles of one image, and write those that do not exist yet."""
     image = read_image(*crops.sample.source)
     mean, std = colour_statistics(image)
-    rng = np.random.default_rng([seed, 5, crops.number])
     tiles = []
     for item, labels in crops.tiles:
         if item.y + item.size > image.shape[0] or item.x + item.size > image.shape[1]:
             size = f"{image.shape[1]}×{image.shape[0]}"
             raise InvalidInput(f"the tile is not inside the image of {size} pixels", subject=item.id)
-        present = np.isin(np.arange(1, classes), labels) ^ (rng.random(classes - 1) < noise)
+        wrong = _noise_generator(seed, item).random(classes - 1) < noise
+        present = np.isin(np.arange(1, classes), labels) ^ wrong
         noisy = tuple(int(index) + 1 for index in np.flatnonzero(present))
         tile = Tile(item.image, item.y, item.x, item.size, noisy, mean, std)
         if not tile.path(out).is_file():
             write_png(tile.path(out), image[item.y : item.y + item.size, item.x : item.x + item.size].copy())
         tiles.append(tile)
     return tiles
+
+
+def _noise_generator(seed: int, item: Item) -> np.random.Generator:
+    """Return the generator of a tile's wrong labels: they do not depend on other tiles, so more answers keep them."""
+    digest = hashlib.sha256(repr(("label noise", item.image, item.x, item.y)).encode()).digest()
+    return np.random.default_rng([seed, 5, *np.frombuffer(digest, "<u4").tolist()])

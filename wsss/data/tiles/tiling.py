@@ -59,6 +59,8 @@ class TilesConfig(Settings):
         given = [key for key in ("count", "negative_fraction", "min_class_fraction") if self._is_given(key)]
         if self.answers is not None and given:
             raise ValueError(f"{given[0]} has no effect with answers, which determine the tiles")
+        if self.answers is None and self._is_given("disagreement"):
+            raise ValueError("disagreement has no effect without answers")
         return self
 
     @property

@@ -22,14 +22,14 @@ class Offsets:
     Args:
         offsets: ``(T, 2, h, w)`` floats: displacement of each of the T taps (of all groups) from its regular position
             at each element of the feature map, in feature pixels; channel 0 is down, channel 1 to the right.
-        stride: image pixels per feature pixel, ≥ 1; element (i, j) is at image pixel (``origin`` + ``stride`` · i,
-            ``origin`` + ``stride`` · j).
+        stride: image pixels per feature pixel, ≥ 1, a fraction for reduced images; element (i, j) is at image pixel
+            (``origin`` + ``stride`` · i, ``origin`` + ``stride`` · j).
         size: ``(height, width)`` of the image.
         origin: image pixel of element (0, 0), along both sides.
     """
 
     offsets: NDArray[np.floating[Any]]
-    stride: int
+    stride: float
     size: tuple[int, int]
     origin: float = 0.0
 
@@ -51,7 +51,7 @@ def write_offsets(path: Path, offsets: Offsets) -> None:
         path,
         {
             "offsets": half,
-            "stride": np.asarray(offsets.stride, np.int64),
+            "stride": np.asarray(offsets.stride, np.int64 if float(offsets.stride).is_integer() else np.float64),
             "size": np.asarray(offsets.size, np.int64),
             **({"origin": np.asarray(offsets.origin, np.float64)} if offsets.origin else {}),
         },
@@ -70,7 +70,7 @@ def read_offsets(path: Path) -> Offsets:
         raise InvalidInput(f"not an offsets file (missing arrays: {', '.join(sorted(missing))})", subject=path)
     offsets, stride, size = arrays["offsets"], arrays["stride"], arrays["size"]
     shapes = offsets.ndim == 4 and offsets.shape[1:2] == (2,) and stride.shape == () and size.shape == (2,)
-    if not shapes or stride < 1 or offsets.dtype.kind != "f" or not np.isfinite(offsets).all():
+    if not shapes or not (1 <= stride < np.inf) or offsets.dtype.kind != "f" or not np.isfinite(offsets).all():
         raise InvalidInput(
             "not an offsets file",
             subject=path,
@@ -78,4 +78,4 @@ def read_offsets(path: Path) -> Offsets:
             found=Verbatim(f"offsets {offsets.shape}, stride {stride}, size {size.shape}"),
         )
     origin = float(arrays["origin"].mean()) if "origin" in arrays else 0.0
-    return Offsets(offsets.astype(np.float32), int(stride), (int(size[0]), int(size[1])), origin)
+    return Offsets(offsets.astype(np.float32), float(stride), (int(size[0]), int(size[1])), origin)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, Field, model_validator
 from torch import Tensor, nn
@@ -55,6 +55,10 @@ def describe(
     }
 
 
+TILES = "tiles"
+"""``trained_on`` of classifiers that were trained on tiles at full resolution; other networks have no such key."""
+
+
 class _Description(Settings):
     """Schema of ``model.json``; config and classes are parsed separately."""
 
@@ -66,6 +70,7 @@ class _Description(Settings):
     std: Deviation
     initial_weights: dict[str, str]
     reading: dict[str, Any] = Field(default_factory=dict)
+    trained_on: Literal["tiles"] | None = None
 
     @model_validator(mode="after")
     def _named(self) -> _Description:

@@ -1,13 +1,17 @@
-"""The scores of a report with their provenance, per-class tables, and ratios to full supervision."""
+"""The scores of a report with their provenance, and per-class tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from wsss.data.dataset import GROUND_TRUTH
 from wsss.viz.drawing.formatting import number, plain, words
-from wsss.viz.report.run_overview import StageRecord, is_from_segmenter, maps_of, masks_of
+from wsss.viz.report.run_overview import StageRecord, maps_of, masks_of, recipes_of, segmenter_of
+
+if TYPE_CHECKING:
+    from wsss.data.dataset import Dataset
 
 MEASURES = ("miou", "precision", "recall", "pixel_accuracy")
 STATED = ("split", "images", "threshold_policy", "crf", "scales", "initial_weights", "supervision")
@@ -38,6 +42,8 @@ class Score:
         oracle: ground truth was used to make the measured masks.
         supervision: `WEAK`, `FULL`, other text, or ``None`` if not recorded.
         segmenter: whether the masks come from a segmentation network, not from CAMs.
+        training_split: the split that this network was trained on, if recorded.
+        recipe: hash of all stages and settings that led to the score, without seeds; equal for repeated runs.
     """
 
     id: str
@@ -53,21 +59,18 @@ class Score:
     supervision: str | None
     segmenter: bool
     maps: str | None = None
+    training_split: str | None = None
+    recipe: str | None = None
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """Ratio of the mIoU of a weakly supervised network to a fully supervised one's, on the same images."""
+def scores_of(records: Sequence[StageRecord], data: Dataset | None = None) -> tuple[Score, ...]:
+    """Return the scores among the records, in order.
 
-    weak: Score
-    full: Score
-    value: float
-    differences: tuple[str, ...]
-
-
-def scores_of(records: Sequence[StageRecord]) -> tuple[Score, ...]:
-    """Return the scores among the records, in order."""
-    return tuple(_score(record, records) for record in records if record.is_score)
+    Args:
+        data: states the kind of masks of its splits, which records of earlier versions call ground truth.
+    """
+    recipes = recipes_of(records)
+    return tuple(_score(record, records, recipes[record.id], data) for record in records if record.is_score)
 
 
 def is_oracle(*values: Any) -> bool:
@@ -85,21 +88,6 @@ def _mentions_oracle(value: Any) -> bool:
     if isinstance(value, Sequence):
         return any(_mentions_oracle(entry) for entry in value)
     return False
-
-
-def ratios(scores: Sequence[Score]) -> tuple[Ratio, ...]:
-    """Pair weakly and fully supervised networks scored on the same images and classes.
-
-    Oracle scores are excluded. Other differences within a pair (initial weights, scales) are listed.
-    """
-    return tuple(
-        Ratio(weak, full, weak.miou / full.miou, _differences(weak, full))
-        for weak in scores
-        for full in scores
-        if _is_weak(weak.supervision) and is_full(full.supervision) and weak.miou and full.miou
-        if weak.segmenter and full.segmenter and not (weak.oracle or full.oracle)
-        if weak.split == full.split and weak.iou.keys() == full.iou.keys() and _images(weak) == _images(full)
-    )
 
 
 @dataclass(frozen=True)
@@ -124,12 +112,16 @@ def class_table(scores: Sequence[Score]) -> tuple[ClassRow, ...]:
     )
 
 
-def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
+def _score(record: StageRecord, records: Sequence[StageRecord], recipe: str, data: Dataset | None) -> Score:
     metrics = record.metrics
     carried = metrics.get("provenance")
     provenance = {**(carried if isinstance(carried, Mapping) else {}), **record.provenance}
     known = {**provenance, **{key: value for key, value in metrics.items() if value is not None}}
     measured = {name: fraction(metrics.get(name)) for name in MEASURES}
+    network = segmenter_of(record, records)
+    split = None if network is None else network.config.get("split")
+    if data is not None and split in data.mask_kinds and known.get("supervision") == GROUND_TRUTH:
+        known["supervision"] = data.mask_supervision(split)
     supervision = None if known.get("supervision") is None else plain(known["supervision"])
     masks = masks_of(record, records)
     maps = None if masks else maps_of(record, records)
@@ -142,7 +134,9 @@ def _score(record: StageRecord, records: Sequence[StageRecord]) -> Score:
         facts=tuple(_facts(known, provenance, is_full(supervision))),
         oracle=is_oracle(metrics, provenance),
         supervision=supervision,
-        segmenter=is_from_segmenter(record, records),
+        segmenter=network is not None,
+        training_split=None if split is None else str(split),
+        recipe=recipe,
         **measured,
     )
 
@@ -182,22 +176,3 @@ def fraction(value: Any) -> float | None:
 def is_full(supervision: str | None) -> bool:
     """Return whether a network was trained on pixel masks."""
     return supervision is not None and ("ground" in supervision.lower() or "full" in supervision.lower())
-
-
-def _is_weak(supervision: str | None) -> bool:
-    return supervision is not None and not is_full(supervision)
-
-
-def _images(score: Score) -> str:
-    return next(fact.value for fact in score.facts if fact.name == "images")
-
-
-def _differences(weak: Score, full: Score) -> tuple[str, ...]:
-    """Return the facts in which both scores differ, apart from supervision and its consequences."""
-    expected = {"supervision", "threshold policy", "CRF", "uncertain fraction", "calibrated"}
-    ours, theirs = ({fact.name: fact.value for fact in score.facts if fact.stated} for score in (weak, full))
-    calibrated = (
-        ("calibration",) if ("calibrated" in ours) != ("calibrated" in theirs) else ()
-    )  # each has its own weight
-    differing = (name for name in ours if name not in expected and theirs.get(name, ours[name]) != ours[name])
-    return (*differing, *calibrated)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -192,8 +194,8 @@ def maps_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord |
     return next((by_id[need] for need in score.needs if need in by_id and by_id[need].has_cams), None)
 
 
-def is_from_segmenter(score: StageRecord, records: Sequence[StageRecord]) -> bool:
-    """Return whether the measured masks come from a segmentation network (refined or not), not from CAMs."""
+def segmenter_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRecord | None:
+    """Return the segmentation network of the measured masks (refined or not); ``None`` for masks of CAMs."""
     by_id = {record.id: record for record in records}
     masks = masks_of(score, records)
     seen: set[str] = set()
@@ -201,11 +203,43 @@ def is_from_segmenter(score: StageRecord, records: Sequence[StageRecord]) -> boo
         seen.add(masks.id)
         parents = [by_id[need] for need in masks.needs if need in by_id]
         if any(parent.has_cams for parent in parents):
-            return False
-        if any(parent.has_model for parent in parents):
-            return True
+            return None
+        network = next((parent for parent in parents if parent.has_model), None)
+        if network is not None:
+            return _trained(network, by_id)
         masks = next((parent for parent in parents if parent.has_masks), None)
-    return False
+    return None
+
+
+def _trained(network: StageRecord, by_id: Mapping[str, StageRecord]) -> StageRecord:
+    """Return the stage that trained a network: that itself, or the one whose copy it calibrated."""
+    if network.uses != "calibrate":
+        return network
+    inputs = [by_id[need] for need in network.needs if need in by_id and by_id[need].has_model]
+    return inputs[0] if inputs else network
+
+
+def recipes_of(records: Sequence[StageRecord]) -> dict[str, str]:
+    """Return, per stage id, a hash of the settings of the stage and all its inputs: equal if only seeds differ.
+
+    An input that is not among the records is known by its id.
+    """
+    by_id = {record.id: record for record in records}
+    recipes: dict[str, str] = {}
+
+    def recipe(id: str, above: frozenset[str]) -> str:
+        if id not in recipes:
+            if id not in by_id or id in above:  # a cycle in damaged records
+                return id
+            record = by_id[id]
+            inputs = sorted(recipe(need, above | {id}) for need in record.needs)
+            parts = (record.entry, record.uses, json.dumps(record.config, sort_keys=True, default=str), inputs)
+            recipes[id] = hashlib.sha256(repr(parts).encode()).hexdigest()
+        return recipes[id]
+
+    for record in records:
+        recipe(record.id, frozenset())
+    return recipes
 
 
 def _ids(inputs: Any) -> Iterator[str]:

@@ -18,8 +18,9 @@ from wsss.viz.report.pictures.gallery_layout import Gallery, UnreadableImage, he
 from wsss.viz.report.pictures.sampling_view import sampling_sections
 from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.pictures.topology_view import TopologyView, topology_view
-from wsss.viz.report.report_scores import Score, class_table, ratios, scores_of
+from wsss.viz.report.report_scores import Score, class_table, scores_of
 from wsss.viz.report.run_overview import StageRecord, by_entry, fold, in_order
+from wsss.viz.report.supervision_ratios import ratios
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -102,7 +103,7 @@ def build_report(
         InvalidInput: an unreadable table, or an unknown split.
     """
     records = in_order(records)
-    scores = scores_of(records)
+    scores = scores_of(records, data)
     pictured = [record for record in records if _matches(record.id, options.columns)]
     sampling = sampling_sections(data, pictured, count=options.sampling, detail=DETAILS[1]) if data else ()
     values = {

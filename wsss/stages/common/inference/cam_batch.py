@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from wsss.data.sample import Sample
     from wsss.models.classifier import CAMClassifier
-    from wsss.models.windows.tile_windows import Tiling
+    from wsss.stages.common.inference.cam_size import CamSize
 
 PLAIN = PlainCam().name
 """Name of the method without gradients, computed by `wsss.models.attribution.multiscale_cam`."""
@@ -30,7 +30,6 @@ class CamSettings(Protocol):
     scales: tuple[float, ...]
     flip: bool
     stride: int
-    max_side: int | None
     activation: Literal["relu", "sigmoid"]
     normalise: Literal["max", "minmax"]
     classes: Literal["labels", "predicted"]
@@ -40,16 +39,16 @@ class CamSettings(Protocol):
 
 
 def write_maps(
-    model: CAMClassifier, batch: Sequence[Sample], config: CamSettings, tiling: Tiling | None, out: Path
+    model: CAMClassifier, batch: Sequence[Sample], config: CamSettings, input_size: CamSize, out: Path
 ) -> None:
-    """Write the maps of images of one size; for ``tiling`` see `wsss.models.attribution.multiscale_cam.class_maps`."""
+    """Write the maps of images of one size; ``input_size`` is that of the network's input."""
     from wsss.io.rasters.cams import Cams, write_cams
     from wsss.io.rasters.rgb_images import read_images
     from wsss.models.attribution.multiscale_cam import normalise, with_centre_prior
     from wsss.models.segmentation_networks.inference import require_finite
 
     images = read_images([sample.source for sample in batch])
-    maps, classes = _maps_and_classes(model, images, batch, config, tiling)
+    maps, classes = _maps_and_classes(model, images, batch, config, input_size)
     require_finite(maps, "class maps")
     row = {index: number for number, index in enumerate(_union(classes))}
     for sample, of_image, indices in zip(batch, with_centre_prior(maps, config.centre_prior), classes, strict=True):
@@ -68,7 +67,7 @@ def _maps_and_classes(
     images: NDArray[np.uint8],
     batch: Sequence[Sample],
     config: CamSettings,
-    tiling: Tiling | None,
+    input_size: CamSize,
 ) -> tuple[Tensor, list[tuple[int, ...]]]:
     """Compute the maps that are written.
 
@@ -83,7 +82,8 @@ def _maps_and_classes(
     from wsss.models.attribution.multiscale_cam import class_maps
 
     classes = [sample.labels or () for sample in batch]
-    views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "stride", "max_side")}
+    views: dict[str, Any] = {key: getattr(config, key) for key in ("scales", "flip", "stride")}
+    views["max_side"] = input_size.max_side
 
     def present(probabilities: Tensor) -> list[int]:
         """Determine the classes of each image; return the columns of all."""
@@ -94,7 +94,7 @@ def _maps_and_classes(
 
     if config.method.name == PLAIN or config.classes == "predicted":
         activation, precision = config.activation, config.precision
-        chosen: dict[str, Any] = {"activation": activation, "precision": precision, "tiling": tiling}
+        chosen: dict[str, Any] = {"activation": activation, "precision": precision, "tiling": input_size.tiling}
         raw = class_maps(model, images, select=present, **chosen, **views)
         if config.method.name == PLAIN:
             return raw.maps, classes

@@ -119,6 +119,7 @@ def train_on_labels(
     config: LabelledConfig = ctx.config
     classes = ctx.data.classes.foreground
     examples = _examples(ctx)
+    classifier.trained_on_tiles = ctx.inputs.get("tiles") is not None
     held_out = ctx.data.split(config.val) if config.val is not None and ctx.ranks.rank == 0 else ()
     val_images, val_labels = _cached(held_out, config), label_targets(held_out, len(classes))
     scores: list[MultilabelScores] = []

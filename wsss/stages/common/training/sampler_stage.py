@@ -203,10 +203,10 @@ def train_sampler(
 def _save_offsets(out: Path, classifier: CAMClassifier, sample: Sample, max_side: int | None) -> None:
     from wsss.io.rasters.offsets import Offsets, write_offsets
 
-    offsets, size, stride = _offsets(classifier, sample, max_side)
+    offsets, size, factor = _offsets(classifier, sample, max_side)
     taps = offsets[0].unflatten(0, (-1, 2)).cpu().numpy()
     trunk = classifier.backbone
-    origin = trunk.output_offset * stride / trunk.output_stride
+    stride, origin = trunk.output_stride * factor, trunk.output_offset * factor + (factor - 1) / 2
     try:
         write_offsets(offsets_path(out, sample.id), Offsets(taps, stride, size, origin))
     except ValueError as error:
@@ -217,8 +217,8 @@ def _save_offsets(out: Path, classifier: CAMClassifier, sample: Sample, max_side
         ) from error
 
 
-def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) -> tuple[Tensor, tuple[int, int], int]:
-    """Return the offsets ``(1, 2·T, h, w)`` of the last sampler, the image size, and image pixels per feature pixel."""
+def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) -> tuple[Tensor, tuple[int, int], float]:
+    """Return the offsets ``(1, 2·T, h, w)`` of the last sampler, the image size, and pixels per pixel of the input."""
     import torch
 
     from wsss.io.rasters.rgb_images import read_image
@@ -230,5 +230,4 @@ def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) ->
     with torch.no_grad():
         offsets = classifier.samplers.offsets(classifier.features(pixels))
     assert offsets is not None, "the classifier has a sampler"
-    stride = round(classifier.backbone.output_stride * max(original.shape[:2]) / max(image.shape[:2]))
-    return offsets, (original.shape[0], original.shape[1]), stride
+    return offsets, (original.shape[0], original.shape[1]), max(original.shape[:2]) / max(image.shape[:2])
