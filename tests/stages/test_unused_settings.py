@@ -13,8 +13,6 @@ from wsss.validation import validate
 CASES: list[tuple[str, dict[str, Any], str, Any, str]] = [
     ("segment", {"head": "deeplabv3"}, "head_channels", 64, "head: lraspp"),
     ("segment", {"head": "lraspp"}, "atrous_rates", [6, 12], "head: deeplabv3"),
-    ("classify", {"pooling": "mean"}, "lse_sharpness", 4, "pooling: lse"),
-    ("classify", {"pooling": "lse"}, "topk_fraction", 0.1, "pooling: topk"),
     ("cam", {}, "threshold", 0.3, "classes: predicted"),
     ("crf", {"unary": "softmax"}, "label_probability", 0.9, "unary: labels"),
     ("propagate", {}, "colour_sigma", 5, "affinity: colour"),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pydantic import model_validator
-
 from wsss.models.config import ClassifierConfig, check_weights
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.stages.common.training.classifier_training import (
@@ -20,7 +18,6 @@ from wsss.stages.common.training.classifier_training import (
     supervision,
     train_on_labels,
 )
-from wsss.validation import refuse_unused
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -28,14 +25,6 @@ if TYPE_CHECKING:
 
 class ClassifyConfig(ClassifierConfig, LabelledConfig, StageConfig):
     """Config of `classify`."""
-
-    @model_validator(mode="after")
-    def _settings_of_the_pooling(self) -> ClassifyConfig:
-        if self.pooling != "lse":
-            refuse_unused(self, "lse_sharpness", requires="pooling: lse", got=self.pooling)
-        if self.pooling != "topk":
-            refuse_unused(self, "topk_fraction", requires="pooling: topk", got=self.pooling)
-        return self
 
 
 def run(ctx: Context[ClassifyConfig]) -> Result:

@@ -48,6 +48,7 @@ def as_source(stage: Stage[Any], values: Mapping[str, Any]) -> dict[str, Source]
             continue
         option = option_of(key, field)
         location = f"--{option} {value}"
+        parsed: Any
         if isinstance(value, bool):
             parsed, location = value, f"--{'' if value else 'no-'}{option}"
         elif _is_list(field.annotation) and _is_text(_item(field.annotation)):

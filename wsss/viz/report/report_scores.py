@@ -120,7 +120,12 @@ def _score(record: StageRecord, records: Sequence[StageRecord], recipe: str, dat
     measured = {name: fraction(metrics.get(name)) for name in MEASURES}
     network = segmenter_of(record, records)
     split = None if network is None else network.config.get("split")
-    if data is not None and split in data.mask_kinds and known.get("supervision") == GROUND_TRUTH:
+    if (
+        data is not None
+        and isinstance(split, str)
+        and split in data.mask_kinds
+        and known.get("supervision") == GROUND_TRUTH
+    ):
         known["supervision"] = data.mask_supervision(split)
     supervision = None if known.get("supervision") is None else plain(known["supervision"])
     masks = masks_of(record, records)
