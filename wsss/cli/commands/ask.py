@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from wsss.cli.answer_output import print_answers
 from wsss.cli.check_output import progress
 from wsss.cli.commands.data_synth import option_at
 from wsss.cli.echo import echo
@@ -118,7 +119,7 @@ def ask(
     with _dataset(context, path, names, answers) as dataset:
         asked = _asked(dataset, names)
         if summary or export is not None:
-            _print_answers(dataset, answers, values["split"], names, export, as_json)
+            print_answers(dataset, answers, values["split"], names, export, as_json)
             return
         _serve(dataset, asked, config, answers, as_json, values)
 
@@ -261,44 +262,6 @@ def _announce(url: str, session: Any, answers: Path, as_json: bool, values: dict
         _log("warning: anyone on the network who has the address can see the images and answer; nothing is encrypted.")
     if values["open_page"]:
         click.launch(url)
-
-
-def _print_answers(
-    dataset: Dataset, path: Path, split: str, names: Sequence[str], export: Path | None, as_json: bool
-) -> None:
-    """Print the summary of a table, or export it as image-level labels; with names, only of these classes."""
-    from wsss.data.answers.annotation_session import check_known
-    from wsss.data.answers.answer_rows import read_answers
-    from wsss.data.answers.image_labels import write_labels
-    from wsss.data.answers.votes import Ballot, summarise_votes
-
-    answers = read_answers(path)
-    ballot = Ballot(answers, path)
-    images = [sample.id for sample in dataset.split(split)]
-    size = None if export is None else 0
-    check_known(ballot, path, images=set(images), classes=dataset.classes.foreground, size=size)
-    if names:
-        ballot = Ballot([answer for answer in answers if answer.name in names], path)
-    if export is not None:
-        written = write_labels(export, ballot, images)
-        shown = {"out": str(export), **written}
-        text = ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in written.items())
-        print_json(shown) if as_json else echo(f"{export}: {text}")
-        return
-    found = summarise_votes(ballot)
-    print_json(found) if as_json else _print_summary(found)
-
-
-def _print_summary(found: dict[str, Any]) -> None:
-    from wsss.cli.stage_table import print_stages
-
-    columns = ["class", "yes", "no", "ties", "skipped", "disagreements"]
-    rows = [[name, *(str(counts[key]) for key in columns[1:])] for name, counts in found["classes"].items()]
-    print_stages(columns, rows, status=-1)
-    people = ", ".join(f"{name} {count}" for name, count in found["annotators"].items())
-    echo(f"{counted(found['items'], 'tile or image', 'tiles or images')}; answered by {people or 'nobody'}")
-    for item in found["disagreements"]:
-        echo(f"{item['item']}, {item['class']}: yes {', '.join(item['yes'])}; no {', '.join(item['no'])}")
 
 
 def _default_annotator() -> str:
