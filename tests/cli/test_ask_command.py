@@ -258,7 +258,7 @@ def test_export_and_summary_of_some_classes(photos: Path, tmp_path: Path) -> Non
     table.write_text(HEADER + "".join(map(answer_line, rows)))
     given = ("ask", photos, "--answers", table)
     document(*given, "--export", tmp_path / "all.csv")
-    assert (tmp_path / "all.csv").read_text() == "image_id,labels\nw0,cat;dog\nw1,dog\n"
+    assert (tmp_path / "all.csv").read_text() == "image_id,labels\nw0,cat;dog\nw1,?cat;dog\n"
     written = document(*given, "--about", "cat", "--export", tmp_path / "cat.csv")
     assert (tmp_path / "cat.csv").read_text() == "image_id,labels\nw0,cat\n"
     assert (written["images"], written["without_answers"]) == (1, 2)
