@@ -71,7 +71,8 @@ def test_tasks_come_back_as_corrections(tool: str, work: Path) -> None:
         assert [task["data"]["image_id"] for task in tasks] == worst
         assert sorted((out / tool / "images").iterdir())
         source.write_text(json.dumps([{**task, "annotations": task["predictions"]} for task in tasks]))
-    imported = document("import-masks", source, "--run", "small", "--out", work / f"{tool}-corrections")["imported"]
+    options = ("--out", work / f"{tool}-corrections", "--empty", "background")  # a task without regions is background
+    imported = document("import-masks", source, "--run", "small", *options)["imported"]
     assert set(imported) == set(worst)
     for id in worst:
         expected = read_mask(mask_path(work / "runs" / "small" / "crf", id))
