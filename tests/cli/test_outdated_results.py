@@ -76,5 +76,5 @@ def test_a_comparison_leaves_out_stages_that_the_pipeline_no_longer_has(run: Pat
 def test_single_stages_take_them_with_a_warning(run: Path) -> None:
     data = ("layout", "bricks"), ("train", 3), ("small", 2), ("val", 2), ("test", 1), ("size", 64)
     options = [word for key, value in data for word in (f"--data.{key}", value)]
-    done = succeed("score", "--masks", run / "pseudo", "--split", "train", "--out", run.parent / "scored", *options)
+    done = succeed("score", "--pred", run / "pseudo", "--split", "train", "--out", run.parent / "scored", *options)
     assert "pseudo: stale" in done.stderr
