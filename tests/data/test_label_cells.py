@@ -66,6 +66,7 @@ def test_joined_labels_are_split_into_the_same_names(known: list[str]) -> None:
 def test_an_image_with_nothing_but_unknown_classes_is_unlabelled(folder: Path) -> None:
     rows = "a,?cat;?dog\nb,?cat\nc,dog;?cat\nd,\n"
     assert labels(open_table(folder, rows)) == {"a": (None, ()), "b": ((), (1,)), "c": ((2,), (1,)), "d": ((), ())}
+    (folder / "classes.txt").write_text("cat\ndog\n")
     assert labels(open_table(folder, rows, classes=["cat"]))["b"] == (None, ())
 
 

@@ -189,7 +189,7 @@ def names_a_class(label: str) -> bool:
     Other labels mean no class, an unlabelled image, or the presence of another class (yes and no, numbers up to 1).
     """
     number = number_in(label)
-    presence = label.strip().casefold() in YES | NO or (number is not None and 0 <= number <= 1)
+    presence = label.strip().casefold() in (YES | NO) - LETTERS or (number is not None and 0 <= number <= 1)
     return Rules().word(label) is None and not presence
 
 
