@@ -20,7 +20,14 @@ from wsss.models.classifier import load_classifier
 from wsss.pipeline.stage import Result
 from wsss.stages import STAGES
 
-TRAINING = {"convnet": {"widths": [8, 8]}, "pooling": "lse", "steps": 30, "batch_size": 10}
+TRAINING = {
+    "convnet": {"widths": [8, 8]},
+    "pooling": "lse",
+    "lse_sharpness": 4,
+    "epochs": 12,
+    "batch_size": 10,
+    "optimiser": {"name": "adamw", "lr": 0.01, "head_lr_factor": 10},
+}
 MAPS = {"scales": [1], "flip": False, "stride": 1, "activation": "sigmoid"}
 
 
@@ -29,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
     """Walls of 96 × 96 pixels, and a classifier that was trained on their tiles."""
     root = tmp_path_factory.mktemp("cam-size")
     data = walls(root / "data", count=3)
-    run_stage(STAGES["tiles"], {"count": 60, "size": 9}, root / "tiles", data)
+    run_stage(STAGES["tiles"], {"count": 100, "size": 9}, root / "tiles", data)
     run_stage(STAGES["classify"], TRAINING, root / "classify", data, tiles=root / "tiles")
     return root, data
 

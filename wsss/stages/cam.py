@@ -2,8 +2,8 @@
 
 Memory is proportional to the pixels per forward pass: those of a batch, times the largest scale squared, on a GPU times
 two with ``flip``. ``max_side`` and ``tile`` bound it for large photographs; the size of the maps (image size /
-``stride``) does not change. With tiles, class scores are kept at the network's stride for the whole image, and pooled
-and normalised like those of smaller images.
+``stride``) does not change. Classifiers trained on tiles get large images in tiles by default. With tiles, class scores
+are kept at the network's stride for the whole image, and pooled and normalised like those of smaller images.
 """
 
 from __future__ import annotations
