@@ -101,7 +101,7 @@ def test_mixed_precisions_are_recorded(tmp_path: Path) -> None:
     begun_on_a_gpu(tmp_path / "a")
     used, machine, messages = run(tmp_path / "a", "16-mixed", trains=True, stops=True)
     assert used[-1] == "32-true" == machine["precision"]
-    assert "warning: a: one part was computed in 16-mixed, the rest is in 32-true" in messages
+    assert "warning: a: one part was computed in 16-mixed and the rest in 32-true" in messages
     assert run(tmp_path / "a", "16-mixed", trains=True)[1]["mixed_precision"] == ["16-mixed", "32-true"]
 
 

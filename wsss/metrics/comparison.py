@@ -118,7 +118,7 @@ def _drawn(
         return {}
     drawn = {}
     for seed, score in seeds.items():
-        counts = score.counts() if score.counts is not None else None  # of one score at a time: they can be large
+        counts = score.counts() if score.counts is not None else None  # for one score at a time: they can be large
         if counts is not None and len(counts):
             drawn[seed] = replicates(counts, statistic, resamples=bootstrap.resamples, seed=bootstrap.seed)
     return drawn

@@ -19,7 +19,7 @@ from wsss.io.rasters.samples.reading import ImageSource
 from wsss.io.rasters.working_size import reduction, scaled_size
 
 MEASURED = 8
-"""Arrays loaded at least, whether they are kept or not: the memory of worker processes depends on their size."""
+"""Minimum number of arrays to load, even if none is kept: the memory of worker processes depends on their size."""
 
 
 class ArrayCache:

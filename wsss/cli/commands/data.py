@@ -178,8 +178,8 @@ def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, a
 
     The image-level labels of the tiles are people's answers (--answers), or are simulated from the masks of the split;
     masks are not copied. OUT is a dataset with the layout folder: images/, labels.csv, classes.txt;
-    tiles.csv lists the position of each tile, tiles.json the settings. The same options give the same bytes; an OUT
-    with tiles of other settings, images or masks is refused.
+    tiles.csv lists the position of each tile, tiles.json the settings. The same options give the same bytes; an
+    output folder with tiles of other settings, images or masks is refused.
 
     \b
     wsss data tiles TopoMortar tiles --count 200

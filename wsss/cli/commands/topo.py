@@ -59,7 +59,7 @@ def topo() -> None:
     "--threshold",
     type=ThresholdType(),
     metavar="NUMBER|none",
-    help="Foreground: values above this threshold. Grey PNGs are then probabilities from 0 to 1. [default: 0.5 for "
+    help="Foreground: values above this threshold; grey PNGs are read as probabilities from 0 to 1. [default: 0.5 for "
     "probability PNGs, none for .npy arrays]",
 )
 @class_option
@@ -141,7 +141,7 @@ def match(
     type=ThresholdType(),
     metavar="NUMBER|none",
     help="Foreground of probabilities and arrays: values above this threshold; none: all values but 0. Grey PNGs are "
-    "then probabilities from 0 to 1. [default: 0.5]",
+    "read as probabilities from 0 to 1. [default: 0.5]",
 )
 @class_option
 @click.option(

@@ -105,7 +105,7 @@ def _other_files(out: Path, other: str, earlier: Any, settings: Mapping[str, Any
         return InvalidInput("contains files other than these tiles", subject=out, found=other, hint=hint)
     keys = sorted(earlier.keys() | settings.keys())
     differing = Verbatim(listing((key for key in keys if earlier.get(key) != settings.get(key)), limit=len(keys)))
-    return InvalidInput("contains other tiles; differing settings or data", subject=out, found=differing, hint=hint)
+    return InvalidInput("contains tiles drawn with other settings or data", subject=out, found=differing, hint=hint)
 
 
 def _read_json(path: Path) -> Any:

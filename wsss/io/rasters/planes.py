@@ -114,7 +114,7 @@ def _refuse_classes(values: NDArray[Any], white: int, path: Path) -> None:
     between = different[(different > 0) & (different < white)]
     if between.size and (different.size <= MAX_CLASSES or between[-1] <= white // 2):
         raise InvalidInput(
-            "these grey values are the classes of a mask or probabilities",
+            "these grey values may be the classes of a mask or probabilities",
             subject=path,
             found=Verbatim(listing(different[:5].tolist(), total=different.size)),
             hint="Select a class by its value (--class VALUE), or specify the threshold of probabilities "

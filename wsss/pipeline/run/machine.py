@@ -86,7 +86,7 @@ def _precision(task: Task, decision: Decision | None, wanted: str, device: str) 
             slower = "; slower, because this device emulates it" if before != SINGLE else ""
             return Precision(before, f"{task.id}: resumes in {before} as before, not {usual}{slower}")
         because = reason_against(before, device)
-        note = f"warning: {task.id}: one part was computed in {before}, the rest is in {usual}, because {because}."
+        note = f"warning: {task.id}: one part was computed in {before} and the rest in {usual}, because {because}."
         return Precision(usual, note)
     if usual != wanted:
         because = reason_against(wanted, device)
