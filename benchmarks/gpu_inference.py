@@ -19,6 +19,7 @@ from wsss.models.segmentation_networks.segmenters import build_segmenter
 from wsss.models.weights.folding import fold_for_inference
 from wsss.stages.cam import CamConfig
 from wsss.stages.common.inference.cam_batch import write_maps
+from wsss.stages.common.inference.cam_size import cam_size
 from wsss.stages.common.inference.predict_batch import predict_batch
 from wsss.stages.predict import PredictConfig
 from wsss.stages.segment import SegmentConfig
@@ -51,11 +52,12 @@ def _cam(setting: Setting, samples: tuple[Sample, ...], precision: str, folder: 
     fold_for_inference(model)
     config = CamConfig.model_validate({"precision": precision, "scales": setting.sized((1.0, 0.5, 1.5, 2.0), (1.0,))})
     images = photographs(len(samples), setting.sized((375, 500), (30, 40)))
-    views = {"scales": config.scales, "flip": config.flip, "stride": config.stride, "max_side": config.max_side}
+    size = cam_size(model, config)
+    views = {"scales": config.scales, "flip": config.flip, "stride": config.stride, "max_side": size.max_side}
     name = f"cam, {len(config.scales)} scales, mirror image"
     return {
         name: lambda: class_maps(model, images, precision=config.precision, select=lambda _: [0, 1], **views),  # type: ignore[arg-type]
-        f"{name}, with files": lambda: write_maps(model, samples, config, None, Path(folder)),
+        f"{name}, with files": lambda: write_maps(model, samples, config, size, Path(folder)),
     }
 
 

@@ -133,6 +133,16 @@ def test_a_threshold_is_applied_or_refused(masks: tuple[Path, Path], tmp_path: P
         assert "mutually exclusive" in refused("topo", *arguments, "--class", "255", "--threshold", "0.5")
 
 
+def test_the_threshold_of_a_prediction_leaves_a_binary_mask_alone(tmp_path: Path) -> None:
+    soft, mask = np.zeros((2, 20, 30), np.uint8)
+    soft[5:10, 5:10], mask[5:10, 5:10] = np.arange(100, 125).reshape(5, 5), 1
+    for name, values in (("p.png", soft), ("m.png", mask)):
+        Image.fromarray(values).save(tmp_path / name)
+    matched = document("match", tmp_path / "p.png", tmp_path / "m.png", "--threshold", "0.3", "--essential", "match")
+    assert matched["dim0"]["matched"] == [[1, 0, 1, 0]]
+    assert "m.png" in refused("topo", "match", tmp_path / "m.png", tmp_path / "p.png", "--threshold", "0.3")
+
+
 def test_class_of_a_mask(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     Image.fromarray(np.array([[1, 2, 1, 0, 2]], np.uint8)).save(path)

@@ -29,7 +29,10 @@ def open_table(folder: Path, rows: str, log: list[str] | None = None, **config: 
 
 
 def labels(data: Dataset) -> dict[str, tuple[tuple[int, ...] | None, tuple[int, ...]]]:
-    return {sample.id: (sample.labels, sample.unknown) for sample in data.split("train")}
+    """Return id → labels and unknown classes of the images with a row in the table."""
+    rows = {line.partition(",")[0] for line in (data.root / "labels.csv").read_text().splitlines()}
+    every = data.samples(tuple(data.splits))
+    return {sample.id: (sample.labels, sample.unknown) for sample in every if sample.id in rows}
 
 
 def test_marks_and_words(folder: Path) -> None:
@@ -68,6 +71,20 @@ def test_an_image_with_nothing_but_unknown_classes_is_unlabelled(folder: Path) -
     assert labels(open_table(folder, rows)) == {"a": (None, ()), "b": ((), (1,)), "c": ((2,), (1,)), "d": ((), ())}
     (folder / "classes.txt").write_text("cat\ndog\n")
     assert labels(open_table(folder, rows, classes=["cat"]))["b"] == (None, ())
+
+
+def test_images_without_a_known_label_are_not_trained_on(folder: Path) -> None:
+    """Unless a list or a column names their split."""
+    log: list[str] = []
+    data = open_table(folder, "a,?cat\nb,cat\nc,none\nd,?\n", log)
+    assert {split: [sample.id for sample in data.split(split)] for split in data.splits} == {
+        "train": ["b", "c"],
+        "unlabelled": ["a", "d"],
+    }
+    assert any("2 images without a known label" in line for line in log)
+    (folder / "splits").mkdir()
+    (folder / "splits/train.txt").write_text("a\nb\n")
+    assert [sample.id for sample in open_table(folder, "a,?cat\nb,cat\nc,none\nd,?\n").split("train")] == ["a", "b"]
 
 
 def test_names_in_the_class_list_are_classes(folder: Path) -> None:

@@ -48,6 +48,26 @@ def test_results_after_a_changed_stage_are_stale(here: Path) -> None:
     assert ran() == []
 
 
+def test_results_that_a_run_replaced_are_no_longer_listed(here: Path) -> None:
+    ran()
+    assert ran("stages.make.with.text=y") == ALL
+    record = read_run(RUN)
+    assert record is not None and record["outdated"] == {}
+    assert ran("stages.make.with.text=y") == [] and read_run(RUN) == record
+
+
+def test_commands_may_use_the_stages_of_another_run_with_the_same_ids(here: Path) -> None:
+    ran()
+    record = read_record(RUN / "count@f=2")
+    assert record is not None
+    mine = {**record, "id": "mine", "inputs": {"numbers": "make"}, "identity_parts": {"inputs": {"numbers": "other"}}}
+    (RUN / "mine").mkdir()
+    write_record(RUN / "mine", mine)
+    lines: list[str] = []
+    warn_of_outdated([RUN / "mine"], "--masks", lines.append)
+    assert lines == []
+
+
 def test_results_of_settings_that_have_not_run_are_stale(here: Path) -> None:
     assert ran() == ALL
     assert ran("stages.double.with.mode=fancy", until="make") == []

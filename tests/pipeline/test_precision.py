@@ -112,6 +112,14 @@ def test_a_training_without_a_checkpoint_starts_over(tmp_path: Path) -> None:
     assert machine["precision"] == "32-true" and "mixed_precision" not in machine and "one part" not in messages
 
 
+def test_a_stage_without_results_starts_in_the_precision_of_the_device(tmp_path: Path, bfloat16: Any) -> None:
+    run(tmp_path / "a", "bf16-mixed", trains=False, stops=True)
+    (tmp_path / "a" / "used.txt").unlink()
+    bfloat16(True)
+    used, machine, messages = run(tmp_path / "a", "bf16-mixed", trains=False)
+    assert used == ["bf16-mixed"] == [machine["precision"]] and "resumes in" not in messages
+
+
 def test_another_meaning_of_precision(tmp_path: Path) -> None:
     used, machine, _ = run(tmp_path / "a", "exact")
     assert used == ["None"] and "precision" not in machine

@@ -281,10 +281,7 @@ def test_evenly_spaced_images(total: int, limit: int) -> None:
         def samples(self, splits: tuple[str, ...]) -> list[int]:
             return list(range(total))
 
-    class Request:
-        config, data = CalibrateConfig(max_images=limit), Data()
-
-    chosen: list[Any] = _chosen(Request())  # type: ignore[arg-type]
+    chosen: list[Any] = _chosen(CalibrateConfig(max_images=limit), Data())  # type: ignore[arg-type]
     assert len(set(chosen)) == min(total, limit) and chosen[0] == 0
     steps = np.diff(chosen)
     assert steps.max() - steps.min() <= 1

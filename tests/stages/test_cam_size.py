@@ -98,17 +98,24 @@ def test_other_classifiers_get_reduced_images(run: tuple[Path, Dataset], tmp_pat
     assert load_classifier(tmp_path / "t")[0].trained_on_tiles
 
 
+def test_with_tiles_auto_means_no_limit(run: tuple[Path, Dataset], tmp_path: Path) -> None:
+    result, found = maps(run, tmp_path / "tiles", [], tile=96, overlap=32)
+    _, whole = maps(run, tmp_path / "null", [], max_side=None)
+    assert np.array_equal(found, whole) and not {"tiled", "reduced"} & result.metrics.keys()
+
+
 def unlabelled(data: Dataset) -> Sample:
     """Return an image without classes, a negative example."""
     return replace(data.split("train")[0], id="negative", labels=(), mask=None)
 
 
+@pytest.mark.parametrize("scales", [[1], [1, 2]])
 def test_small_images_are_neither_reduced_nor_tiled(
-    run: tuple[Path, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: tuple[Path, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scales: list[float]
 ) -> None:
     monkeypatch.setattr("wsss.stages.common.inference.cam_size.AUTO_SIDE", 96)
     lines: list[str] = []
-    result, found = maps(run, tmp_path / "auto", lines)
-    _, whole = maps(run, tmp_path / "null", [], max_side=None)
+    result, found = maps(run, tmp_path / "auto", lines, scales=scales)
+    _, whole = maps(run, tmp_path / "null", [], max_side=None, scales=scales)
     assert np.array_equal(found, whole) and not {"tiled", "reduced"} & result.metrics.keys()
     assert not [line for line in lines if "full resolution" in line]

@@ -214,7 +214,7 @@ def test_a_classifier_is_refused(place: Path, tmp_path: Path) -> None:
     run_stage(classify.STAGE, training, tmp_path / "c", dataset(place))
     with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, UNET, tmp_path / "s", dataset(place), masks=place / "data", classifier=tmp_path / "c")
-    assert error.value.subject == "segment.head"
+    assert error.value.subject == "head"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from wsss.viz.report.dag import draw, layout
-from wsss.viz.report.run_overview import StageRecord, in_order, is_from_segmenter, masks_of
+from wsss.viz.report.run_overview import StageRecord, in_order, masks_of, segmenter_of
 
 
 def records(**needs: str) -> list[StageRecord]:
@@ -87,4 +87,5 @@ def test_origin_of_scored_masks(tmp_path: Path) -> None:
     everything = list(run.values())
     masks = [masks_of(run[name], everything) for name in ("s1", "s2", "s3", "s4")]
     assert [mask and mask.id for mask in masks] == ["pseudo", "predict", "refined", None]
-    assert [is_from_segmenter(run[name], everything) for name in ("s1", "s2", "s3", "s4")] == [False, True, True, False]
+    networks = [segmenter_of(run[name], everything) for name in ("s1", "s2", "s3", "s4")]
+    assert [network and network.id for network in networks] == [None, "segment", "segment", None]

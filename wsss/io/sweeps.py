@@ -61,7 +61,11 @@ def read_sweep_counts(path: Path) -> SweepCounts:
     arrays = read_arrays(path)
     missing = set(_NAMES) - arrays.keys()
     if missing:
-        raise InvalidInput(f"not the counts of a sweep (missing arrays: {', '.join(sorted(missing))})", subject=path)
+        raise InvalidInput(
+            f"not the counts of a sweep (missing arrays: {', '.join(sorted(missing))})",
+            subject=path,
+            hint="Re-run the sweep; earlier versions wrote other arrays.",
+        )
     names, levels, images = (arrays[key] for key in _NAMES[:3])
     if any(arrays[key].ndim != 1 for key in _NAMES):
         raise InvalidInput("not the counts of a sweep (arrays of several dimensions)", subject=path)

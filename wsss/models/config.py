@@ -17,7 +17,7 @@ from wsss.validation import Settings
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-NO_TRUNK = "head: dynunet has no trunk that a classifier could initialise"
+NO_TRUNK = "dynunet has no trunk that a classifier could initialise"
 
 Channels = Annotated[int, Field(ge=1, le=MAX_CHANNELS)]
 Positive = Annotated[float, Field(gt=0)]

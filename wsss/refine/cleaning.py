@@ -24,7 +24,7 @@ class CleaningConfig(Settings):
         default=0,
         ge=0,
         description="holes (4-connected background that does not touch the image border) with fewer pixels become the "
-        "surrounding class, unless most of the surrounding pixels are uncertain; 0: off",
+        "surrounding class, unless uncertain pixels surround it more than any class; 0: off",
     )
 
     @property

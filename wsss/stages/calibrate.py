@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from wsss.data.dataset import GROUND_TRUTH
-from wsss.errors import InvalidInput, Verbatim, listing
+from wsss.errors import InvalidInput, listing
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.common.image_size_notes import require_whole_images
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of, with_masks
 from wsss.stages.common.inspect_inputs import inspect_masks
 from wsss.stages.common.require_inputs import MAKE_MASKS, require_truth
@@ -83,7 +84,7 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
 
     config, folder = ctx.config, ctx.inputs["segmenter"].path
     target = config.foreground if isinstance(config.foreground, float) else foreground_of_masks(ctx, _masked(ctx))
-    samples = _chosen(ctx)
+    samples = _chosen(config, ctx.data)
     points = _predicted(ctx, samples)
     weight = _weight(points, target)
     before = [foreground_fraction(views, 1) for views in points]
@@ -143,10 +144,10 @@ def _provenance(ctx: Context[CalibrateConfig], weight: float, target: float, ima
     return {"calibrated": stated, "supervision": f"{own} and {added}"}
 
 
-def _chosen(ctx: Context[CalibrateConfig]) -> list[Sample]:
+def _chosen(config: CalibrateConfig, data: Dataset) -> list[Sample]:
     """Return the images to predict: all, or evenly spaced ones."""
-    samples: Sequence[Sample] = ctx.data.samples(ctx.config.splits)
-    count = min(len(samples), ctx.config.max_images)
+    samples: Sequence[Sample] = data.samples(config.splits)
+    count = min(len(samples), config.max_images)
     return [samples[position * len(samples) // count] for position in range(count)]
 
 
@@ -172,31 +173,13 @@ def _predicted(ctx: Context[CalibrateConfig], samples: Sequence[Sample]) -> list
     with deterministic(ctx.device, ctx.seed), retained_memory():
         for sample in mine:
             try:
-                image = read_image(*sample.source)
-                _require_whole(image.shape[:2], len(ctx.data.classes), config)
-                points[sample.id] = sampled_probabilities(network, image, **views)
+                points[sample.id] = sampled_probabilities(network, read_image(*sample.source), **views)
             except InvalidInput as error:
                 failed[sample.id] = error if sample.id in error.message else error.within(sample.image)
             advance(1)
     require_all(ctx, failed, samples)
     every = {id: each for part in ctx.ranks.gather(points) for id, each in part.items()}
     return [every[sample.id] for sample in samples]
-
-
-def _require_whole(size: tuple[int, ...], classes: int, config: CalibrateConfig) -> None:
-    """Require that an image can be predicted as a whole.
-
-    Raises:
-        InvalidInput: `predict` would predict it in tiles.
-    """
-    from wsss.models.segmentation_networks.blockwise_prediction import needs_tiles
-
-    if needs_tiles((size[0], size[1]), classes, config.scales, config.max_side):
-        raise InvalidInput(
-            "the image is too large to be predicted as a whole",
-            found=Verbatim(f"{size[1]} × {size[0]} pixels"),
-            hint="Set max_side if predict uses it, too; else choose splits with smaller images of the same kind.",
-        )
 
 
 def _weight(points: Sequence[NDArray[np.float32]], target: float) -> float:
@@ -265,6 +248,10 @@ def _check(config: CalibrateConfig, data: Dataset) -> None:
         )
 
 
+def _prepare(config: CalibrateConfig, data: Dataset) -> None:
+    require_whole_images(_chosen(config, data), len(data.classes), config.scales, config.max_side)
+
+
 def _ready(ctx: Context[CalibrateConfig]) -> None:
     _load(ctx)
     if ctx.config.foreground is None:
@@ -291,6 +278,7 @@ STAGE = Stage(
     reads=_reads,
     needs_splits=lambda config: () if config.foreground is not None else (config.mask_split,),
     check=_check,
+    prepare=_prepare,
     ready=_ready,
     inspect=_inspect,
 )

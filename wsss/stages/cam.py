@@ -81,8 +81,8 @@ class CamConfig(StageConfig):
     )
     max_side: Annotated[int, Field(ge=16)] | Literal["auto"] | None = Field(
         default="auto",
-        description="maximum side length in pixels; larger images are downscaled; null: no limit; auto: 1024, or tiles "
-        "without a limit if the classifier was trained on tiles",
+        description="maximum side length in pixels; larger images are downscaled; null: no limit; auto: 1024; no "
+        "limit with tile, and none, in tiles, if the classifier was trained on tiles",
     )
     tile: TileSide | None = Field(default=None, description=TILE_HELP)
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
@@ -117,7 +117,7 @@ class CamConfig(StageConfig):
 
     @model_validator(mode="after")
     def _tiles_of_plain_maps(self) -> CamConfig:
-        check_tiles(self.tile, self.overlap, self.scales, limit(self.max_side))
+        check_tiles(self.tile, self.overlap, self.scales, limit(self.max_side, self.tile))
         if self.tile is not None and self.method.name != PLAIN:
             raise ValueError(
                 f"tile requires method {PLAIN}, got {self.method.name}, whose gradients need all pixels of an image"

@@ -112,7 +112,10 @@ def match(
     if plot is not None:
         check_plot(plot)
     _require_one(threshold, value)
-    planes = [read_plane(path, value=value, threshold=threshold) for path in (pred, gt)]
+    planes = [read_plane(pred, value=value, threshold=threshold)]
+    # A threshold of probabilities in PRED says nothing about a mask of 0 and 1 in GT.
+    thresholded = planes[0].kind != "mask"
+    planes.append(read_plane(gt, value=value, threshold=threshold, binary_mask=thresholded))
     _note_absent_class([(pred, planes[0]), (gt, planes[1])], value)
     first, second = (
         _thresholded(path, plane, threshold, of_array="none") for path, plane in zip((pred, gt), planes, strict=True)

@@ -90,12 +90,13 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
         words = tuple(key.split(".")[1:])
         if not all(words):
             raise InvalidInput(subject=f"--{key}", allowed="--data.KEY VALUE")
-        if words[0] in LISTS and value[:1] != "[" and value not in NULL:
+        bare = value.strip()
+        if words[0] in LISTS and bare[:1] not in ("", "[", "{") and bare not in NULL:
             value = f"[{value}]"
         if words[0] in PATHS and value[:1] not in ("[", "{", '"', "'") and value not in NULL:
             parsed = Source(value, {(): location})
         else:
-            as_text = words[0] in TEXT and value.startswith("[")
+            as_text = words[0] in TEXT and value.lstrip().startswith("[")
             parsed = parse_yaml(value, location, lines=False, as_text=as_text)
         source = merge(source, parsed.under(words))
     return source

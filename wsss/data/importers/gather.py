@@ -120,6 +120,7 @@ def gather(
     else:
         _note_equal(imported, notes)
     classes = _classes(read, imported, notes)
+    imported = _without_unknown(imported, classes, notes)
     notes.add("images without labels", *(i.file for i in imported if i.labels is None and i.file not in entries))
     gathered = Gathered(images, read.format, classes, tuple(imported), problems, notes, reading)
     if not gathered.labelled:
@@ -266,6 +267,18 @@ def _note_equal(images: Sequence[ImportedImage], notes: Collector) -> None:
     for group in _equal(images):
         labels = (f"{image.file} ({', '.join(image.labels or ()) or 'no class'})" for image in group)
         notes.add("identical images with different labels", " and ".join(labels))
+
+
+def _without_unknown(images: Sequence[ImportedImage], classes: Sequence[str], notes: Collector) -> list[ImportedImage]:
+    """Return the images, unlabelled where the presence of all classes that some image shows is unknown."""
+
+    def nothing_known(image: ImportedImage) -> bool:
+        return image.labels == () and bool(classes) and set(image.unknown) >= set(classes)
+
+    notes.add(
+        "images of which all labels are unknown: read as unlabelled", *(i.file for i in images if nothing_known(i))
+    )
+    return [replace(image, labels=None, unknown=()) if nothing_known(image) else image for image in images]
 
 
 def _classes(read: Labels, images: Sequence[ImportedImage], notes: Collector) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.dataset import Dataset
 from wsss.data.readers.find_images import image_path, images_by_id, require_images, unread_note
-from wsss.data.readers.folder_splits import read_split_lists, split_ids, unlisted
+from wsss.data.readers.folder_splits import read_split_lists, set_unlabelled_apart, split_ids, unlisted
 from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, read_image_table, read_label_table
@@ -102,6 +102,9 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
         _note_yes_and_no(names, table, log)
     values = resolve_mask_values(config, names, log)
     labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"), way_out=NEGATIVE_KEY)
+
+    if not lists and all(row.split is None for row in rows.values()):
+        ids = set_unlabelled_apart(ids, labels, config, root=root, log=log)
 
     def sample(name: str) -> Sample:
         present, unknown = labels.get(name, (None, ()))

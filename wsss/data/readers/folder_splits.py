@@ -86,6 +86,31 @@ def split_ids(
     return choose_splits(splits, config.splits, where=root)
 
 
+def set_unlabelled_apart(
+    splits: Mapping[str, list[str]],
+    labels: Mapping[str, tuple[tuple[int, ...] | None, tuple[int, ...]]],
+    config: SplitConfig,
+    *,
+    root: Path,
+    log: Log,
+) -> dict[str, list[str]]:
+    """Return splits that no file defines, with images whose row names no known label in the split of unlabelled ones.
+
+    Args:
+        splits: see `split_ids`.
+        labels: id → labels and unknown classes.
+    """
+    unlabelled = {name for name, (present, _) in labels.items() if present is None}
+    apart = sorted(name for members in splits.values() for name in members if name in unlabelled)
+    if not apart or len(apart) == sum(map(len, splits.values())):
+        return dict(splits)
+    log(f"{root}: {counted(len(apart), 'image')} without a known label in {config.labels}: split {UNLABELLED!r}.")
+    kept = {split: [name for name in members if name not in unlabelled] for split, members in splits.items()}
+    if config.splits is None or UNLABELLED in config.splits:
+        kept[UNLABELLED] = sorted([*kept.get(UNLABELLED, []), *apart])
+    return kept
+
+
 def unlisted(
     lists: Mapping[str, list[str]],
     rows: Mapping[str, LabelRow],

@@ -37,7 +37,9 @@ class Plane:
     kind: Literal["mask", "probabilities", "array"]
 
 
-def read_plane(path: Path, *, value: int | None = None, threshold: Threshold | None = None) -> Plane:
+def read_plane(
+    path: Path, *, value: int | None = None, threshold: Threshold | None = None, binary_mask: bool = False
+) -> Plane:
     """Read an ``.npy`` array unchanged, and any other file as a PNG mask or probability image.
 
     A PNG is a mask if it has a palette, one bit, or grey values of at most 1. Its foreground are all values but 0, and
@@ -48,6 +50,7 @@ def read_plane(path: Path, *, value: int | None = None, threshold: Threshold | N
         value: class of a mask with several classes; its pixels are the foreground.
         threshold: the threshold that was requested for the values, which implies that grey values are probabilities;
             it is not applied here.
+        binary_mask: read grey values of only 0 and 1 as a mask, even with a threshold, which is for another file.
 
     Raises:
         InvalidInput: the file is missing, broken, multi-channel, not two-dimensional, not numeric or not finite;
@@ -82,16 +85,16 @@ def read_plane(path: Path, *, value: int | None = None, threshold: Threshold | N
     if mode == "P":
         foreground = (values != 0) & (values != IGNORE)
         return Plane(foreground if foreground.any() else values != 0, "mask")
-    return _grey(values, 255 if mode == "L" else 65535, path, threshold)
+    return _grey(values, 255 if mode == "L" else 65535, path, threshold, binary_mask)
 
 
-def _grey(values: NDArray[Any], white: int, path: Path, threshold: Threshold | None) -> Plane:
+def _grey(values: NDArray[Any], white: int, path: Path, threshold: Threshold | None, binary_mask: bool) -> Plane:
     """Return grey values as a mask or as probabilities."""
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > white:
         found = low if low < 0 else high
         raise InvalidInput("invalid grey value", subject=path, allowed=f"values from 0 to {white}", found=found)
-    if high == 1 and threshold not in (None, "none"):
+    if high == 1 and threshold not in (None, "none") and not binary_mask:
         raise InvalidInput(
             f"grey values of only 0 and 1 are a mask, or probabilities of at most 1/{white}; --threshold does not "
             "apply to a mask",

@@ -130,7 +130,9 @@ def check_start(config: SegmenterConfig, start: CAMClassifier) -> None:
             convolutions, but would be trained.
     """
     if config.backbone is None:
-        raise InvalidInput(NO_TRUNK, hint="Remove the classifier from the stage's needs, or choose another head.")
+        raise InvalidInput(
+            NO_TRUNK, subject="head", hint="Remove the classifier from the stage's needs, or choose another head."
+        )
     trunk = start.config.trunk
     if without_tag(trunk) != without_tag(config.backbone.name):
         raise InvalidInput(

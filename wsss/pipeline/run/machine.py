@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 from wsss.errors import counted
@@ -15,6 +15,7 @@ from wsss.pipeline.plan.decide import Decision
 from wsss.pipeline.processes.precision import PRECISIONS, SINGLE, is_possible, reason_against, usable_precision
 from wsss.pipeline.processes.torch_threads import user_sets_threads
 from wsss.pipeline.run.task import Session, Task
+from wsss.pipeline.store.stage_folder import artifact_files
 
 MACHINE, THREADS, MIXED = "machine", "threads", "mixed_threads"
 PRECISION, MIXED_PRECISION = "precision", "mixed_precision"
@@ -72,13 +73,12 @@ def precision_of(task: Task, decision: Decision | None, session: Session) -> Pre
     wanted = getattr(task.config, PRECISION, None)
     if wanted not in PRECISIONS:  # the stage of another package may give this name another meaning
         return None
-    decided: Precision = session.ranks.from_first(lambda: _precision(task, decision, wanted, session.device))
-    return decided
+    return Precision(*session.ranks.from_first(lambda: astuple(_precision(task, decision, wanted, session.device))))
 
 
 def _precision(task: Task, decision: Decision | None, wanted: str, device: str) -> Precision:
     before = None
-    if decision is not None and (task.stage.trains is None or (task.folder / CHECKPOINT).is_file()):
+    if decision is not None and _has_results(task):
         before = _earlier_machine(decision).get(PRECISION)
     usual = usable_precision(wanted, device)
     if before in (wanted, SINGLE) and before != usual:
@@ -92,6 +92,13 @@ def _precision(task: Task, decision: Decision | None, wanted: str, device: str) 
         because = reason_against(wanted, device)
         return Precision(usual, f"note: {task.id}: computed in {usual} instead of {wanted}, because {because}.")
     return Precision(usual)
+
+
+def _has_results(task: Task) -> bool:
+    """Return whether an unfinished attempt left results in its precision: the checkpoint of a training, or files."""
+    if task.stage.trains is not None:
+        return (task.folder / CHECKPOINT).is_file()
+    return bool(artifact_files(task.folder))
 
 
 def torch_threads(*, load: bool = False) -> int | None:

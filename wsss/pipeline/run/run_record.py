@@ -17,6 +17,7 @@ from wsss.pipeline.plan.step import Step
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.store import run_folder
 from wsss.pipeline.store.outdated import OUTDATED
+from wsss.pipeline.store.stage_folder import read_record
 from wsss.pipeline.store.timestamp import timestamp
 from wsss.pipeline.store.versions import versions
 
@@ -80,6 +81,7 @@ class RunRecord:
         if self.session.ranks.rank != 0:
             return
         known = run_folder.read_run(self.session.run_dir) or {}
+        self._forget_replaced()
         same = all(known.get(key) == self.record[key] for key in ("pipeline", "stages"))
         same &= (known.get(OUTDATED) or {}) == self.record[OUTDATED]
         if not self.written and status == "done" and known.get("status") == "done" and same:
@@ -95,6 +97,12 @@ class RunRecord:
         except WsssError:
             if error is None:
                 raise  # otherwise the first error (a full disk, for example) is the one to report
+
+    def _forget_replaced(self) -> None:
+        """Remove the results of other settings that this run has replaced from the list of those that remain."""
+        listed = self.record[OUTDATED]
+        records = {id: read_record(self.session.run_dir / id) or {} for id in listed}
+        self.record[OUTDATED] = {id: old for id, old in listed.items() if records[id].get("identity") == old}
 
     def _has_results(self, known: Mapping[str, Any]) -> bool:
         """Return whether a stage of a recorded run has ever started."""

@@ -139,7 +139,7 @@ def _action(step: Step) -> str:
 
 
 def _mark_forced(step: Step) -> None:
-    """Mark a stage of ``--force`` in its record: it stays forced if this run ends before it."""
+    """Mark a stage of ``--force`` in its record: it stays forced if this run, which has begun, ends before it."""
     if step.forced and step.decision.record:
         stage_folder.write_record(step.folder, {**step.decision.record, "status": "stale"})
 

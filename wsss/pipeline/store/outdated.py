@@ -26,6 +26,15 @@ STALE = "earlier settings or inputs, or --force"
 
 Record = Mapping[str, Any]
 
+_RESULT = "result"
+"""Key of `summary_of` in a record: the hash of the stage's files."""
+
+
+def summary_of(record: Record) -> dict[str, Any]:
+    """Return a record with a hash instead of the list of files, of which there are several per image of the dataset."""
+    kept = {key: value for key, value in record.items() if key != "artifacts"}
+    return {**kept, _RESULT: result_of(record)} if record else {}
+
 
 @dataclass
 class Outdated:
@@ -33,13 +42,12 @@ class Outdated:
 
     Args:
         run: the record of the run.
-        read: id → record of a stage, empty if it has none.
+        read: id → record of a stage, see `summary_of`; empty if it has none.
     """
 
     run: Record
     read: Callable[[str], Record]
     _known: dict[str, bool] = field(default_factory=dict)
-    _results: dict[str, str | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._ids = {str(stage["id"]) for stage in self.run.get("stages") or ()}
@@ -60,6 +68,8 @@ class Outdated:
             return False
         if (self.run.get(OUTDATED) or {}).get(id) == identity:
             return True
+        if id not in self._ids:
+            return False  # computed by a command, perhaps from stages of another run with the same ids
         return any(self._changed(*used) for used in _inputs(record) if used[0] in self._ids)
 
     def _changed(self, id: str, identity: Any, result: Any) -> bool:
@@ -69,9 +79,7 @@ class Outdated:
             return False  # unknown, or files that were edited before they were used
         if identity != now["identity"] or now.get("status") == "stale" or id in self:
             return True
-        if id not in self._results:
-            self._results[id] = result_of(now)
-        return None not in (result, self._results[id]) and result != self._results[id]
+        return None not in (result, now.get(_RESULT)) and result != now.get(_RESULT)
 
 
 def _inputs(record: Record) -> Iterator[tuple[str, Any, Any]]:
@@ -88,13 +96,13 @@ def _inputs(record: Record) -> Iterator[tuple[str, Any, Any]]:
 
 
 def records_of_run(run_dir: Path, run: Record) -> dict[str, dict[str, Any]]:
-    """Return id → record of all stages of a run, empty for those without one; outdated results have status ``stale``.
+    """Return id → record of all stages of a run, see `summary_of`; outdated results have status ``stale``.
 
     Raises:
         InvalidInput: a damaged record.
     """
     ids = [str(stage["id"]) for stage in run.get("stages") or ()]
-    records = {id: read_record(run_dir / id) or {} for id in ids}
+    records = {id: summary_of(read_record(run_dir / id) or {}) for id in ids}
     outdated = Outdated(run, lambda id: records[id])
     return {id: {**record, "status": "stale"} if outdated.replaces(id) else record for id, record in records.items()}
 
@@ -120,7 +128,7 @@ def _results_in(run_dir: Path) -> Outdated:
     @functools.cache
     def read(id: str) -> Record:
         try:
-            return read_record(run_dir / id) or {}
+            return summary_of(read_record(run_dir / id) or {})
         except InvalidInput:
             return {}
 

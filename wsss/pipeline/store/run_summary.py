@@ -10,7 +10,7 @@ from typing import Any
 from wsss.errors import InvalidInput
 from wsss.io.files.locking import State
 from wsss.pipeline.store.lock import lock_of, read_holder
-from wsss.pipeline.store.outdated import Outdated
+from wsss.pipeline.store.outdated import Outdated, summary_of
 from wsss.pipeline.store.progress_note import read_note
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import read_record
@@ -33,7 +33,7 @@ def summarise(folder: Path) -> dict[str, Any] | None:
     holder = read_holder(folder) if lock == "held" else None
     if run is not None:
         entries = {stage["id"]: stage["uses"] for stage in run.get("stages", [])}
-        records = {id: _record(folder / id) for id in entries}
+        records = {id: summary_of(_record(folder / id)) for id in entries}
         outdated = Outdated(run, lambda id: records[id])
         stages = [_stage(folder / id, id, uses, records[id], lock) for id, uses in entries.items()]
         for stage in stages:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import listing
+from wsss.errors import InvalidInput, Verbatim, listing
+from wsss.pipeline.run.items import raise_failures
 from wsss.pipeline.stage import Context
 
 if TYPE_CHECKING:
@@ -114,3 +115,37 @@ def _sizes_of_masks(ctx: Context[Any], samples: Sequence[Sample]) -> list[tuple[
             with open_image(path, decode=False) as mask:
                 sizes.append((sample.id, (mask.height, mask.width)))
     return sizes
+
+
+def require_whole_images(
+    samples: Sequence[Sample], classes: int, scales: Sequence[float], max_side: int | None
+) -> None:
+    """Require readable images that `predict` would predict as a whole.
+
+    Args:
+        samples: the images.
+        classes, scales, max_side: see `wsss.models.segmentation_networks.blockwise_prediction.needs_tiles`.
+
+    Raises:
+        InvalidInput: some images are unreadable or too large; lists them.
+    """
+    from wsss.io.rasters.rgb_images import image_size
+    from wsss.models.segmentation_networks.blockwise_prediction import needs_tiles
+
+    failed = []
+    for sample in samples:
+        try:
+            height, width = image_size(*sample.source)
+        except InvalidInput as error:
+            failed.append(error)
+            continue
+        if needs_tiles((height, width), classes, scales, max_side):
+            failed.append(
+                InvalidInput(
+                    "the image is too large to be predicted as a whole",
+                    subject=sample.image,
+                    found=Verbatim(f"{width} × {height} pixels"),
+                    hint="Set max_side, as in predict, or choose smaller images.",
+                )
+            )
+    raise_failures(failed, len(samples))

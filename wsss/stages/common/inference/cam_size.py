@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MaxSide = int | Literal["auto"] | None
 
 AUTO_SIDE = 1024
-"""``max_side: auto`` of classifiers trained on whole images, and side of the tiles of those trained on tiles."""
+"""``max_side: auto`` of classifiers trained on whole images; those trained on tiles get larger images in tiles."""
 
 
 class SizeSettings(Protocol):
@@ -28,6 +28,7 @@ class SizeSettings(Protocol):
     max_side: MaxSide
     tile: int | None
     overlap: int | None
+    scales: tuple[float, ...]
     adapt: Any
 
 
@@ -44,9 +45,11 @@ class CamSize:
     tiling: Tiling | None
 
 
-def limit(max_side: MaxSide) -> int | None:
-    """Return ``max_side``, for ``auto`` that of classifiers trained on whole images."""
-    return AUTO_SIDE if max_side == "auto" else max_side
+def limit(max_side: MaxSide, tile: int | None) -> int | None:
+    """Return ``max_side``, for ``auto`` that of classifiers trained on whole images; no limit if tiles are set."""
+    if max_side == "auto":
+        return AUTO_SIDE if tile is None else None
+    return max_side
 
 
 def is_full_resolution(classifier: CAMClassifier, config: SizeSettings) -> bool:
@@ -65,10 +68,10 @@ def cam_size(classifier: CAMClassifier, config: SizeSettings) -> CamSize:
     """
     from wsss.models.windows.tile_limits import tile_multiple, tiling_of
 
-    max_side, tile = limit(config.max_side), config.tile
+    max_side, tile = limit(config.max_side, config.tile), config.tile
     if config.max_side == "auto" and is_full_resolution(classifier, config) and config.method.name == PlainCam().name:
-        multiple = tile_multiple(classifier)
-        max_side, tile = None, tile or math.ceil(AUTO_SIDE / multiple) * multiple
+        multiple, largest = tile_multiple(classifier), AUTO_SIDE * max(1.0, *config.scales)
+        max_side, tile = None, tile or math.ceil(largest / multiple) * multiple
     return CamSize(max_side, tiling_of(classifier, tile, config.overlap, subject="cam."))
 
 
