@@ -65,6 +65,17 @@ def plan(images: Path, labels: Path | None, tmp_path: Path, **more: object) -> P
     return plan_project(gather(images, labels), tmp_path / "out", name="mine", **more)  # type: ignore[arg-type]
 
 
+def test_images_of_which_all_labels_are_unknown_are_unlabelled(images: Path, tmp_path: Path) -> None:
+    """No image shows b, so that it is no class; of i11, the presence of the other class is unknown."""
+    rows = ["image,a,b", *(f"i{n}.png,{int(n < 6)},0" for n in range(11)), "i11.png,?,0"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
+    project = plan(images, tmp_path / "labels.csv", tmp_path)
+    data = open_dataset(read_yaml(write_project(project)).value["data"], work=tmp_path / "w")
+    assert data.classes.foreground == ("a",)
+    assert [sample.id for sample in data.split("unlabelled")] == ["i11"]
+    assert all(sample.labels is not None for sample in data.samples(("train", "val")))
+
+
 def test_everything_that_does_not_match_is_reported(images: Path, tmp_path: Path) -> None:
     (images / "i3.png").write_bytes(b"no image")
     (images / "i4.png").write_bytes((images / "i4.png").read_bytes()[:60])
