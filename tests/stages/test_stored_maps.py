@@ -42,6 +42,7 @@ def test_the_last_stage_with_maps_of_all_images(tmp_path: Path) -> None:
         write_maps(run / stage, data)
     ids = ("cam", "predict", "average", "pseudo")
     (run / "pseudo").mkdir()
+    (run / "pseudo" / "stage.json").write_text("{")  # damaged, and not needed
     write_run(run, {"name": "r", "stages": [{"id": id, "uses": id} for id in ids]})
     assert stored_maps(run, samples, data.classes, ["red"])[0] == run / "average"
     cam_path(run / "average", samples[0].id).unlink()

@@ -102,7 +102,7 @@ def _print(summary: dict[str, Any]) -> None:
     print_stages(("stage", "status", "time", "finished", "metrics"), rows)
     stale = [stage["id"] for stage in summary["stages"] if stage["status"] == "stale"]
     if stale:
-        echo(f"note: {listing(stale)}: stale ({STALE}); wsss run computes them again.")
+        echo(f"note: {listing(stale)}: stale ({STALE}); wsss run brings them up to date.")
     if summary["report"]:
         echo(f"Report: {summary['report']}")
 

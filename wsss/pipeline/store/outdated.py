@@ -62,6 +62,10 @@ class Outdated:
         """Return whether ``stale`` replaces the status of a stage: of an outdated result, all or part of one."""
         return self.read(id).get("status") in ("done", "failed") and id in self
 
+    def is_stale(self, id: str) -> bool:
+        """Return whether a stage has a result that is outdated, or that ``--force`` discarded."""
+        return self.read(id).get("status") == "stale" or self.replaces(id)
+
     def _is_outdated(self, id: str, record: Record) -> bool:
         identity = record.get("identity")
         if identity is None:
@@ -119,12 +123,14 @@ def warn_of_outdated(folders: Iterable[Path], option: str, log: Callable[[str], 
     for folder in folders:
         run_dir, id = folder.resolve().parent, folder.resolve().name
         if run_dir not in runs:
-            runs[run_dir] = _results_in(run_dir)
+            runs[run_dir] = results_in(run_dir)
         if runs[run_dir].replaces(id):
             log(f"warning: {option} {folder}: stale ({STALE}); it is used as it is.")
 
 
-def _results_in(run_dir: Path) -> Outdated:
+def results_in(run_dir: Path) -> Outdated:
+    """Return which results of a run directory are outdated; those with damaged records are not."""
+
     @functools.cache
     def read(id: str) -> Record:
         try:
@@ -142,4 +148,4 @@ def note_left_out(run_dir: Path, records: Mapping[str, Record], log: Callable[[s
     """Log which of the stages of a command (id → record, of `records_of_run`) it leaves out because they are stale."""
     stale = [id for id, record in records.items() if record.get("status") == "stale"]
     if stale:
-        log(f"note: {run_dir}: {listing(stale)} left out: stale ({STALE}); wsss run computes them again.")
+        log(f"note: {run_dir}: {listing(stale)} left out: stale ({STALE}); wsss run brings them up to date.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput, counted
 from wsss.io.files.stage_files import cam_path, probability_path
-from wsss.pipeline.store.outdated import records_of_run
+from wsss.pipeline.store.outdated import results_in
 from wsss.pipeline.store.run_folder import read_run
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def stored_maps(run: Path, samples: Sequence[Sample], classes: Classes, names: S
         InvalidInput: no stage has maps or probabilities of all images; the function raises it for a damaged file.
     """
     record = read_run(run)
-    stages = {} if record is None else records_of_run(run, record)
-    current = [run / id for id, one in stages.items() if one.get("status") != "stale"]
-    folders = [run] if record is None else current[::-1]
+    outdated = results_in(run)
+    ids = [] if record is None else [str(stage["id"]) for stage in record.get("stages") or ()]
+    folders = [run] if record is None else [run / id for id in reversed(ids) if not outdated.is_stale(id)]
     indices = [classes.index(name) for name in names]
     for folder in folders:
         if all(probability_path(folder, sample.id).is_file() for sample in samples):
