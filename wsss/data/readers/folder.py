@@ -18,7 +18,7 @@ from pydantic import Field, field_validator
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.dataset import Dataset
 from wsss.data.readers.find_images import image_path, images_by_id, require_images, unread_note
-from wsss.data.readers.folder_splits import read_split_lists, set_unlabelled_apart, split_ids, unlisted
+from wsss.data.readers.folder_splits import read_split_lists, split_ids, unlisted
 from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, read_image_table, read_label_table
@@ -93,8 +93,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     rows = {row.id: row for row in _label_rows(config, table, complete)}
     require_images(((row.id, row.where) for row in rows.values()), find)
     lists = read_split_lists(root, find)
-    ids = split_ids(lists, rows, images, config, root=root, log=log)
-    known = {*images, *(name for members in ids.values() for name in members)}
+    known = {*images, *rows, *(name for members in lists.values() for name in members)}
     required = complete and "masks" in config.model_fields_set
     masks = find_masks(config, root / config.masks, known, required=required)
     names = _classes(config, root, rows.values(), has_masks=bool(masks.paths))
@@ -103,8 +102,8 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     values = resolve_mask_values(config, names, log)
     labels = read_rows(rows.values(), names, _rules(config), lambda line: log(f"{table}: {line}"), way_out=NEGATIVE_KEY)
 
-    if not lists and all(row.split is None for row in rows.values()):
-        ids = set_unlabelled_apart(ids, labels, config, root=root, log=log)
+    unlabelled = {name for name, (present, _) in labels.items() if present is None}
+    ids = split_ids(lists, rows, images, unlabelled, config, root=root, log=log)
 
     def sample(name: str) -> Sample:
         present, unknown = labels.get(name, (None, ()))

@@ -56,6 +56,7 @@ def split_ids(
     lists: Mapping[str, list[str]],
     rows: Mapping[str, LabelRow],
     images: Collection[str],
+    unlabelled: Collection[str],
     config: SplitConfig,
     *,
     root: Path,
@@ -67,48 +68,29 @@ def split_ids(
         lists: see `read_split_lists`.
         rows: id → row of the label table.
         images: ids of all images.
+        unlabelled: ids of rows without a known label, which a hash leaves out of train and val, unless all are.
 
     Raises:
         InvalidInput: a row without a split in a table that has the column, or an unknown split in ``data.splits``.
     """
     if lists:
         return choose_splits(lists, config.splits, where=root)
+    apart = {"without a row": [name for name in images if rows and name not in rows], "without a known label": []}
     if any(row.split is not None for row in rows.values()):
         splits = _column_splits(rows)
     else:
-        train, val = hash_split(sorted(rows or images), config.val_fraction)
+        every = sorted(rows or images)
+        labelled = [name for name in every if name not in unlabelled] or every
+        if len(labelled) < len(every):
+            apart["without a known label"] = [name for name in every if name in unlabelled]
+        train, val = hash_split(labelled, config.val_fraction)
         splits = {"train": train, "val": val} if val else {"train": train}
         log(f"{root}: no splits; assigned by a hash of the image id: train {len(train)}, val {len(val)}.")
-    without_row = [name for name in images if rows and name not in rows]
-    if without_row:
-        splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *without_row])
-        log(f"{root}: {counted(len(without_row), 'image')} without a row in {config.labels}: split {UNLABELLED!r}.")
+    for why, names in apart.items():
+        if names:
+            splits[UNLABELLED] = sorted([*splits.get(UNLABELLED, []), *names])
+            log(f"{root}: {counted(len(names), 'image')} {why} in {config.labels}: split {UNLABELLED!r}.")
     return choose_splits(splits, config.splits, where=root)
-
-
-def set_unlabelled_apart(
-    splits: Mapping[str, list[str]],
-    labels: Mapping[str, tuple[tuple[int, ...] | None, tuple[int, ...]]],
-    config: SplitConfig,
-    *,
-    root: Path,
-    log: Log,
-) -> dict[str, list[str]]:
-    """Return splits that no file defines, with images whose row names no known label in the split of unlabelled ones.
-
-    Args:
-        splits: see `split_ids`.
-        labels: id → labels and unknown classes.
-    """
-    unlabelled = {name for name, (present, _) in labels.items() if present is None}
-    apart = sorted(name for members in splits.values() for name in members if name in unlabelled)
-    if not apart or len(apart) == sum(map(len, splits.values())):
-        return dict(splits)
-    log(f"{root}: {counted(len(apart), 'image')} without a known label in {config.labels}: split {UNLABELLED!r}.")
-    kept = {split: [name for name in members if name not in unlabelled] for split, members in splits.items()}
-    if config.splits is None or UNLABELLED in config.splits:
-        kept[UNLABELLED] = sorted([*kept.get(UNLABELLED, []), *apart])
-    return kept
 
 
 def unlisted(
