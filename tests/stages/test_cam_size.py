@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from learning import run_stage
-from walls import walls
+from walls import MAPS, TRAINING, walls
 
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
@@ -19,16 +19,6 @@ from wsss.io.rasters.cams import read_cams
 from wsss.models.classifier import load_classifier
 from wsss.pipeline.stage import Result
 from wsss.stages import STAGES
-
-TRAINING = {
-    "convnet": {"widths": [8, 8]},
-    "pooling": "lse",
-    "lse_sharpness": 4,
-    "epochs": 12,
-    "batch_size": 10,
-    "optimiser": {"name": "adamw", "lr": 0.01, "head_lr_factor": 10},
-}
-MAPS = {"scales": [1], "flip": False, "stride": 1, "activation": "sigmoid"}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from learning import coloured_dataset, contents
 from learning import run_stage as run_one
-from walls import walls
+from walls import MAPS, TRAINING, walls
 
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
@@ -23,15 +23,6 @@ from wsss.pipeline.stage import Artifact, Result
 from wsss.stages import STAGES
 from wsss.validation import validate
 
-TRAINING = {
-    "convnet": {"widths": [8, 8]},
-    "pooling": "lse",
-    "lse_sharpness": 4,
-    "epochs": 12,
-    "batch_size": 10,
-    "optimiser": {"name": "adamw", "lr": 0.01, "head_lr_factor": 10},
-}
-MAPS = {"scales": [1], "flip": False, "stride": 1, "activation": "sigmoid"}
 OTSU = {"policy": {"name": "otsu", "scope": "image"}}
 
 

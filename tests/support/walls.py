@@ -14,6 +14,19 @@ from wsss.io.rasters.rgb_images import write_png
 
 WALL_CLASSES = Classes(("background", "mortar"), ((0,), (1,)))
 
+TRAINING = {
+    "convnet": {"widths": [8, 8]},
+    "pooling": "lse",
+    "lse_sharpness": 4,
+    "epochs": 12,
+    "batch_size": 10,
+    "optimiser": {"name": "adamw", "lr": 0.01, "head_lr_factor": 10},
+}
+"""Settings of `classify` with which the tiles of such walls are learned in seconds."""
+
+MAPS = {"scales": [1], "flip": False, "stride": 1, "activation": "sigmoid"}
+"""Settings of `cam` for this classifier."""
+
 
 def walls(root: Path, *, count: int = 4, size: int = 96, dark: tuple[int, ...] = ()) -> Dataset:
     """Return a dataset of ``count`` walls in the split ``train``; the joints of those in ``dark`` are dark."""
