@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -335,71 +333,6 @@ def test_a_source_without_any_region_is_refused(data: Dataset, tmp_path: Path) -
     for source in (coco(tmp_path), cvat(tmp_path), studio(tmp_path), labelme(tmp_path)):
         error = error_of(source, data, tmp_path)
         assert "--empty background" in str(error.hint) and source.name in str(error.subject)
-
-
-def test_masks_of_0_and_255_are_refused(data: Dataset, tmp_path: Path) -> None:
-    """255 would mean unlabelled, and the objects would be lost."""
-    for name in ("a", "b"):
-        write_mask(tmp_path / "m" / f"{name}.png", rectangle(255))
-    error = error_of(tmp_path / "m", data, tmp_path)
-    assert "cat 8" in str(error.hint) and "255" in error.problem and error.subject == str(tmp_path / "m")
-    write_mask(tmp_path / "m" / "b.png", rectangle(8, outside=255))
-    assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("a", "b")
-
-
-def test_a_class_list_does_not_change_the_meaning_of_255(data: Dataset, tmp_path: Path) -> None:
-    """With ``classes.txt`` beside them, masks of 0 and 255 became background with unlabelled objects."""
-    for name in ("a", "b"):
-        write_mask(tmp_path / "m" / f"{name}.png", rectangle(255))
-    (tmp_path / "m" / "classes.txt").write_text("12 cat\n9 cow\n")
-    error = error_of(tmp_path / "m", data, tmp_path)
-    assert "255" in error.problem and error.subject == str(tmp_path / "m")
-    assert "cat 12" in str(error.hint) and "cow" not in str(error.hint)
-    (tmp_path / "m" / "labelmap.txt").write_text("background:0,0,0::\nignore:224,224,192::\n")
-    assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("a", "b")
-
-
-@pytest.mark.parametrize("listed", [False, True])
-def test_masks_of_two_encodings_are_refused(
-    listed: bool, voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
-) -> None:
-    """0 and 255 in one, 0 and the class in the other: 255 probably means the class."""
-    opened = open_at(voc, classes=["cat"])
-
-    def labelled(labels: tuple[int, ...] | None) -> Dataset:
-        splits = {name: tuple(replace(one, labels=labels) for one in split) for name, split in opened.splits.items()}
-        return replace(opened, classes=replace(opened.classes, other=frozenset()), splits=splits)
-
-    cat = labelled(None)
-    write_mask(tmp_path / "m" / "a.png", rectangle(8))
-    write_mask(tmp_path / "m" / "b.png", rectangle(255))
-    if listed:
-        (tmp_path / "m" / "classes.txt").write_text("8 cat\n")
-    error = error_of(tmp_path / "m", cat, tmp_path)
-    assert "b.png" in error.problem and "a.png" not in error.problem and error.subject == str(tmp_path / "m")
-    assert "cat 8" in str(error.hint) and "labelmap.txt" in str(error.hint)
-    for number, (name, mask) in enumerate(
-        [
-            ("a", np.where(rectangle(1) == 1, 8, np.eye(*SIZE, dtype=np.uint8) * 255)),  # has ignored pixels, too
-            ("b", np.where(np.arange(HEIGHT * WIDTH).reshape(SIZE) == 7, 255, 0)),  # less than a border
-        ]
-    ):
-        folder = tmp_path / f"m{number}"
-        shutil.copytree(tmp_path / "m", folder)
-        write_mask(folder / f"{name}.png", mask.astype(np.uint8))
-        assert import_masks(folder, cat, tmp_path / f"c{number}").ids == ("a", "b")
-    assert import_masks(tmp_path / "m", labelled(()), tmp_path / "c2").ids == ("a", "b")
-
-
-def test_the_class_list_of_a_folder_names_its_values(data: Dataset, tmp_path: Path) -> None:
-    (tmp_path / "m").mkdir()
-    (tmp_path / "m" / "classes.txt").write_text("12 cat\n8 dog\n9 cow\n")
-    write_mask(tmp_path / "m" / "SegmentationClass" / "a.png", rectangle(12, outside=255))
-    assert np.array_equal(imported(tmp_path / "m", data, tmp_path), rectangle(CAT, outside=UNLABELLED))
-    for value, found in ((9, "cow"), (7, [7])):
-        write_mask(tmp_path / "m" / "SegmentationClass" / "a.png", rectangle(value))
-        error = error_of(tmp_path / "m", data, tmp_path, force=True)
-        assert error.found == found and "a.png" in str(error.subject)
 
 
 @pytest.mark.parametrize(("label", "value"), [("background", 0), ("ignore", UNLABELLED)])
