@@ -195,3 +195,9 @@ WRITERS: Mapping[str, Callable[[Path, Labels], Path]] = {
         *(label_studio, label_studio_boxes, label_studio_min, label_studio_csv),
     )
 }
+
+
+def put(file: Path, value: Any) -> Path:
+    """Write a value as JSON, and return the file."""
+    file.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+    return file
