@@ -9,9 +9,7 @@ import numpy as np
 from PIL import Image
 
 from wsss.data.checks.check_report import Finding
-from wsss.data.importers.gather import (
-    gather,
-)
+from wsss.data.importers.gather import gather
 from wsss.data.importers.project import Project, plan_project
 
 
