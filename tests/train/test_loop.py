@@ -6,6 +6,7 @@ import io
 import os
 import random
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,9 @@ def test_tensorboard_has_each_step_once_after_a_resume(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     interrupted(tmp_path, after=6)
+    # TensorBoard reads event files in the order of their names: seconds, host, process, and a counter per process, in
+    # which 10 precedes 9. A resume is another process, later.
+    time.sleep(1 - time.time() % 1)
     train(tmp_path)
 
     events = EventAccumulator(str(tmp_path / "tensorboard"))
