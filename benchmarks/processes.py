@@ -74,9 +74,9 @@ def measure(folder: Path, arguments: list[str], *, preload: bool) -> None:
 
     perform, times = run_steps.perform, {}
 
-    def timed(task: Any, *more: Any) -> Any:
+    def timed(task: Any, *more: Any, **named: Any) -> Any:
         wall, cpu = time.monotonic(), time.process_time()
-        outcome = perform(task, *more)
+        outcome = perform(task, *more, **named)
         if outcome.status == "done":
             times[task.id] = time.monotonic() - wall, time.process_time() - cpu
         return outcome
