@@ -41,7 +41,8 @@ def read_label_table(path: Path) -> list[LabelRow]:
     """Read a CSV table ``image_id,labels[,split]`` with a header line; other columns are ignored.
 
     Raises:
-        InvalidInput: missing columns, a short row, or an invalid or duplicate id.
+        InvalidInput: missing or repeated columns, a row with fewer or more cells than the header, or an invalid or
+            duplicate id.
     """
     rows = _csv_rows(path)
     if not rows:
@@ -54,6 +55,10 @@ def read_label_table(path: Path) -> list[LabelRow]:
             allowed="the columns image_id and labels (and split, optionally), separated by commas",
             found=",".join(header),
         )
+    for column in ("image_id", "labels", "split"):
+        if header.count(column) > 1:
+            hint = "Put all labels of an image into one cell, separated by ';'." if column == "labels" else None
+            raise InvalidInput(f"duplicate column {column!r}", subject=f"{path}:{rows[0][0]}", hint=hint)
     id_at, labels_at = header.index("image_id"), header.index("labels")
     split_at = header.index("split") if "split" in header else None
     table: dict[str, LabelRow] = {}
@@ -61,6 +66,14 @@ def read_label_table(path: Path) -> list[LabelRow]:
         where = f"{path}:{number}"
         if len(cells) <= max(id_at, labels_at, split_at or 0):
             raise InvalidInput("short row", subject=where, allowed=f"{len(header)} cells", found=len(cells))
+        if any(cell.strip() for cell in cells[len(header) :]):  # cat,dog without quotes: dog would be another column
+            raise InvalidInput(
+                "more cells than the header",
+                subject=where,
+                allowed=f"{len(header)} cells",
+                found=len(cells),
+                hint="Separate several labels of an image by ';' (cat;dog), or enclose the cell in double quotes.",
+            )
         name = check_id(without_suffix(cells[id_at].strip()), where)
         if name in table:
             raise InvalidInput(
