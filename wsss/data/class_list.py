@@ -99,8 +99,7 @@ def read_class_list(path: Path) -> dict[str, int]:
     """
     lines = [line for line in read_lines(path) if not line.text.startswith("#") and line.text != IGNORED]
     numbered = bool(lines) and all(line.text.split()[0].isdigit() and len(line.text.split()) > 1 for line in lines)
-    if not numbered:
-        _refuse_ids(lines)
+    _refuse_ids(lines, numbered=numbered)
     ids: dict[str, int] = {}
     for line in lines:
         number, name = _entry(line) if numbered else (len(ids) + 1, line.text)
@@ -131,7 +130,7 @@ def is_background(name: str) -> bool:
     return name.casefold().strip("_") == BACKGROUND
 
 
-def _refuse_ids(lines: Sequence[Line]) -> None:
+def _refuse_ids(lines: Sequence[Line], *, numbered: bool) -> None:
     """Refuse ids that would be read as parts of names.
 
     Raises:
@@ -139,7 +138,7 @@ def _refuse_ids(lines: Sequence[Line]) -> None:
     """
     if lines and all(_BEFORE_NAME.match(line.text) for line in lines):
         raise InvalidInput(subject=lines[0], found=lines[0].text, allowed="'id name', separated by a space, or a name")
-    for line in lines:
+    for line in () if numbered else lines:
         number, _, name = line.text.partition(" ")
         if number == "0" and is_background(name.strip()):
             raise InvalidInput(
