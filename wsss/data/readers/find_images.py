@@ -30,8 +30,9 @@ def images_by_id(folder: Path) -> dict[str, list[Path]]:
     except OSError as error:
         raise InvalidInput(f"unreadable ({error.strerror})", subject=folder) from error
     for name in names:
-        if _is_image(name):
-            images.setdefault(without_suffix(name), []).append(folder / name)
+        stem = without_suffix(name)
+        if stem != name and not name.startswith("."):
+            images.setdefault(stem, []).append(folder / name)
     return images
 
 
@@ -54,7 +55,7 @@ def unread_note(folder: Path) -> str | None:
 def subfolder_note(folder: Path) -> str | None:
     """Return a line that counts the images in subfolders, which only ``data.files`` reads, if there are any."""
     with os.scandir(folder) as entries:
-        below = [entry.path for entry in entries if not _is_left_out(entry.name) and entry.is_dir()]
+        below = [entry.path for entry in entries if entry.is_dir() and not _is_left_out(entry.name)]
     count = sum(_is_image(name) for path in below for _, _, names in os.walk(path) for name in names)
     if not count:
         return None
