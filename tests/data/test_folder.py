@@ -181,6 +181,21 @@ def test_a_selection_of_the_classes_in_a_table(
     assert error_of(folder, classes=["sun"]).found == "moon"
 
 
+def test_names_with_a_space_that_are_read_as_two_classes_are_noted(
+    folder: Path, open_at: Open, lines: list[str]
+) -> None:
+    (folder / "labels.csv").write_text(
+        "image_id,labels\ni0,dining table\ni1,cat dining table\ni2,cat dog\ni3,dog cat\ni4,no finding\ni5,no finding\n"
+    )
+    assert len(open_at(folder).classes) == 5
+    (note,) = [line for line in lines if "never occur apart" in line]
+    assert ": dining table. If" in note
+    (folder / "classes.txt").write_text("cat\ndining table\ndog\n")
+    (folder / "labels.csv").write_text("image_id,labels\ni0,dining table\ni1,cat;dining table\ni2,cat dog\n")
+    lines.clear()
+    assert len(open_at(folder).classes) == 4 and not any("never occur apart" in line for line in lines)
+
+
 def test_unknown_classes_suggest_the_closest(folder: Path, error_of: ErrorOf) -> None:
     (folder / "classes.txt").write_text("sun\nmoom\n")
     error = error_of(folder)

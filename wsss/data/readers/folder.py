@@ -22,7 +22,7 @@ from wsss.data.readers.find_images import image_path, images_by_id, require_imag
 from wsss.data.readers.folder_splits import read_split_lists, split_ids, unlisted
 from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
-from wsss.data.readers.label_tables import LabelRow, read_image_table, read_label_table
+from wsss.data.readers.label_tables import LabelRow, never_apart, read_image_table, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
 from wsss.data.readers.mask_folder_config import MaskFolderConfig, find_masks, resolve_mask_values
 from wsss.data.sample import Sample
@@ -192,6 +192,7 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
             "data.mask_values to {0: background, VALUE: NAME}.",
         )
     else:
+        _note_never_apart(rows, _rules(config), root / config.labels, log)
         base = _numbered(sorted({*class_names(rows, _rules(config)), *_named_in_masks(config)}))
         if not base:
             raise InvalidInput(
@@ -200,6 +201,16 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
                 hint=f"Write {class_file} with one class name per line.",
             )
     return choose_classes(config.classes, base, other=config.other, where="data.classes")
+
+
+def _note_never_apart(rows: Iterable[LabelRow], rules: Rules, table: Path, log: Log) -> None:
+    """Log names with a space that are read as two classes, as far as the table shows it."""
+    names = never_apart(row.labels for row in rows if rules.word(row.labels) is None)
+    if names:
+        log(
+            f"note: {table}: read as two classes each, which never occur apart: {listing(names)}. If they are names of "
+            f"single classes, list these in {CLASSES}."
+        )
 
 
 def _has_numbers(choice: list[str] | dict[str, list[int | str]]) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -142,6 +144,21 @@ def split_labels(cell: str, known: Sequence[str]) -> list[str]:
     if "," in cell and not all(word.removeprefix(UNKNOWN_MARK) in known for word in words):
         return _parts(cell, ",")
     return words
+
+
+def never_apart(cells: Iterable[str]) -> list[str]:
+    """Return the pairs of words that occur at least twice, and only side by side, separated by a space.
+
+    They may be one name (``"dining table"``) that `split_labels` reads as two.
+    """
+    words: Counter[str] = Counter()
+    pairs: Counter[tuple[str, str]] = Counter()
+    for cell in cells:
+        names = split_labels(cell, ())
+        words.update(names)
+        if names == cell.split():
+            pairs.update(pairwise(names))
+    return [f"{a} {b}" for (a, b), count in pairs.items() if count > 1 and count == words[a] == words[b]]
 
 
 def _parts(cell: str, separator: str) -> list[str]:
