@@ -272,6 +272,7 @@ def test_missing_dataset_of_any_layout(tmp_path: Path, layout: dict[str, str]) -
 )
 def test_resume_command_omits_force(arguments: list[str], expected: str) -> None:
     assert resume_command(arguments) == expected
+    assert resume_command(arguments, started=False) == shlex.join(["wsss", *arguments])
 
 
 def test_worker_count() -> None:

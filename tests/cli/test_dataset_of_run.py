@@ -83,6 +83,10 @@ def test_the_dataset_of_the_run_precedes_another_of_the_same_name(run: Run, tmp_
     folder = run(tmp_path / "work", "cats")
     assert splits_of(folder) == {"val": 2}
     assert data_of_run(read_run(folder)) == {"root": str(tmp_path / "work" / "cats")}
+    note = f"--data.root {tmp_path / 'elsewhere' / 'cats'}."
+    for command in (("data", "check", folder), ("report", folder, "--out", "page")):
+        assert wsss(*command).stderr.count(note) == 1
+        assert note not in wsss(*command, "--data.root", "cats").stderr
     (tmp_path / "work" / "cats").rename(tmp_path / "work" / "renamed")
     assert splits_of(folder) == {"val": 3}  # moved, perhaps to another machine
     (tmp_path / "elsewhere" / "cats").rename(tmp_path / "elsewhere" / "renamed")

@@ -53,6 +53,12 @@ def test_separators_and_names_with_suffix(folder: Path, open_at: Open, separator
     assert len(dataset.split("unlabelled")) == 8 and dataset.split("unlabelled")[0].labels is None
 
 
+def test_empty_cells_at_the_end_of_a_row_are_ignored(folder: Path, open_at: Open) -> None:
+    (folder / "labels.csv").write_text("image_id,labels\ni0,sun,,\ni1,moon, \n")
+    labels = {sample.id: sample.labels for split in open_at(folder).splits.values() for sample in split}
+    assert (labels["i0"], labels["i1"]) == ((2,), (1,))
+
+
 def test_lists_take_precedence_over_the_column_split(folder: Path, open_at: Open) -> None:
     (folder / "labels.csv").write_text("image_id,labels,split\ni0,sun,train\ni1,moon,val\n")
     (folder / "splits").mkdir()
@@ -141,6 +147,9 @@ def test_images_without_labels(folder: Path, open_at: Open, error_of: ErrorOf) -
         ("labels.csv", "image_id,labels\n../i0,sun\n", "labels.csv:2"),
         ("labels.csv", "image_id,labels,split\ni0,sun,train\ni1,sun,\n", "labels.csv:3"),
         ("labels.csv", 'image_id,labels\n"i0,sun\n', "labels.csv:2"),
+        ("labels.csv", "image_id,labels\ni0,sun\ni1,sun,moon\n", "labels.csv:3"),
+        ("labels.csv", "image_id,labels,split\ni0,sun,moon,train\n", "labels.csv:2"),
+        ("labels.csv", "image_id,labels,labels\ni0,sun,moon\n", "labels.csv:1"),
         ("splits/train.txt", "i0\ni99\n", "train.txt:2"),
         ("splits/train.txt", "i0\ni1\ni0.png\n", "train.txt:3"),
         ("splits/train.txt", "", "train.txt"),
@@ -151,6 +160,40 @@ def test_errors_name_file_and_line(folder: Path, error_of: ErrorOf, file: str, c
     (folder / file).parent.mkdir(exist_ok=True)
     (folder / file).write_text(content)
     assert str(error_of(folder).subject).endswith(subject)
+
+
+def test_a_selection_of_the_classes_in_a_table(
+    folder: Path, open_at: Open, error_of: ErrorOf, lines: list[str]
+) -> None:
+    (folder / "labels.csv").write_text("image_id,labels\ni0,sun moon\ni1,moon\ni2,star\ni3,\n")
+
+    def labels(**config: object) -> tuple[tuple[str, ...], list[tuple[int, ...] | None]]:
+        dataset = open_at(folder, val_fraction=0, **config)
+        return dataset.classes.foreground, [sample.labels for sample in dataset.split("train")]
+
+    assert labels(classes=["sun"]) == (("sun",), [(1,), (), (), ()])
+    assert f"note: {folder / 'labels.csv'}: labels that data.classes leaves out: moon, star" in lines
+    assert labels(classes={"night": ["moon", "star"]}) == (("night",), [(1,), (1,), (1,), ()])
+    assert f"note: {folder / 'labels.csv'}: labels that data.classes leaves out: sun" in lines
+    assert error_of(folder, classes={"star": 1}).found == "sun"  # a value in masks, not the number of a name
+    assert error_of(folder, classes={"night": ["mon"]}).found == "mon"
+    write_mask(folder / "masks" / "i0.png", np.array([[0, 1]], np.uint8))
+    assert error_of(folder, classes=["sun"]).found == "moon"
+
+
+def test_names_with_a_space_that_are_read_as_two_classes_are_noted(
+    folder: Path, open_at: Open, lines: list[str]
+) -> None:
+    (folder / "labels.csv").write_text(
+        "image_id,labels\ni0,dining table\ni1,cat dining table\ni2,cat dog\ni3,dog cat\ni4,no finding\ni5,no finding\n"
+    )
+    assert len(open_at(folder).classes) == 5
+    (note,) = [line for line in lines if "never occur apart" in line]
+    assert ": dining table. If" in note
+    (folder / "classes.txt").write_text("cat\ndining table\ndog\n")
+    (folder / "labels.csv").write_text("image_id,labels\ni0,dining table\ni1,cat;dining table\ni2,cat dog\n")
+    lines.clear()
+    assert len(open_at(folder).classes) == 4 and not any("never occur apart" in line for line in lines)
 
 
 def test_unknown_classes_suggest_the_closest(folder: Path, error_of: ErrorOf) -> None:
@@ -171,6 +214,16 @@ def test_other_files_are_ignored(folder: Path, open_at: Open) -> None:
     write_png(folder / "images" / "scan.v2.PNG", np.zeros((4, 4, 3), np.uint8))
     dataset = open_at(folder)
     assert ids(dataset, "unlabelled") == ["scan.v2"]
+
+
+def test_images_in_subfolders_are_noted(folder: Path, open_at: Open, lines: list[str]) -> None:
+    for name in ("more/a.png", "more/deep/b.JPG", "more/notes.txt", ".cache/c.png", "__MACOSX/d.png"):
+        path = folder / "images" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    dataset = open_at(folder)
+    assert sum(map(len, dataset.splits.values())) == 10
+    assert [line for line in lines if "subfolders" in line and line.startswith(f"{folder / 'images'}: 2 images")]
 
 
 def test_missing_images_and_folders(folder: Path, error_of: ErrorOf, tmp_path: Path) -> None:

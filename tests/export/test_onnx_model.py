@@ -291,7 +291,7 @@ def random_network(config: dict[str, Any]) -> SegmentationNetwork:
 )
 def test_files_give_the_masks_of_the_function(config: dict[str, Any], tmp_path: Path) -> None:
     """With the smallest networks of each kind: a conversion takes as long as the network has layers."""
-    save_segmenter(tmp_path / "model", random_network(config), CLASSES)
+    save_segmenter(tmp_path / "model", random_network(config), CLASSES, background_weight=0.5)
     arguments = ("export-model", tmp_path / "model", "--format", "onnx", "--out", tmp_path / "out")
     written = document(*arguments)
     assert written["agreement"]["equal"] >= 0.999 and written["classes"] == {"background": 0, "red": 40, "green": 90}
@@ -304,6 +304,7 @@ def test_files_give_the_masks_of_the_function(config: dict[str, Any], tmp_path: 
     about = session.get_modelmeta().custom_metadata_map
     assert json.loads(about["classes"]) == written["classes"] and about["wsss"] == wsss.__version__
     assert json.loads(about["palette"])[3:9] == [128, 0, 0, 0, 128, 0]
+    assert written["background_weight"] == float(about["background_weight"]) == 0.5
     [image] = session.get_inputs()
     assert (image.name, image.type, image.shape) == ("image", "tensor(uint8)", ["height", "width", 3])
     segment = wsss.load_segmenter(tmp_path / "model", device="cpu")

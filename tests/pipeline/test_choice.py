@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
-from toyruns import ALL, TEXT, planned, ran, run
+from toyruns import ALL, TEXT, planned, ran, run, spec
+from toys import TOYS, open_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
+from wsss.pipeline.plan.step import Choice
+from wsss.pipeline.run.execute import run_pipeline
+from wsss.pipeline.run.progress import Reporter
+from wsss.pipeline.run.task import Session
 
 
 def test_from_and_until_restrict_a_run(here: Path) -> None:
@@ -76,3 +82,16 @@ def test_force_applies_to_the_next_run_after_a_failure(here: Path) -> None:
     with pytest.raises(RunFailed):
         ran(text=failing, force="double")
     assert planned(text=text) == {"count": "config changed: how run → no", "all": "forced"}
+
+
+def test_what_force_discards_is_recorded_when_the_first_stage_has_begun(here: Path) -> None:
+    ran()
+    seen: list[dict[str, str]] = []
+    session = Session(
+        Path("runs/toy"), reporter=Reporter(io.StringIO()), on_start=lambda: seen.append(planned(until="train"))
+    )
+    done = run_pipeline(
+        spec(), TOYS, session=session, open_data=open_toy_data, choice=Choice(force="double"), command=["wsss"]
+    )
+    assert done.status == "done"
+    assert seen[0] == {"double@f=2": "interrupted", **dict.fromkeys(["double@f=3", "train@f=2", "train@f=3"], "forced")}

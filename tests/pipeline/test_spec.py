@@ -167,6 +167,8 @@ def test_precision_goes_to_the_stages_that_have_one(folder: Path) -> None:
     spec = load(text, precision="bf16-mixed")
     assert spec.entries["train"].part("with").value == {"precision": "bf16-mixed"}
     assert spec.entries["make"].part("with").value == {"n": 5}
+    one = load(text, "train.precision=32-true", precision="bf16-mixed")
+    assert one.entries["train"].part("with").value == {"precision": "32-true"}
     assert error(None, precision="16").subject == "--precision 16"
 
 

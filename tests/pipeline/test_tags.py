@@ -13,6 +13,7 @@ from wsss.pipeline.config.source import merge, parse_yaml
 from wsss.pipeline.config.spec import load_spec
 from wsss.pipeline.plan.graph import build_jobs
 from wsss.pipeline.stage import Result, Stage, StageConfig
+from wsss.stages import STAGES
 
 
 class CrossEntropy(BaseModel):
@@ -94,3 +95,21 @@ def test_another_layout_with_extends() -> None:
     assert load_spec("p.yaml", {"learn": STAGE}).data == {"layout": "shapes", "classes": 2}
     Path("p.yaml").write_text("extends: base.yaml\ndata: {root: mine}\n")
     assert load_spec("p.yaml", {"learn": STAGE}).data == {"layout": "voc", "root": "mine", "classes": ["cat"]}
+
+
+@pytest.mark.parametrize("sets", [("method=advcam", "method.steps=5"), ("method.steps=5", "method=advcam")])
+def test_a_name_alone_and_settings_of_its_kind(sets: tuple[str, str]) -> None:
+    expected = {"name": "advcam", "steps": 5}
+    assert config_source(STAGES["cam"], {"config_file": None, "sets": sets}).value == {"method": expected}
+    Path("p.yaml").write_text("stages: {cam: {uses: cam}}")
+    spec = load_spec("p.yaml", STAGES, [f"cam.{text}" for text in sets])
+    assert spec.entries["cam"].part("with").value == {"method": expected}
+    Path("p.yaml").write_text("stages: {cam: {uses: cam, with: {method: advcam}}}")
+    spec = load_spec("p.yaml", STAGES, ["cam.method.steps=5"])
+    assert spec.entries["cam"].part("with").value == {"method": expected}
+
+
+def test_a_name_alone_has_the_defaults_of_its_kind() -> None:
+    Path("p.yaml").write_text("stages: {cam: {uses: cam, with: {method: {name: advcam, steps: 9}}}}")
+    spec = load_spec("p.yaml", STAGES, ["cam.method=advcam"])
+    assert spec.entries["cam"].part("with").value == {"method": "advcam"}

@@ -17,12 +17,11 @@ from tinyrun import several
 from wsss.cli.main import _call
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
-from wsss.data.importers.project import CALIBRATED
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.pipeline.stage import Artifact
-from wsss.stages.calibrate import FEWEST, STRONG, SURE, CalibrateConfig, _chosen, _provenance
+from wsss.stages.calibrate import FEWEST, STRONG, CalibrateConfig, _chosen, _provenance
 from wsss.validation import validate
 from wsss.viz.report.report_scores import is_full, is_oracle
 
@@ -98,16 +97,24 @@ def test_predicted_masks_show_the_share_of_the_training_masks(
     changed = {name: after[name] - value for name, value in before.items() if (after[name] != value).any()}
     (difference,) = changed.values()
     assert difference == pytest.approx([np.log(metrics["background_weight"]), 0, 0], abs=1e-5)
-    assert (model / "model.json").read_bytes() == (data / "calibrated/model.json").read_bytes()
+    described, original = (json.loads((path / "model.json").read_text()) for path in (data / "calibrated", model))
+    assert described == {**original, "background_weight": metrics["background_weight"]}
 
 
-def test_a_second_calibration_states_both_weights(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_second_calibration_states_both_weights(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], copied: bool
+) -> None:
     first, _ = calibrate(capsys, model, "--foreground", "0.3")
     (data / "calibrated").rename(data / "first")
+    if copied:  # for deployment, without the record of the stage
+        (data / "first/stage.json").unlink()
+        (data / "first/.wsss-stage.json").unlink()
     second, _ = calibrate(capsys, data / "first", "--foreground", "0.6")
     stated = json.loads((data / "calibrated/stage.json").read_text())["provenance"]["calibrated"]
     product = first["background_weight"] * second["background_weight"]
     assert stated["background_weight"] == pytest.approx(product, rel=1e-3)
+    assert json.loads((data / "calibrated/model.json").read_text())["background_weight"] == pytest.approx(product)
     assert (stated["target_share"], stated["share_of"]) == (0.6, "a setting")
 
 
@@ -147,10 +154,6 @@ def test_images_that_need_tiles_are_refused(
     error = refusal(capsys, model, "--foreground", "0.5")
     assert "v0.png" in error and f"{SIDE} × {SIDE}" in error
     assert calibrate(capsys, model, "--foreground", "0.5", "--max-side", "32")[0]["images"] == IMAGES
-
-
-def test_init_calibrates_where_the_stage_calls_the_images_enough() -> None:
-    assert CALIBRATED == SURE
 
 
 def test_a_given_share_needs_no_masks(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -185,6 +185,9 @@ def test_a_class_that_a_classifier_does_not_recognise_counts_as_zero(tmp_path: P
     np.testing.assert_allclose(mean[third].maps, (a[third].maps + b[third].maps) / 2, atol=1e-3)
     (note,) = [line for line in lines if "different classes" in line]
     assert "2 images" in note and first in note and second in note and third not in note
+    cam_path(tmp_path / "mean", first).unlink()  # as if the stage had been interrupted before this image
+    average(tmp_path / "mean", data, tmp_path / "a", tmp_path / "b", lines=lines)
+    assert [line for line in lines if "different classes" in line] == [note, note]
 
 
 def test_colour_maps_are_those_of_cielab(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from wsss.pipeline.config.source import Source, merge
 from wsss.pipeline.config.spec import load_spec
 from wsss.pipeline.store.run_folder import data_of_run, read_run
 from wsss.stages import STAGES
+from wsss.stages.common.run_dataset import log_root
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def _of_folder(path: str, folder: Path, overrides: Source, log: Callable[[str], 
     run = read_run(folder) if is_run(folder) else None
     if run is not None:
         log(f"Dataset: the dataset of the run {path}.")
+        log_root(run, overrides, log)
         return NamedDataset(merge(Source(data_of_run(run), {(): str(folder / RUN)}), overrides, _layout_tag))
     if is_stage(folder):
         hint = f"For the dataset of its run: {folder.parent}"

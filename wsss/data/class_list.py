@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -78,23 +79,31 @@ class LabelNames:
         return tuple(sorted(present))
 
 
+IGNORED = "__ignore__"
+"""First line of labelme's class lists, before ``_background_``: pixels without a class."""
+
+_BEFORE_NAME = re.compile(r"[0-9]+\s*[,;:=]\s*\S")
+
+
 def read_class_list(path: Path) -> dict[str, int]:
     """Read a class list: one name per line (the first has id 1), or ``id name`` per line.
 
-    A line ``background`` or ``0 background`` is optional; ``#`` starts a comment line.
+    A line ``background`` (or ``Background``, or labelme's ``_background_``) or ``0 background`` is optional; ``#``
+    starts a comment line.
 
     Returns:
         Class name → id (1 … 254), in the order of the file.
 
     Raises:
-        InvalidInput: a duplicate id or name, an id out of range, or no class; names file and line.
+        InvalidInput: a duplicate id or name, an id out of range, ids in another form, or no class; names file and line.
     """
-    lines = [line for line in read_lines(path) if not line.text.startswith("#")]
+    lines = [line for line in read_lines(path) if not line.text.startswith("#") and line.text != IGNORED]
     numbered = bool(lines) and all(line.text.split()[0].isdigit() and len(line.text.split()) > 1 for line in lines)
+    _refuse_ids(lines, numbered=numbered)
     ids: dict[str, int] = {}
     for line in lines:
         number, name = _entry(line) if numbered else (len(ids) + 1, line.text)
-        if name == BACKGROUND:
+        if is_background(name):
             if numbered and number != 0:
                 raise InvalidInput(f"invalid id of {BACKGROUND}", subject=line, found=number, allowed="0")
             continue
@@ -114,6 +123,30 @@ def read_class_list(path: Path) -> dict[str, int]:
     if not ids:
         raise InvalidInput("no classes", subject=path, allowed="one name per line, or 'id name'")
     return ids
+
+
+def is_background(name: str) -> bool:
+    """Return whether a name in a class list is that of the background."""
+    return name.casefold().strip("_") == BACKGROUND
+
+
+def _refuse_ids(lines: Sequence[Line], *, numbered: bool) -> None:
+    """Refuse ids that would be read as parts of names.
+
+    Raises:
+        InvalidInput: ``1,cat`` or ``1: cat`` in all lines, or ``0 background`` beside names.
+    """
+    if lines and all(_BEFORE_NAME.match(line.text) for line in lines):
+        raise InvalidInput(subject=lines[0], found=lines[0].text, allowed="'id name', separated by a space, or a name")
+    for line in () if numbered else lines:
+        number, _, name = line.text.partition(" ")
+        if number == "0" and is_background(name.strip()):
+            raise InvalidInput(
+                "an id beside names without ids",
+                subject=line,
+                found=line.text,
+                allowed="'id name' in all lines, or a name in all lines",
+            )
 
 
 def _entry(line: Line) -> tuple[int, str]:

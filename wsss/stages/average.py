@@ -41,18 +41,20 @@ def run(ctx: Context[AverageConfig]) -> Result:
     if not folders:
         hint = "Add cam stages to its needs, or pass --cams DIR."
         raise InvalidInput("no maps to average", subject="average", hint=hint)
-    check = partial(_check_finished, folders=folders, out=ctx.out, classes=ctx.data.classes)
+    differing: set[str] = set()  # also among the images that an interrupted run has finished
+    check = partial(_check_finished, folders=folders, out=ctx.out, classes=ctx.data.classes, differing=differing)
     todo = pending(ctx, samples, output=lambda sample: cam_path(ctx.out, sample.id), check=check)
     completed = map_items(
         ctx, todo, partial(_average, folders=folders, out=ctx.out, classes=ctx.data.classes), "averaging"
     )
-    _note_completed(ctx, [sample.id for sample, missing in zip(todo, completed, strict=True) if missing])
+    differing.update(sample.id for sample, missing in zip(todo, completed, strict=True) if missing)
+    _note_completed(ctx, differing)
     return Result({"images": len(samples), "maps": len(folders)}, {"averaged": len(folders)})
 
 
-def _note_completed(ctx: Context[AverageConfig], ids: list[str]) -> None:
+def _note_completed(ctx: Context[AverageConfig], ids: set[str]) -> None:
     """Log the images for which some folder has no map of a class that another has."""
-    of_all = sorted(id for of_rank in ctx.ranks.gather(ids) for id in of_rank)
+    of_all = sorted(id for of_rank in ctx.ranks.gather(sorted(ids)) for id in of_rank)
     if of_all and ctx.ranks.rank == 0:
         ctx.log(
             f"note: {ctx.out.name}: the classifiers recognise different classes in {counted(len(of_all), 'image')}: "
@@ -60,12 +62,16 @@ def _note_completed(ctx: Context[AverageConfig], ids: list[str]) -> None:
         )
 
 
-def _check_finished(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> None:
+def _check_finished(sample: Sample, *, folders: list[Path], out: Path, classes: Classes, differing: set[str]) -> None:
+    """Validate the finished maps of an image; add it to ``differing`` if its folders have maps of different classes."""
     from wsss.data.artifacts import read_maps
 
     sources = [read_maps(folder, sample, classes) for folder in folders]
     height, width = sources[0].maps.shape[1:]
-    check_maps(sample, out=out, classes=classes, of=_all_classes(sources), shape=(height, width))
+    union = _all_classes(sources)
+    check_maps(sample, out=out, classes=classes, of=union, shape=(height, width))
+    if _lacks_maps(sources, union):
+        differing.add(sample.id)
 
 
 def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes) -> bool:
@@ -90,6 +96,11 @@ def _average(sample: Sample, *, folders: list[Path], out: Path, classes: Classes
         complete[[union.index(index) for index in cams.classes]] = cams.maps
     mean = stack.mean(axis=0, dtype=np.float32)
     write_cams(cam_path(out, sample.id), Cams(np.asarray(mean), union, several[0].size))
+    return _lacks_maps(several, union)
+
+
+def _lacks_maps(several: Sequence[Cams], union: Sequence[int]) -> bool:
+    """Return whether a folder lacks the map of a class that another has."""
     return any(cams.classes != union for cams in several)
 
 

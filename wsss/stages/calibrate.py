@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from wsss.data.dataset import GROUND_TRUTH
+from wsss.data.importers.training_recipe import RELIABLE
 from wsss.errors import InvalidInput, listing
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 
 FEWEST = 5
 """Minimum number of images for a mean foreground fraction."""
-
-SURE = 100
-"""Number of images below which the log says that there are few; `wsss init` plans no `calibrate` for fewer."""
 
 STRONG = 20
 """Weights beyond 1/`STRONG` to `STRONG` are logged as unusual: networks trained on pseudo masks need 0.3 to 3."""
@@ -79,7 +77,12 @@ class CalibrateConfig(StageConfig):
 def run(ctx: Context[CalibrateConfig]) -> Result:
     """Measure foreground fractions, and save a copy of the network with the background weight in its last layer."""
     from wsss.models.segmentation_networks.background_weight import foreground_fraction, weight_background
-    from wsss.models.segmentation_networks.segmenters import load_reading, load_segmenter, save_segmenter
+    from wsss.models.segmentation_networks.segmenters import (
+        load_background_weight,
+        load_reading,
+        load_segmenter,
+        save_segmenter,
+    )
     from wsss.stages.common.input_masks.mask_foreground import foreground_of_masks
 
     config, folder = ctx.config, ctx.inputs["segmenter"].path
@@ -95,13 +98,14 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
         "foreground_after": fmean(after),
         "standard_error": stdev(before) / math.sqrt(len(before)),
     }
+    total = weight * (load_background_weight(folder) or 1.0)  # the input may be calibrated already
     if ctx.ranks.rank == 0:
         _log(ctx, weight, fractions, len(points))
         network, classes = load_segmenter(folder)
         weight_background(network, weight)
-        save_segmenter(ctx.out, network, classes, load_reading(folder))
+        save_segmenter(ctx.out, network, classes, load_reading(folder), background_weight=total)
     metrics = {"images": len(points), "background_weight": weight, **fractions}
-    return Result(metrics, _provenance(ctx, weight, target, len(points)))
+    return Result(metrics, _provenance(ctx, total, target, len(points)))
 
 
 def _log(ctx: Context[CalibrateConfig], weight: float, fractions: Mapping[str, float], images: int) -> None:
@@ -109,22 +113,25 @@ def _log(ctx: Context[CalibrateConfig], weight: float, fractions: Mapping[str, f
     before, after, error = (fractions[name] for name in ("foreground_before", "foreground_after", "standard_error"))
     found = f"foreground fraction {before:.3f} (standard error {error:.3f}) → {after:.3f} on {images} images"
     ctx.log(f"background × {weight:.3g}: {found}")
-    if images < SURE:
-        ctx.log(f"note: {images} images are few for a mean foreground fraction; {SURE} or more are reliable.")
+    if images < RELIABLE:
+        ctx.log(f"note: {images} images are few for a mean foreground fraction; {RELIABLE} or more are reliable.")
     if abs(fractions["target_foreground"] - before) < error:
         ctx.log("note: the correction is smaller than the standard error, so it may be due to the choice of images.")
     if not 1 / STRONG <= weight <= STRONG:
         ctx.log("note: this is an unusual weight: was the network trained on these masks, and are the images similar?")
 
 
-def _provenance(ctx: Context[CalibrateConfig], weight: float, target: float, images: int) -> dict[str, Any]:
+def _provenance(ctx: Context[CalibrateConfig], total: float, target: float, images: int) -> dict[str, Any]:
     """Return the provenance; if the supervision of masks and network differs, the fraction is supervision, too.
 
     The true fraction is an oracle for a network that was not trained on true masks.
+
+    Args:
+        total: the background weight of this and of earlier calibrations.
+        target: the target fraction of ``images`` images.
     """
     config, masks, earlier = ctx.config, ctx.inputs["masks"], ctx.inputs["segmenter"].provenance
     trained = earlier.get("supervision")
-    total = weight * earlier.get("calibrated", {}).get("background_weight", 1.0)  # the input may be calibrated already
     stated: dict[str, Any] = {"background_weight": round(total, 4), "target_share": round(target, 4)}
     stated |= {"images": images, "splits": list(config.splits)}
     if isinstance(config.foreground, float):
@@ -265,7 +272,7 @@ def _inspect(ctx: Context[CalibrateConfig]) -> None:
 
 STAGE = Stage(
     name="calibrate",
-    version=2,
+    version=3,
     config=CalibrateConfig,
     run=run,
     provides="segmenter",

@@ -16,6 +16,7 @@ from wsss.data.importers.formats.class_folders import NESTED, OUTSIDE, RESPLIT, 
 from wsss.data.importers.formats.folder_shape import MASK_FOLDERS, split_of
 from wsss.data.importers.formats.mask_folders import KEPT
 from wsss.data.importers.gather import UNSHOWN, gather
+from wsss.data.importers.importer_registry import NUMBERS, read_labels
 from wsss.data.importers.project import plan_project
 from wsss.data.importers.rules.imported_labels import Labels
 from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
@@ -309,3 +310,11 @@ def test_class_folders_with_the_same_subfolders_are_noted(tops: tuple[str, ...])
     assert all(name in message for name in (*tops, "cat", "dog"))
     for files in (("animals/cat/1", "animals/dog/2", "things/car/3"), ("a/x/1", "b/x/2")):
         assert SAME_FOLDERS not in by_kind(read(*files).notes)
+
+
+def test_folders_named_by_numbers_are_noted(tmp_path: Path) -> None:
+    """They may be years instead of classes, or class ids of which one means no class."""
+    files = ["2023/1.jpg", "2024/2.jpg", "2024/3.jpg"]
+    labels = read_labels(tmp_path, files, None)
+    assert by_kind(labels.notes)[NUMBERS] == ["2023, 2024"]
+    assert not noted(read_labels(tmp_path, files, None, ReadOptions(rules=Rules(negative=("2023",)))), "numbers as")

@@ -18,14 +18,13 @@ from wsss.data.importers.gather import (
     LESS_EXACT,
     NOT_READ,
     RIVALS,
-    SIMILAR_CLASSES,
     UNPREFIXED,
     UNSHOWN,
     WITHOUT_IMAGE,
     gather,
 )
 from wsss.data.importers.listing import UNREAD
-from wsss.data.importers.name_notes import SIMILAR_FILES
+from wsss.data.importers.name_notes import COMBINED_CLASSES, SIMILAR_CLASSES, SIMILAR_FILES
 from wsss.data.importers.project import default_name, write_project
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
@@ -77,6 +76,13 @@ def test_everything_that_does_not_match_is_reported(images: Path, tmp_path: Path
     assert project.report.splits["unlabelled"].images == 3
     counts = [counts for split, counts in project.report.splits.items() if split != "unlabelled"]
     assert sum(c.class_images["moon"] for c in counts) == 5 and sum(c.class_images["Sun"] for c in counts) == 1
+
+
+def test_classes_that_may_be_several_labels_are_noted(images: Path, tmp_path: Path) -> None:
+    names = ["sun+moon", "sun", "moon", "Sun/moon/sun", "sunset", "moon-", "half-moon", ""]
+    labels = table(tmp_path, *(f"i{number},{name}" for number, name in enumerate(names)))
+    notes = kinds(plan(images, labels, tmp_path).report.notes)
+    assert notes[COMBINED_CLASSES] == ("'Sun/moon/sun'", "'sun+moon'")
 
 
 def test_a_page_is_that_of_the_tiffs_among_other_images(images: Path, tmp_path: Path) -> None:

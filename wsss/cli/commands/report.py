@@ -114,8 +114,10 @@ def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]
     from wsss.data.readers.registry import why_unavailable
     from wsss.io.text.yaml_text import yaml_text
     from wsss.pipeline.store.run_folder import data_of_run, read_run
+    from wsss.stages.common.run_dataset import log_root
 
-    data, own = data_of_run(read_run(run)), dict(options)
+    record = read_run(run)
+    data, own = data_of_run(record), dict(options)
     if own.get("data.layout", data.get("layout")) != data.get("layout"):
         return []
     reason = None if own.keys() & {"data.root", "data.layout"} else why_unavailable(data)
@@ -124,6 +126,7 @@ def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]
             f"note: no images, since the dataset of {run} is missing: {reason}. Set it with --data.root DIR.", err=True
         )
         return []
+    log_root(record, read_data_options(options), lambda line: echo(line, err=True))
     return [(f"data.{key}", yaml_text(value)) for key, value in data.items()]
 
 

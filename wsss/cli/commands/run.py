@@ -148,11 +148,12 @@ def _run(
 
     with join_ranks(device) as ranks:
         if ranks.rank == 0:
-            set_resume_message()
+            set_resume_message(started=False)
             if as_json:
                 ends = (json.dumps(empty_document(run_dir, status)) for status in ("interrupted", "failed"))
                 shared_state.set_documents(*ends)
-        session = Session(run_dir, device, worker_count(workers, ranks.size), Reporter(quiet=ranks.rank != 0), ranks)
+        reporter, count = Reporter(quiet=ranks.rank != 0), worker_count(workers, ranks.size)
+        session = Session(run_dir, device, count, reporter, ranks, on_start=set_resume_message)
         command = [*launcher(), *sys.argv[1:]]
         try:
             result = run_pipeline(spec, STAGES, session=session, choice=choice, command=command, **DATA)

@@ -87,10 +87,13 @@ def run_single(
     data_source = read_data_options(data_options)
     _refuse_unread(stage, config, data_source)
     with join_ranks(values["device"]) as ranks, _out_folder(stage, values["out"]) as out:
-        if ranks.rank == 0 and values["out"] is not None:
-            set_resume_message()
+        resumes = values["out"] is not None
+        if ranks.rank == 0 and resumes:
+            set_resume_message(started=False)
         reporter = Reporter(quiet=ranks.rank != 0)
         session = Session(out.parent, values["device"], worker_count(values["workers"], ranks.size), reporter, ranks)
+        if resumes:
+            session.on_start = set_resume_message
         with locked_for(out, session) as work:
             inputs = {name: _input(name, declared, values, reporter) for name, declared in stage.inputs.items()}
             data = None
@@ -134,6 +137,7 @@ def config_source(stage: Stage[Any], values: Mapping[str, Any], base: Source | N
     from wsss.pipeline.config.presets import with_presets
     from wsss.pipeline.config.source import merge, parse_yaml, read_yaml
 
+    tag_at = partial(discriminator_at, stage.config)
     base = base or Source({})
     if values["config_file"]:
         base = merge(base, read_yaml(values["config_file"]))
@@ -145,8 +149,7 @@ def config_source(stage: Stage[Any], values: Mapping[str, Any], base: Source | N
         location = f"--set {text}"
         if not equals or not all(key.split(".")):
             raise InvalidInput(subject=location, allowed="key.path=value, such as batch_size=8")
-        over = merge(over, parse_yaml(value, location, lines=False).under(tuple(key.split("."))))
-    tag_at = partial(discriminator_at, stage.config)
+        over = merge(over, parse_yaml(value, location, lines=False).under(tuple(key.split("."))), tag_at)
     return with_presets(merge(base, over, tag_at), where=stage.name, tag_at=tag_at)
 
 

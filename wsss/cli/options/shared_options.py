@@ -27,19 +27,30 @@ def print_json(value: Any) -> None:
     echo(escape_json(json.dumps(value, ensure_ascii=False, allow_nan=False)))
 
 
-def set_resume_message() -> None:
-    """Set the message of an interrupt: the command that resumes this one."""
-    shared_state.set_message(f"Interrupted. Finished work is kept; resume with:\n  {resume_command()}")
+def set_resume_message(*, started: bool = True) -> None:
+    """Set the message of an interrupt: the command that resumes this one.
+
+    Args:
+        started: a stage has begun; see `resume_command`.
+    """
+    command = resume_command(started=started)
+    shared_state.set_message(f"Interrupted. Finished work is kept; resume with:\n  {command}")
 
 
-def resume_command(arguments: Sequence[str] | None = None) -> str:
-    """Return the command that resumes an interrupted one: the same without ``--force``, with the same launcher.
+def resume_command(arguments: Sequence[str] | None = None, *, started: bool = True) -> str:
+    """Return the command that resumes an interrupted one, with the same launcher.
 
-    ``--force`` takes a stage for ``wsss run``, and is a flag for a single stage.
+    Args:
+        arguments: the arguments of this program, by default.
+        started: a stage has begun, and records what ``--force`` discards: the option is left out, or it would discard
+            the work of this command. It takes a stage for ``wsss run``, and is a flag for a single stage.
     """
     from wsss.pipeline.processes.launch import launcher
 
-    words = iter(sys.argv[1:] if arguments is None else arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if not started:
+        return shlex.join([*launcher(), *given])
+    words = iter(given)
     kept: list[str] = []
     for word in words:
         if word == "--force" and kept[:1] == ["run"]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from wsss.data.checks.check_report import Collector
 from wsss.data.checks.inspection import Inspection, inspect_sample
 from wsss.data.classes import Classes
-from wsss.data.image_ids import fold, image_ids
+from wsss.data.image_ids import image_ids
 from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.listing import Listing, list_images
 from wsss.data.importers.match_images import Finder, Match
-from wsss.data.importers.name_notes import note_names
+from wsss.data.importers.name_notes import note_classes, note_names
 from wsss.data.importers.rules.imported_labels import Entry, Labels
 from wsss.data.importers.rules.joined_entries import CONTRADICTION, join_entries
 from wsss.data.importers.rules.read_context import ReadContext, ReadOptions
@@ -31,7 +31,6 @@ RIVALS = "labels under several names that match one image equally well, left out
 NOT_READ = "labels of unreadable image files, left out"
 JOINED = "images that the labels name twice, merged"
 UNPREFIXED = "images matched without the prefix of an upload to Label Studio"
-SIMILAR_CLASSES = "classes whose names differ only in case"
 UNSHOWN = "classes that no image shows, left out"
 
 _NO_CLASSES = Classes(("background",), ((0,),))
@@ -286,8 +285,5 @@ def _classes(read: Labels, images: Sequence[ImportedImage], notes: Collector) ->
     shown = Counter(name for image in images for name in image.labels or ())
     notes.add(UNSHOWN, *(name for name in read.classes if not shown[name]))
     classes = tuple(name for name in read.classes if shown[name])
-    folded: dict[str, list[str]] = defaultdict(list)
-    for name in classes:
-        folded[fold(name)].append(name)
-    notes.add(SIMILAR_CLASSES, *(" and ".join(map(repr, names)) for names in folded.values() if len(names) > 1))
+    note_classes(classes, notes)
     return classes

@@ -52,7 +52,7 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, options
     format = _format(options, labels)
     check_options(format, options)
     if labels is None:
-        return class_folders.read(images, files, context)
+        return _with_numbers_noted(class_folders.read(images, files, context), context)
     try:
         return _with_numbers_noted(_READERS[format](labels, context), context)
     except InvalidInput as error:

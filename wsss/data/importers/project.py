@@ -17,7 +17,7 @@ from wsss.data.importers.gather import Gathered, ImportedImage
 from wsss.data.importers.holdout import TRAIN, VAL, stratified
 from wsss.data.importers.listing import UNREAD
 from wsss.data.importers.pipeline_text import IMAGENET, NONE, WHEEL, Setting, pipeline_text
-from wsss.data.importers.training_recipe import choose_recipe
+from wsss.data.importers.training_recipe import RELIABLE, choose_recipe
 from wsss.data.readers.find_images import images_by_id
 from wsss.data.readers.label_rules import UNKNOWN_MARK
 from wsss.data.sample import Sample
@@ -30,10 +30,6 @@ from wsss.io.text.tables import csv_text
 
 PIPELINE, LABELS, CLASSES, FILES, LISTS = "pipeline.yaml", "image_labels.csv", "classes.txt", "files.csv", "splits"
 UNLABELLED = "unlabelled"
-
-
-CALIBRATED = 100
-"""Number of images of ``val`` for a reliable mean foreground fraction (`wsss.stages.calibrate`)."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +93,7 @@ def plan_project(
         weights=weights.resolve() if isinstance(weights, Path) else weights,
         recipe=recipe,
         reading=gathered.reading,
-        calibrate=weights != NONE and not recipe.small and len(members.get(VAL, ())) >= CALIBRATED,
+        calibrate=weights != NONE and not recipe.small and len(members.get(VAL, ())) >= RELIABLE,
     )
     files = {
         PIPELINE: pipeline_text(setting),

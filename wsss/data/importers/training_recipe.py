@@ -20,6 +20,9 @@ CRF = 1024
 
 BATCH = 16
 
+RELIABLE = 100
+"""Number of images for a reliable mean foreground fraction: `wsss init` plans no `calibrate` for fewer in ``val``."""
+
 BOUNDARY_BATCH, BOUNDARY_STEPS = 4, 530
 """Images per step, and steps, of the boundary network of the random walk (`configs/affinity/irn.yaml`)."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -17,16 +18,16 @@ from pydantic import Field, field_validator
 
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.dataset import Dataset
-from wsss.data.readers.find_images import image_path, images_by_id, require_images, unread_note
+from wsss.data.readers.find_images import image_path, images_by_id, require_images, subfolder_note, unread_note
 from wsss.data.readers.folder_splits import read_split_lists, split_ids, unlisted
 from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
-from wsss.data.readers.label_tables import LabelRow, read_image_table, read_label_table
+from wsss.data.readers.label_tables import LabelRow, never_apart, read_image_table, read_label_table
 from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
 from wsss.data.readers.mask_folder_config import MaskFolderConfig, find_masks, resolve_mask_values
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, listing
 from wsss.io.files.home_paths import expand_home
 from wsss.io.files.visible import visible
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORED_NAMES
@@ -83,8 +84,9 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     root = require_root(config.root, hint="Set data.root to the dataset's folder.")
     folder = root / config.images
     images = _images(config, root, folder, complete)
-    if config.files is None and (note := unread_note(folder)) is not None:
-        log(note)
+    if config.files is None and folder.is_dir():
+        for note in filter(None, (unread_note(folder), subfolder_note(folder))):
+            log(note)
     find = partial(image_path, images=images, folder=folder, complete=complete)
     for name in images:
         check_id(name, folder)
@@ -96,7 +98,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     known = {*images, *rows, *(name for members in lists.values() for name in members)}
     required = complete and "masks" in config.model_fields_set
     masks = find_masks(config, root / config.masks, known, required=required)
-    names = _classes(config, root, rows.values(), has_masks=bool(masks.paths))
+    names = _classes(config, root, rows.values(), has_masks=bool(masks.paths), log=log)
     if rows and config.negative is None:
         _note_yes_and_no(names, table, log)
     values = resolve_mask_values(config, names, log)
@@ -170,13 +172,18 @@ def _label_rows(config: Config, table: Path, complete: bool) -> list[LabelRow]:
     return []
 
 
-def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks: bool) -> LabelNames:
+def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks: bool, log: Log) -> LabelNames:
     class_file = root / CLASSES
     if class_file.is_file():
         base = read_class_list(class_file)
     elif config.classes is not None:
         selected = config.classes if isinstance(config.classes, list) else []
-        base = _numbered(dict.fromkeys([*selected, *_named_in_masks(config)]))
+        named = dict.fromkeys([*selected, *_named_in_masks(config)])
+        if (not has_masks or config.mask_values is not None) and not _has_numbers(config.classes):
+            # else these names would get numbers that are values in masks
+            named |= dict.fromkeys(class_names(rows, _rules(config)))
+            _note_left_out(config.classes, named, root / config.labels, log)
+        base = _numbered(named)
     elif has_masks and config.mask_values is None:
         raise InvalidInput(
             f"masks without class names: there is no {CLASSES}",
@@ -185,6 +192,7 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
             "data.mask_values to {0: background, VALUE: NAME}.",
         )
     else:
+        _note_never_apart(rows, _rules(config), root / config.labels, log)
         base = _numbered(sorted({*class_names(rows, _rules(config)), *_named_in_masks(config)}))
         if not base:
             raise InvalidInput(
@@ -193,6 +201,30 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
                 hint=f"Write {class_file} with one class name per line.",
             )
     return choose_classes(config.classes, base, other=config.other, where="data.classes")
+
+
+def _note_never_apart(rows: Iterable[LabelRow], rules: Rules, table: Path, log: Log) -> None:
+    """Log names with a space that are read as two classes, as far as the table shows it."""
+    names = never_apart(row.labels for row in rows if rules.word(row.labels) is None)
+    if names:
+        log(
+            f"note: {table}: read as two classes each, which never occur apart: {listing(names)}. If they are names of "
+            f"single classes, list these in {CLASSES}."
+        )
+
+
+def _has_numbers(choice: list[str] | dict[str, list[int | str]]) -> bool:
+    """Return whether a choice of classes names values in masks."""
+    members = chain.from_iterable(choice.values()) if isinstance(choice, dict) else ()
+    return any(isinstance(member, int) for member in members)
+
+
+def _note_left_out(choice: list[str] | dict[str, list[int | str]], names: Iterable[str], table: Path, log: Log) -> None:
+    """Log the names in a label table that a choice of classes leaves out; one of them may be misspelt."""
+    merged = choice if isinstance(choice, list) else [*choice, *(name for names in choice.values() for name in names)]
+    left_out = [name for name in names if name not in merged]
+    if left_out:
+        log(f"note: {table}: labels that data.classes leaves out: {listing(left_out)}")
 
 
 def _named_in_masks(config: Config) -> list[str]:

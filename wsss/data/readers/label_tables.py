@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -41,7 +43,8 @@ def read_label_table(path: Path) -> list[LabelRow]:
     """Read a CSV table ``image_id,labels[,split]`` with a header line; other columns are ignored.
 
     Raises:
-        InvalidInput: missing columns, a short row, or an invalid or duplicate id.
+        InvalidInput: missing or repeated columns, a row with fewer or more cells than the header, or an invalid or
+            duplicate id.
     """
     rows = _csv_rows(path)
     if not rows:
@@ -54,6 +57,10 @@ def read_label_table(path: Path) -> list[LabelRow]:
             allowed="the columns image_id and labels (and split, optionally), separated by commas",
             found=",".join(header),
         )
+    for column in ("image_id", "labels", "split"):
+        if header.count(column) > 1:
+            hint = "Put all labels of an image into one cell, separated by ';'." if column == "labels" else None
+            raise InvalidInput(f"duplicate column {column!r}", subject=f"{path}:{rows[0][0]}", hint=hint)
     id_at, labels_at = header.index("image_id"), header.index("labels")
     split_at = header.index("split") if "split" in header else None
     table: dict[str, LabelRow] = {}
@@ -61,6 +68,14 @@ def read_label_table(path: Path) -> list[LabelRow]:
         where = f"{path}:{number}"
         if len(cells) <= max(id_at, labels_at, split_at or 0):
             raise InvalidInput("short row", subject=where, allowed=f"{len(header)} cells", found=len(cells))
+        if any(cell.strip() for cell in cells[len(header) :]):  # cat,dog without quotes: dog would be another column
+            raise InvalidInput(
+                "more cells than the header",
+                subject=where,
+                allowed=f"{len(header)} cells",
+                found=len(cells),
+                hint="Separate several labels of an image by ';' (cat;dog), or enclose the cell in double quotes.",
+            )
         name = check_id(without_suffix(cells[id_at].strip()), where)
         if name in table:
             raise InvalidInput(
@@ -129,6 +144,21 @@ def split_labels(cell: str, known: Sequence[str]) -> list[str]:
     if "," in cell and not all(word.removeprefix(UNKNOWN_MARK) in known for word in words):
         return _parts(cell, ",")
     return words
+
+
+def never_apart(cells: Iterable[str]) -> list[str]:
+    """Return the pairs of words that occur at least twice, and only side by side, separated by a space.
+
+    They may be one name (``"dining table"``) that `split_labels` reads as two.
+    """
+    words: Counter[str] = Counter()
+    pairs: Counter[tuple[str, str]] = Counter()
+    for cell in cells:
+        names = split_labels(cell, ())
+        words.update(names)
+        if names == cell.split():
+            pairs.update(pairwise(names))
+    return [f"{a} {b}" for (a, b), count in pairs.items() if count > 1 and count == words[a] == words[b]]
 
 
 def _parts(cell: str, separator: str) -> list[str]:

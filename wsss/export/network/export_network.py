@@ -13,7 +13,7 @@ from wsss.export.network.onnx_comparison import compare
 from wsss.export.network.onnx_model import OPSET, to_onnx
 from wsss.export.network.onnx_packages import require_onnx
 from wsss.io.files.atomic import write_bytes
-from wsss.models.segmentation_networks.segmenters import load_segmenter
+from wsss.models.segmentation_networks.segmenters import load_background_weight, load_segmenter
 
 NAME = "model.onnx"
 
@@ -40,7 +40,8 @@ def export_network(
     require_onnx()
     check_out(out, force=force, kind="network")
     network, classes = load_segmenter(folder)
-    content = to_onnx(network, classes)
+    weight = load_background_weight(folder)
+    content = to_onnx(network, classes, background_weight=weight)
     advance(1)
     agreement = compare(content, network, classes)
     advance(1)
@@ -48,6 +49,7 @@ def export_network(
         "format": "onnx",
         "network": str(folder),
         "classes": {name: values[0] for name, values in zip(classes.names, classes.values, strict=True)},
+        **({} if weight is None else {"background_weight": weight}),
         "wsss": __version__,
         "opset": OPSET,
         "agreement": asdict(agreement),

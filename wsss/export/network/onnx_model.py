@@ -32,12 +32,13 @@ SHAPES = {INPUT: ("height", "width", 3), "mask": ("height", "width"), "probabili
 """Input or output → names of its axes."""
 
 
-def to_onnx(network: SegmentationNetwork, classes: Classes) -> bytes:
+def to_onnx(network: SegmentationNetwork, classes: Classes, *, background_weight: float | None = None) -> bytes:
     """Return the content of an ONNX file that computes what `Deployed` does.
 
     Args:
         network: in evaluation mode, on the CPU.
         classes: names and mask values; stored in the metadata, see `metadata`.
+        background_weight: of a calibrated network; stored in the metadata.
 
     Raises:
         InvalidInput: torch cannot convert the network for images of any size.
@@ -63,16 +64,17 @@ def to_onnx(network: SegmentationNetwork, classes: Classes) -> bytes:
     model = program.model_proto
     _require_opset(model, network)
     _tidy(model)
-    for key, value in metadata(classes).items():
+    for key, value in metadata(classes, background_weight).items():
         model.metadata_props.add(key=key, value=value)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
 
 
-def metadata(classes: Classes) -> dict[str, str]:
+def metadata(classes: Classes, background_weight: float | None = None) -> dict[str, str]:
     """Return the metadata of the file.
 
     Returns:
+        ``background_weight``: of a calibrated network, the factor of the background's probability in its last layer.
         ``classes``: JSON object, name → value in masks, the background first. ``palette``: JSON list of 768 numbers,
         red, green and blue of each mask value. ``wsss``: version of this package.
     """
@@ -81,6 +83,7 @@ def metadata(classes: Classes) -> dict[str, str]:
         "wsss": __version__,
         "classes": json.dumps(values),
         "palette": json.dumps(voc_palette().ravel().tolist()),
+        **({} if background_weight is None else {"background_weight": repr(background_weight)}),
     }
 
 

@@ -19,7 +19,13 @@ from wsss.models.padding import padded
 from wsss.models.segmentation_networks.unet import UNet
 from wsss.models.segmentation_networks.upsampling import to_pixels
 from wsss.models.trunk import Features, Trunk
-from wsss.models.weights.description import describe, load_strictly, read_description, read_reading
+from wsss.models.weights.description import (
+    BACKGROUND_WEIGHT,
+    describe,
+    load_strictly,
+    read_description,
+    read_reading,
+)
 from wsss.models.weights.initial import Origin, is_folded
 
 
@@ -151,9 +157,22 @@ def check_start(config: SegmenterConfig, start: CAMClassifier) -> None:
         )
 
 
-def save_segmenter(folder: Path, segmenter: SegmentationNetwork, classes: Classes, reading: Reading = PLAIN) -> None:
-    """Write ``model.safetensors`` and ``model.json`` for `load_segmenter` and `load_reading`."""
+def save_segmenter(
+    folder: Path,
+    segmenter: SegmentationNetwork,
+    classes: Classes,
+    reading: Reading = PLAIN,
+    *,
+    background_weight: float | None = None,
+) -> None:
+    """Write ``model.safetensors`` and ``model.json`` for `load_segmenter` and `load_reading`.
+
+    Args:
+        background_weight: of a calibrated network: the factor of the background's probability that its last layer has.
+    """
     description = describe("segmenter", SegmenterConfig, segmenter, classes, reading)
+    if background_weight is not None:
+        description[BACKGROUND_WEIGHT] = background_weight
     save_model(folder, segmenter.state_dict(), description)
 
 
@@ -179,6 +198,16 @@ def load_reading(folder: Path) -> Reading:
         InvalidInput: no segmentation network in the folder, or an invalid one.
     """
     return read_reading(load_description(folder, "segmenter"), folder)
+
+
+def load_background_weight(folder: Path) -> float | None:
+    """Return the background weight of a calibrated network, ``None`` if the network is not calibrated.
+
+    Raises:
+        InvalidInput: no segmentation network in the folder.
+    """
+    weight: float | None = load_description(folder, "segmenter").get(BACKGROUND_WEIGHT)
+    return weight
 
 
 def _rebuild(config: SegmenterConfig, origin: Origin, classes: int) -> SegmentationNetwork:

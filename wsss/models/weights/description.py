@@ -59,6 +59,10 @@ TILES = "tiles"
 """``trained_on`` of classifiers that were trained on tiles at full resolution; other networks have no such key."""
 
 
+BACKGROUND_WEIGHT = "background_weight"
+"""Factor of the background's probability in the last layer of a calibrated network; others have no such key."""
+
+
 class _Description(Settings):
     """Schema of ``model.json``; config and classes are parsed separately."""
 
@@ -71,6 +75,7 @@ class _Description(Settings):
     initial_weights: dict[str, str]
     reading: dict[str, Any] = Field(default_factory=dict)
     trained_on: Literal["tiles"] | None = None
+    background_weight: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _named(self) -> _Description:

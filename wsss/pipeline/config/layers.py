@@ -68,7 +68,7 @@ def override_all(source: Source, sets: Sequence[str], registry: Registry) -> Sou
         if is_selection(part):
             selections.append(part)
         else:
-            merged = merge(merged, part)
+            merged = merge(merged, part, _tags(source, merged, registry))
     for part in (merged, *selections):
         source = override(source, part, registry)
     return source

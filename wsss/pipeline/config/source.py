@@ -86,7 +86,8 @@ TagAt = Callable[[KeyPath], str | None]
 def merge(base: Source, override: Source, tag_at: TagAt = lambda path: None) -> Source:
     """Merge two mappings key by key; all other values, lists included, are replaced.
 
-    A mapping with another tag is replaced as a whole: the settings of one loss do not apply to another.
+    A mapping with another tag is replaced as a whole: the settings of one loss do not apply to another. A tag alone
+    (``method: advcam``) can be merged with settings (``method: {steps: 5}``).
 
     Args:
         base, override: mappings.
@@ -103,6 +104,7 @@ def merge(base: Source, override: Source, tag_at: TagAt = lambda path: None) -> 
 
 
 def _merge(base: Any, override: Any, path: KeyPath, replaced: list[KeyPath], tag_at: TagAt) -> Any:
+    base, override = _with_tag(base, override, path, tag_at)
     if isinstance(base, Mapping) and isinstance(override, Mapping):
         tag = tag_at(path)
         if tag is None or tag not in base or tag not in override or base[tag] == override[tag]:
@@ -112,6 +114,17 @@ def _merge(base: Any, override: Any, path: KeyPath, replaced: list[KeyPath], tag
             return merged
     replaced.append(path)
     return override
+
+
+def _with_tag(base: Any, override: Any, path: KeyPath, tag_at: TagAt) -> tuple[Any, Any]:
+    """Return both values; a tag alone becomes a mapping if the other value is one without a tag."""
+    mapping, name = (base, override) if isinstance(base, Mapping) else (override, base)
+    if not isinstance(mapping, Mapping) or not isinstance(name, str):
+        return base, override
+    tag = tag_at(path)
+    if tag is None or tag in mapping:
+        return base, override
+    return (base, {tag: name}) if mapping is base else ({tag: name}, override)
 
 
 def read_yaml(path: Path) -> Source:

@@ -79,13 +79,15 @@ def load_spec(pipeline: str, registry: Registry, sets: Sequence[str] = (), *, pr
         pipeline: name of a shipped pipeline, or a path.
         registry: stage name → stage; ``--set`` looks up the keys of configs in it.
         sets: ``key.path=value`` texts.
-        precision: for every stage whose config has a ``precision``.
+        precision: for every stage whose config has a ``precision``, unless ``sets`` set it for the stage.
 
     Raises:
         InvalidInput: the shape of the file is invalid; one line per problem.
     """
-    source = override_all(read_layers(find_pipeline(pipeline), registry), sets, registry)
-    return spec_from(source if precision is None else set_precision(source, registry, precision))
+    source = read_layers(find_pipeline(pipeline), registry)
+    if precision is not None:  # first: the setting of a single stage takes precedence
+        source = set_precision(source, registry, precision)
+    return spec_from(override_all(source, sets, registry))
 
 
 def spec_from(source: Source) -> Spec:

@@ -131,6 +131,8 @@ def _work(task: Task, decision: Decision | None, session: Session, start: Callab
     precision = precision_of(task, decision, session)
     used = precision.used if precision else None
     record: dict[str, Any] = ranks.from_first(lambda: begin_record(task, decision, session, precision=used))
+    if ranks.rank == 0:
+        session.on_start()
     reporter.start(task.id, task.folder)
     try:
         ranks.barrier()

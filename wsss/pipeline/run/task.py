@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ class Session:
         device: ``auto``, ``cpu`` or ``cuda``; resolved before the first stage runs.
         workers: number of processes for per-image work.
         ranks: the processes that work together.
+        on_start: called on rank 0 when a stage has begun; from then on, the records know what ``--force`` discards.
     """
 
     run_dir: Path
@@ -30,6 +31,7 @@ class Session:
     workers: int = 1
     reporter: Reporter = field(default_factory=Reporter)
     ranks: AnyRanks = field(default_factory=SingleRank)
+    on_start: Callable[[], None] = lambda: None
 
     def resolve_device(self) -> None:
         """Replace ``auto`` by ``cpu`` or ``cuda``."""

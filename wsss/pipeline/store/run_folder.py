@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,19 +40,46 @@ def data_of_run(run: Mapping[str, Any] | None) -> dict[str, Any]:
     Args:
         run: the return value of `read_run`.
     """
-    recorded = dict(((run or {}).get("pipeline") or {}).get("data") or {})
-    root = recorded.get("root")
+    recorded = _recorded_data(run)
+    original = _original_root(run)
+    return recorded if original is None else {**recorded, "root": str(original)}
+
+
+def note_of_root(run: Mapping[str, Any] | None) -> str | None:
+    """Return a note if the working directory also has a folder of the relative root that `data_of_run` resolves.
+
+    A project that was copied, with its runs and its dataset, may be read with the dataset of the original.
+    """
+    original = _original_root(run)
+    here = Path(str(_recorded_data(run).get("root"))).absolute()
+    if original is None or not here.exists() or _is_same(original, here):
+        return None
+    return (
+        f"note: the dataset of the run is {original}, as in the folder in which the run was started. For {here}, use "
+        f"--data.root {shlex.quote(str(here))}."
+    )
+
+
+def _recorded_data(run: Mapping[str, Any] | None) -> dict[str, Any]:
+    return dict(((run or {}).get("pipeline") or {}).get("data") or {})
+
+
+def _original_root(run: Mapping[str, Any] | None) -> Path | None:
+    """Return a relative root as a path from the folder in which the run was started, if it exists there.
+
+    ``None`` if that is the working directory, or the root is absolute.
+    """
+    root = _recorded_data(run).get("root")
     directory = Path(str((run or {}).get("directory", ".")))
-    if isinstance(root, str) and not expand_home(root).is_absolute() and not _is_working_directory(directory):
-        original = directory / root
-        if original.exists():
-            recorded["root"] = str(original)
-    return recorded
+    if not isinstance(root, str) or expand_home(root).is_absolute() or _is_same(directory, Path.cwd()):
+        return None
+    original = directory / root
+    return original if original.exists() else None
 
 
-def _is_working_directory(directory: Path) -> bool:
+def _is_same(path: Path, other: Path) -> bool:
     try:
-        return directory.samefile(Path.cwd())
+        return path.samefile(other)
     except OSError:  # of another machine, or deleted
         return False
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import RUN
 from wsss.pipeline.config.source import Source, merge
-from wsss.pipeline.store.run_folder import DATA, data_of_run, read_run
+from wsss.pipeline.store.run_folder import DATA, data_of_run, note_of_root, read_run
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -31,6 +31,13 @@ def dataset_config(run: Mapping[str, Any] | None, data: Source, record: Path) ->
     return merge(base, data)
 
 
+def log_root(run: Mapping[str, Any] | None, data: Source, log: Callable[[str], None]) -> None:
+    """Log the `note_of_root` of a run, unless options set the root or another layout; see `dataset_config`."""
+    note = note_of_root(run)
+    if note is not None and "root" not in data.value and "root" in dataset_config(run, data, Path()).value:
+        log(note)
+
+
 def open_run_dataset(run_dir: Path | None, data: Source, *, work: Path, log: Callable[[str], None]) -> Dataset:
     """Open the dataset of a run, or the one that options describe.
 
@@ -49,5 +56,6 @@ def open_run_dataset(run_dir: Path | None, data: Source, *, work: Path, log: Cal
     if not config.value:
         hint = "Pass the run (--run RUN), or the folder of the dataset (--data.root DIR)."
         raise InvalidInput("unknown dataset", subject=run_dir, hint=hint)
+    log_root(run, data, log)
     generated = work if run_dir is None else run_dir / DATA
     return open_dataset(config.value, work=generated, log=log, locate=config.locate, complete=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from wsss.data.class_list import BACKGROUND, VOC_CLASSES, read_class_list
+from wsss.data.class_list import VOC_CLASSES, is_background, read_class_list
 from wsss.data.importers.formats.unpickling import MAX_BYTES, unpickle
 from wsss.data.importers.rules.collect_labels import collect
 from wsss.data.importers.rules.imported_labels import Entry, Labels, explicit_entry
@@ -136,6 +136,6 @@ def _element_names(path: Path, context: ReadContext) -> tuple[str, ...]:
         )
     if names != list(ids):
         context.note("classes ordered by id: the first element of a vector is class 1", f"{path}")
-    if any(line.text.split()[-1] == BACKGROUND for line in read_lines(path) if not line.text.startswith("#")):
+    if any(is_background(line.text.split()[-1]) for line in read_lines(path) if not line.text.startswith("#")):
         context.note("background in the class list, left out: it is not an element of the vectors", f"{path}")
     return tuple(names)

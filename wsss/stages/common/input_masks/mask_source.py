@@ -21,7 +21,7 @@ from wsss.pipeline.store.run_folder import DATA, read_run
 from wsss.pipeline.store.stage_folder import read_record
 from wsss.stages.common.input_masks.mask_classes import READING_KEYS, classes_of_masks, classes_of_run, stated_reading
 from wsss.stages.common.input_masks.mask_folder import find_folder, mask_files
-from wsss.stages.common.run_dataset import dataset_config
+from wsss.stages.common.run_dataset import dataset_config, log_root
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -89,6 +89,7 @@ def find_masks(request: Request, *, work: Path, reporter: Reporter) -> Masks:
         _note_missing(request, missing, known, reporter.log)
     elif config.value.keys() - {NAMED_VALUES, *READING_KEYS}:
         generated = request.run / DATA if run is not None and read_run(request.run) else work
+        log_root(run, request.data, reporter.log)
         data = _open_dataset(request, config, generated, reporter.log)
         items = _of_dataset(data, request, folder, reporter.log)
         return Masks(name, data.classes, _chosen(items, request.ids, folder))
