@@ -45,7 +45,7 @@ def test_the_monai_loop_trains(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 class StandIn:
-    """The documented interface of nnU-Net v2's trainer that losses use."""
+    """The interface of nnU-Net v2's trainer that losses use."""
 
     def __init__(self, *, regions: bool = False, ignore: int | None = None, deep: bool = True) -> None:
         self.label_manager = SimpleNamespace(has_regions=regions, ignore_label=ignore)
@@ -73,12 +73,20 @@ def test_the_nnunet_trainer(settings: dict[str, Any], dtype: torch.dtype, monkey
     loss = names["nnUNetTrainerClDice"](**settings).loss
     channels = 3 if settings.get("regions") else 1
     outputs = [torch.randn(2, 3, size, size, requires_grad=True) for size in (32, 16, 8)]
+    if channels == 3 and dtype != torch.float32:
+        dtype = torch.bool  # as nnU-Net's ConvertSegmentationToRegionsTransform
     targets = [torch.randint(0, 2, (2, channels, *output.shape[2:])).to(dtype) for output in outputs]
-    for target in targets:
-        target[:, :, 0] = settings.get("ignore") or 0
+    if settings == {"regions": True, "ignore": 7}:  # as in nnU-Net's DC_and_BCE_loss: the last channel is to be ignored
+        targets = [torch.cat([target, torch.zeros_like(target[:, :1])], 1) for target in targets]
+        for target in targets:
+            target[:, -1, 0] = 1
+    else:
+        for target in targets:
+            target[:, :, 0] = settings.get("ignore") or 0
     value = loss(outputs, targets) if settings.get("deep", True) else loss(outputs[0], targets[0])
     value.backward()
     assert value.isfinite() and outputs[0].grad is not None and outputs[0].grad.any()
+    assert outputs[0].grad[:, :, 0].any() == ("ignore" not in settings)
     assert outputs[2].grad is None or not outputs[2].grad.any(), "the lowest resolution has no weight"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -50,6 +51,10 @@ def test_built_in_entries_come_first(installed: Extensions) -> None:
 def test_built_in_entries_take_precedence(installed: Extensions) -> None:
     assert installed["own"] is json.dumps
     assert [entry.target for entry in installed.entries if entry.shadowed] == ["toys:DOUBLE"]
+
+
+def test_attributes_of_attributes_can_be_loaded() -> None:
+    assert Extensions(GROUP, {"join": "os:path.join"})["join"] is os.path.join
 
 
 def test_entries_that_cannot_be_imported(installed: Extensions) -> None:

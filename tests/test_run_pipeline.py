@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from coco_files import write_small_coco
@@ -14,6 +16,7 @@ import wsss
 from wsss.cli.main import _call
 from wsss.errors import InvalidInput
 from wsss.pipeline.store.run_folder import data_of_run, read_run
+from wsss.whole_run import _settings
 
 OVERRIDES = {"data.train": 3, "data.val": 2, "classify.epochs": 1}
 
@@ -51,10 +54,37 @@ def test_a_failed_stage_raises_its_error(tmp_path: Path) -> None:
         wsss.run_pipeline(TINY, run_dir=tmp_path / "run", start="segment", quiet=True)
 
 
-def test_overrides_are_no_single_text() -> None:
+@pytest.mark.parametrize(
+    ("overrides", "subject"),
+    [
+        ("segment.epochs=2", "overrides"),
+        (b"segment.epochs=2", "overrides"),
+        (None, "overrides"),
+        ([3], "overrides"),
+        ({"segment.epochs": {2}}, "overrides: segment.epochs"),
+        ({"segment.epochs": object()}, "overrides: segment.epochs"),
+    ],
+)
+def test_invalid_overrides(overrides: Any, subject: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        wsss.run_pipeline(TINY, "segment.epochs=2")
-    assert error.value.subject == "overrides"
+        wsss.run_pipeline(TINY, overrides, dry_run=True)
+    assert error.value.subject == subject and error.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (np.int64(3), "3"),
+        (np.float32(0.5), "0.5"),
+        (np.bool_(True), "true"),
+        (np.arange(2), "[0, 1]"),
+        (range(2), "[0, 1]"),
+        ({"lr": np.float64(1e-3)}, '{"lr": 0.001}'),
+        (Path("a: b"), '"a: b"'),
+    ],
+)
+def test_overrides_may_be_numpy_values(value: Any, text: str) -> None:
+    assert _settings({"a.b": value}) == (f"a.b={text}",)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
@@ -77,7 +77,7 @@ class Entry:
             return self.value
         module, _, attribute = self.target.partition(":")
         try:
-            return getattr(import_module(module), attribute)
+            return reduce(getattr, attribute.split("."), import_module(module))  # "module:Class.attribute" is valid
         except Exception as error:  # code of other packages may raise anything
             if self.own:
                 raise

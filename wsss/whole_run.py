@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.io.files.home_paths import expand_home
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process.cores import worker_count
@@ -19,6 +19,9 @@ from wsss.io.text.yaml_text import yaml_text
 if TYPE_CHECKING:
     from wsss.pipeline.plan.step import Step
     from wsss.pipeline.run.execute import RunResult
+
+
+_OVERRIDES = 'a list of "KEY=VALUE", or a mapping'
 
 
 def run_pipeline(
@@ -96,12 +99,38 @@ def run_pipeline(
 
 
 def _settings(overrides: Iterable[str] | Mapping[str, Any]) -> tuple[str, ...]:
-    """Return overrides as on the command line."""
-    if isinstance(overrides, str):
-        raise InvalidInput(subject="overrides", found=overrides, allowed='a list of "KEY=VALUE", or a mapping')
+    """Return overrides as on the command line.
+
+    Raises:
+        InvalidInput: neither a mapping of plain values nor a list of text.
+    """
     if isinstance(overrides, Mapping):
-        return tuple(f"{key}={yaml_text(value, default=os.fspath)}" for key, value in overrides.items())
-    return tuple(overrides)
+        return tuple(f"{key}={_value_text(key, value)}" for key, value in overrides.items())
+    if not isinstance(overrides, Iterable) or isinstance(overrides, str | bytes):
+        raise InvalidInput(subject="overrides", found=overrides, allowed=_OVERRIDES)
+    settings = tuple(overrides)
+    wrong = next((setting for setting in settings if not isinstance(setting, str)), None)
+    if wrong is not None:
+        raise InvalidInput(subject="overrides", found=wrong, allowed=_OVERRIDES)
+    return settings
+
+
+def _value_text(key: object, value: Any) -> str:
+    try:
+        return yaml_text(value, default=_plain)
+    except TypeError as error:
+        raise InvalidInput(
+            subject=f"overrides: {key}",
+            found=Verbatim(type(value).__name__),
+            allowed="text, a number, true or false, a path, None, or a list or mapping of these",
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a NumPy value, a range or a path as a number, a list or text."""
+    if isinstance(value, range):
+        return list(value)
+    return value.tolist() if hasattr(value, "tolist") else os.fspath(value)
 
 
 def run_document(result: RunResult) -> dict[str, Any]:

@@ -64,6 +64,20 @@ def test_ranks_over_images_by_hand(metric: str) -> None:
     assert rank_over_images(losses, METRICS[3], "OOD") is None
 
 
+def test_a_loss_without_scores_in_a_distribution_does_not_hide_the_others(tmp_path: Path) -> None:
+    (losses,) = read(write_results(tmp_path, LEVELS)).cases.values()
+    expected = rank_over_images({name: losses[name] for name in ("CEDice", "clDice")}, METRICS[0], "OOD")
+    inside = [row for row, group in enumerate(losses["TopoLoss"].groups) if group == "indistr"]
+    short = LossScores(
+        images=tuple(losses["TopoLoss"].images[row] for row in inside),
+        groups=("indistr",) * len(inside),
+        seeds=tuple(losses["TopoLoss"].seeds[row] for row in inside),
+        values={name: column[inside] for name, column in losses["TopoLoss"].values.items()},
+    )
+    assert expected is not None and expected.images > 1
+    assert rank_over_images({**losses, "TopoLoss": short}, METRICS[0], "OOD") == expected
+
+
 def test_a_clear_order(tmp_path: Path) -> None:
     ranking = ranking_of(write_results(tmp_path, LEVELS))
     assert list(ranking.standings) == ["clDice", "CEDice", "TopoLoss"] and ranking.blocks == {"ID": 4, "OOD": 4}

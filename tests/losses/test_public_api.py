@@ -71,6 +71,8 @@ def test_a_base_loss_may_be_a_loss_a_config_or_a_mapping() -> None:
     built = [losses.ClDiceLoss(base=one) for one in (base, base.config, {"name": "dice", "background": False})]
     assert all(loss.config.base == base.config for loss in built)
     assert losses.ClDiceLoss(base="ce").config.base == losses.CrossEntropyLoss().config
+    other = losses.ClDiceLoss(base=losses.DiceLoss(background=False, ignore_index=0), ignore_index=0)
+    assert other.config.base == base.config and other.form.ignore_index == 0
 
 
 def test_repr_shows_the_settings() -> None:
@@ -103,7 +105,11 @@ def test_invalid_steps(name: str, step: Any, steps: Any) -> None:
         (lambda: losses.BettiMatchingLoss(filtration="superlevels"), "BettiMatchingLoss.filtration", "superlevel"),
         (lambda: losses.DiceLoss(smooth=0), "DiceLoss.smooth", ""),
         (lambda: losses.DiceLoss(multilabel=True, targets="one-hot"), "DiceLoss", ""),
+        (lambda: losses.DiceLoss(targets="one-hot", ignore_index=0), "DiceLoss", ""),
         (lambda: losses.ClDiceLoss(base="cee"), "ClDiceLoss.base", "ce"),
+        (lambda: losses.ClDiceLoss(base=losses.DiceLoss(ignore_index=0)), "ClDiceLoss.base.ignore_index", ""),
+        (lambda: losses.CrossEntropyDiceLoss(ce=losses.CrossEntropyLoss(from_logits=False)), "Loss.ce.from_logits", ""),
+        (lambda: losses.ClDiceLoss(base=type("OwnDiceLoss", (losses.DiceLoss,), {})()), "ClDiceLoss.base", ""),
         (lambda: losses.ClDiceLoss(0.3), "ClDiceLoss", ""),
         (lambda: losses.DiceLoss(True), "DiceLoss", ""),
         (lambda: DeepSupervision(losses.DiceLoss(), term="first"), "DeepSupervision.term", "finest"),
@@ -207,6 +213,19 @@ def test_probabilities_instead_of_logits(name: str, classes: int, dtype: torch.d
         torch.testing.assert_close(value, build(name)(logits, target))
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_rounding_errors_of_probabilities_are_clipped(channels: int) -> None:
+    """The mean of three probabilities of 1 may exceed 1, and 1 minus it is negative."""
+    foreground = torch.full((1, 1, 4, 4), 1.0000001192)
+    probabilities = torch.cat([1 - foreground, foreground], 1)[:, -channels:].requires_grad_()
+    assert channels == 1 or probabilities.min() < 0
+    value = build("ce_dice", from_logits=False)(probabilities, torch.ones(1, 4, 4, dtype=torch.long))
+    value.backward()
+    assert abs(value) < 1e-5 and probabilities.grad is not None and probabilities.grad.isfinite().all()
+    with pytest.raises(InvalidInput):
+        build("ce", from_logits=False)(probabilities.detach() - 1.02, torch.ones(1, 4, 4, dtype=torch.long))
+
+
 def test_certain_probabilities_have_finite_losses_and_gradients() -> None:
     _, target = case()
     certain = one_hot(1 - target.clamp(max=1), 3, torch.float32).requires_grad_()
@@ -246,6 +265,17 @@ def test_another_ignore_index(name: str) -> None:
     regions = one_hot(target.clamp(max=2), 3)
     regions[:, :, 5] = 7
     assert build(name, ignore_index=7, multilabel=True)(logits, regions).isfinite()
+
+
+def test_ignore_indices_do_not_wrap_around() -> None:
+    """As int8, 255 is -1; as uint8, -100 is 156."""
+    logits, target = case()
+    target[0, :3] = 255
+    signed = target.masked_fill(target == 255, -1).to(torch.int8)
+    assert torch.equal(build("ce", ignore_index=-1)(logits, signed), build("ce")(logits, target))
+    many, of_class = torch.randn(1, 200, 4, 4), torch.full((1, 4, 4), 156)
+    for dtype in (torch.uint8, torch.int64):
+        assert torch.equal(build("ce", ignore_index=-100)(many, of_class.to(dtype)), build("ce")(many, of_class))
 
 
 VOLUME = torch.zeros(1, 3, 4, 8, 8)
@@ -319,6 +349,14 @@ def test_deep_supervision_with_a_term_on_the_finest_output_only() -> None:
     base = loss.config.base_weight * loss.base(coarse, target[:, 1::2, 1::2])
     torch.testing.assert_close(value, 0.75 * loss(fine, target) + 0.25 * base)
     assert loss.active
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 8), (2, 1, 16, 8), (2, 4, 4)])
+def test_targets_are_not_enlarged(shape: tuple[int, ...]) -> None:
+    """Height and width are swapped, or the target is that of a coarser output."""
+    with pytest.raises(InvalidInput) as error:
+        DeepSupervision(build("ce"))([torch.randn(2, 3, 8, 16)], torch.zeros(shape, dtype=torch.long))
+    assert error.value.subject == "target" and error.value.found == str(shape)
 
 
 def test_deep_supervision_announces_steps_and_requires_matching_counts() -> None:

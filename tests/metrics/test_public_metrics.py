@@ -61,6 +61,26 @@ def test_ignored_pixels_are_background_in_both_masks(metric: Callable[..., Any])
     assert metric(pred[None], torch.from_numpy(labels)[None], ignore_index=255) == metric(pred & inside, gt & inside)
 
 
+@pytest.mark.parametrize("metric", [class_iou, mean_iou, *MASKS], ids=lambda metric: metric.__name__)
+def test_masked_pixels_are_refused(metric: Callable[..., Any]) -> None:
+    """NumPy would compute with the data below the mask."""
+    pred, gt = masks()
+    complete = np.ma.masked_equal(gt, 7)
+    np.testing.assert_equal(metric(pred, complete), metric(pred, gt))
+    with pytest.raises(InvalidInput) as error:
+        metric(pred, np.ma.array(gt, mask=gt & pred))
+    assert error.value.subject == "gt" and "gt.filled" in str(error.value.hint)
+
+
+@pytest.mark.parametrize("metric", [class_iou, mean_iou, *MASKS], ids=lambda metric: metric.__name__)
+@pytest.mark.parametrize("value", ["255", [255]])
+def test_the_ignore_index_is_a_number(metric: Callable[..., Any], value: Any) -> None:
+    """No pixel equals the text ``255``."""
+    with pytest.raises(InvalidInput) as error:
+        metric([[1, 1]], [[1, 255]], ignore_index=value)
+    assert error.value.subject == "ignore_index"
+
+
 @EVERY_MASK_METRIC
 def test_volumes_and_probabilities_are_refused(metric: Callable[..., Any]) -> None:
     for wrong in (np.zeros((2, 4, 4)), np.full((4, 4), 0.5)):
@@ -159,9 +179,12 @@ def test_invalid_arguments_of_confusion_matrix(prediction: Any, truth: Any, unce
         ([0, 1], [0, -1], None, "gt"),
         ([0.5, 1], [0, 1], None, "pred"),
         ([0, 1], [0, 1, 1], None, "pred and gt"),
+        ([0, np.inf], [0, 1], None, "pred"),
+        ([0, 1], [0, 1], 2.0, "classes"),
+        ([0, 1], [0, 1], 0, "classes"),
     ],
 )
-def test_invalid_class_indices(pred: list[float], gt: list[int], classes: int | None, subject: str) -> None:
+def test_invalid_class_indices(pred: list[float], gt: list[int], classes: Any, subject: str) -> None:
     with pytest.raises(InvalidInput) as error:
         mean_iou(pred, gt, classes=classes)
     assert error.value.subject == subject

@@ -87,6 +87,7 @@ MASK = np.ones((4, 4), bool)
         (lambda: betti_numbers([["x"]]), "mask", "<U1"),
         (lambda: betti_numbers(MASK, connectivity=6), "connectivity", 6),
         (lambda: local_betti_error(MASK, MASK, window=0), "window", 0),
+        (lambda: local_betti_error(MASK, MASK, window=2.5), "window", 2.5),  # type: ignore[arg-type]
         (lambda: local_betti_error(MASK, MASK[:2]), "pred and gt", "(4, 4) and (2, 4)"),
         (lambda: skeleton(MASK, method="thin"), "method", "thin"),
         (lambda: skeleton(0.5 * MASK), "mask", 0.5),

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -99,5 +100,15 @@ def test_one_region_or_none(value: float) -> None:
 def test_invalid_arguments() -> None:
     with pytest.raises(InvalidInput):
         critical_pixels(np.ones((3, 4)), np.ones((4, 3)))
-    with pytest.raises(InvalidInput):
-        critical_pixels(np.ones((3, 4)), np.ones((3, 4)), window=0)
+    for window in (0, 2.5, "2"):
+        with pytest.raises(InvalidInput) as error:
+            critical_pixels(np.ones((3, 4)), np.ones((3, 4)), window=window)  # type: ignore[arg-type]
+        assert error.value.subject == "window"
+
+
+def test_lists_and_tensors() -> None:
+    true = [[2.0, 1.0, 0.0, 1.0, 2.0]]
+    tensor = torch.tensor(true, requires_grad=True)
+    for same in (true, np.array(true), tensor, tensor.detach().bfloat16()):
+        between = critical_pixels(same, same, margin=0.5, min_distance=2).between
+        assert between.tolist() == [[0, 0, 1, 0, 0]]

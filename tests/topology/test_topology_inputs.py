@@ -127,6 +127,7 @@ def refusal(call, *arguments, **options):
         (np.zeros((2, 2), complex), "complex128"),
         (np.array([["a", "b"]]), "<U1"),
         ([[1, 2], [3]], "list"),
+        (np.ma.masked_greater([[0.5, 1e20], [1e20, 0.1]], 1), "2 masked pixels"),
         (np.full((2, 2), 2**60), 2**60),
         (np.full((2, 2), np.iinfo(np.int64).min), 2**63),
     ],

@@ -119,16 +119,18 @@ def rank_losses(rows: Sequence[Row]) -> Ranking:
 def rank_over_images(losses: Mapping[str, LossScores], metric: Metric, distribution: Distribution) -> ImageRanks | None:
     """Rank the losses of one case on every image of a distribution by one metric, seeds averaged per image.
 
-    Images that some loss lacks are ignored.
+    Losses without any score of the metric in the distribution are left out; images that one of the others lacks are
+    ignored.
 
     Returns:
         ``None`` for fewer than two losses or without a common image.
     """
-    means = {
+    scored = {
         loss: _image_means(scores, metric.name, distribution)
         for loss, scores in losses.items()
         if metric.name in scores.values
     }
+    means = {loss: of_loss for loss, of_loss in scored.items() if of_loss}
     common = [image for image in next(iter(means.values()), {}) if all(image in of_loss for of_loss in means.values())]
     if len(means) < 2 or not common:
         return None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Mapping
 from functools import cache
 from numbers import Integral
 from typing import Any, ClassVar, Self
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, Verbatim, counted
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.losses.catalogue import loss_class
+from wsss.losses.catalogue import LOSSES, loss_class
 from wsss.losses.config import InputForm
 from wsss.losses.conversion import converted
 from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
@@ -64,10 +65,43 @@ class Loss(nn.Module):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
-        plain = {key: _plain(key, value) for key, value in settings.items()}
+        plain = {key: self._plain(key, value, settings) for key, value in settings.items()}
         valid = validate(_with_form(self.config_type), plain, where=type(self).__name__)
         self.config: Any = _part(valid, self.config_type)
         self.form = _part(valid, InputForm)
+
+    def _plain(self, key: str, value: Any, settings: Mapping[str, Any]) -> Any:
+        """Return the config of an inner loss: of ``base=DiceLoss()`` or ``base="dice"``.
+
+        Raises:
+            InvalidInput: an inner loss with a form of its own, or of a class derived from its config's loss; both would
+                have no effect.
+        """
+        if key == "base" and isinstance(value, str):
+            return {"name": value}
+        if not isinstance(value, Loss):
+            return value
+        subject, outer = f"{type(self).__name__}.{key}", type(self).__name__
+        name = getattr(value.config, "name", None)
+        if name in LOSSES and loss_class(name) is not type(value):
+            raise InvalidInput(
+                "only the settings of an inner loss are used",
+                subject=subject,
+                found=Verbatim(type(value).__name__),
+                allowed=f"a {loss_class(name).__name__}",
+                hint=f"Add both losses: {outer}(base_weight=0, …) and {type(value).__name__}(…).",
+            )
+        for field, setting in value.form:
+            default = InputForm.model_fields[field].default
+            if setting not in (default, settings.get(field, default)):
+                raise InvalidInput(
+                    "an inner loss has the form of the outer one",
+                    subject=f"{subject}.{field}",
+                    found=setting,
+                    allowed=repr(settings.get(field, default)),
+                    hint=f"Pass it to the outer loss: {outer}({field}={setting!r}, …).",
+                )
+        return value.config
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
@@ -127,13 +161,6 @@ def _takes_positional(kind: type[Loss]) -> bool:
         parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
         for parameter in parameters
     )
-
-
-def _plain(key: str, value: Any) -> Any:
-    """Return the config of an inner loss: of ``base=DiceLoss()`` or ``base="dice"``."""
-    if key == "base" and isinstance(value, str):
-        return {"name": value}
-    return value.config if isinstance(value, Loss) else value
 
 
 @cache

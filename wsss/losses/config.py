@@ -33,6 +33,8 @@ class InputForm(Settings):
     def _forms_agree(self) -> InputForm:
         if self.multilabel and self.targets == "one-hot":
             raise ValueError("targets: expected auto or indices with multilabel targets")
+        if self.targets == "one-hot" and self.ignore_index != 255:
+            raise ValueError("ignore_index: no effect on one-hot targets, whose pixels without a class are ignored")
         return self
 
 
@@ -50,9 +52,7 @@ class CrossEntropyConfig(LossSettings):
 
     loss: ClassVar[str] = "wsss.losses.region:CrossEntropyLoss"
     name: Literal["ce"] = "ce"
-    label_smoothing: float = Field(
-        default=0.0, ge=0, lt=1, description="fraction of the target spread over all classes"
-    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="fraction of the target spread over all classes")
 
 
 class DiceConfig(LossSettings):

@@ -58,7 +58,8 @@ def to_logits(probabilities: Tensor, *, independent: bool = False) -> Tensor:
     wide = torch.promote_types(probabilities.dtype, torch.float32)
     probabilities = probabilities.to(wide)
     single = independent or probabilities.shape[1] == 1
-    wrong = (probabilities < 0) | (probabilities > 1 + TOLERANCE)
+    # Rounding also gives negative ones: 1 − p of a mean of probabilities, for example. They are clipped below.
+    wrong = (probabilities < -TOLERANCE) | (probabilities > 1 + TOLERANCE)
     if not single:
         wrong = wrong.any(1) | ((probabilities.sum(1) - 1).abs() > TOLERANCE)
     if wrong.any():
@@ -122,8 +123,9 @@ def _indices_of_one_hot(logits: Tensor, target: Tensor) -> Tensor:
 
 def _with_ignored(target: Tensor, ignore_index: int) -> Tensor:
     """Replace another ignore index by 255."""
+    target = target.long()  # narrow types would wrap around: -1 equals 255 in int8, and -100 equals 156 in uint8
     if (target == IGNORE).any():
         raise InvalidInput(
             subject="target", found=IGNORE, allowed=f"class indices, or {ignore_index} for ignored pixels"
         )
-    return target.long().masked_fill(target == ignore_index, IGNORE)
+    return target.masked_fill(target == ignore_index, IGNORE)

@@ -63,7 +63,8 @@ class DeepSupervision(nn.Module):
             target: one target, resized to smaller outputs by nearest neighbour, or a list with one per output.
 
         Raises:
-            InvalidInput: not tensors, or the number of targets or weights differs from that of the outputs.
+            InvalidInput: not tensors, an output larger than its target, or the number of targets or weights differs
+                from that of the outputs.
         """
         logits = _listed(outputs)
         targets = (
@@ -141,10 +142,17 @@ def _listed(outputs: Outputs) -> list[Tensor]:
 
 
 def _resized(target: Tensor, logits: Tensor) -> Tensor:
-    """Return the target at the size of an output."""
+    """Return the target at the size of an output, which must not be larger."""
     size = logits.shape[-2:]
     if target.shape[-2:] == size:
         return target
+    if any(side > whole for side, whole in zip(size, target.shape[-2:], strict=False)):
+        raise InvalidInput(  # often swapped axes, or channels in the last dimension
+            "smaller than an output",
+            subject="target",
+            found=Verbatim(tuple(target.shape)),
+            allowed=f"height and width of at least those of the output, {tuple(logits.shape)}",
+        )
     pixels = target if target.ndim == 4 else target.unsqueeze(1)
     small = F.interpolate(pixels.float(), size=tuple(size), mode="nearest-exact").to(target.dtype)
     return small if target.ndim == 4 else small.squeeze(1)

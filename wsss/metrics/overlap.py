@@ -10,8 +10,8 @@ import numpy as np
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.only_background import warn_only_background
-from wsss.metrics.surface import mask_pair
-from wsss.topology.kernels.image_keys import as_array, checked_option, require_one_shape
+from wsss.metrics.surface import check_ignore_index, mask_pair
+from wsss.topology.kernels.image_keys import as_array, checked_count, checked_option, require_one_shape
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -37,8 +37,8 @@ def confusion_matrix(
         counts uncertain pixels.
 
     Raises:
-        InvalidInput: different shapes, values that are not class indices or are out of range, or an invalid
-            ``uncertain``.
+        InvalidInput: different shapes, values that are not class indices or are out of range, masked pixels, or an
+            invalid ``uncertain`` or number of classes.
 
     Example:
         >>> import numpy as np
@@ -47,6 +47,7 @@ def confusion_matrix(
         [[1, 1, 0], [0, 0, 1]]
     """
     checked_option(uncertain, Uncertain, "uncertain")
+    classes = checked_count(classes, "classes")
     predicted, true = _whole(prediction, "prediction"), _whole(truth, "truth")
     require_one_shape(predicted, true, "prediction and truth")
     for name, mask in (("prediction", predicted), ("truth", true)):
@@ -90,8 +91,8 @@ def class_iou(
         ``(classes,)`` in [0, 1]; NaN for classes without a true pixel.
 
     Raises:
-        InvalidInput: different shapes, values that are not class indices, indices out of range, or all pixels of ``gt``
-            are ignored.
+        InvalidInput: different shapes, values that are not class indices, indices out of range, masked pixels, or all
+            pixels of ``gt`` are ignored.
 
     Warns:
         OnlyBackground: all labelled pixels of ``gt`` are background, and the others are 255.
@@ -102,6 +103,9 @@ def class_iou(
         [0.5, 0.5]
     """
     first, second = (_whole(values, name).astype(np.int64) for name, values in (("pred", pred), ("gt", gt)))
+    if classes is not None:
+        classes = checked_count(classes, "classes")
+    check_ignore_index(ignore_index)
     require_one_shape(first, second)
     known, labelled = first != ignore_index, second != ignore_index
     _require_labels(second[labelled], second.size, ignore_index)
@@ -153,7 +157,9 @@ def _require_labels(labels: NDArray[np.int64], pixels: int, ignore_index: int) -
 def _whole(values: ArrayLike, name: str) -> NDArray[Any]:
     """Return an array of bool, integers, or floats without fractions."""
     array = as_array(values, name)
-    whole = array.dtype.kind in "bui" or (array.dtype.kind == "f" and bool((array == np.round(array)).all()))
+    whole = array.dtype.kind in "bui"
+    if array.dtype.kind == "f":
+        whole = bool((np.isfinite(array) & (array == np.round(array))).all())
     if not whole:
         raise InvalidInput(
             "not class indices", subject=name, allowed="integers", hint="Take the argmax of probabilities first."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,15 +57,26 @@ def mask_pair(
     """Return both masks as ``(H, W)`` bool; pixels with ``ignore_index`` in ``gt`` are background in both.
 
     Raises:
-        InvalidInput: the shapes differ, a mask is invalid or has no pixels, or all pixels are ignored.
+        InvalidInput: the shapes differ, a mask or ``ignore_index`` is invalid, or all pixels are ignored.
     """
     if ignore_index is None:
         return checked_masks(pred, gt)
+    check_ignore_index(ignore_index)
     counted = as_plane(gt, "gt") != ignore_index
     if not counted.any():
         raise InvalidInput("no pixel is labelled", subject="gt", allowed=f"a pixel other than {ignore_index} (ignored)")
     first, second = checked_masks(pred, as_array(gt, "gt") * counted)
     return first & counted, second
+
+
+def check_ignore_index(value: Any) -> None:
+    """Require a number; NumPy would find no pixel equal to the text ``"255"``.
+
+    Raises:
+        InvalidInput: a value of another type.
+    """
+    if not isinstance(value, Real):
+        raise InvalidInput(subject="ignore_index", found=value, allowed="a number")
 
 
 def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -285,7 +285,7 @@ def _check_reference(config: BenchConfig, reference: str, ids: Sequence[str]) ->
 
 STAGE = Stage(
     name="bench",
-    version=1,
+    version=2,
     config=BenchConfig,
     run=run,
     provides="benchmark",

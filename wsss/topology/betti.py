@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wsss.errors import InvalidInput
 from wsss.topology.compiling import call, kernel
-from wsss.topology.kernels.image_keys import checked_connectivity, checked_mask, checked_masks
+from wsss.topology.kernels.image_keys import checked_connectivity, checked_count, checked_mask, checked_masks
 from wsss.topology.kernels.unionfind import find
 
 
@@ -91,8 +90,7 @@ def local_betti_error(pred: ArrayLike, gt: ArrayLike, *, window: int = 128, conn
     """
     first, second = checked_masks(pred, gt)
     eight = checked_connectivity(connectivity)
-    if window < 1:
-        raise InvalidInput(subject="window", found=window, allowed="at least 1 pixel")
+    window = checked_count(window, "window")
     differences = []
     for r in range(0, first.shape[0], window):
         for c in range(0, first.shape[1], window):

@@ -12,10 +12,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from wsss.errors import InvalidInput, Verbatim
 from wsss.topology.compiling import call, kernel
+from wsss.topology.kernels.image_keys import as_array, checked_count
 from wsss.topology.kernels.unionfind import find
 
 
@@ -37,8 +38,8 @@ class CriticalPixels(NamedTuple):
 
 
 def critical_pixels(
-    predicted: NDArray[np.floating],
-    true: NDArray[np.floating],
+    predicted: ArrayLike,
+    true: ArrayLike,
     *,
     window: int = 64,
     margin: float = 5.0,
@@ -59,7 +60,8 @@ def critical_pixels(
     Of equal predictions, the first in reading order counts as the larger one.
 
     Args:
-        predicted: ``(H, W)`` distances to the structure in pixels; NaN counts as smaller than all numbers.
+        predicted: ``(H, W)`` distances to the structure in pixels, an array or a tensor; NaN counts as smaller than all
+            numbers.
         true: ``(H, W)`` true distances, 0 in the structure.
         window: side of the windows that tile the image in pixels; those at the right and lower border may be smaller.
         margin: pixels at this distance or nearer belong to no region. It is rounded to the type of ``true``, so that
@@ -77,18 +79,18 @@ def critical_pixels(
         >>> critical_pixels(true, true, margin=0.5, min_distance=2).between.argmax().item()
         2
     """
-    if predicted.ndim != 2 or predicted.shape != true.shape:
+    first, second = as_array(predicted, "predicted"), as_array(true, "true")
+    if first.ndim != 2 or first.shape != second.shape:
         raise InvalidInput(
             subject="predicted and true",
-            found=Verbatim(f"{predicted.shape} and {true.shape}"),
+            found=Verbatim(f"{first.shape} and {second.shape}"),
             allowed="images (H, W) of equal shape",
         )
-    if window < 1:
-        raise InvalidInput(subject="window", found=window, allowed="at least 1 pixel")
-    result = CriticalPixels(np.zeros(predicted.shape), np.zeros(predicted.shape))
-    maps = np.ascontiguousarray(predicted, np.float64), np.ascontiguousarray(true, np.float64)
+    window = checked_count(window, "window")
+    result = CriticalPixels(np.zeros(first.shape), np.zeros(first.shape))
+    maps = np.ascontiguousarray(first, np.float64), np.ascontiguousarray(second, np.float64)
     margin, min_distance = (
-        float(np.asarray(limit, np.result_type(true, np.float32))) for limit in (margin, min_distance)
+        float(np.asarray(limit, np.result_type(second, np.float32))) for limit in (margin, min_distance)
     )
     call(_all_windows, "float64", *maps, window, margin, min_distance, keep_gaps, *result)
     return result

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import PurePath
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from wsss.errors import InvalidInput, Verbatim
+from wsss.errors import InvalidInput, Verbatim, counted
 from wsss.topology.kernels.padded_layout import (
     MAX_CELLS,
     OUTSIDE,
@@ -121,7 +122,7 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
     """Return values as an array; a tensor is copied to the CPU, without importing torch.
 
     Raises:
-        InvalidInput: they cannot be converted to an array.
+        InvalidInput: they cannot be converted to an array, or some are masked.
     """
     if isinstance(values, str | PurePath):
         raise InvalidInput(
@@ -129,6 +130,14 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
             found=str(values),
             allowed="an array or a tensor, not a path",
             hint="Read the file first, for example with numpy.asarray(PIL.Image.open(path)).",
+        )
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):  # NumPy would use the data below the mask
+        raise InvalidInput(
+            "masked pixels have no value",
+            subject=name,
+            found=Verbatim(counted(int(np.ma.count_masked(values)), "masked pixel")),
+            allowed="an array without masked pixels",
+            hint=f"Fill them, such as {name}.filled(255); metrics ignore them with ignore_index=255.",
         )
     if hasattr(values, "detach"):
         tensor: Any = values.detach().cpu()
@@ -168,6 +177,17 @@ def checked_connectivity(connectivity: int) -> bool:
     if connectivity not in (4, 8):
         raise InvalidInput(subject="connectivity", found=connectivity, allowed="4 or 8")
     return connectivity == 8
+
+
+def checked_count(count: Any, name: str) -> int:
+    """Return a positive integer, such as the side of a window.
+
+    Raises:
+        InvalidInput: not an integer, or below 1.
+    """
+    if not isinstance(count, Integral) or isinstance(count, bool) or count < 1:
+        raise InvalidInput(subject=name, found=count, allowed="an integer of at least 1")
+    return int(count)
 
 
 def checked_option(value: str, options: Any, name: str) -> None:
