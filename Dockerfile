@@ -24,8 +24,9 @@ RUN if [[ "$EXTRAS" == *pydensecrf* ]]; then \
     fi
 RUN python -m venv /opt/wsss
 COPY constraints.txt /dist/
+# The dependencies of torch follow from the default index: few indices of torch have them in the pinned versions.
 RUN if [[ -n "$TORCH_INDEX" ]]; then \
-      /opt/wsss/bin/pip install --no-cache-dir --constraint /dist/constraints.txt --index-url "$TORCH_INDEX" \
+      /opt/wsss/bin/pip install --no-cache-dir --no-deps --constraint /dist/constraints.txt --index-url "$TORCH_INDEX" \
         torch torchvision; \
     fi
 COPY --from=wheel /dist/*.whl /dist/

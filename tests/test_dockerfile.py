@@ -99,6 +99,33 @@ def test_all_packages_of_an_image_have_one_version() -> None:
     assert seen - pinned - of_cuda <= {"setuptools"}
 
 
+def test_torch_is_installed_from_an_index_that_has_nothing_else(tmp_path: Path) -> None:
+    """Torch's index has some of torch's dependencies, but hardly in the versions of the constraints."""
+    [command] = [text for text in STAGES["packages"].of("RUN") if "--index-url" in text]
+    pinned = dict(line.split("==") for line in CONSTRAINTS.splitlines() if "==" in line)
+    versions = {name: f"{pinned[name]}+cpu" for name in ("torch", "torchvision")}
+    for name, version in versions.items():
+        folder, about = tmp_path / "index" / name, f"{name}-{version}.dist-info"
+        folder.mkdir(parents=True)
+        wheel = f"{name}-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(folder / wheel, "w") as archive:
+            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: numpy\n"
+            archive.writestr(f"{about}/METADATA", metadata)
+            archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(f"{about}/RECORD", "")
+        (folder / "index.html").write_text(f'<a href="{wheel.replace("+", "%2B")}">{wheel}</a>')
+    command = command.replace(
+        "/opt/wsss/bin/pip install", f"{sys.executable} -m pip install --target {tmp_path / 'site'}"
+    )
+    command = command.replace("/dist/constraints.txt", str(ROOT / "constraints.txt"))
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    variables |= {"PIP_CONFIG_FILE": os.devnull, "TORCH_INDEX": (tmp_path / "index").as_uri()}
+    done = subprocess.run(["bash", "-e", "-c", command], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    installed = {path.name for path in (tmp_path / "site").iterdir()}
+    assert installed == {f"{name}-{version}.dist-info" for name, version in versions.items()}
+
+
 @pytest.mark.slow
 def test_the_commands_build_a_wheel_and_install_a_package_that_runs(tmp_path: Path) -> None:
     """Commands are run as they are, with other folders, and pip without an index and without dependencies."""
