@@ -11,6 +11,7 @@ import numpy as np
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.atomic import atomic_open
 from wsss.io.rasters.rgb_images import image_errors, open_image
+from wsss.io.rasters.samples.stored_pages import stored_pages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -148,6 +149,9 @@ def _refuse_format(image: Image.Image, path: Path) -> None:
     if image.format == "JPEG":
         raise InvalidInput("a mask cannot be a JPEG, which changes pixel values", subject=path, hint=SAVE_INDEXED)
     frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format == "TIFF":
+        pages = stored_pages(path)  # without overviews, as of cloud-optimised GeoTIFFs
+        frames = 1 if [page.frame for page in pages] == [0] else frames
     if frames > 1:
         raise InvalidInput(subject=path, allowed="a single frame", found=frames, hint=SAVE_INDEXED)
 
