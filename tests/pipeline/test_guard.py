@@ -19,6 +19,7 @@ from wsss.errors import InvalidInput
 from wsss.pipeline.processes.ranks import SingleRank
 from wsss.pipeline.run import guard
 from wsss.pipeline.run.guard import require_shared
+from wsss.pipeline.run.task import Session
 from wsss.pipeline.store.lock import HOLDER, read_holder, run_lock
 
 
@@ -91,3 +92,15 @@ def test_a_run_without_a_shared_folder_ends(tmp_path: Path) -> None:
         _, messages = process.communicate(timeout=280)
         assert process.returncode == 2 and "rank 1 of 2" in messages and "--run-dir" in messages
     assert not (tmp_path / "node0" / "make").exists() and not (tmp_path / "node1").exists()
+
+
+def test_ranks_may_have_temporary_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of commands without ``--out``, which only print their result."""
+    monkeypatch.setattr(guard, "VISIBLE", 0)
+    (tmp_path / "first").mkdir()
+    with run_lock(tmp_path / "first", print):
+        session = Session(tmp_path, ranks=Second(tmp_path / "first"))  # type: ignore[arg-type]
+        with guard.lock_on_first(tmp_path / "second", session, temporary=True):
+            pass
+        with pytest.raises(InvalidInput), guard.lock_on_first(tmp_path / "second", session):
+            pytest.fail("entered without the folder of rank 0")

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,19 @@ INTERVAL = 0.1
 
 
 @contextmanager
-def lock_on_first(folder: Path, session: Session) -> Iterator[None]:
+def lock_on_first(folder: Path, session: Session, *, temporary: bool = False) -> Iterator[None]:
     """Hold the lock of a folder on rank 0 inside the block, which all ranks enter if they see the same folder.
+
+    Args:
+        temporary: each rank has a folder of its own, of which only that of rank 0 counts.
 
     Raises:
         InvalidInput: see `require_shared`.
     """
-    if session.ranks.rank != 0:
-        require_shared(folder, session.ranks)
-        yield
-        return
-    with run_lock(folder, session.reporter.log):
-        require_shared(folder, session.ranks)
+    first = session.ranks.rank == 0
+    with run_lock(folder, session.reporter.log) if first else nullcontext():
+        if not temporary:
+            require_shared(folder, session.ranks)
         yield
 
 
@@ -73,11 +74,14 @@ def _holder(folder: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def locked_for(out: Path, session: Session) -> Iterator[Path]:
+def locked_for(out: Path, session: Session, *, temporary: bool = False) -> Iterator[Path]:
     """Hold the lock that guards a single stage's folder; yield the folder for generated data.
 
     Inside a run directory both are the run's, so that a stage and its pipeline do not run at the same time. A folder
     created here is deleted again if it stays empty.
+
+    Args:
+        temporary: see `lock_on_first`.
 
     Raises:
         InvalidInput: ``out`` contains other files, or see `require_shared`.
@@ -88,7 +92,7 @@ def locked_for(out: Path, session: Session) -> Iterator[Path]:
     if first:
         stage_folder.check_stage_folder(out)
         run_folder.make_run_dir(guarded)
-    with lock_on_first(guarded, session):
+    with lock_on_first(guarded, session, temporary=temporary):
         try:
             if first and inside_run:
                 run_folder.make_run_dir(out)
