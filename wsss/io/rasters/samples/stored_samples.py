@@ -154,11 +154,19 @@ def require_rasterio(subject: object, what: str) -> Any:
         what: what requires it.
 
     Raises:
-        InvalidInput: it is not installed.
+        InvalidInput: it is not installed, or a library that it requires.
     """
     if find_spec("rasterio") is None:
         raise InvalidInput(f"{what} requires the extra geo", subject=subject, hint=f"Install it: {GEO}")
-    return _rasterio()
+    try:
+        return _rasterio()
+    except ImportError as error:
+        raise InvalidInput(
+            f"{what} requires rasterio, which cannot be imported ({error})",
+            subject=subject,
+            hint="Install the missing library (libexpat.so.1 on Debian and Ubuntu: apt-get install libexpat1), or "
+            f"rasterio again: {GEO}",
+        ) from error
 
 
 @cache
