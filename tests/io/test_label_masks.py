@@ -200,3 +200,16 @@ def test_overviews_of_a_mask_are_no_frames(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         read_mask(path)
     assert error.value.allowed == "a single frame" and error.value.found == 2
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_classes_in_few_bits(bits: int, tmp_path: Path) -> None:
+    """GDAL's NBITS; Pillow returns such values as shades of grey from 0 to 255, where 255 would be ignored."""
+    rasterio = pytest.importorskip("rasterio")
+    values = np.random.default_rng(0).integers(0, 2**bits, (20, 30)).astype(np.uint8)
+    size = {"height": 20, "width": 30, "count": 1, "dtype": "uint8"}
+    for compress in ("none", "deflate"):
+        path = tmp_path / f"{compress}.tif"
+        with rasterio.open(path, "w", driver="GTiff", nbits=bits, compress=compress, **size) as data:
+            data.write(values[None])
+        assert np.array_equal(read_mask(path), values)
