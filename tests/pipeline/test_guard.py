@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_items import ThreadRanks, on_ranks
 from tinyrun import ranks
 from toycli import environment
 from toys import make_toy_data
@@ -18,9 +19,10 @@ from toys import make_toy_data
 from wsss.errors import InvalidInput
 from wsss.pipeline.processes.ranks import SingleRank
 from wsss.pipeline.run import guard
-from wsss.pipeline.run.guard import require_shared
+from wsss.pipeline.run.guard import locked_for, require_shared
 from wsss.pipeline.run.task import Session
 from wsss.pipeline.store.lock import HOLDER, read_holder, run_lock
+from wsss.pipeline.store.stage_folder import WORK
 
 
 class Second(SingleRank):
@@ -60,6 +62,30 @@ def test_ranks_require_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             assert "rank 1 of 3" in error.value.problem and error.value.subject == str(folder)
             assert "--run-dir" in str(error.value.hint)
     require_shared(own, SingleRank())
+
+
+class Broadcasting(ThreadRanks):
+    def _broadcast(self, message: Any) -> Any:
+        return self.gather(message)[0]
+
+
+def enter(ranks: ThreadRanks, folder: Path, *, temporary: bool = False) -> str:
+    """Enter the folder of a stage as a rank; return the name of the folder for generated data."""
+    session = Session(folder.parent, ranks=Broadcasting(ranks.rank, ranks.met, ranks.values))
+    with locked_for(folder, session, temporary=temporary) as work:
+        ranks.gather(None)  # all are inside
+        return work.name
+
+
+def test_ranks_enter_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "VISIBLE", 0.3)
+    assert on_ranks(3, lambda ranks: enter(ranks, tmp_path / "shared")) == [WORK] * 3
+    assert not (tmp_path / "shared").exists()
+    own = on_ranks(3, lambda ranks: enter(ranks, tmp_path / f"own-{min(1, ranks.rank)}"))
+    for error in own:
+        assert isinstance(error, InvalidInput) and "rank 1, 2 of 3" in error.problem
+    own = on_ranks(3, lambda ranks: enter(ranks, tmp_path / f"own-{ranks.rank}", temporary=True))
+    assert own == [WORK] * 3
 
 
 IMPATIENT = """
