@@ -24,8 +24,9 @@ RUN if [[ "$EXTRAS" == *pydensecrf* ]]; then \
     fi
 RUN python -m venv /opt/wsss
 COPY constraints.txt /dist/
+# The dependencies of torch follow from the default index: few indices of torch have them in the pinned versions.
 RUN if [[ -n "$TORCH_INDEX" ]]; then \
-      /opt/wsss/bin/pip install --no-cache-dir --constraint /dist/constraints.txt --index-url "$TORCH_INDEX" \
+      /opt/wsss/bin/pip install --no-cache-dir --no-deps --constraint /dist/constraints.txt --index-url "$TORCH_INDEX" \
         torch torchvision; \
     fi
 COPY --from=wheel /dist/*.whl /dist/
@@ -33,6 +34,13 @@ RUN wheel="$(echo /dist/wsss-*.whl)" \
     && /opt/wsss/bin/pip install --no-cache-dir --constraint /dist/constraints.txt "$wheel$EXTRAS"
 
 FROM ${BASE} AS runtime
+ARG EXTRAS=""
+SHELL ["/bin/bash", "-o", "pipefail", "-c"]
+# The wheels of rasterio, of the extra [geo], require a library that slim images lack.
+# hadolint ignore=DL3008
+RUN if [[ "$EXTRAS" == *geo* ]]; then \
+      apt-get update && apt-get install -y --no-install-recommends libexpat1 && rm -rf /var/lib/apt/lists/*; \
+    fi
 RUN useradd --uid 1000 --create-home wsss && mkdir /work && chown wsss:wsss /work
 COPY --from=packages /opt/wsss /opt/wsss
 ENV PATH=/opt/wsss/bin:$PATH PYTHONUNBUFFERED=1

@@ -65,11 +65,25 @@ def test_an_image_runs_the_command_as_a_user_without_privileges(target: str) -> 
 
 def test_a_compiler_is_only_in_the_stage_that_is_left_behind() -> None:
     with_apt = {stage.name: text for stage in STAGES.values() for text in stage.of("RUN") if "apt-get" in text}
-    assert set(with_apt) == {"packages"}
+    assert [stage for stage, text in with_apt.items() if "g++" in text] == ["packages"]
     assert re.search(r"pydensecrf\* \]\]; then", with_apt["packages"])
-    assert "--no-install-recommends" in with_apt["packages"] and "rm -rf /var/lib/apt/lists" in with_apt["packages"]
+    for text in with_apt.values():
+        assert "--no-install-recommends" in text and "rm -rf /var/lib/apt/lists" in text
     for text in (text for stage in STAGES.values() for text in stage.of("RUN") if "pip " in text):
         assert text.count("--no-cache-dir") == len(re.findall(r"pip (?:install|wheel)", text))
+
+
+def test_an_image_has_the_libraries_of_rasterio() -> None:
+    """Wheels contain their libraries (libNAME-HASH.so), except those of most systems; slim images lack one of these."""
+    folder = Path(str(distribution("rasterio").locate_file("rasterio.libs")))
+    if not folder.is_dir() or shutil.which("readelf") is None:
+        pytest.skip("requires rasterio from a wheel for Linux, and readelf")
+    [gdal] = folder.glob("libgdal*")
+    needed = subprocess.run(["readelf", "-d", gdal], capture_output=True, check=True, text=True).stdout
+    everywhere = {"libc", "libm", "libdl", "libpthread", "libgcc_s", "libstdc++", "libz"}
+    [command] = [text for text in STAGES["runtime"].of("RUN") if "apt-get" in text]
+    assert re.search(r"geo\* \]\]; then", command)
+    assert set(re.findall(r"\[(lib[\w+]+)\.so", needed)) - everywhere == {"libexpat"} and " libexpat1 " in command
 
 
 def test_nothing_is_sent_to_the_builder_that_is_not_copied() -> None:
@@ -97,6 +111,33 @@ def test_all_packages_of_an_image_have_one_version() -> None:
         waiting += [one for one in every if one.marker is None or one.marker.evaluate({"extra": ""})]
     of_cuda = {name for name in seen if name.startswith(("nvidia-", "cuda-")) or name == "triton"}  # pinned by torch
     assert seen - pinned - of_cuda <= {"setuptools"}
+
+
+def test_torch_is_installed_from_an_index_that_has_nothing_else(tmp_path: Path) -> None:
+    """Torch's index has some of torch's dependencies, but hardly in the versions of the constraints."""
+    [command] = [text for text in STAGES["packages"].of("RUN") if "--index-url" in text]
+    pinned = dict(line.split("==") for line in CONSTRAINTS.splitlines() if "==" in line)
+    versions = {name: f"{pinned[name]}+cpu" for name in ("torch", "torchvision")}
+    for name, version in versions.items():
+        folder, about = tmp_path / "index" / name, f"{name}-{version}.dist-info"
+        folder.mkdir(parents=True)
+        wheel = f"{name}-{version}-py3-none-any.whl"
+        with zipfile.ZipFile(folder / wheel, "w") as archive:
+            metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Dist: numpy\n"
+            archive.writestr(f"{about}/METADATA", metadata)
+            archive.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+            archive.writestr(f"{about}/RECORD", "")
+        (folder / "index.html").write_text(f'<a href="{wheel.replace("+", "%2B")}">{wheel}</a>')
+    command = command.replace(
+        "/opt/wsss/bin/pip install", f"{sys.executable} -m pip install --target {tmp_path / 'site'}"
+    )
+    command = command.replace("/dist/constraints.txt", str(ROOT / "constraints.txt"))
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    variables |= {"PIP_CONFIG_FILE": os.devnull, "TORCH_INDEX": (tmp_path / "index").as_uri()}
+    done = subprocess.run(["bash", "-e", "-c", command], env=variables, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    installed = {path.name for path in (tmp_path / "site").iterdir()}
+    assert installed == {f"{name}-{version}.dist-info" for name, version in versions.items()}
 
 
 @pytest.mark.slow

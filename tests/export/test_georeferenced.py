@@ -204,6 +204,55 @@ def test_the_antimeridian(tmp_path: Path) -> None:
     assert np.array(ring).max(0).round(9).tolist() == [179.7, 9.6]
 
 
+def exported_ring(folder: Path, mask: np.ndarray, crs: str, transform: Any) -> np.ndarray:
+    """Return the outer ring of the only polygon of a mask in GeoJSON."""
+    image = geotiff(folder / "i" / "a.tif", mask.shape, crs=crs, transform=transform)
+    export_masks(masks_of(folder, image, mask=mask), "geojson", Options(tolerance=0), folder / "o")
+    [feature] = features_of(folder / "o" / "a.geojson").values()
+    [[ring]] = feature["geometry"]["coordinates"]
+    return np.array(ring)
+
+
+@pytest.mark.parametrize(
+    ("first", "longitudes"), [(0, (20, 60)), (180, (-160, -120)), (360, (20, 60)), (-180, (-160, -120))]
+)
+def test_longitudes_from_0_to_360(first: float, longitudes: tuple[float, float], tmp_path: Path) -> None:
+    """Grids of climate and ocean data begin at Greenwich; GeoJSON ends at the antimeridian."""
+    mask = np.zeros((18, 36), np.uint8)
+    mask[4:8, 2:6] = 1
+    ring = exported_ring(tmp_path, mask, "EPSG:4326", rasterio.Affine(10, 0, first, 0, -10, 90))
+    assert (ring[:, 0].min(), ring[:, 0].max()) == longitudes and (ring[:, 1].min(), ring[:, 1].max()) == (10, 50)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [("EPSG:4326", (10, 0, -180, 0, -10, 90)), ("EPSG:3857", (1113194.9079, 0, -20037508.342, 0, -1e6, 9e6))],
+)
+def test_a_polygon_of_more_than_half_the_earth(crs: str, transform: tuple[float, ...], tmp_path: Path) -> None:
+    mask = np.zeros((18, 36), np.uint8)
+    mask[4:8, 3:33] = 1
+    ring = exported_ring(tmp_path, mask, crs, rasterio.Affine(*transform))
+    np.testing.assert_allclose([ring[:, 0].min(), ring[:, 0].max()], [-150, 150], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform", "columns"),
+    [
+        ("EPSG:4326", (10, 0, 0, 0, -10, 90), slice(10, 30)),  # 100° to 300° of 0° to 360°
+        ("EPSG:4326", (10, 0, 0, 0, -10, 90), slice(17, 20)),
+        ("EPSG:3031", (2e5, 0, -36e5, 0, -2e5, 18e5), slice(10, 26)),  # around the South Pole
+    ],
+)
+def test_polygons_across_the_antimeridian(
+    crs: str, transform: tuple[float, ...], columns: slice, tmp_path: Path
+) -> None:
+    mask = np.zeros((18, 36), np.uint8)
+    mask[4:14, columns] = 1
+    with pytest.raises(InvalidInput) as error:
+        exported_ring(tmp_path, mask, crs, rasterio.Affine(*transform))
+    assert "antimeridian" in error.value.problem
+
+
 def test_world_file_and_deep_image(tmp_path: Path) -> None:
     image = geotiff(tmp_path / "i" / "a.tif", crs=None, transform=None, count=5, dtype="uint16")
     (tmp_path / "i" / "a.tfw").write_text("10\n0\n0\n-10\n389005\n5819995\n")  # of the centre of the first pixel

@@ -351,6 +351,19 @@ def test_without_rasterio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert read_image(write_tiff(tmp_path / "b.tif", DEEP[..., :1]), FULL).shape == (HEIGHT, WIDTH, 3)
 
 
+def test_rasterio_without_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its wheels require libexpat, which slim images of containers lack."""
+    from wsss.io.rasters.samples import stored_samples
+
+    def fail() -> Any:
+        raise ImportError("libexpat.so.1: cannot open shared object file")
+
+    path = write_tiff(tmp_path / "a.tif", DEEP)
+    monkeypatch.setattr(stored_samples, "_rasterio", fail)
+    error = refusal(path, FULL)
+    assert "libexpat.so.1" in error.problem and "apt-get install libexpat1" in str(error.hint)
+
+
 def test_damaged_files_raise_no_other_error(tmp_path: Path) -> None:
     path = write_tiff(tmp_path / "a.tif", DEEP, compress="lzw")
     content = path.read_bytes()

@@ -182,3 +182,34 @@ def test_photograph_as_mask_is_refused_in_little_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 200 << 20
+
+
+def test_overviews_of_a_mask_are_no_frames(tmp_path: Path) -> None:
+    """Masks of satellite images are usually cloud-optimised GeoTIFFs, which contain smaller copies."""
+    rasterio = pytest.importorskip("rasterio")
+    values = np.random.default_rng(0).integers(0, 4, (200, 300)).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    size = {"height": 200, "width": 300, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", driver="GTiff", tiled=True, blockxsize=16, blockysize=16, **size) as data:
+        data.write(values[None])
+        data.build_overviews([2, 4])
+    with Image.open(path) as image:
+        assert image.n_frames == 3
+    assert np.array_equal(read_mask(path, size=(200, 300)), values)
+    Image.fromarray(values).save(path, save_all=True, append_images=[Image.fromarray(values)])
+    with pytest.raises(InvalidInput) as error:
+        read_mask(path)
+    assert error.value.allowed == "a single frame" and error.value.found == 2
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_classes_in_few_bits(bits: int, tmp_path: Path) -> None:
+    """GDAL's NBITS; Pillow returns such values as shades of grey from 0 to 255, where 255 would be ignored."""
+    rasterio = pytest.importorskip("rasterio")
+    values = np.random.default_rng(0).integers(0, 2**bits, (20, 30)).astype(np.uint8)
+    size = {"height": 20, "width": 30, "count": 1, "dtype": "uint8"}
+    for compress in ("none", "deflate"):
+        path = tmp_path / f"{compress}.tif"
+        with rasterio.open(path, "w", driver="GTiff", nbits=bits, compress=compress, **size) as data:
+            data.write(values[None])
+        assert np.array_equal(read_mask(path), values)

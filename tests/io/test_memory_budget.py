@@ -120,6 +120,7 @@ def test_that_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert workers_that_fit(16, 2 * GIB, lines.append, "export") == 4
     assert workers_that_fit(16, 99 * GIB, lines.append, "export") == 1
     assert len(lines) == 2 and "16" in lines[0] and "2.0 GiB" in lines[0] and "10.0 GiB" in lines[0]
+    assert workers_that_fit(16, GIB, lines.append, "export", processes=2) == 4 and "5.0 GiB" in lines[-1]
     monkeypatch.setattr("wsss.io.process.memory_budget.available_bytes", lambda: None)
     assert workers_that_fit(16, 99 * GIB, lines.append, "export") == 16
 

@@ -14,6 +14,7 @@ from test_items import context
 
 from wsss.errors import RunFailed
 from wsss.io.process.memory_budget import USABLE_FRACTION, WORKER_BYTES
+from wsss.pipeline.processes.ranks import SingleRank
 from wsss.pipeline.run.items import map_items
 
 MIB = 1 << 20
@@ -62,6 +63,21 @@ def test_large_items_are_processed_alone(tmp_path: Path, monkeypatch: pytest.Mon
     assert fewer == "note: fewer than 3 images" and needed.startswith(
         ("3 needs about 100 MiB", "4 needs about 4.9 GiB")
     )
+
+
+def test_ranks_on_one_machine_share_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each measures the memory at the same time: with a limit of its own, all together would exceed it."""
+    lines: list[str] = []
+    ctx = context(tmp_path, 2, log=lines.append)
+    work, memory = partial(span, seconds=0.1), partial(needs, of_each={0: 100 * MIB, 1: 100 * MIB})
+    offer(monkeypatch, 2, 300 * MIB)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    map_items(ctx, [0, 1], work, "maps", memory=memory)
+    assert lines == []  # a single process
+    monkeypatch.setattr(SingleRank, "size", 8)  # on two machines
+    offer(monkeypatch, 2 * 4, 4 * 110 * MIB)
+    assert busiest(map_items(ctx, [0, 1], work, "maps", memory=memory)) == 1
+    assert len(lines) == 1 and "1 needs about 100 MiB" in lines[0]
 
 
 def test_no_message_if_all_items_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from wsss.pipeline.processes.ranks import DistributedRanks, SingleRank, join_ran
         ({"SLURM_NTASKS": "4", "SLURM_PROCID": "1", "MASTER_ADDR": "n1"}, (1, 4)),
         ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "MASTER_ADDR": "n1"}, None),
         ({"WORLD_SIZE": "2", "RANK": "1", "SLURM_NTASKS": "8", "SLURM_PROCID": "0", "MASTER_ADDR": "n"}, (1, 2)),
+        ({"WORLD_SIZE": "1", "RANK": "0", "SLURM_NTASKS": "8", "SLURM_PROCID": "0", "MASTER_ADDR": "n"}, None),
     ],
 )
 def test_rank_and_size_from_the_environment(variables: dict[str, str], expected: tuple[int, int] | None) -> None:

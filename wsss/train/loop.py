@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from wsss.errors import RunFailed
 from wsss.io.files.stage_files import CHECKPOINT
+from wsss.io.process.cores import processes_here
 from wsss.io.process.memory_budget import workers_that_fit
 from wsss.io.process.retained_memory import retained_memory
 from wsss.train.checkpoint import TrainingState, load_checkpoint, save_checkpoint
@@ -145,7 +146,8 @@ class _Loop:
         workers = min(self.context.workers // 2, MAX_LOADERS)  # the network needs cores, too
         if workers > 1:
             memory, label = LOADER_IMAGES * self.job.image_bytes, f"{self.job.name}, processes that load images"
-            workers = workers_that_fit(workers, memory, self.context.log, label)
+            here = processes_here(self.context.ranks.size)
+            workers = workers_that_fit(workers, memory, self.context.log, label, processes=here)
         return DataLoader(
             cast("Dataset[Any]", self.job.examples),
             batch_sampler=cast("Iterable[list[Any]]", self.plan.batches(self.progress.step)),

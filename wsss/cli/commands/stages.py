@@ -94,7 +94,7 @@ def run_single(
         session = Session(out.parent, values["device"], worker_count(values["workers"], ranks.size), reporter, ranks)
         if resumes:
             session.on_start = set_resume_message
-        with locked_for(out, session) as work:
+        with locked_for(out, session, temporary=not resumes) as work:
             inputs = {name: _input(name, declared, values, reporter) for name, declared in stage.inputs.items()}
             data = None
             if data_source.value:

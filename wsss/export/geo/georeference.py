@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 NONE_HINT = "Export the masks of georeferenced images with this format, and others with --format polygons or voc."
 
 
+HALF_TURN = 180.0
+"""Longitude of the antimeridian in degrees."""
+
+ROUNDING = 1e-9
+"""Error of longitudes in degrees."""
+
+PIECES = 64
+"""Number of parts of an edge between which the longitude must not jump."""
+
+
 @dataclass(frozen=True)
 class Georeference:
     """Where the pixels of a mask are on a map.
@@ -42,7 +52,7 @@ class Georeference:
         return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
 
     def in_degrees(self, points: NDArray[np.float64], *, subject: object) -> NDArray[np.float64]:
-        """Return pixel coordinates ``(N, 2)`` as longitude and latitude (WGS 84).
+        """Return pixel coordinates ``(N, 2)`` as longitude and latitude (WGS 84), the longitude from −180 to 180.
 
         Args:
             points: corners of a ring.
@@ -51,6 +61,18 @@ class Georeference:
             InvalidInput: a point is outside the area of the coordinate reference system, or the ring crosses the
                 antimeridian, where GeoJSON requires polygons to be cut.
         """
+        degrees = self._projected(points, subject)
+        wide = np.ptp(degrees[:, 0]) > HALF_TURN
+        if wide and (np.abs(np.diff(self._projected(_subdivided(points), subject)[:, 0])) > HALF_TURN).any():
+            raise _crosses(subject)
+        west = degrees[:, 0].min() + ROUNDING
+        degrees[:, 0] -= 2 * HALF_TURN * np.floor((west + HALF_TURN) / (2 * HALF_TURN))
+        if degrees[:, 0].max() > HALF_TURN + ROUNDING:  # in a reference system with longitudes from 0 to 360
+            raise _crosses(subject)
+        return degrees
+
+    def _projected(self, points: NDArray[np.float64], subject: object) -> NDArray[np.float64]:
+        """Return pixel coordinates ``(N, 2)`` in degrees, with the longitudes of the reference system."""
         from rasterio.warp import transform
 
         try:
@@ -63,9 +85,19 @@ class Georeference:
             raise InvalidInput(
                 "coordinates outside the area covered by the coordinate reference system", subject=subject
             )
-        if np.ptp(degrees[:, 0]) > 180:
-            raise InvalidInput("polygons across the antimeridian are not supported", subject=subject)
         return degrees
+
+
+def _subdivided(ring: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the points of a closed ring with further ones on its edges: a long edge is no jump of the longitude."""
+    share = np.arange(PIECES)[:, None] / PIECES
+    ends = np.roll(ring, -1, axis=0)
+    points = (ring[:, None] * (1 - share) + ends[:, None] * share).reshape(-1, 2)
+    return np.concatenate([points, ring[:1]])
+
+
+def _crosses(subject: object) -> InvalidInput:
+    return InvalidInput("polygons across the antimeridian are not supported", subject=subject)
 
 
 def georeference_of(item: Item, size: tuple[int, ...]) -> Georeference:

@@ -77,6 +77,18 @@ def local_process_count(total: int, environment: Mapping[str, str] | None = None
     return _slurm_tasks_here(variables) or total
 
 
+def processes_here(ranks: int) -> int:
+    """Return the number of processes of a run on this machine, which share its memory; 1 for a single process.
+
+    Args:
+        ranks: number of processes on all machines.
+
+    Raises:
+        InvalidInput: see `local_process_count`.
+    """
+    return 1 if ranks == 1 else local_process_count(ranks)
+
+
 def _slurm_tasks_here(variables: Mapping[str, str]) -> int | None:
     """Return the number of tasks of a SLURM step on this machine; ``None`` if its variables do not state it.
 

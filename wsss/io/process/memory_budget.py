@@ -38,7 +38,7 @@ class Budget:
         return not running or self.room is None or sum(running) + following <= self.room
 
 
-def workers_that_fit(wanted: int, each: int, log: Callable[[str], None], what: str) -> int:
+def workers_that_fit(wanted: int, each: int, log: Callable[[str], None], what: str, *, processes: int = 1) -> int:
     """Return the number of workers (threads or processes) that fit into the available memory, at least 1.
 
     Args:
@@ -46,8 +46,10 @@ def workers_that_fit(wanted: int, each: int, log: Callable[[str], None], what: s
         each: estimated bytes per worker.
         log: prints one line if the number is reduced.
         what: the task, for the log (``"loading images"``).
+        processes: number of processes on this machine that start workers at the same time and share its memory.
     """
-    available = available_bytes()
+    everything = available_bytes()
+    available = None if everything is None else everything // processes
     if available is None or each <= 0 or wanted * each <= USABLE_FRACTION * available:
         return wanted
     fit = max(1, int(USABLE_FRACTION * available / each))

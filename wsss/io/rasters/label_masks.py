@@ -11,6 +11,7 @@ import numpy as np
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.atomic import atomic_open
 from wsss.io.rasters.rgb_images import image_errors, open_image
+from wsss.io.rasters.samples.stored_pages import stored_pages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,6 +27,9 @@ IGNORED_NAMES = ("ignore", "ignored", "ignore (255)")
 
 BLOCK = 1 << 20
 """Pixels converted at a time."""
+
+BITS_PER_SAMPLE = 258
+"""TIFF tag: bits per value."""
 
 LISTED = 5
 """Maximum number of unknown values listed in an error."""
@@ -148,6 +152,9 @@ def _refuse_format(image: Image.Image, path: Path) -> None:
     if image.format == "JPEG":
         raise InvalidInput("a mask cannot be a JPEG, which changes pixel values", subject=path, hint=SAVE_INDEXED)
     frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format == "TIFF":
+        pages = stored_pages(path)  # without overviews, as of cloud-optimised GeoTIFFs
+        frames = 1 if [page.frame for page in pages] == [0] else frames
     if frames > 1:
         raise InvalidInput(subject=path, allowed="a single frame", found=frames, hint=SAVE_INDEXED)
 
@@ -157,7 +164,8 @@ def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.u
         # Programs renumber a GIF's palette, so only its colours identify the classes.
         return _values_of_colours(np.asarray(image.convert("RGB")), path, grey=grey)[0], None
     if image.mode in ("P", "L", "1"):
-        return np.array(image, dtype=np.uint8), None
+        values, scale = np.array(image, dtype=np.uint8), _scale(image)
+        return (values if scale == 1 else values // np.uint8(scale)), None
     if image.mode in ("I;16", "I;16B", "I;16L", "I"):
         return _bytes(np.asarray(image), path), "values of more than 8 bits"
     if image.mode in ("LA", "PA", "RGBA"):
@@ -175,6 +183,12 @@ def _values(image: Image.Image, path: Path, *, grey: bool) -> tuple[NDArray[np.u
         found=image.mode,
         hint=SAVE_INDEXED,
     )
+
+
+def _scale(image: Image.Image) -> int:
+    """Return the factor by which Pillow multiplied the grey values of a TIFF of 2 or 4 bits, which are classes here."""
+    bits = int(np.max(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, 8)))
+    return 255 // (2**bits - 1) if image.mode == "L" and image.format == "TIFF" and 1 < bits < 8 else 1
 
 
 def _bytes(values: NDArray[np.integer], path: Path) -> NDArray[np.uint8]:

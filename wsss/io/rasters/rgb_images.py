@@ -30,6 +30,7 @@ from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
 from wsss.io.rasters.png_check import check_pixel_chunks
 from wsss.io.rasters.samples.eight_bits import rgb_of
 from wsss.io.rasters.samples.exif_rotation import orientation, upright
+from wsss.io.rasters.samples.native_order import in_native_order
 from wsss.io.rasters.samples.opened_pixels import to_rgb
 from wsss.io.rasters.samples.reading import PLAIN, Reading
 from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page, stored_pages
@@ -188,6 +189,8 @@ def open_image(path: Path, *, decode: bool = True, frame: int = 0) -> Image.Imag
                 image.filename = ""  # Pillow would map the file into memory, which scrambles rotated grey images
             if frame:
                 image.seek(frame)
+            if image.format == "TIFF":
+                in_native_order(image)
             _check_size(path, (image.height, image.width))
             if image.format == "GIF" and frames(image) > 1:
                 raise InvalidInput(

@@ -28,6 +28,7 @@ class Pool(Generic[T, R]):
         items, work, memory: see there.
         workers: maximum number of workers.
         threads: whether the workers are threads, not processes.
+        processes: number of processes on this machine that have such a pool at the same time and share its memory.
         name: item → its name in messages.
         log: prints a line if memory limits the number of workers.
     """
@@ -42,11 +43,12 @@ class Pool(Generic[T, R]):
         name: Callable[[T], str],
         memory: Callable[[T], int] | None,
         log: Callable[[str], None],
+        processes: int = 1,
     ) -> None:
         self.items, self.work, self.name, self.log = items, work, name, log
         self.memory = memory or (lambda item: 0)
         self.size, self.workers = workers, min(workers, len(items))
-        self.budget = _budget(self.workers, threads)
+        self.budget = _budget(self.workers, threads, processes)
         self.start = worker_threads if threads else worker_processes
         self.logged = False
         self.running: dict[Future[R], tuple[int, int]] = {}  # → index and bytes
@@ -117,9 +119,10 @@ class Pool(Generic[T, R]):
         )
 
 
-def _budget(workers: int, threads: bool) -> Budget:
+def _budget(workers: int, threads: bool, processes: int) -> Budget:
     """Return the memory for new workers and for items; kept processes have their share already."""
-    available = available_bytes()
+    everything = available_bytes()
+    available = None if everything is None else everything // processes
     if threads or available is None:
         return Budget(workers, available, each=0)
     return Budget(workers, available + kept_count() * WORKER_BYTES)

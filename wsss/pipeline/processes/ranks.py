@@ -193,6 +193,6 @@ def ranks_in(environment: Mapping[str, str]) -> tuple[int, int] | None:
         if not 0 <= rank < size:
             subject = f"environment variable {rank_name}"
             raise InvalidInput(subject=subject, found=rank, allowed=f"0 to {size_name} − 1 = {size - 1}")
-        if size > 1:
-            return rank, size
+        # A single process of torchrun is one, also in a job of SLURM with more tasks.
+        return (rank, size) if size > 1 else None
     return None

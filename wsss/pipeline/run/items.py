@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from wsss.errors import InvalidInput, RunFailed, WsssError, together
 from wsss.io.files.atomic import convert_os_errors
 from wsss.io.files.contained import delete_file
+from wsss.io.process.cores import processes_here
 from wsss.io.process.shared_state import set_current_items
 from wsss.pipeline.processes.pool import Pool
 from wsss.pipeline.run.error_hints import machine_error
@@ -182,7 +183,8 @@ def _map(
     if ctx.workers <= 1 or len(items) <= 1:
         results = _run_here(items, work, advance, failed)
     else:
-        pool = Pool(items, work, workers=ctx.workers, threads=threads, name=item_name, memory=memory, log=ctx.log)
+        settings: dict[str, Any] = {"workers": ctx.workers, "processes": processes_here(ctx.ranks.size)}
+        pool = Pool(items, work, threads=threads, name=item_name, memory=memory, log=ctx.log, **settings)
         results = pool.run(advance, partial(_collect, failed))
     return results, failed
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim, counted
 from wsss.io.rasters.samples.reading import Reading, Scaling
-from wsss.io.rasters.samples.stored_pages import WHITE_IS_ZERO, StoredPage
+from wsss.io.rasters.samples.stored_pages import COMPLEX, WHITE_IS_ZERO, StoredPage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,8 +61,16 @@ def eight_bits(values: NDArray[Any], scaling: Scaling | None, page: StoredPage, 
     Values of less than 8 bits are scaled by their full range, as Pillow does.
 
     Raises:
-        InvalidInput: no scaling; or ``full`` for values other than unsigned ones with at most 16 bits.
+        InvalidInput: no scaling; ``full`` for values other than unsigned ones with at most 16 bits; or complex values.
     """
+    if page.kind == COMPLEX:
+        raise InvalidInput(
+            "complex values, as of radar images, are not supported",
+            subject=where,
+            allowed="real values",
+            found=Verbatim(page.depth),
+            hint="Convert the images to amplitudes or intensities first.",
+        )
     if not page.deep:
         white = 2**page.bits - 1
         return values.astype(np.uint8) if white == 255 else _in_rows(values, 0, white)

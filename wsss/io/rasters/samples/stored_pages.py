@@ -23,14 +23,22 @@ WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5
 COLOURS = {WHITE_IS_ZERO: 1, BLACK_IS_ZERO: 1, RGB: 3, PALETTE: 1, 4: 1, CMYK: 4, 6: 3, 8: 3, 9: 3}
 """PhotometricInterpretation → number of bands besides alpha."""
 
+UNCOMPRESSED = 1
+"""Value of the TIFF tag Compression."""
+
 ORIENTATION = 0x0112
 """EXIF tag: 1 upright, 2–4 mirrored or upside down, 5–8 transposed or rotated by 90°."""
 
 NUMBERS = {1: "uint", 2: "int", 3: "float", 4: "uint"}
 """TIFF tag SampleFormat → kind of number."""
 
+COMPLEX = "complex"
+"""Kind of all other numbers."""
+
 _DEEP_MODES = {**dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), (16, "uint")), "I": (32, "int"), "F": (32, "float")}
 """Pillow's modes with more than 8 bits → bits and kind of number."""
+
+PATH_HINT = "Pass the path of the file instead of the opened image."
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_BANDS = {0: 1, 2: 3, 4: 2, 6: 4}
@@ -48,12 +56,14 @@ class StoredPage:
         size: ``(height, width)`` as stored.
         bands: number of bands, including alpha.
         bits: bits per value.
-        kind: ``uint``, ``int`` or ``float``.
+        kind: ``uint``, ``int``, ``float`` or ``complex``.
         alpha: the last band is transparency.
         premultiplied: the colours are multiplied by the transparency (associated alpha, TIFF's ExtraSamples 1).
         photometric: TIFF's PhotometricInterpretation.
         turn: EXIF orientation, 1 … 8.
         planar: the bands are stored one after the other.
+        compression: TIFF's Compression.
+        big_endian: the most significant byte of a value comes first.
         png: the file is a PNG.
     """
 
@@ -67,6 +77,8 @@ class StoredPage:
     photometric: int = BLACK_IS_ZERO
     turn: int = 1
     planar: bool = False
+    compression: int = UNCOMPRESSED
+    big_endian: bool = False
     png: bool = False
 
     @property
@@ -95,7 +107,7 @@ class StoredPage:
     @property
     def depth(self) -> str:
         """Description of the values: ``16-bit``, ``16-bit signed``, ``32-bit floating-point``."""
-        return f"{self.bits}-bit" + {"int": " signed", "float": " floating-point", "complex": " complex"}.get(
+        return f"{self.bits}-bit" + {"int": " signed", "float": " floating-point", COMPLEX: " complex"}.get(
             self.kind, ""
         )
 
@@ -162,7 +174,7 @@ def deep_page(image: Image, where: object) -> StoredPage | None:
     """Return the header of an open image with more than 8 bits; ``None`` for other images.
 
     Raises:
-        InvalidInput: a TIFF whose values Pillow reduced to 8 bits.
+        InvalidInput: a TIFF whose values Pillow reduced to 8 bits, or decoded with swapped bytes.
     """
     header = _tiff_page(image.tag_v2, image.tell()) if image.format == "TIFF" and hasattr(image, "tag_v2") else None
     if image.mode not in _DEEP_MODES:
@@ -171,10 +183,17 @@ def deep_page(image: Image, where: object) -> StoredPage | None:
                 f"Pillow keeps only 8 bits of {header.depth} values",
                 subject=where,
                 allowed="a path",
-                hint="Pass the path of the file instead of the opened image.",
+                hint=PATH_HINT,
             )
         return None
     if header is not None and header.deep:
+        if header.big_endian and header.compression != UNCOMPRESSED and header.depth != "16-bit":
+            raise InvalidInput(
+                f"Pillow swaps the bytes of compressed big-endian {header.depth} values",
+                subject=where,
+                allowed="a path",
+                hint=PATH_HINT,
+            )
         return header
     return StoredPage(0, (image.height, image.width), 1, *_DEEP_MODES[image.mode])
 
@@ -219,12 +238,14 @@ def _tiff_page(directory: ImageFileDirectory_v2, frame: int) -> StoredPage:
         size,
         bands,
         _number(directory, 258, 1),
-        NUMBERS.get(_number(directory, 339, 1), "complex"),
+        NUMBERS.get(_number(directory, 339, 1), COMPLEX),
         alpha=alpha,
         premultiplied=alpha and extra[-1] == 1,
         photometric=photometric,
         turn=turn if 1 <= turn <= 8 else 1,
         planar=_number(directory, 284, 1) == 2,
+        compression=_number(directory, 259, UNCOMPRESSED),
+        big_endian=directory.prefix == b"MM",
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim, counted
+from wsss.io.rasters.samples.native_order import in_native_order
 from wsss.io.rasters.samples.stored_pages import ORIENTATION, RGB, StoredPage
 
 if TYPE_CHECKING:
@@ -69,7 +70,13 @@ def in_stored_type(values: NDArray[Any], page: StoredPage) -> NDArray[Any]:
 
 
 def _read_by_pillow(page: StoredPage) -> bool:
+    from PIL.TiffImagePlugin import COMPRESSION_INFO
+
+    if page.compression not in COMPRESSION_INFO:  # such as LERC
+        return False
     if page.bands == 1:
+        if page.big_endian and page.depth in ("12-bit", "32-bit"):
+            return False
         return page.depth in ("8-bit", "12-bit", "16-bit", "16-bit signed", "32-bit", "32-bit signed") or (
             page.depth == "32-bit floating-point"
         )
@@ -97,6 +104,7 @@ def _with_pillow(path: Path, page: StoredPage) -> NDArray[Any]:
     # From a file: Pillow maps a path into memory, which scrambles rotated grey images.
     with path.open("rb") as file, Image.open(file, formats=("TIFF",)) as image:
         image.seek(page.frame)
+        in_native_order(image)
         image.load()
         left = image.getexif().get(ORIENTATION, 1)  # Pillow may have rotated the pixels, and then removes the tag
         pixels = np.asarray(image)
@@ -146,11 +154,19 @@ def require_rasterio(subject: object, what: str) -> Any:
         what: what requires it.
 
     Raises:
-        InvalidInput: it is not installed.
+        InvalidInput: it is not installed, or a library that it requires.
     """
     if find_spec("rasterio") is None:
         raise InvalidInput(f"{what} requires the extra geo", subject=subject, hint=f"Install it: {GEO}")
-    return _rasterio()
+    try:
+        return _rasterio()
+    except ImportError as error:
+        raise InvalidInput(
+            f"{what} requires rasterio, which cannot be imported ({error})",
+            subject=subject,
+            hint="Install the missing library (libexpat.so.1 on Debian and Ubuntu: apt-get install libexpat1), or "
+            f"rasterio again: {GEO}",
+        ) from error
 
 
 @cache
