@@ -57,6 +57,15 @@ def test_true_segments_give_true_masks(tmp_path: Path, data: Dataset, shifted: P
     assert wrong_pixels(tmp_path / "out", data) == 0
 
 
+def test_masks_of_images_in_which_sam_finds_nothing_are_kept(tmp_path: Path, data: Dataset, shifted: Path) -> None:
+    (tmp_path / "segments").mkdir()
+    for sample in data.samples(["train"]):
+        (tmp_path / "segments" / f"{sample.id}.json").write_text("[]")
+    result = run_stage(SNAP, {"segments": tmp_path / "segments"}, tmp_path / "out", data, masks=shifted)
+    assert result.metrics["changed_fraction"] == 0
+    assert wrong_pixels(tmp_path / "out", data) == wrong_pixels(shifted, data)
+
+
 def test_corrected_pixels_stay(tmp_path: Path, data: Dataset, shifted: Path) -> None:
     (first, *_) = data.samples(["train"])
     corrected = np.full(read_truth(first, data.classes).shape, 255, np.uint8)

@@ -129,7 +129,7 @@ def _ready(ctx: Context[SnapConfig]) -> None:
 
 STAGE = Stage(
     name="snap",
-    version=1,
+    version=2,
     config=SnapConfig,
     run=run,
     inputs={"masks": MASKS},
