@@ -16,7 +16,6 @@ from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.stages.snap import STAGE as SNAP
-from wsss.validation import validate
 
 
 @pytest.fixture
@@ -85,9 +84,3 @@ def test_segments_are_required_of_every_image(tmp_path: Path, data: Dataset) -> 
     with pytest.raises(InvalidInput) as error:
         SNAP.check(config, data)
     assert error.value.subject == str(tmp_path)
-
-
-def test_superpixel_settings_beside_segments_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput) as error:
-        validate(SNAP.config, {"segments": tmp_path, "superpixel_size": 99}, where="snap")
-    assert error.value.subject == "snap" and "segments and superpixels" in error.value.problem
