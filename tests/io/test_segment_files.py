@@ -56,6 +56,21 @@ def test_a_folder_of_binary_masks(tmp_path: Path, masks: NDArray[np.bool_]) -> N
     np.testing.assert_array_equal(np.stack(list(segments)), masks)
 
 
+@pytest.mark.parametrize("content", ["[]", '{"annotations": []}'])
+def test_json_of_an_image_without_segments(tmp_path: Path, content: str) -> None:
+    (tmp_path / "a.json").write_text(content)
+    assert len(read_segments(segments_path(tmp_path, "a"), SIZE)) == 0
+
+
+def test_a_folder_of_an_image_without_segments(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    with pytest.raises(InvalidInput) as error:
+        read_segments(segments_path(tmp_path, "a"), SIZE)
+    assert (error.value.found, error.value.allowed) == ("0 segments", "1 to 65,536")
+    (tmp_path / "a" / "metadata.csv").write_text("id,area\n")
+    assert len(read_segments(segments_path(tmp_path, "a"), SIZE)) == 0
+
+
 def test_numbers_of_16_bits(tmp_path: Path) -> None:
     numbers = np.random.default_rng(0).integers(0, 60_000, SIZE).astype(np.uint16)
     Image.fromarray(numbers).save(tmp_path / "a.png")
@@ -67,7 +82,6 @@ def test_numbers_of_16_bits(tmp_path: Path) -> None:
     [
         "{",
         "3",
-        "[]",
         '[{"area": 3}]',
         '[{"segmentation": [1, 2]}]',
         '[{"segmentation": {"size": [31, 44], "counts": [1364]}}]',

@@ -58,6 +58,7 @@ def classifier_of(name: str, output_stride: int | None = None) -> CAMClassifier:
         ("convnext_atto", None, [(4, 1.5), (8, 3.5), (16, 7.5), (32, 15.5)]),
         ("convnext_atto", 16, [(4, 1.5), (8, 3.5), (16, 7.5), (16, 15.5)]),
         ("swin_tiny_patch4_window7_224", None, [(4, 1.5), (8, 3.5), (16, 7.5), (32, 15.5)]),
+        ("twins_svt_small", None, [(4, 1.5), (8, 3.5), (16, 7.5), (32, 15.5)]),
         ("deit_tiny_patch16_224", 16, [(16, 7.5)] * 4),
         ("vit_small_patch14_reg4_dinov2", None, [(14, 6.5)] * 4),
     ],

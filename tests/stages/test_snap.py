@@ -16,7 +16,6 @@ from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.stages.snap import STAGE as SNAP
-from wsss.validation import validate
 
 
 @pytest.fixture
@@ -57,6 +56,15 @@ def test_true_segments_give_true_masks(tmp_path: Path, data: Dataset, shifted: P
     assert wrong_pixels(tmp_path / "out", data) == 0
 
 
+def test_masks_of_images_in_which_sam_finds_nothing_are_kept(tmp_path: Path, data: Dataset, shifted: Path) -> None:
+    (tmp_path / "segments").mkdir()
+    for sample in data.samples(["train"]):
+        (tmp_path / "segments" / f"{sample.id}.json").write_text("[]")
+    result = run_stage(SNAP, {"segments": tmp_path / "segments"}, tmp_path / "out", data, masks=shifted)
+    assert result.metrics["changed_fraction"] == 0
+    assert wrong_pixels(tmp_path / "out", data) == wrong_pixels(shifted, data)
+
+
 def test_corrected_pixels_stay(tmp_path: Path, data: Dataset, shifted: Path) -> None:
     (first, *_) = data.samples(["train"])
     corrected = np.full(read_truth(first, data.classes).shape, 255, np.uint8)
@@ -76,9 +84,3 @@ def test_segments_are_required_of_every_image(tmp_path: Path, data: Dataset) -> 
     with pytest.raises(InvalidInput) as error:
         SNAP.check(config, data)
     assert error.value.subject == str(tmp_path)
-
-
-def test_superpixel_settings_beside_segments_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput) as error:
-        validate(SNAP.config, {"segments": tmp_path, "superpixel_size": 99}, where="snap")
-    assert error.value.subject == "snap" and "segments and superpixels" in error.value.problem

@@ -17,6 +17,8 @@ CASES: list[tuple[str, dict[str, Any], str, Any, str]] = [
     ("crf", {"unary": "softmax"}, "label_probability", 0.9, "unary: labels"),
     ("propagate", {}, "colour_sigma", 5, "affinity: colour"),
     ("calibrate", {"foreground": 0.4}, "mask_split", "val", "foreground: null or ground-truth"),
+    ("snap", {"segments": "sam"}, "superpixels", "slic", "segments: null"),
+    ("snap", {"segments": "sam"}, "superpixel_size", 200, "segments: null"),
 ]
 """Stage, config, key without effect, its value, the setting that it requires."""
 
@@ -60,7 +62,7 @@ def test_it_is_accepted_with_the_setting_that_it_requires(
 ) -> None:
     name, _, choice = required.partition(": ")
     outer = key.rpartition(".")[0]
-    if stage == "calibrate":
+    if choice.startswith("null"):
         choice, config = None, {}
     fitting = with_key(config, ".".join(filter(None, (outer, name))), choice)
     validate(STAGES[stage].config, with_key(fitting, key, value), where=stage)

@@ -1,8 +1,10 @@
 """Masks that follow class-agnostic segments (SEPL: Chen et al., 2023, arXiv 2305.05803).
 
 A segment, such as one of SAM or a superpixel, is assigned to a class if the mask has that class on most of the segment,
-or if the segment covers nearly all pixels of the class. A class with at least one segment loses its pixels outside its
-segments; a class without segments keeps its pixels.
+or if the segment covers nearly all pixels of the class. A class with at least one segment loses its pixels in other
+segments; pixels that no segment covers keep their class, as in the authors' code. Ours: a class without a segment keeps
+all its pixels (in their code, those outside all segments), and a segment is assigned to the most frequent class in it
+(there, to the first).
 """
 
 from __future__ import annotations
@@ -55,17 +57,20 @@ def snap(
         config: conditions for assigning a segment to a class.
 
     Returns:
-        ``(H, W)`` uint8; uncertain pixels outside the segments remain so.
+        ``(H, W)`` uint8; pixels that no segment covers are unchanged, and uncertain pixels outside the assigned
+        segments remain uncertain.
     """
     counts = np.bincount(mask.ravel(), minlength=256)
     taken: list[tuple[int, int, int]] = []
+    covered = np.zeros(mask.shape, bool)
     for index, segment in enumerate(segments):
+        covered |= segment
         area = int(np.count_nonzero(segment))
         label = _label(np.bincount(mask[segment], minlength=256), area, counts, config)
         if label:
             taken.append((-area, index, label))
     snapped = mask.copy()
-    snapped[np.isin(mask, [label for *_, label in taken])] = 0
+    snapped[covered & np.isin(mask, [label for *_, label in taken])] = 0
     for _, index, label in sorted(taken):
         snapped[segments[index]] = label
     return snapped
@@ -105,7 +110,7 @@ def snap_to_regions(
         np.uint8,
     )
     snapped = mask.copy()
-    snapped[np.isin(mask, labels[labels > 0])] = 0
+    snapped[(numbers > 0) & np.isin(mask, labels[labels > 0])] = 0
     painted = labels[positions.reshape(mask.shape)]
     return np.where(painted > 0, painted, snapped)
 

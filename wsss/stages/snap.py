@@ -34,6 +34,7 @@ from wsss.stages.common.mask_stages import (
     stated_refinement,
     write_masks,
 )
+from wsss.validation import refuse_unused
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,8 +69,8 @@ class SnapConfig(SegmentVoteConfig, StageConfig):
 
     @model_validator(mode="after")
     def _superpixels_without_segments(self) -> SnapConfig:
-        if self.segments is not None and self.model_fields_set & {"superpixels", "superpixel_size"}:
-            raise ValueError("segments and superpixels are mutually exclusive; expected one of the two settings")
+        if self.segments is not None:
+            refuse_unused(self, "superpixels", "superpixel_size", requires="segments: null", got=self.segments)
         return self
 
 
@@ -129,7 +130,7 @@ def _ready(ctx: Context[SnapConfig]) -> None:
 
 STAGE = Stage(
     name="snap",
-    version=1,
+    version=2,
     config=SnapConfig,
     run=run,
     inputs={"masks": MASKS},

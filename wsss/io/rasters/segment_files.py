@@ -5,7 +5,10 @@ The segments of image ``ID`` are one of
 - ``ID.json``: the output of SAM's automatic mask generator, a list of records (or ``{"annotations": [records]}``, as in
   SA-1B) whose ``segmentation`` is a run-length encoding of COCO;
 - ``ID.png``: segment numbers, 8 or 16 bits; 0 belongs to no segment;
-- ``ID/*.png``: one binary mask per segment, as SAM's ``amg.py`` writes them.
+- ``ID/*.png``: one binary mask per segment, as SAM's ``amg.py`` writes them, with a table `TABLE`.
+
+SAM finds no segments in some images, such as those of a plain wall: the list, or the folder except for its table, is
+then empty.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 
 MAX_SEGMENTS = 1 << 16
 """Maximum number of segments of an image."""
+
+TABLE = "metadata.csv"
+"""Table of the segments in a folder that SAM's ``amg.py`` wrote."""
 
 
 def segments_path(folder: Path, image_id: str) -> Path:
@@ -64,7 +70,8 @@ def read_segments(path: Path, size: Size) -> Sequence[NDArray[np.bool_]]:
     """
     if path.is_dir():
         files = visible(path.glob("*.png"))
-        return _Decoded(files, lambda file: _binary_mask(file, size), path)
+        least = 0 if (path / TABLE).is_file() else 1  # a folder of other files is a mistake
+        return _Decoded(files, lambda file: _binary_mask(file, size), path, least=least)
     return _Decoded(_records(path), lambda record: _rle_mask(record, size, path), path)
 
 
@@ -81,9 +88,11 @@ def read_segment_numbers(path: Path, size: Size) -> NDArray[np.integer[Any]]:
 class _Decoded(Sequence["NDArray[np.bool_]"]):
     """Encoded segments, decoded on access: together they would take a byte per pixel and segment."""
 
-    def __init__(self, encoded: Sequence[Any], decode: Callable[[Any], NDArray[np.bool_]], path: Path) -> None:
-        if not encoded or len(encoded) > MAX_SEGMENTS:
-            raise InvalidInput(subject=path, found=f"{len(encoded)} segments", allowed=f"1 to {MAX_SEGMENTS:,}")
+    def __init__(
+        self, encoded: Sequence[Any], decode: Callable[[Any], NDArray[np.bool_]], path: Path, *, least: int = 0
+    ) -> None:
+        if not least <= len(encoded) <= MAX_SEGMENTS:
+            raise InvalidInput(subject=path, found=f"{len(encoded)} segments", allowed=f"{least} to {MAX_SEGMENTS:,}")
         self.encoded, self.decode = encoded, decode
 
     def __len__(self) -> int:

@@ -156,12 +156,16 @@ def _all_levels(network: Any, name: str) -> tuple[list[Level], dict[int, str]]:
 
 @contextmanager
 def _recorded(network: nn.Module, modules: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Yield a dict that gets the outputs of some modules within the block."""
+    """Yield a dict that gets the outputs of some modules within the block.
+
+    Names that are no modules are skipped: in timm, those of HRNet, Twins and MViT are not.
+    """
     outputs: dict[str, Tensor] = {}
+    known = dict(network.named_modules())
     with ExitStack() as hooks:
-        for name in modules:
+        for name in filter(known.__contains__, modules):
             hook = partial(_keep, outputs, name)
-            hooks.callback(network.get_submodule(name).register_forward_hook(hook).remove)
+            hooks.callback(known[name].register_forward_hook(hook).remove)
         yield outputs
 
 
