@@ -81,6 +81,7 @@ class AnnotatedImage:
         values: class name → mask value, if the values of the mask identify its classes and 255 means unlabelled; empty
             if colours do, or for shapes.
         complete: whether the image is known to be annotated, even if it has no region.
+        path: the path of the image file, if the source states it more exactly than by its name.
     """
 
     name: str
@@ -91,6 +92,7 @@ class AnnotatedImage:
     mask: Callable[[Size], Mask] | None = None
     values: Mapping[str, int] = field(default_factory=dict)
     complete: bool = False
+    path: str | None = None
 
 
 def is_skipped(image: AnnotatedImage, rules: DrawingRules) -> bool:
