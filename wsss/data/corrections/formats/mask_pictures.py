@@ -17,9 +17,9 @@ from wsss.data.class_list import read_class_list
 from wsss.data.classes import require_known
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Size, class_value, size_mismatch
 from wsss.errors import InvalidInput, listing
-from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask, voc_palette
 from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
-from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.rgb_images import image_errors, open_image, read_image
 from wsss.io.text.text_files import read_lines
 
 if TYPE_CHECKING:
@@ -115,7 +115,32 @@ def _values(path: Path, size: Size) -> NDArray[np.uint8]:
     mask = read_mask(path)
     if mask.shape != size:
         raise size_mismatch(str(path), found=(mask.shape[0], mask.shape[1]), size=size)
+    _refuse_sorted_palette(path, mask)
     return mask
+
+
+def _refuse_sorted_palette(path: Path, mask: NDArray[np.uint8]) -> None:
+    """Reject a mask with VOC's colours in another order: some programs sort the palette when they save.
+
+    Raises:
+        InvalidInput: all colours of the mask are in VOC's palette, but not at their index.
+    """
+    with open_image(path) as image, image_errors(path):
+        if image.mode != "P" or image.format == "GIF":  # values of a GIF are read from its colours
+            return
+        palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    numbers = {tuple(colour): number for number, colour in enumerate(voc_palette().tolist())}
+    colours = {value: tuple(palette[value].tolist()) for value in np.unique(mask).tolist() if value < len(palette)}
+    moved = {value: numbers.get(colour) for value, colour in colours.items() if colour != (value, value, value)}
+    if None in moved.values() or all(value == number for value, number in moved.items()):
+        return
+    value, number = next((value, number) for value, number in moved.items() if value != number)
+    raise InvalidInput(
+        f"value {value} has the colour of value {number} in VOC's palette",
+        subject=path,
+        hint=f"Some programs sort the palette when they save: save the mask as RGB. If the value {value} is right, "
+        f"define the colours of the classes in {LABELMAP} beside the masks.",
+    )
 
 
 def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:
