@@ -136,3 +136,25 @@ def test_other_palettes_do_not_change_values(data: Dataset, tmp_path: Path) -> N
         image.save(tmp_path / "masks" / "a.png")
         (tmp_path / str(number)).mkdir()
         assert np.array_equal(imported(tmp_path / "masks", data, tmp_path / str(number)), expected)
+
+
+def test_values_with_two_meanings_are_refused(voc: Path, open_at: Callable[..., Dataset], tmp_path: Path) -> None:
+    """The ground truth may have other values than masks by wsss, and a folder of masks does not say which it has."""
+    names = {0: "background", 8: "dog", 12: "cat", 255: "dog"}
+    data = open_at(voc, classes=["cat", "dog"], mask_values=names)
+    (tmp_path / "m").mkdir()
+    expected = np.zeros(SIZE, np.uint8)
+    expected[2:6, 3:9] = CAT
+    path = tmp_path / "m" / "a.png"
+    write_mask(path, data.classes.decode(expected))
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "8 means cat" in str(error) and "dog in the ground truth" in str(error)
+    (tmp_path / "m" / "classes.txt").write_text("8 dog\n12 cat\n")
+    (tmp_path / "stated").mkdir()
+    assert np.array_equal(imported(tmp_path / "m", data, tmp_path / "stated"), np.where(expected == CAT, DOG, 0))
+    imported_once = import_masks(tmp_path / "stated" / "c", data, tmp_path / "again")
+    assert imported_once.corrections.read("a", SIZE)[3, 4] == DOG
+    (tmp_path / "m" / "classes.txt").unlink()
+    other = open_at(voc, classes=["cat", "dog"], mask_values={0: "background", 1: "cat", 2: "dog"})
+    (tmp_path / "other").mkdir()
+    assert np.array_equal(imported(tmp_path / "m", other, tmp_path / "other"), expected)
