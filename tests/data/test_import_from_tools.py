@@ -104,3 +104,10 @@ def test_other_texts_of_a_task_are_not_its_image(data: Dataset, tmp_path: Path) 
     task = {"data": {"caption": "a cat", "photo": "/data/upload/1/01234567-a.png"}}
     source = studio(tmp_path, {"type": "polygonlabels", "value": value}, **task)
     assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
+
+
+@pytest.mark.parametrize("other", [{"to_name": "right"}, {"to_name": "left", "item_index": 1}])
+def test_regions_on_several_images_are_refused(other: dict[str, object], data: Dataset, tmp_path: Path) -> None:
+    region = {"type": "polygonlabels", "value": {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}}
+    source = studio(tmp_path, {**region, "to_name": "left", "item_index": 0}, {**region, **other})
+    assert "several images" in error_of(source, data, tmp_path).problem

@@ -78,6 +78,11 @@ def _image(data: Value, answer: Value, where: str) -> AnnotatedImage:
     results = objects(answer.get("result"), f"{where}.result")
     located = [(result, f"{where}.result[{at}]") for at, result in enumerate(results)]
     regions = [(result, at) for result, at in located if _is_region(result, at)]
+    pictures = {f"{result.get('to_name')} {result.get('item_index') or ''}".strip() for result, _ in regions}
+    if len(pictures) > 1:
+        raise InvalidInput(
+            "regions on several images", subject=where, found=sorted(pictures), allowed="one image per task"
+        )
     sizes = {size_in(result, at, height="original_height", width="original_width") for result, at in regions}
     if len(sizes) > 1:
         raise InvalidInput("regions of several sizes", subject=where, found=[f"{s[1]}×{s[0]}" for s in sizes if s])
