@@ -301,6 +301,18 @@ def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
                            answered(tmp_path / "c.csv", ("w9", "no", "annotator-1"), size=9))  # fmt: skip
 
 
+def test_images_in_subfolders_are_not_silently_left_out(photos: Path, tmp_path: Path) -> None:
+    table = answered(tmp_path / "a.csv", ("w0", "yes", "annotator-1"))
+    assert "are left out" not in succeed("ask", photos, "--answers", table, "--summary").stderr
+    (photos / "deep").mkdir()
+    shutil.copy(photos / "w0.png", photos / "deep" / "w0.png")
+    assert "are left out" in succeed("ask", photos, "--answers", table, "--summary").stderr
+    (tmp_path / "above").mkdir()
+    photos.rename(tmp_path / "above" / "photos")
+    message = refused("ask", tmp_path / "above", "--about", "mortar", "--answers", table)
+    assert "all images are in subfolders" in message and "Pass one of the subfolders" in message
+
+
 def test_without_the_extra(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] in ("starlette", "uvicorn")]:
         monkeypatch.delitem(sys.modules, name)

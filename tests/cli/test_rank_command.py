@@ -89,14 +89,16 @@ def test_corrected_images_are_left_out(work: Path) -> None:
     assert ranked["corrected"] == 1 and worst not in {one["id"] for one in ranked["images"]}
 
 
-def test_images_corrected_for_one_stage_are_left_out(work: Path) -> None:
+@pytest.mark.parametrize("written", ["{work}/own", "~/own"])
+def test_images_corrected_for_one_stage_are_left_out(work: Path, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(work))
     worst = document("rank", "small")["images"][0]["id"]
     write_mask(work / "two" / f"{worst}.png", np.ones((32, 32), np.uint8))
-    succeed("import-masks", work / "two", "--run", "small", "--out", work / "own")
+    succeed("import-masks", work / "two", "--run", "small", "--out", work / "own", "--force")
     run = work / "copy" / "own"
-    shutil.copytree(work / "runs" / "small", run)
+    shutil.copytree(work / "runs" / "small", run, dirs_exist_ok=True)
     record = json.loads((run / "run.json").read_text())
-    record["pipeline"]["stages"]["crf"]["with"]["corrections"] = str(work / "own")
+    record["pipeline"]["stages"]["crf"]["with"]["corrections"] = written.format(work=work)
     (run / "run.json").write_text(json.dumps(record))
     assert document("rank", run)["corrected"] == 1
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from drawn_sources import (
     CAT,
+    DOG,
     HEIGHT,
     SIZE,
     UNLABELLED,
@@ -19,10 +20,11 @@ from drawn_sources import (
     imported,
     rectangle,
 )
+from PIL import Image
 
 from wsss.data.corrections.import_masks import import_masks
 from wsss.data.dataset import Dataset
-from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.label_masks import voc_palette, write_mask
 
 
 @pytest.fixture
@@ -93,3 +95,66 @@ def test_the_class_list_of_a_folder_names_its_values(data: Dataset, tmp_path: Pa
         write_mask(tmp_path / "m" / "SegmentationClass" / "a.png", rectangle(value))
         error = error_of(tmp_path / "m", data, tmp_path, force=True)
         assert error.found == found and "a.png" in str(error.subject)
+
+
+def test_a_sorted_palette_is_refused(data: Dataset, tmp_path: Path) -> None:
+    """Some programs sort the palette of an indexed PNG, so that values are no longer classes."""
+    expected = np.zeros(SIZE, np.uint8)
+    expected[2:6, 3:9], expected[7, :] = CAT, DOG
+    (tmp_path / "masks").mkdir()
+    path = tmp_path / "masks" / "a.png"
+    write_mask(path, data.classes.decode(expected))
+    with Image.open(path) as written:
+        written.convert("RGB").save(tmp_path / "rgb.png")
+    assert np.array_equal(imported(tmp_path / "masks", data, tmp_path), expected)
+    with Image.open(tmp_path / "rgb.png") as colours:
+        codes, positions = np.unique(np.asarray(colours).reshape(-1, 3)[:, ::-1], axis=0, return_inverse=True)
+    image = Image.fromarray(positions.reshape(SIZE).astype(np.uint8), "P")
+    image.putpalette(codes[:, ::-1].ravel().tolist())
+    image.save(path)
+    error = error_of(tmp_path / "masks", data, tmp_path, force=True)
+    assert str(path) in str(error.subject) and "colour of value" in error.problem
+    (tmp_path / "masks" / "labelmap.txt").write_text(
+        "".join(
+            f"{name}:{','.join(map(str, voc_palette()[values[0]].tolist()))}::\n"
+            for name, values in zip(data.classes.names, data.classes.values, strict=True)
+        )
+    )
+    (tmp_path / "with").mkdir()
+    assert np.array_equal(imported(tmp_path / "masks", data, tmp_path / "with"), expected)
+
+
+def test_other_palettes_do_not_change_values(data: Dataset, tmp_path: Path) -> None:
+    expected = np.zeros(SIZE, np.uint8)
+    expected[2:6, 3:9] = CAT
+    (tmp_path / "masks").mkdir()
+    image = Image.fromarray(data.classes.decode(expected), "P")
+    for number, palette in enumerate(
+        ([0, 0, 0] * 8 + [250, 50, 83], [level for v in range(256) for level in (v,) * 3])
+    ):
+        image.putpalette(palette)
+        image.save(tmp_path / "masks" / "a.png")
+        (tmp_path / str(number)).mkdir()
+        assert np.array_equal(imported(tmp_path / "masks", data, tmp_path / str(number)), expected)
+
+
+def test_values_with_two_meanings_are_refused(voc: Path, open_at: Callable[..., Dataset], tmp_path: Path) -> None:
+    """The ground truth may have other values than masks by wsss, and a folder of masks does not say which it has."""
+    names = {0: "background", 8: "dog", 12: "cat", 255: "dog"}
+    data = open_at(voc, classes=["cat", "dog"], mask_values=names)
+    (tmp_path / "m").mkdir()
+    expected = np.zeros(SIZE, np.uint8)
+    expected[2:6, 3:9] = CAT
+    path = tmp_path / "m" / "a.png"
+    write_mask(path, data.classes.decode(expected))
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "8 means cat" in str(error) and "dog in the ground truth" in str(error)
+    (tmp_path / "m" / "classes.txt").write_text("8 dog\n12 cat\n")
+    (tmp_path / "stated").mkdir()
+    assert np.array_equal(imported(tmp_path / "m", data, tmp_path / "stated"), np.where(expected == CAT, DOG, 0))
+    imported_once = import_masks(tmp_path / "stated" / "c", data, tmp_path / "again")
+    assert imported_once.corrections.read("a", SIZE)[3, 4] == DOG
+    (tmp_path / "m" / "classes.txt").unlink()
+    other = open_at(voc, classes=["cat", "dog"], mask_values={0: "background", 1: "cat", 2: "dog"})
+    (tmp_path / "other").mkdir()
+    assert np.array_equal(imported(tmp_path / "m", other, tmp_path / "other"), expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,21 +14,36 @@ if TYPE_CHECKING:
     from wsss.cli.dataset_argument import NamedDataset
 
 
-def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: str = "") -> NamedDataset:
+ONE_FOLDER = "Pass one of the subfolders, or collect the images in one folder (links are followed)"
+
+
+def with_plain_images(
+    named: NamedDataset, classes: Sequence[str], log: Callable[[str], None], *, option: str = ""
+) -> NamedDataset:
     """Return the dataset with all settings that a plain folder of images lacks; other datasets are unchanged.
 
     Args:
         named: a dataset; a folder is plain if no layout fits, and it directly contains images.
+        log: receives a note on images in subfolders, which are left out.
         option: the option that names them, for the error.
 
     Raises:
-        InvalidInput: the folder is plain, and there are no classes, here or in the settings.
+        InvalidInput: the folder is plain, and there are no classes, here or in the settings; or no layout fits, and all
+            images are in subfolders.
     """
+    from wsss.data.readers.imagefolder import has_images_below
     from wsss.pipeline.config.source import Source, merge
 
-    if not named.is_folder or named.has_layout or not _is_plain(expand_home(str(named.config["root"]))):
+    if not named.is_folder or named.has_layout or not _has_no_layout(expand_home(str(named.config["root"]))):
         return named
     root = str(expand_home(str(named.config["root"])))
+    deep = has_images_below(Path(root))
+    if not _has_images(Path(root)):
+        if not deep:
+            return named
+        raise InvalidInput("all images are in subfolders", subject=root, hint=f"{ONE_FOLDER}.")
+    if deep:
+        log(f"note: images in subfolders of {root} are left out. {ONE_FOLDER}.")
     if not classes and "classes" not in named.config:
         hint = f"Name what the images show: {option} NAME." if option else None
         raise InvalidInput("a folder of images without class names", subject=root, hint=hint)
@@ -37,11 +52,16 @@ def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: st
     return replace(named, source=merge(Source(plain), Source(stated)))
 
 
-def _is_plain(root: Path) -> bool:
-    from wsss.data.readers.find_images import images_by_id
+def _has_no_layout(root: Path) -> bool:
     from wsss.data.readers.registry import fitting_layouts
 
-    return not fitting_layouts(root) and bool(images_by_id(root))
+    return root.is_dir() and not fitting_layouts(root)
+
+
+def _has_images(root: Path) -> bool:
+    from wsss.data.readers.find_images import images_by_id
+
+    return bool(images_by_id(root))
 
 
 def asked_classes(path: Path) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from labelfiles import by_image, noted, read
 
+from wsss.data.answers.answer_rows import HEADER, Answer, Item, answer_line
 from wsss.errors import InvalidInput
 
 
@@ -232,3 +233,13 @@ def test_the_column_of_the_image_must_be_unambiguous(table: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         read(table, image_key="image")
     assert error.value.subject == f"{table}: --image-key"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_tables_of_answers_are_no_tables_of_labels(delimiter: str, table: Path) -> None:
+    """Answers about tiles, answers that were undone, and those of a minority are no labels of the images."""
+    row = answer_line(Answer(Item("a", 1, 2, 9), "cat", "no", "annotator-1", "2026-11-29T10:00:00Z"))
+    table.write_text(f"{HEADER}{row}".replace(",", delimiter))
+    with pytest.raises(InvalidInput, match="table of answers") as error:
+        read(table)
+    assert "--export" in str(error.value.hint)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from wsss.data.classes import Classes, renumber_as
 from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask
 from wsss.data.masks.encodings import MIN_IGNORED, Shown, shown
@@ -15,9 +17,9 @@ from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import image_size
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from wsss.data.mask_values import MaskValues
     from wsss.data.sample import Sample
 
 
@@ -69,6 +71,8 @@ class Drawing:
                 subject=image.where,
                 hint="Draw at least one region, or leave the image out (--ids).",
             )
+        if image.as_written and sample.mask_values is not None:
+            _require_one_meaning(mask, self.classes, sample.mask_values, image.where)
         self.invisible += invisible
         return mask
 
@@ -107,3 +111,29 @@ class Drawing:
                 subject=self.path,
                 hint=hint,
             )
+
+
+def _require_one_meaning(mask: NDArray[np.uint8], classes: Classes, truth: MaskValues, where: str) -> None:
+    """Require that a mask shows the same classes whether it has the values of masks by wsss or of the ground truth.
+
+    Args:
+        mask: ``(H, W)`` class indices, read as a mask by wsss.
+        truth: meaning of the values of the ground truth.
+
+    Raises:
+        InvalidInput: all values occur in the ground truth, and one of them means another class there.
+    """
+    indices = np.unique(mask)
+    values = classes.decode(indices)
+    try:
+        meant = truth.encode(values[None], where=where)[0]
+    except InvalidInput:  # the mask has other values than the ground truth
+        return
+    for value, index, other in zip(values.tolist(), indices.tolist(), meant.tolist(), strict=True):
+        if index != other:
+            names = {**dict(enumerate(classes.names)), IGNORE: "unlabelled"}
+            problem = f"means {names[index]} in masks written by wsss, but {names[other]} in the ground truth"
+            hint = (
+                "State the classes of the values in classes.txt beside the masks, or of their colours in labelmap.txt."
+            )
+            raise InvalidInput(f"the value {value} {problem}", subject=where, hint=hint)

@@ -80,7 +80,10 @@ class AnnotatedImage:
         mask: size of the image → mask of class indices ``(H, W)``, for a source of masks; may raise `InvalidInput`.
         values: class name → mask value, if the values of the mask identify its classes and 255 means unlabelled; empty
             if colours do, or for shapes.
+        as_written: whether the values of the mask are assumed to be those of masks written by wsss, since the source
+            does not state their classes.
         complete: whether the image is known to be annotated, even if it has no region.
+        path: the path of the image file, if the source states it more exactly than by its name.
     """
 
     name: str
@@ -90,7 +93,9 @@ class AnnotatedImage:
     id: str | None = None
     mask: Callable[[Size], Mask] | None = None
     values: Mapping[str, int] = field(default_factory=dict)
+    as_written: bool = False
     complete: bool = False
+    path: str | None = None
 
 
 def is_skipped(image: AnnotatedImage, rules: DrawingRules) -> bool:

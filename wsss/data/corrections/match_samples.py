@@ -17,8 +17,8 @@ def match_samples(
 ) -> list[tuple[AnnotatedImage, Sample]]:
     """Return each annotated image with its sample.
 
-    An image is found by the id that the source states, then by its name: an id, or the path of the image file, compared
-    as `wsss init` compares the names in label files.
+    An image is found by the id or path that the source states, then by its name: an id, or the path of the image file,
+    compared as `wsss init` compares the names in label files.
 
     Args:
         ids: only these images; errors about others are not reported.
@@ -52,6 +52,8 @@ def _sample_ids(
     image: AnnotatedImage, samples: Mapping[str, Sample], files: Mapping[str, Sample], finder: Finder
 ) -> list[str]:
     """Return the ids of the images that an annotated image may be."""
+    if image.path is not None and (found := finder.find(image.path).files):
+        return [files[file].id for file in found]
     stem = without_suffix(image.name)
     for name in (image.id, image.name, stem, without_suffix(stem)):  # a.jpg.png is a mask of a.jpg
         if name is not None and name in samples:

@@ -88,19 +88,28 @@ def ellipse(size: Size, centre: tuple[float, float], radii: tuple[float, float],
     return inside
 
 
-def placed(size: Size, pixels: Region, top: int, left: int) -> Region:
+def placed(size: Size, pixels: Region, top: int, left: int, *, cut: bool = False) -> Region:
     """Return a mask of part of the image as one of the whole image.
 
+    Args:
+        cut: cut the part off at the borders of the image.
+
     Raises:
-        ValueError: the part extends beyond the image.
+        ValueError: the part extends beyond the image or, with ``cut``, lies outside it.
     """
     height, width = pixels.shape
-    if min(left, top) < 0 or top + height > size[0] or left + width > size[1]:
+    bottom, right = top + height, left + width
+    if cut:
+        _require_inside(size, np.asarray([(left + 0.5, top + 0.5), (right - 0.5, bottom - 0.5)]))
+    elif min(left, top) < 0 or bottom > size[0] or right > size[1]:
         raise ValueError(
             f"a mask of {width}×{height} at ({left}, {top}) extends beyond the image of {size[1]}×{size[0]}"
         )
     region = np.zeros(size, bool)
-    region[top : top + height, left : left + width] = pixels
+    first = max(0, top), max(0, left)
+    region[first[0] : max(0, bottom), first[1] : max(0, right)] = pixels[
+        first[0] - top : size[0] - top, first[1] - left : size[1] - left
+    ]
     return region
 
 

@@ -147,6 +147,7 @@ def _recognise_folder(folder: Path) -> tuple[Path, str]:
     files = [
         file for pattern in ("*.json", "annotations/*.json", "images/*.json") for file in visible(folder.glob(pattern))
     ]
+    files = files or visible(folder.rglob("*.json"))[:1]  # labelme files beside the images of a tree of folders
     has_masks = bool(mask_pictures.mask_paths(folder))
     # Stages and corrections have records beside their masks: other JSON files are ignored then.
     name = next((kind for file in files if (kind := _kind_of_json(file)) is not None), "folder" if has_masks else None)

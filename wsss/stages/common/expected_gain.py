@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.files.home_paths import expand_home
 from wsss.io.files.stage_files import CORRECTIONS, cam_path, mask_path, probability_path
 from wsss.io.process.thread_map import map_in_threads
 from wsss.pipeline.store.outdated import note_left_out, records_of_run
@@ -167,7 +168,7 @@ def _named_corrections(run_dir: Path) -> list[Path]:
     settings = [stage.get("with") for stage in (pipeline.get("stages") or {}).values() if stage]
     values = [block.get("corrections") for block in (pipeline.get("supervision"), *settings) if block]
     named = {value for value in values if isinstance(value, str)}
-    return [Path(str(run.get("directory", "."))) / name for name in sorted(named)]
+    return [Path(str(run.get("directory", "."))) / expand_home(name) for name in sorted(named)]
 
 
 def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:

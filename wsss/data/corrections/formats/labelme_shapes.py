@@ -1,4 +1,7 @@
-"""labelme: a JSON file per image with polygons, boxes, circles, lines, points and masks."""
+"""labelme: a JSON file per image with polygons, boxes, circles, lines, points and masks.
+
+X-AnyLabeling writes the same files, with four corners for rectangles, and calls rotated ones ``rotation``.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import base64
 import binascii
 import io
 import math
+import posixpath
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +48,15 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
         listed = objects(content["shapes"], f"{path}: shapes")
         shapes = [_shape(shape, f"{path}: shapes[{index}]") for index, shape in enumerate(listed)]
         size = size_in(content, str(path), height="imageHeight", width="imageWidth")
-        yield AnnotatedImage(text(content["imagePath"], f"{path}: imagePath"), str(path), shapes, size)
+        name = text(content["imagePath"], f"{path}: imagePath")
+        yield AnnotatedImage(name, str(path), shapes, size, path=_beside(path, name))
+
+
+def _beside(file: Path, image: str) -> str:
+    """Return the path of an image, which labelme states relative to the folder of its file."""
+    name = image.replace("\\", "/")  # labelme on Windows
+    absolute = name.startswith("/") or PureWindowsPath(name).is_absolute()
+    return name if absolute else posixpath.normpath(posixpath.join(file.absolute().parent.as_posix(), name))
 
 
 def _shape(shape: dict[str, Any], where: str) -> Shape:
@@ -68,7 +80,9 @@ def _polygon(size: Size, points: Points, brush: float) -> NDArray[np.bool_]:
 
 
 def _box(size: Size, points: Points, brush: float) -> NDArray[np.bool_]:
-    (left, top), (right, bottom) = points[:2]
+    if len(points) > 2:  # X-AnyLabeling writes the four corners
+        return outline_drawing.polygon(size, [points])
+    (left, top), (right, bottom) = points
     return outline_drawing.polygon(size, [outline_drawing.corners_of_box(left, top, right - left, bottom - top)])
 
 
@@ -78,10 +92,10 @@ def _circle(size: Size, points: Points, brush: float) -> NDArray[np.bool_]:
 
 
 def _mask(encoded: Any, points: Points, where: str) -> Region:
-    """Return a mask, a PNG in base64, inside the box from its first to its last pixel."""
+    """Return a mask, a PNG in base64 whose first pixel is at the first point; labelme cuts it off at the border."""
     left, top = (round(value) for value in points[0])
     pixels = _pixels(encoded, where)
-    return lambda size, brush: outline_drawing.placed(size, pixels, top, left)
+    return lambda size, brush: outline_drawing.placed(size, pixels, top, left, cut=True)
 
 
 def _pixels(encoded: Any, where: str) -> NDArray[np.bool_]:
@@ -103,6 +117,8 @@ def _pixels(encoded: Any, where: str) -> NDArray[np.bool_]:
 SHAPES: Mapping[str, tuple[Kind, int, Callable[[Size, Points, float], NDArray[np.bool_]]]] = {
     "polygon": ("area", 3, _polygon),
     "rectangle": ("box", 2, _box),
+    "oriented_rectangle": ("box", 4, _polygon),
+    "rotation": ("box", 4, _polygon),
     "circle": ("area", 2, _circle),
     "line": ("mark", 2, outline_drawing.line),
     "linestrip": ("mark", 2, outline_drawing.line),

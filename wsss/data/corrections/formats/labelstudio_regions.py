@@ -11,6 +11,7 @@ from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Kind, Shape
 from wsss.data.corrections.formats.json_values import number, pairs, size_in, text
 from wsss.data.importers.json.json_file import objects, read_json, wrong_type
+from wsss.data.importers.rules.keys import is_image
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rle import brush_mask
 
@@ -23,6 +24,9 @@ Region = Callable[[Size, float], "NDArray[np.bool_]"]
 Value = Mapping[str, Any]
 DRAWN = frozenset({"x", "points", "rle", "vertices", "imageDataURL"})
 """Keys of regions."""
+
+REMARKS = frozenset({"choices", "textarea", "taxonomy", "rating", "number", "datetime"})
+"""Types of answers to questions about a region, which repeat its coordinates."""
 
 EXPORT = "Submit the tasks in Label Studio, and export them as JSON."
 
@@ -69,10 +73,16 @@ def _time(answer: Value) -> float:
 
 def _image(data: Value, answer: Value, where: str) -> AnnotatedImage:
     id = data.get("image_id")
-    name = next((value for value in (data.get("image"), *data.values()) if isinstance(value, str) and value), None)
+    texts = [value for value in (data.get("image"), *data.values()) if isinstance(value, str) and value]
+    name = next((value for value in texts if is_image(value)), next(iter(texts), None))
     results = objects(answer.get("result"), f"{where}.result")
     located = [(result, f"{where}.result[{at}]") for at, result in enumerate(results)]
     regions = [(result, at) for result, at in located if _is_region(result, at)]
+    pictures = {f"{result.get('to_name')} {result.get('item_index') or ''}".strip() for result, _ in regions}
+    if len(pictures) > 1:
+        raise InvalidInput(
+            "regions on several images", subject=where, found=sorted(pictures), allowed="one image per task"
+        )
     sizes = {size_in(result, at, height="original_height", width="original_width") for result, at in regions}
     if len(sizes) > 1:
         raise InvalidInput("regions of several sizes", subject=where, found=[f"{s[1]}×{s[0]}" for s in sizes if s])
@@ -93,7 +103,7 @@ def _is_region(result: Value, where: str) -> bool:
     value, kind = result.get("value"), str(result.get("type"))
     if not isinstance(value, dict):
         return False
-    if kind not in REGIONS and (kind.endswith("labels") or DRAWN.intersection(value)):
+    if kind not in (*REGIONS, *REMARKS) and (kind.endswith("labels") or DRAWN.intersection(value)):
         raise InvalidInput("unsupported region type", subject=where, found=kind, allowed=REGIONS)
     return kind in REGIONS
 

@@ -1,7 +1,7 @@
 """Masks as pictures: a folder of indexed PNGs, VOC's layout, and CVAT's "Segmentation mask" with its label map.
 
-The classes are identified by the colours of a label map, else by the values of a class list, else by the values of the
-dataset.
+The classes are identified by the colours of a label map, else by the values of a class list, else by their values on
+disk.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ import numpy as np
 
 from wsss.data.class_list import read_class_list
 from wsss.data.classes import require_known
+from wsss.data.corrections import correction_folder
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Size, class_value, size_mismatch
 from wsss.errors import InvalidInput, listing
-from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask
+from wsss.io.files import stage_files
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask, voc_palette
 from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
-from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.rgb_images import image_errors, open_image, read_image
 from wsss.io.text.text_files import read_lines
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 LABELMAP = "labelmap.txt"
 CLASS_LIST = "classes.txt"
 CLASS_MASKS = "SegmentationClass"
+WRITTEN = (stage_files.RECORD, correction_folder.RECORD)
+"""Records beside masks whose values are those of the classes on disk."""
+
 Colours = Mapping[int, tuple[str, str]]
 """Colour ``0xRRGGBB`` → class name, and its line in the label map."""
 
@@ -56,9 +61,16 @@ def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
     if not paths:
         raise InvalidInput("no masks in this folder", subject=folder, allowed="PNG files named after their images")
     decode, values = _decoder(folder, classes)
+    as_written = not _are_stated(folder)
     for path in paths:
         name = path.relative_to(inside).as_posix()
-        yield AnnotatedImage(name, str(path), mask=partial(decode, path), values=values)
+        yield AnnotatedImage(name, str(path), mask=partial(decode, path), values=values, as_written=as_written)
+
+
+def _are_stated(folder: Path) -> bool:
+    """Return whether the classes of the masks in a folder are stated, or were written by a stage or an import."""
+    stated = any((folder / name).is_file() for name in (LABELMAP, CLASS_LIST))
+    return stated or any((above / name).is_file() for above in (folder, folder.parent) for name in WRITTEN)
 
 
 def _decoder(folder: Path, classes: Classes) -> tuple[Callable[[Path, Size], NDArray[np.uint8]], Mapping[str, int]]:
@@ -115,7 +127,32 @@ def _values(path: Path, size: Size) -> NDArray[np.uint8]:
     mask = read_mask(path)
     if mask.shape != size:
         raise size_mismatch(str(path), found=(mask.shape[0], mask.shape[1]), size=size)
+    _refuse_sorted_palette(path, mask)
     return mask
+
+
+def _refuse_sorted_palette(path: Path, mask: NDArray[np.uint8]) -> None:
+    """Reject a mask with VOC's colours in another order: some programs sort the palette when they save.
+
+    Raises:
+        InvalidInput: all colours of the mask are in VOC's palette, but not at their index.
+    """
+    with open_image(path) as image, image_errors(path):
+        if image.mode != "P" or image.format == "GIF":  # values of a GIF are read from its colours
+            return
+        palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    numbers = {tuple(colour): number for number, colour in enumerate(voc_palette().tolist())}
+    colours = {value: tuple(palette[value].tolist()) for value in np.unique(mask).tolist() if value < len(palette)}
+    moved = {value: numbers.get(colour) for value, colour in colours.items() if colour != (value, value, value)}
+    if None in moved.values() or all(value == number for value, number in moved.items()):
+        return
+    value, number = next((value, number) for value, number in moved.items() if value != number)
+    raise InvalidInput(
+        f"value {value} has the colour of value {number} in VOC's palette",
+        subject=path,
+        hint=f"Some programs sort the palette when they save: save the mask as RGB. If the value {value} is right, "
+        f"define the colours of the classes in {LABELMAP} beside the masks.",
+    )
 
 
 def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:

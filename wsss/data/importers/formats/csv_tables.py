@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wsss.data.answers.answer_rows import COLUMNS as ANSWERS
 from wsss.data.importers.formats import labelstudio_min
 from wsss.data.importers.rules import wide_tables
 from wsss.data.importers.rules.cells import LIST, names_in, separator_of
@@ -69,6 +70,9 @@ def read(path: Path, context: ReadContext) -> Labels:
     table, separator, label_key = _read_table(path), context.options.separator, context.options.label_key
     if not table.header:
         return _read_without_header(table, context)
+    if table.header == ANSWERS:
+        hint = "Export the answers about whole images as labels: wsss ask IMAGES --answers FILE --export labels.csv"
+        raise InvalidInput("a table of answers (wsss ask), not of labels", subject=path, hint=hint)
     keys = () if label_key is None else label_keys(label_key, table.header, path, what="column")
     if labelstudio_min.is_signed(table.header):
         _refuse("--separator", separator, path, "several choices in Label Studio's CSV are a list, not a string")

@@ -1,0 +1,113 @@
+"""Importing masks as annotation tools really write them: variants of labelme and Label Studio files."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_sources import (
+    CAT,
+    HEIGHT,
+    LABELME_POLYGON,
+    RECTANGLE,
+    SIZE,
+    UNLABELLED,
+    WIDTH,
+    error_of,
+    imported,
+    labelme,
+    percent,
+    rectangle,
+    studio,
+)
+from PIL import Image
+
+from wsss.data.corrections.import_masks import import_masks
+from wsss.data.dataset import Dataset
+from wsss.io.rasters.rgb_images import write_png
+
+
+@pytest.fixture
+def data(voc: Path, open_at: Callable[..., Dataset]) -> Dataset:
+    return open_at(voc, classes=["cat", "dog"])
+
+
+@pytest.mark.parametrize("kind", ["rectangle", "oriented_rectangle", "rotation"])
+def test_boxes_of_four_corners(kind: str, data: Dataset, tmp_path: Path) -> None:
+    """X-AnyLabeling writes labelme files with four corners per rectangle; both tools have rotated ones."""
+    source = labelme(tmp_path, {"label": "cat", "shape_type": kind, "points": RECTANGLE})
+    assert np.array_equal(imported(source, data, tmp_path), rectangle(UNLABELLED))
+    turned = labelme(tmp_path, {"label": "cat", "shape_type": kind, "points": [[5, 1], [9, 5], [5, 9], [1, 5]]})
+    (tmp_path / "turned").mkdir()
+    mask = imported(turned, data, tmp_path / "turned", boxes="fill")
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    distance = abs(columns + 0.5 - 5) + abs(rows + 0.5 - 5)
+    assert (mask[distance < 4] == CAT).all() and not mask[distance > 4].any()
+
+
+def test_masks_of_labelme_end_at_the_border_of_the_image(data: Dataset, tmp_path: Path) -> None:
+    content = io.BytesIO()
+    Image.fromarray(np.full((4, 6), 255, np.uint8)).save(content, "PNG")
+    shape = {"label": "cat", "shape_type": "mask", "mask": base64.b64encode(content.getvalue()).decode()}
+    expected = np.zeros(SIZE, np.uint8)
+    expected[:3, 12:] = CAT
+    source = labelme(tmp_path, {**shape, "points": [[12, -1], [17, 2]]})
+    assert np.array_equal(imported(source, data, tmp_path), expected)
+    outside = labelme(tmp_path, {**shape, "points": [[16, 0], [21, 3]]})
+    assert "outside" in error_of(outside, data, tmp_path, force=True).problem
+
+
+def test_labelme_files_in_folders_mean_the_images_beside_them(tmp_path: Path, open_at: Callable[..., Dataset]) -> None:
+    """The path of the image is relative to the folder of the labelme file."""
+    root, files = tmp_path / "photos", {"1": "1.png", "t__1": "t/1.png", "u__1": "u/1.png", "2": "u/2.png"}
+    for file in files.values():
+        (root / "images" / file).parent.mkdir(parents=True, exist_ok=True)
+        write_png(root / "images" / file, np.zeros((*SIZE, 3), np.uint8))
+    (root / "classes.txt").write_text("cat\ndog\n")
+    (root / "files.csv").write_text("image_id,file\n" + "".join(f"{id},{file}\n" for id, file in files.items()))
+    data = open_at(root, layout="folder", files="files.csv", val_fraction=0)
+    labels = tmp_path / "labels"
+    for folder, name, written in (
+        (root / "images" / "t", "1.json", "1.png"),
+        (labels, "1.json", "1.png"),
+        (labels / "u", "1.json", "1.png"),
+        (labels / "elsewhere", "2.json", "2.png"),
+        (labels / "windows", "1.json", "..\\..\\photos\\images\\t\\1.png"),
+    ):
+        folder.mkdir(parents=True, exist_ok=True)
+        labelme(folder, LABELME_POLYGON, imagePath=written).rename(folder / name)
+    found = import_masks(root / "images", data, tmp_path / "beside")
+    assert found.format == "labelme" and found.ids == ("t__1",)
+    assert import_masks(root / "images" / "t" / "1.json", data, tmp_path / "one").ids == ("t__1",)
+    assert set(import_masks(labels, data, tmp_path / "others").ids) == {"1", "u__1", "2", "t__1"}
+
+
+def test_remarks_on_regions_are_no_regions(data: Dataset, tmp_path: Path) -> None:
+    """Label Studio repeats the coordinates of a region in each answer to a question about the region."""
+    box = {"x": 12.5, "y": 25 / 3, "width": 25, "height": 25, "rotation": 0}
+    source = studio(
+        tmp_path,
+        {"type": "rectanglelabels", "value": {**box, "rectanglelabels": ["cat"]}},
+        {"type": "choices", "value": {**box, "choices": ["blurred"]}},
+        {"type": "textarea", "value": {**box, "text": ["at night"]}},
+        {"type": "taxonomy", "value": {**box, "taxonomy": [["animal", "cat"]]}},
+    )
+    assert np.array_equal(imported(source, data, tmp_path, boxes="fill"), rectangle(CAT))
+
+
+def test_other_texts_of_a_task_are_not_its_image(data: Dataset, tmp_path: Path) -> None:
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
+    task = {"data": {"caption": "a cat", "photo": "/data/upload/1/01234567-a.png"}}
+    source = studio(tmp_path, {"type": "polygonlabels", "value": value}, **task)
+    assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
+
+
+@pytest.mark.parametrize("other", [{"to_name": "right"}, {"to_name": "left", "item_index": 1}])
+def test_regions_on_several_images_are_refused(other: dict[str, object], data: Dataset, tmp_path: Path) -> None:
+    region = {"type": "polygonlabels", "value": {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}}
+    source = studio(tmp_path, {**region, "to_name": "left", "item_index": 0}, {**region, **other})
+    assert "several images" in error_of(source, data, tmp_path).problem
