@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -104,6 +105,16 @@ def test_invalid_usage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("labels.csv", "wsss init --images DIR --labels labels.csv"), ("a.bin", f"pass .{os.sep}")]
+)
+def test_a_file_is_not_a_dataset(name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("image,labels\n")
+    invalid = inprocess.error_of("data", "check", name)
+    assert invalid.subject == name and (invalid.hint or "").endswith(hint)
 
 
 def test_help_shows_the_defaults() -> None:

@@ -169,9 +169,10 @@ def _input(name: str, declared: Input, values: Mapping[str, Any], reporter: Any)
     artifacts: list[Artifact] = []
     folders = [name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option) for name in value]
     warn_of_outdated(folders, option, reporter.log)
-    for named in folders:
-        of_run = artifacts_of_run(named, declared.kinds, option, reporter.log)
-        artifacts += [artifact_at(named, declared.kinds, option, reporter.log)] if of_run is None else of_run
+    for given, named in zip(value, folders, strict=True):
+        by = "" if isinstance(given, Path) else option  # `wsss report RUN` has an argument
+        of_run = artifacts_of_run(named, declared.kinds, by, reporter.log)
+        artifacts += [artifact_at(named, declared.kinds, by, reporter.log)] if of_run is None else of_run
     return tuple(artifacts)
 
 
