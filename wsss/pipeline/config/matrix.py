@@ -91,7 +91,7 @@ def select_values(base: Source, override: Source) -> tuple[Source, Source]:
 
 def _misspelled(name: str, known: Iterable[str]) -> bool:
     """Return whether a name is almost a known one, and so hardly a value of its own."""
-    return bool(difflib.get_close_matches(name, list(known), n=1, cutoff=0.85))
+    return bool(difflib.get_close_matches(name, list(known), n=1, cutoff=0.82))
 
 
 def points(axes: Axes, over: Sequence[str]) -> Iterator[Point]:
