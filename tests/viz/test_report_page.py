@@ -302,6 +302,20 @@ def test_predicted_masks_that_contradict_the_labels_are_marked(tmp_path: Path) -
     assert "4 of 4 images, 2 whose masks contradict the labels, and others evenly spaced over the split" in page.text
 
 
+def test_colour_scale_of_maps_needs_maps(run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]) -> None:
+    for shown, expected in ((records, True), ([record for record in records if not record.has_cams], False)):
+        page = build_report(shown, run[1], Options("run", images=4)).html
+        assert ("colour scale from dark" in page) == expected
+
+
+def test_splits_that_repeat_images_are_not_listed(
+    run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]
+) -> None:
+    data = replace(run[1], splits={**run[1].splits, "train-large": run[1].splits["train"]})
+    page = Page(build_report(records, data, Options("run", images=4)).html)
+    assert "6 images in train, 4 images in val;" in page.text
+
+
 def test_maps_of_an_image_without_a_class_are_not_missing(tmp_path: Path) -> None:
     data = drawn_dataset(tmp_path / "data")
     whole_run(tmp_path / "run", data)

@@ -229,6 +229,7 @@ def _out_folder(stage: Stage[Any], out: Path | None) -> Iterator[Path]:
 
 
 def _print(stage: Stage[Any], outcome: Any, values: Mapping[str, Any]) -> None:
+    from wsss.cli.stage_table import benchmark_tables
     from wsss.pipeline.run.estimate import duration
 
     out = str(values["out"]) if values["out"] else None
@@ -236,7 +237,8 @@ def _print(stage: Stage[Any], outcome: Any, values: Mapping[str, Any]) -> None:
         report = {"out": out, "status": outcome.status, "seconds": outcome.seconds, "metrics": dict(outcome.metrics)}
         print_json(dict(outcome.metrics) if stage.provides in PRINTED else report)
         return
-    for line in _metric_lines(outcome.metrics):
+    tables = benchmark_tables(stage.name, Path(out)) if out else None
+    for line in _metric_lines(outcome.metrics) if tables is None else (tables,):
         echo(line)
     if out:
         echo(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")
