@@ -313,7 +313,7 @@ def test_splits_that_repeat_images_are_not_listed(
 ) -> None:
     data = replace(run[1], splits={**run[1].splits, "train-large": run[1].splits["train"]})
     page = Page(build_report(records, data, Options("run", images=4)).html)
-    assert "6 images in train, 4 images in val;" in page.text
+    assert "Dataset drawn & small: 30 images in train, 20 images in val;" in page.text
 
 
 def test_maps_of_an_image_without_a_class_are_not_missing(tmp_path: Path) -> None:
