@@ -188,7 +188,11 @@ def test_summary_and_export(photos: Path, tmp_path: Path) -> None:
     assert (written["images"], written["without_answers"], written["labels_without_majority"]) == (2, 1, 1)
     assert (tmp_path / "labels.csv").read_text() == "image_id,labels\nw0,mortar\nw1,?mortar\n"
     tiles = answered(tmp_path / "b.csv", ("w0", "yes", "annotator-1"), size=9)
-    assert "whole image" in refused(*given[:-1], tiles, "--export", tmp_path / "labels.csv")
+    message = refused(*given[:-1], tiles, "--export", tmp_path / "labels.csv")
+    assert "expected whole images, got tiles of 9 pixels" in message
+    for report in (("--summary",), ("--export", tmp_path / "labels.csv")):
+        message = refused("ask", photos, "--about", "morter", "--answers", table, *report)
+        assert "did you mean 'mortar'?" in message
     before = table.read_bytes()
     (tmp_path / "link.csv").symlink_to(table)
     for same in (table, tmp_path / "link.csv"):

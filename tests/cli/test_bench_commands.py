@@ -59,6 +59,12 @@ def test_invalid_usage(tmp_path: Path, arguments: list[str], monkeypatch: pytest
     refused(*TABLES, *arguments)
 
 
+def test_a_folder_without_results_is_not_asked_for_groups(tmp_path: Path) -> None:
+    (tmp_path / "supervised/accurate/large/CEDiceLoss").mkdir(parents=True)
+    message = refused(*TABLES, tmp_path)
+    assert "no results" in message and "--groups" not in message
+
+
 def test_comparison_with_one_loss_across_labels(tmp_path: Path) -> None:
     write_results(tmp_path, LEVELS)
     results = write_results(tmp_path, {"CEDiceLoss": 2.0}, case="supervised/weak/large")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import shlex
 import shutil
@@ -104,6 +105,16 @@ def test_invalid_usage(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert message in refused(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("labels.csv", "wsss init --images DIR --labels labels.csv"), ("a.bin", f"pass .{os.sep}")]
+)
+def test_a_file_is_not_a_dataset(name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_text("image,labels\n")
+    invalid = inprocess.error_of("data", "check", name)
+    assert invalid.subject == name and (invalid.hint or "").endswith(hint)
 
 
 def test_help_shows_the_defaults() -> None:
@@ -236,6 +247,11 @@ def test_other_files_and_folders_are_refused(shapes: Path, tmp_path: Path) -> No
     assert "a.cr2" in refused("check", tmp_path)
 
 
+def test_tiles_of_plain_images_need_answers(shapes: Path, tmp_path: Path) -> None:
+    shutil.copytree(shapes / "images", tmp_path / "photos")
+    assert "--answers FILE" in refused("tiles", tmp_path / "photos", tmp_path / "t")
+
+
 @pytest.fixture(scope="module")
 def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tiles") / "walls"
@@ -247,6 +263,7 @@ def test_tiles_are_a_dataset(walls: Path, tmp_path: Path) -> None:
     arguments = ("tiles", walls, tmp_path / "t", "--count", 30, "--size", 6, "--label-noise", 0.1, "--seed", 4)
     output = succeed(*arguments).stdout
     assert output.startswith(f"{tmp_path / 't'}: 30 tiles of 6 pixels from 3 images, ") and "10%" in output
+    assert "wrong" not in succeed("tiles", walls, tmp_path / "exact", "--count", 30, "--size", 6).stdout
     record = document(*arguments)
     assert (record["tiles"], record["tile_size"], record["split"], record["seed"]) == (30, 6, "train", 4)
     assert "split 'train'" in record["answers"]

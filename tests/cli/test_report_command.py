@@ -299,3 +299,13 @@ def test_diagram_shows_failed_and_pending_stages(run_dir: Path, tmp_path: Path) 
     succeed("report", tmp_path / "run")
     page = page_of(tmp_path / "run" / "report")
     assert 'class="node failed"' in page and 'class="node pending"' in page and 'class="node done"' in page
+
+
+def test_a_run_without_finished_stages_is_named_as_it_was_given(run_dir: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_dir, tmp_path / "run")
+    for stage in ("classify", "cam", "pseudo", "score"):
+        shutil.rmtree(tmp_path / "run" / stage)
+    for arguments, subject in (((tmp_path / "run",), ""), (("--stages", tmp_path / "run", "--out", "x"), "--stages ")):
+        invalid = error_of("report", *arguments)
+        assert invalid.subject == f"{subject}{tmp_path / 'run'}"
+        assert "provides" not in invalid.problem and "wsss run" in (invalid.hint or "")

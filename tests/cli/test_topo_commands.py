@@ -233,8 +233,8 @@ def test_svg_equals_png(masks: tuple[Path, Path], tmp_path: Path) -> None:
     assert text == (tmp_path / "b.SVG").read_text(encoding="utf-8")
     root, space = ElementTree.fromstring(text), "{http://www.w3.org/2000/svg}"
     assert [one.text for one in root.iter(f"{space}text")] == [
-        "prediction: 1 + 0 unmatched",
-        "label: 0 + 1 unmatched",
+        "prediction: 1 component, 0 holes unmatched",
+        "label: 0 components, 1 hole unmatched",
     ]
     ellipses = [len(list(panel.iter(f"{space}ellipse"))) for panel in root.findall(f"{space}svg")]
     assert ellipses == [1, 1]
@@ -283,7 +283,9 @@ def test_unmatched_features_are_drawn_first(tmp_path: Path) -> None:
     half = wrong.shape[1] // 2
     assert wrong[:, :half].sum() == wrong[:, half:].sum() == 8 * 8
     call("match", tmp_path / "pred.png", tmp_path / "gt.png", "--plot", tmp_path / "x.svg")
-    assert "prediction: 1 + 0 unmatched (300/400 drawn)" in (tmp_path / "x.svg").read_text(encoding="utf-8")
+    assert "prediction: 1 component, 0 holes unmatched (300/400 drawn)" in (tmp_path / "x.svg").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_pairs_are_drawn_on_both_sides_or_not_at_all() -> None:

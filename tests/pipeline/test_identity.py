@@ -220,7 +220,7 @@ def test_changes_are_described(change: dict[str, Any], reasons: list[str]) -> No
 def test_a_changed_file_is_described() -> None:
     one, two = {"config": {"weights": {"sha256": "a"}}}, {"config": {"weights": {"sha256": "b"}}}
     assert describe_changes(one, two) == ["config changed: content of weights"]
-    assert describe_changes({"config": {"weights": None}}, one) == ["config changed: weights null → a file (a…)"]
+    assert describe_changes({"config": {"weights": None}}, one) == ["config changed: weights null → SHA-256 a…"]
 
 
 def test_the_number_of_processes_counts_for_trainings() -> None:

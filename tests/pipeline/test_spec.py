@@ -217,7 +217,9 @@ def test_a_list_of_other_values_replaces_an_axis(folder: Path) -> None:
     assert load(MATRIX, "matrix.size=[7, 8]").axes["size"] == {"7": 7, "8": 8}
 
 
-@pytest.mark.parametrize(("names", "found"), [("[small, larg]", "larg"), ("[small, large, small]", None)])
+@pytest.mark.parametrize(
+    ("names", "found"), [("[small, larg]", "larg"), ("[middel]", "middel"), ("[small, large, small]", None)]
+)
 def test_invalid_selections(folder: Path, names: str, found: str | None) -> None:
     text = f"matrix.size={names}"
     invalid = error(MATRIX, text)

@@ -15,6 +15,7 @@ from learning import coloured_dataset
 
 from wsss.benchmark.compute_tables import as_json, make_tables
 from wsss.benchmark.result_files import find_groups
+from wsss.cli.stage_table import benchmark_tables
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
@@ -111,6 +112,12 @@ def test_the_tables_are_those_of_the_command(tmp_path, data, scores):
     page = (tmp_path / "bench" / PAGE).read_text()
     assert "| clDice | " in page and "**" in page and "Training time" not in page
     assert len(list((tmp_path / "bench" / "plots").glob("*.svg"))) == 8
+
+
+def test_commands_print_the_tables(tmp_path, data, scores):
+    out = bench(tmp_path / "bench", data, scores).artifact.path
+    assert benchmark_tables("bench", out) == (out / PAGE).read_text(encoding="utf-8")
+    assert benchmark_tables("score", out) is None and benchmark_tables("bench", tmp_path) is None
 
 
 def test_the_same_scores_give_the_same_bytes(tmp_path, data, scores):

@@ -14,6 +14,8 @@ from small_run import drawn_dataset, whole_run
 
 from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
+from wsss.io.files.stage_files import cam_path
+from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.label_masks import write_mask
 from wsss.viz.report.page import breakable
 from wsss.viz.report.run_overview import StageRecord, read_record
@@ -297,6 +299,32 @@ def test_predicted_masks_that_contradict_the_labels_are_marked(tmp_path: Path) -
     assert [str(row["data-name"])[:6] for row in rows[:2]] == ["val_1:", "val_0:"]
     assert "".join(page.words).count("contradicts labels") == 1 + 2  # the filter, and two images
     assert "misses <script>alert(1)</script>" in page.text and "shows <script>alert(1)</script> (" in page.text
+    assert "4 of 4 images, 2 whose masks contradict the labels, and others evenly spaced over the split" in page.text
+
+
+def test_colour_scale_of_maps_needs_maps(run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]) -> None:
+    for shown, expected in ((records, True), ([record for record in records if not record.has_cams], False)):
+        page = build_report(shown, run[1], Options("run", images=4)).html
+        assert ("colour scale from dark" in page) == expected
+
+
+def test_splits_that_repeat_images_are_not_listed(
+    run: tuple[Path, Dataset, dict[str, Any]], records: list[StageRecord]
+) -> None:
+    data = replace(run[1], splits={**run[1].splits, "train-large": run[1].splits["train"]})
+    page = Page(build_report(records, data, Options("run", images=4)).html)
+    assert "Dataset drawn & small: 30 images in train, 20 images in val;" in page.text
+
+
+def test_maps_of_an_image_without_a_class_are_not_missing(tmp_path: Path) -> None:
+    data = drawn_dataset(tmp_path / "data")
+    whole_run(tmp_path / "run", data)
+    folder = tmp_path / "run" / "cam"
+    write_cams(cam_path(folder, "train_0"), Cams(np.zeros((0, 15, 20), np.float32), (), (60, 80)))
+    first, *others = data.splits["train"]
+    negative = replace(data, splits={**data.splits, "train": (replace(first, labels=()), *others)})
+    page = Page(build_report([read_record(folder)], negative, Options("x", images=9, splits=("train",))).html)
+    assert page.text.count("no class") == 1 and "no result" not in page.text
 
 
 def test_captions_break_at_the_parts_of_an_id() -> None:

@@ -106,6 +106,8 @@ def test_marks_are_the_unmatched_features(run: tuple[Path, Dataset]) -> None:
     # The gap joins the two left cells, so one cell of the label is unmatched.
     assert [(panel, name) for panel, name, _ in places if panel == "label"] == [("label", "hole")]
     assert len(places) == 4
+    captions = [panel.caption for panel in bad.panels[:2]]
+    assert captions == ["2 unmatched components, 1 unmatched hole", "0 unmatched components, 1 unmatched hole"]
 
 
 def test_centrelines_show_the_terms_of_cldice(run: tuple[Path, Dataset]) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from wsss.cli.echo import echo
 from wsss.cli.options.shared_options import print_json
-from wsss.errors import counted
+from wsss.errors import InvalidInput, counted
 
 if TYPE_CHECKING:
+    from wsss.data.answers.votes import Ballot
     from wsss.data.dataset import Dataset
 
 
@@ -29,6 +30,7 @@ def print_answers(
     size = None if export is None else 0
     check_known(ballot, path, images=set(images), classes=dataset.classes.foreground, size=size)
     if names:
+        _require_answers(ballot, path, names)
         ballot = Ballot([answer for answer in answers if answer.name in names], path)
     if export is not None:
         written = write_labels(export, ballot, images)
@@ -38,6 +40,18 @@ def print_answers(
         return
     found = summarise_votes(ballot)
     print_json(found) if as_json else _print_summary(found)
+
+
+def _require_answers(ballot: Ballot, path: Path, names: Sequence[str]) -> None:
+    """Reject classes without answers, which are probably misspelled: in a plain folder, any name is a class.
+
+    Raises:
+        InvalidInput: no answer is about one of them.
+    """
+    answered = sorted({name for _, name in ballot.questions()})
+    unknown = next((name for name in names if name not in answered), None)
+    if unknown is not None:
+        raise InvalidInput(f"no answers in {path} about this class", subject="--about", found=unknown, allowed=answered)
 
 
 def _print_summary(found: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,11 +67,16 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
         return _of_folder(path, folder, overrides, log)
     if not resources.is_yaml(path):
         if folder.is_file():
+            from wsss.data.importers.importer_registry import LABEL_SUFFIXES
+
+            hint = f"To use its folder, pass {folder.parent}{os.sep}"
+            if folder.suffix.lower() in LABEL_SUFFIXES:
+                hint = f"If it contains labels: wsss init --images DIR --labels {shlex.quote(path)}"
             raise InvalidInput(
                 subject=path,
                 allowed="a folder or a pipeline file (.yaml)",
                 found=Verbatim("a different kind of file"),
-                hint=f"The folder of this file is {folder.parent}.",
+                hint=hint,
             )
         known = resources.names(resources.shipped("pipelines"))
         if not folder.exists() and path not in known:

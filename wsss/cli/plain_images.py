@@ -25,7 +25,7 @@ def with_plain_images(
     Args:
         named: a dataset; a folder is plain if no layout fits, and it directly contains images.
         log: receives a note on images in subfolders, which are left out.
-        option: the option that names them, for the error.
+        option: the option that names them, for the error; empty if a table of answers does.
 
     Raises:
         InvalidInput: the folder is plain, and there are no classes, here or in the settings; or no layout fits, and all
@@ -45,7 +45,7 @@ def with_plain_images(
     if deep:
         log(f"note: images in subfolders of {root} are left out. {ONE_FOLDER}.")
     if not classes and "classes" not in named.config:
-        hint = f"Name what the images show: {option} NAME." if option else None
+        hint = f"Name what the images show: {option} NAME." if option else "Pass a table of answers: --answers FILE."
         raise InvalidInput("a folder of images without class names", subject=root, hint=hint)
     plain = {"root": root, "layout": "folder", "images": ".", "classes": list(classes), "val_fraction": 0.0}
     stated = {key: value for key, value in named.config.items() if key not in ("root", "layout")}

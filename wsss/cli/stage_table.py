@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 HEADLINES = ("miou", "map", "f1", "val_map", "val_f1", "precision", "recall", "pixel_accuracy", "loss", "images")
@@ -36,6 +37,18 @@ def print_stages(columns: Sequence[str], rows: Sequence[Sequence[str]], *, statu
         )
     width = None if sys.stdout.isatty() else 160
     Console(width=width, highlight=False).print(table)
+
+
+def benchmark_tables(uses: str, folder: Path) -> str | None:
+    """Return the tables that a `bench` stage wrote, in Markdown; ``None`` for other stages."""
+    from wsss.io.files.recorded import check_recorded
+    from wsss.stages.bench import PAGE, STAGE
+
+    page = folder / PAGE
+    if uses != STAGE.name or not page.is_file():
+        return None
+    check_recorded(page)
+    return page.read_text(encoding="utf-8")
 
 
 def headline(metrics: Mapping[str, Any]) -> str:

@@ -290,7 +290,7 @@ def _check(config: ReportConfig, data: Any) -> None:
 
 STAGE = Stage(
     name="report",
-    version=5,
+    version=6,
     config=ReportConfig,
     run=run,
     provides="report",

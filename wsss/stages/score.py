@@ -256,7 +256,10 @@ def _check(config: ScoreConfig, data: Any) -> None:
             found=data.classes.foreground,
             hint="Select one class (data.classes), or omit topomortar and set structure, which has a row per class.",
         )
-    hint = "Score a split with masks, or omit the score stage."
+    hint = (
+        "Score a split whose images all have masks, such as a list splits/NAME.txt of these images (with NAME in "
+        "data.splits), or omit the score stage."
+    )
     require_truth(data, (config.split,), where="score", hint=hint)
 
 

@@ -133,9 +133,9 @@ def test_answers_about_something_else_are_one_error() -> None:
     for rows, size, found in (
         ([row("x", "yes"), row("a", "no"), row("y", "no")], None, None),
         ([row("a", "yes", name="moss")], None, "moss"),
-        ([row("a", "yes", size=9), row("b", "no", size=18)], None, [9, 18]),
-        ([row("a", "yes", size=9)], 18, [9]),
-        ([row("a", "yes")], 18, ["whole image"]),
+        ([row("a", "yes", size=9), row("b", "no", size=18)], None, "tiles of 9 pixels, tiles of 18 pixels"),
+        ([row("a", "yes", size=9)], 18, "tiles of 9 pixels"),
+        ([row("a", "yes")], 18, "whole images"),
     ):
         with pytest.raises(InvalidInput) as error:
             check_known(Ballot(rows), "t", **known, size=size)

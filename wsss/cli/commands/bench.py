@@ -80,9 +80,11 @@ def tables(
     from wsss.benchmark.compute_tables import CONTRAST_COLUMNS, KEYS, as_csv, as_json, contrasts_as_json, make_tables
     from wsss.benchmark.figures.plots import draw_plots, write_plots
     from wsss.benchmark.result_files import find_groups
+    from wsss.benchmark.result_folder import find_results
 
     if plots is None and context.get_parameter_source("plot_format") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--plot-format has no effect without --plots DIR.")
+    find_results(results)  # without results, a missing file of groups is not the problem
     made = make_tables(results, groups or find_groups(results), seed=seed, reference=reference)
     for note in made.benchmark.notes:
         echo(f"note: {note}", err=True)

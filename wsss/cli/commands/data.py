@@ -195,18 +195,17 @@ def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, a
     chosen = {key: value for key, value in values.items() if value is not None}
     config = validate(TilesConfig, chosen, where="", locate=option_at)
     named = named_dataset(path, context.meta["data"], _log)
-    if config.answers is not None:
-        named = with_plain_images(named, asked_classes(config.answers), _log)
+    named = with_plain_images(named, asked_classes(config.answers) if config.answers is not None else (), _log)
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:
         dataset = open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
         drawn = draw_tile_folder(out, dataset, config=config, split=split, seed=seed, start=start)
     if as_json:
         print_json({"out": str(out), **drawn})
     else:
+        noise = f", {drawn['label_noise']:.0%} of the labels wrong" if drawn["label_noise"] else ""
         echo(
             f"{out}: {counted(drawn['tiles'], 'tile')} of {counted(drawn['tile_size'], 'pixel')} from "
-            f"{counted(drawn['images'], 'image')}, "
-            f"{drawn['without_any_class']} without any class, {drawn['label_noise']:.0%} of the labels wrong"
+            f"{counted(drawn['images'], 'image')}, {drawn['without_any_class']} without any class{noise}"
         )
         if config.answers is not None:
             echo(_answers_text(drawn))

@@ -184,11 +184,8 @@ def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
 
 
 def _print(result: RunResult, as_json: bool) -> None:
-    from wsss.cli.stage_table import headline, print_stages
-    from wsss.io.files.recorded import check_recorded
+    from wsss.cli.stage_table import benchmark_tables, headline, print_stages
     from wsss.pipeline.run.estimate import duration
-    from wsss.stages.bench import PAGE
-    from wsss.stages.bench import STAGE as BENCH
 
     if as_json:
         print_json(run_document(result))
@@ -197,9 +194,8 @@ def _print(result: RunResult, as_json: bool) -> None:
     if rows:
         print_stages(("stage", "status", "time", "metrics"), rows)
     for outcome in result.outcomes:
-        page = outcome.artifact.path / PAGE
-        if outcome.uses == BENCH.name and page.is_file():
-            check_recorded(page)
-            echo(f"\n{page.read_text(encoding='utf-8')}")
+        tables = benchmark_tables(outcome.uses, outcome.artifact.path)
+        if tables is not None:
+            echo(f"\n{tables}")
     if result.report:
         echo(f"Report: {result.report}")

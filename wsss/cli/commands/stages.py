@@ -169,9 +169,10 @@ def _input(name: str, declared: Input, values: Mapping[str, Any], reporter: Any)
     artifacts: list[Artifact] = []
     folders = [name if isinstance(name, Path) else named_run(name, fits=is_recorded, option=option) for name in value]
     warn_of_outdated(folders, option, reporter.log)
-    for named in folders:
-        of_run = artifacts_of_run(named, declared.kinds, option, reporter.log)
-        artifacts += [artifact_at(named, declared.kinds, option, reporter.log)] if of_run is None else of_run
+    for given, named in zip(value, folders, strict=True):
+        by = "" if isinstance(given, Path) else option  # `wsss report RUN` has an argument
+        of_run = artifacts_of_run(named, declared.kinds, by, reporter.log)
+        artifacts += [artifact_at(named, declared.kinds, by, reporter.log)] if of_run is None else of_run
     return tuple(artifacts)
 
 
@@ -228,6 +229,7 @@ def _out_folder(stage: Stage[Any], out: Path | None) -> Iterator[Path]:
 
 
 def _print(stage: Stage[Any], outcome: Any, values: Mapping[str, Any]) -> None:
+    from wsss.cli.stage_table import benchmark_tables
     from wsss.pipeline.run.estimate import duration
 
     out = str(values["out"]) if values["out"] else None
@@ -235,7 +237,8 @@ def _print(stage: Stage[Any], outcome: Any, values: Mapping[str, Any]) -> None:
         report = {"out": out, "status": outcome.status, "seconds": outcome.seconds, "metrics": dict(outcome.metrics)}
         print_json(dict(outcome.metrics) if stage.provides in PRINTED else report)
         return
-    for line in _metric_lines(outcome.metrics):
+    tables = benchmark_tables(stage.name, Path(out)) if out else None
+    for line in _metric_lines(outcome.metrics) if tables is None else (tables,):
         echo(line)
     if out:
         echo(f"{stage.name} {outcome.status} in {duration(outcome.seconds)}: {out}")

@@ -11,7 +11,7 @@ from typing import Any
 from wsss.data.answers.answer_log import AnswerLog
 from wsss.data.answers.answer_rows import ANSWERS, Answer, Item, check_annotator
 from wsss.data.answers.votes import AnswerGroup, Ballot, summarise_votes
-from wsss.errors import InvalidInput, Verbatim, listing
+from wsss.errors import InvalidInput, Verbatim, counted, listing
 
 
 def _now() -> str:
@@ -168,6 +168,10 @@ class AnnotationSession:
             self.ballot.apply(answer)
 
 
+def _questions_of(size: int) -> str:
+    return f"tiles of {counted(size, 'pixel')}" if size else "whole images"
+
+
 def check_known(
     ballot: Ballot, where: object, *, images: Collection[str], classes: Collection[str], size: int | None
 ) -> None:
@@ -201,7 +205,7 @@ def check_known(
         raise InvalidInput(
             "answers about tiles of a different size",
             subject=where,
-            found=[other or "whole image" for other in sizes],
-            allowed=f"tiles of {size} pixels" if size else "whole images",
+            found=Verbatim(listing(map(_questions_of, sizes))),
+            allowed=_questions_of(size),
             hint="Use a separate file for each tile size, and another one for whole images.",
         )

@@ -32,7 +32,8 @@ _SUFFIXES = {
     ".npy": "npy",
     ".xml": "cvat",
 }
-_ALL_SUFFIXES = (*_SUFFIXES, ".json")
+LABEL_SUFFIXES = (*_SUFFIXES, ".json")
+"""Suffixes of label files."""
 
 
 def read_labels(images: Path, files: Sequence[str], labels: Path | None, options: ReadOptions | None = None) -> Labels:
@@ -70,7 +71,7 @@ def _format(options: ReadOptions, labels: Path | None) -> str:
             )
         return FOLDERS
     if labels.is_dir():
-        refuse_folder(labels, _ALL_SUFFIXES)
+        refuse_folder(labels, LABEL_SUFFIXES)
     if not labels.is_file():
         raise InvalidInput("no such file", subject=f"--labels: {labels}")
     if options.format == FOLDERS:
@@ -102,7 +103,7 @@ def _recognise(labels: Path) -> str:
             "unknown suffix",
             subject=f"--labels: {labels}",
             found=suffix,
-            allowed=_ALL_SUFFIXES,
+            allowed=LABEL_SUFFIXES,
             hint=f"Set the format: --format {'|'.join(FORMATS[:-1])}",
         )
     return _SUFFIXES[suffix]

@@ -85,7 +85,9 @@ def results(recipe: Recipe, splits: Sequence[str], *, walk: bool, network: str) 
     needs: [{network}]
     with: {{splits: [{names}], {_views(recipe)}}}
 
-  # Scores of the predicted masks; needs ground-truth masks (data.masks).
+  # Scores of the predicted masks; needs ground-truth masks (data.masks) of all images of the split. If only some images
+  # have one, list their ids in splits/scored.txt, add scored to data.splits, and set split: scored. For scores in the
+  # report, add score to its needs.
   # score: {{uses: score, needs: [predict], with: {{split: val}}}}
 
   # An HTML report: report/index.html in the run directory. Maps, pseudo masks and CRF masks exist for train only.

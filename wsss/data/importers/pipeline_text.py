@@ -89,7 +89,7 @@ data:
   images: {quoted(setting.images)}   # read in place, never changed{files}{reading}
   splits: [{", ".join(quoted(name) for name in splits)}]
   # classes: [a, b]                     # use these classes only
-  # masks: FOLDER                       # ground-truth masks ID.png (values as in classes.txt), for scoring only
+  # masks: /path/to/FOLDER              # ground-truth masks ID.png (values as in classes.txt), for scoring only
 """
 
 

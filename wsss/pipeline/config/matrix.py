@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wsss.errors import InvalidInput, listing
@@ -51,7 +52,7 @@ def is_selection(override: Source) -> bool:
 def select_values(base: Source, override: Source) -> tuple[Source, Source]:
     """Treat a list of names for an axis of named values as a selection of these values.
 
-    A list without any known name is not a selection: it replaces the values.
+    A list in which no name is known or similar to a known one is not a selection: it replaces the values.
 
     Args:
         base: a pipeline.
@@ -61,7 +62,7 @@ def select_values(base: Source, override: Source) -> tuple[Source, Source]:
         Both, changed so that merging them leaves the selected values, in the order of the list.
 
     Raises:
-        InvalidInput: some names are known and others are not, or a name is repeated.
+        InvalidInput: some names are known (or similar to a known one) and others are not, or a name is repeated.
     """
     axes, lists = base.value.get("matrix"), override.value.get("matrix")
     if not isinstance(axes, Mapping) or not isinstance(lists, Mapping):
@@ -73,7 +74,7 @@ def select_values(base: Source, override: Source) -> tuple[Source, Source]:
             continue
         known = {str(name): name for name in values}
         unknown = [name for name in map(str, names) if name not in known]
-        if not names or len(unknown) == len(names):
+        if len(unknown) == len(names) and not any(_misspelled(name, known) for name in unknown):
             continue
         subject = override.subject(("matrix", axis))
         if unknown:
@@ -86,6 +87,11 @@ def select_values(base: Source, override: Source) -> tuple[Source, Source]:
     return base.with_value({**base.value, "matrix": base_axes}), override.with_value(
         {**override.value, "matrix": override_axes}
     )
+
+
+def _misspelled(name: str, known: Iterable[str]) -> bool:
+    """Return whether a name is almost a known one, and so hardly a value of its own."""
+    return bool(difflib.get_close_matches(name, list(known), n=1, cutoff=0.82))
 
 
 def points(axes: Axes, over: Sequence[str]) -> Iterator[Point]:

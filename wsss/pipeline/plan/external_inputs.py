@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,15 @@ def artifact_at(folder: Path, kinds: tuple[str, ...], option: str, log: Callable
 
     Args:
         kinds: accepted kinds of artifact.
-        option: option that names the folder, for messages (``--cams``).
+        option: option that names the folder, for messages (``--cams``); empty for an argument.
         log: prints a warning about files that changed after the stage finished.
 
     Raises:
         InvalidInput: no folder, an unfinished stage, or the wrong kind.
     """
-    subject = f"{option} {folder}"
+    subject = f"{option} {folder}".strip()
     if not folder.is_dir():
-        hint = f"That is a file; its folder is {folder.parent}." if folder.is_file() else None
+        hint = f"That is a file; its folder is {folder.parent}{os.sep}" if folder.is_file() else None
         raise InvalidInput("no such folder", subject=subject, hint=hint)
     _refuse_run(folder, kinds, subject)
     record = stage_folder.read_record(folder)
@@ -90,18 +91,27 @@ def artifacts_of_run(
 
     Outdated results are left out, which is logged.
 
+    Args:
+        option: the option, for messages; empty for an argument.
+
     Raises:
         InvalidInput: no finished stage fits.
     """
     run = read_run(folder)
     if run is None:
         return None
-    records = {id: one for id, one in records_of_run(folder, run).items() if one.get("provides") in kinds}
+    everything = records_of_run(folder, run)
+    records = {id: one for id, one in everything.items() if one.get("provides") in kinds}
     fitting = [folder / id for id, record in records.items() if record.get("status") == "done"]
     note_left_out(folder, records, log)
     if not fitting:
-        problem = f"no finished stage of this run provides {' or '.join(kinds)}"
-        raise InvalidInput(problem, subject=f"{option} {folder}")
+        finished = any(record.get("status") == "done" for record in everything.values())
+        provided = f"no finished stage of this run provides {' or '.join(kinds)}"
+        raise InvalidInput(
+            provided if finished else "no stage of this run has finished",
+            subject=f"{option} {folder}".strip(),
+            hint="Run the pipeline first (wsss run); wsss status shows its progress.",
+        )
     return [artifact_at(path, kinds, option, log) for path in fitting]
 
 

@@ -79,6 +79,6 @@ def _config_changes(old: Any, new: Any, path: str) -> list[str]:
 
 def _short(value: Any) -> str:
     if isinstance(value, Mapping) and set(value) == {"sha256"}:
-        return f"a file ({str(value['sha256'])[:8]}…)"
+        return f"SHA-256 {str(value['sha256'])[:8]}…"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 40 else text[:39] + "…"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, counted
 from wsss.io.files.atomic import write_text
 from wsss.viz.drawing.formatting import escape
 from wsss.viz.drawing.matched_regions import Feature, Regions, features_of, hatched, select_features
@@ -37,7 +37,7 @@ RIM = 6
 PLOTS = (".png", ".svg")
 """File name suffixes of the supported formats."""
 
-FONT_SIZE = 26
+FONT_SIZE = 20
 """Of the headings, pixels; leaves room for the number of drawn features."""
 
 GAP, HEADING = 8, 44
@@ -77,7 +77,7 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
 
     A component is painted with its extent just before its death, a hole (hatched) just before it is filled. Each
     matched pair has its own colour on both sides; unmatched features are vermilion, circled in white, and counted in
-    the heading (components + holes). The essential component is grey unless it is matched. Features outside the image
+    the heading. The essential component is grey unless it is matched. Features outside the image
     (of a frame) are not drawn. At most `MOST` features are drawn per image, see
     `wsss.viz.drawing.matched_regions.select_features`; the heading gives the number if some are omitted.
 
@@ -99,7 +99,7 @@ def draw_matching(pred: ArrayLike, gt: ArrayLike, matching: BettiMatching, path:
         bars = (matching.pred, matching.gt)[side]
         superlevel = bool(bars.essential.deaths[0] < 0)
         unmatched = [len((part.unmatched_pred, part.unmatched_gt)[side]) for part in (matching.dim0, matching.dim1)]
-        title = f"{name}: {unmatched[0]} + {unmatched[1]} unmatched"
+        title = f"{name}: {counted(unmatched[0], 'component')}, {counted(unmatched[1], 'hole')} unmatched"
         if len(drawn[side]) < len(features[side]):
             title += f" ({len(drawn[side])}/{len(features[side])} drawn)"
         panels.append(_panel(title, values, drawn[side], int(bars.essential.birth_indices[0]), superlevel))

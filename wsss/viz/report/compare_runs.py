@@ -11,7 +11,7 @@ from wsss.viz.drawing.formatting import plain, words
 from wsss.viz.report.comparison_table import signed_text
 from wsss.viz.report.page import render
 from wsss.viz.report.pictures.gallery import make_gallery
-from wsss.viz.report.pictures.gallery_layout import Gallery, UnreadableImage, heat_scale, legend, reasons
+from wsss.viz.report.pictures.gallery_layout import Gallery, UnreadableImage, legend, reasons
 from wsss.viz.report.report_scores import Score, fraction, scores_of
 from wsss.viz.report.run_overview import StageRecord
 
@@ -231,7 +231,7 @@ def build_runs_page(
         "results": results(runs),
         "differences": differences(runs),
         "legend": legend(data),
-        "scale": heat_scale(),
+        "scale": None,  # no maps
         "oracles": {f"{run.name}: {score.id}" for run in runs for score in scores_of(run.records) if score.oracle},
         "gallery": Gallery((), 0),
         "reasons": (),

@@ -16,6 +16,7 @@ from wsss.viz.report.page import render
 from wsss.viz.report.pictures.gallery import make_gallery
 from wsss.viz.report.pictures.gallery_layout import Gallery, UnreadableImage, heat_scale, legend, reasons
 from wsss.viz.report.pictures.sampling_view import sampling_sections
+from wsss.viz.report.pictures.selection import distinct
 from wsss.viz.report.pictures.thumbnails import DETAILS
 from wsss.viz.report.pictures.topology_view import TopologyView, topology_view
 from wsss.viz.report.report_scores import Score, class_table, scores_of
@@ -111,9 +112,10 @@ def build_report(
         **_stage_values(records, others),
         "title": options.title,
         "data": data,
+        "splits": {} if data is None else distinct(data.splits),
         "benchmarks": benchmarks,
         "legend": legend(data),
-        "scale": heat_scale(),
+        "scale": heat_scale() if any(record.has_cams for record in pictured) else None,
         "asked": options.images,
         "topology": topology_view(
             data,

@@ -94,7 +94,7 @@ def image_mask_pairs(ctx: Context[Any], log: Callable[[str], None] = lambda line
             "no masks to train on",
             subject="segment",
             hint="Add a pseudo, crf or predict stage to its needs (or pass --masks DIR). To train on the ground-truth "
-            "masks, set labels: ground-truth.",
+            "masks, set labels: ground-truth (or pass --targets ground-truth).",
         )
     hint = "Create masks for all images of the split to train on."
     return with_masks(masks.path, samples, ctx.data, of=f"split {config.split!r}", hint=hint, log=log)

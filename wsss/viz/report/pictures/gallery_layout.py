@@ -93,6 +93,11 @@ class Section:
     rows: tuple[Row, ...]
     unread: tuple[UnreadableImage, ...] = ()
 
+    @property
+    def flagged(self) -> int:
+        """Number of rows shown because their masks contradict the labels."""
+        return sum(row.reason == "contradicts labels" for row in self.rows)
+
 
 @dataclass(frozen=True)
 class Gallery:

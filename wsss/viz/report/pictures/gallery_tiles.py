@@ -82,9 +82,13 @@ def tiles_or_error(title: str, sample: Sample, tiles: Iterable[Tile]) -> tuple[T
     except DamagedFile:
         raise
     except InvalidInput as error:
-        why = f"unreadable: {error.message}"
-        blank = mask_uri(np.zeros((1, 1), np.uint8), np.zeros((1, 3), np.uint8), Detail(1, 1, 1))
-        return (Tile("mask", title, why, blank, f"{title} of {sample.id} {why}"),)
+        return (_bare(title, sample, f"unreadable: {error.message}"),)
+
+
+def _bare(title: str, sample: Sample, note: str) -> Tile:
+    """Return a transparent tile with a note."""
+    blank = mask_uri(np.zeros((1, 1), np.uint8), np.zeros((1, 3), np.uint8), Detail(1, 1, 1))
+    return Tile("mask", title, note, blank, f"{title} of {sample.id}: {note}")
 
 
 def map_tiles(
@@ -121,7 +125,8 @@ def _tiles(column: Column, sample: Sample, size: tuple[int, int], classes: Class
         mask = classes.encode(read_mask(path, size=size), where=str(path))
         yield _mask_tile(column, sample, mask, classes, detail)
     else:
-        yield from map_tiles(column.stage, sample, classes, size, detail)
+        maps = tuple(map_tiles(column.stage, sample, classes, size, detail))
+        yield from maps or (_bare(column.title, sample, "no class"),)
 
 
 def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes: Classes, detail: Detail) -> Tile:

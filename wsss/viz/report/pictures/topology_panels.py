@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from wsss.errors import counted
 from wsss.viz.drawing.matched_regions import UNMATCHED, Feature, Regions, features_of, hatched
 from wsss.viz.report.pictures.thumbnails import Detail, fit, indexed_png, png_uri
 
@@ -60,7 +61,7 @@ def matching_panels(
         components, holes = (
             len(part.unmatched_gt if side else part.unmatched_pred) for part in (matching.dim0, matching.dim1)
         )
-        caption = f"{components} unmatched components, {holes} unmatched holes"
+        caption = f"{counted(components, 'unmatched component')}, {counted(holes, 'unmatched hole')}"
         panels.append(Panel(title, caption, _layer_uri(layer, detail)))
     return panels, marks
 
