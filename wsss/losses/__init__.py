@@ -12,7 +12,7 @@ from wsss.losses.catalogue import LOSSES, loss_class
 
 if TYPE_CHECKING:
     from wsss.losses.base import Loss
-    from wsss.losses.noisy_labels import BootstrapLoss, LabelDistributionLoss, SymmetricCrossEntropyLoss
+    from wsss.losses.noisy.noisy_labels import BootstrapLoss, LabelDistributionLoss, SymmetricCrossEntropyLoss
     from wsss.losses.region import CrossEntropyDiceLoss, CrossEntropyLoss, DiceLoss
     from wsss.losses.region_wise import RegionWiseLoss
     from wsss.losses.supervision import DeepSupervision
@@ -51,9 +51,9 @@ _MODULES = {
     "CrossEntropyLoss": "wsss.losses.region",
     "DiceLoss": "wsss.losses.region",
     "CrossEntropyDiceLoss": "wsss.losses.region",
-    "SymmetricCrossEntropyLoss": "wsss.losses.noisy_labels",
-    "BootstrapLoss": "wsss.losses.noisy_labels",
-    "LabelDistributionLoss": "wsss.losses.noisy_labels",
+    "SymmetricCrossEntropyLoss": "wsss.losses.noisy.noisy_labels",
+    "BootstrapLoss": "wsss.losses.noisy.noisy_labels",
+    "LabelDistributionLoss": "wsss.losses.noisy.noisy_labels",
     "RegionWiseLoss": "wsss.losses.region_wise",
     "BettiMatchingLoss": "wsss.losses.topological.betti_matching",
     "ClDiceLoss": "wsss.losses.topological.cldice",

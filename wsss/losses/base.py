@@ -14,21 +14,19 @@ NaN; if all pixels are ignored, the loss is 0 with zero gradients. NaN at any ot
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Mapping
-from functools import cache
 from numbers import Integral
 from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import create_model
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, Verbatim, counted
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.losses.catalogue import LOSSES, loss_class
 from wsss.losses.config import InputForm
+from wsss.losses.constructor import part_of, signature_of, takes_positional, with_form
 from wsss.losses.conversion import converted
 from wsss.losses.inputs import check_distribution, check_foreground, check_form, check_logits
 from wsss.losses.targets import check_indices, checked_once, has_ignored, has_labelled
@@ -41,20 +39,22 @@ class Loss(nn.Module):
     Attributes:
         config_type: pydantic model of the settings.
         takes_soft: whether the target may be probabilities; other losses get `hard` targets.
+        traceable: whether ``torch.compile`` can trace the loss; one that computes in NumPy runs outside its graphs.
         config: the validated settings.
         form: form of predictions and targets.
     """
 
     config_type: ClassVar[type[Settings]] = Settings
     takes_soft = False
+    traceable: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls.__signature__ = _signature(cls.config_type)  # type: ignore[attr-defined]
+        cls.__signature__ = signature_of(cls.config_type)  # type: ignore[attr-defined]
 
     def __new__(cls, *positional: Any, **settings: Any) -> Self:
         """Refuse positional arguments, unless a subclass has a constructor that takes them."""
-        if positional and not _takes_positional(cls):
+        if positional and not takes_positional(cls):
             names = [name for name in cls.config_type.model_fields if name != "name"]
             raise InvalidInput(
                 subject=cls.__name__,
@@ -66,9 +66,9 @@ class Loss(nn.Module):
     def __init__(self, **settings: Any) -> None:
         super().__init__()
         plain = {key: self._plain(key, value, settings) for key, value in settings.items()}
-        valid = validate(_with_form(self.config_type), plain, where=type(self).__name__)
-        self.config: Any = _part(valid, self.config_type)
-        self.form = _part(valid, InputForm)
+        valid = validate(with_form(self.config_type), plain, where=type(self).__name__)
+        self.config: Any = part_of(valid, self.config_type)
+        self.form = part_of(valid, InputForm)
 
     def _plain(self, key: str, value: Any, settings: Mapping[str, Any]) -> Any:
         """Return the config of an inner loss: of ``base=DiceLoss()`` or ``base="dice"``.
@@ -114,6 +114,12 @@ class Loss(nn.Module):
         Raises:
             InvalidInput: the predictions or the target do not have the expected form.
         """
+        if torch.compiler.is_compiling() and not self.traceable:
+            # While Dynamo traces, since this imports it, which takes seconds.
+            return torch.compiler.disable(Loss._mean)(self, logits, target)
+        return self._mean(logits, target)
+
+    def _mean(self, logits: Tensor, target: Tensor) -> Tensor:
         with checked_once():
             losses = [
                 super(Loss, self).__call__(values, labels if self.takes_soft else _hardened(values, labels))
@@ -152,41 +158,6 @@ def build_loss(config: Any) -> Loss:
     """
     loss: Loss = loss_class(config.name).from_config(config)
     return loss
-
-
-def _takes_positional(kind: type[Loss]) -> bool:
-    constructor = next(vars(base)["__init__"] for base in kind.__mro__ if "__init__" in vars(base))
-    _, *parameters = inspect.signature(constructor).parameters.values()
-    return any(
-        parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD, parameter.VAR_POSITIONAL)
-        for parameter in parameters
-    )
-
-
-@cache
-def _with_form(config_type: type[Settings]) -> type[Settings]:
-    """Return a model with the fields of a config and of `InputForm`, so that one error lists all valid keys."""
-    return create_model(config_type.__name__, __base__=(InputForm, config_type))
-
-
-def _part(valid: Settings, part: type[Settings]) -> Any:
-    return part.model_construct(**{name: getattr(valid, name) for name in part.model_fields})
-
-
-def _signature(config_type: type[Settings]) -> inspect.Signature:
-    fields = {**config_type.model_fields, **InputForm.model_fields}
-    return inspect.Signature(
-        [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=field.get_default(call_default_factory=True),
-                annotation=field.annotation,
-            )
-            for name, field in fields.items()
-            if name != "name"
-        ]
-    )
 
 
 def labelled(target: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class RegionWiseLoss(Loss):
         True
     """
 
+    traceable = False
     config_type = RegionWiseConfig
     config: RegionWiseConfig
 

@@ -57,6 +57,7 @@ class BettiMatchingLoss(LossWithTerm):
     """
 
     on_processor = True
+    traceable = False
     config_type = BettiMatchingConfig
     config: BettiMatchingConfig
 

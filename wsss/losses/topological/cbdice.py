@@ -56,6 +56,7 @@ class CbDiceLoss(LossWithTerm):
         True
     """
 
+    traceable = False
     config_type = CbDiceConfig
     config: CbDiceConfig
 

@@ -42,6 +42,7 @@ class SkeletonRecallLoss(LossWithTerm):
         True
     """
 
+    traceable = False
     config_type = SkeletonRecallConfig
     config: SkeletonRecallConfig
 

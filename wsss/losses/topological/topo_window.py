@@ -53,6 +53,7 @@ class TopoWindowLoss(LossWithTerm):
         True
     """
 
+    traceable = False
     config_type = TopoConfig
     config: TopoConfig
 

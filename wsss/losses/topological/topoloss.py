@@ -47,6 +47,7 @@ class TopoLoss(LossWithTerm):
     """
 
     on_processor = True
+    traceable = False
     config_type = TopoLossConfig
     config: TopoLossConfig
 

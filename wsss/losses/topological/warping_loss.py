@@ -46,6 +46,7 @@ class WarpingLoss(LossWithTerm):
         False
     """
 
+    traceable = False
     config_type = WarpingConfig
     config: WarpingConfig
 

@@ -1,4 +1,4 @@
-"""Configs of the losses in `wsss.losses.noisy_labels`, without torch."""
+"""Configs of the losses in `wsss.losses.noisy.noisy_labels`, without torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wsss.losses.config import LossSettings
 class SymmetricCrossEntropyConfig(LossSettings):
     """Cross-entropy plus reverse cross-entropy, which tolerates wrong labels."""
 
-    loss: ClassVar[str] = "wsss.losses.noisy_labels:SymmetricCrossEntropyLoss"
+    loss: ClassVar[str] = "wsss.losses.noisy.noisy_labels:SymmetricCrossEntropyLoss"
     name: Literal["symmetric_ce"] = "symmetric_ce"
     ce_weight: float = Field(default=1.0, ge=0, description="weight of the cross-entropy")
     reverse_weight: float = Field(default=1.0, ge=0, description="weight of the reverse cross-entropy")
@@ -22,7 +22,7 @@ class SymmetricCrossEntropyConfig(LossSettings):
 class BootstrapConfig(LossSettings):
     """Cross-entropy whose target is partly the prediction of the network."""
 
-    loss: ClassVar[str] = "wsss.losses.noisy_labels:BootstrapLoss"
+    loss: ClassVar[str] = "wsss.losses.noisy.noisy_labels:BootstrapLoss"
     name: Literal["bootstrap"] = "bootstrap"
     label_weight: float = Field(
         default=0.95,
@@ -38,7 +38,7 @@ class BootstrapConfig(LossSettings):
 class LabelDistributionConfig(LossSettings):
     """Label-distributionally robust loss."""
 
-    loss: ClassVar[str] = "wsss.losses.noisy_labels:LabelDistributionLoss"
+    loss: ClassVar[str] = "wsss.losses.noisy.noisy_labels:LabelDistributionLoss"
     name: Literal["label_distribution"] = "label_distribution"
     temperature: float = Field(
         default=1.0, gt=0, description="λ: small values punish the worst class, large ones tolerate wrong labels"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from wsss.losses.base import Loss, is_soft, is_unlabelled, labelled_mask, prepared, weighted_logs, zero_loss
-from wsss.losses.noisy_label_config import BootstrapConfig, LabelDistributionConfig, SymmetricCrossEntropyConfig
+from wsss.losses.noisy.noisy_label_config import BootstrapConfig, LabelDistributionConfig, SymmetricCrossEntropyConfig
 
 
 class PixelLoss(Loss):
