@@ -82,7 +82,7 @@ class Loss(nn.Module):
         if not isinstance(value, Loss):
             return value
         subject, outer = f"{type(self).__name__}.{key}", type(self).__name__
-        name = getattr(value.config, "name", None)
+        name = str(getattr(value.config, "name", ""))
         if name in LOSSES and loss_class(name) is not type(value):
             raise InvalidInput(
                 "only the settings of an inner loss are used",
