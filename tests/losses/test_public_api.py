@@ -351,9 +351,9 @@ def test_deep_supervision_with_a_term_on_the_finest_output_only() -> None:
     assert loss.active
 
 
-@pytest.mark.parametrize("shape", [(2, 16, 8), (2, 1, 16, 8), (2, 4, 4)])
-def test_targets_are_not_enlarged(shape: tuple[int, ...]) -> None:
-    """Height and width are swapped, or the target is that of a coarser output."""
+@pytest.mark.parametrize("shape", [(2, 16, 8), (2, 1, 16, 8), (2, 4, 4), (16, 32), (2, 1, 1, 16, 32)])
+def test_targets_are_not_enlarged_or_guessed(shape: tuple[int, ...]) -> None:
+    """Height and width are swapped, the target is that of a coarser output, or its dimensions are unusual."""
     with pytest.raises(InvalidInput) as error:
         DeepSupervision(build("ce"))([torch.randn(2, 3, 8, 16)], torch.zeros(shape, dtype=torch.long))
     assert error.value.subject == "target" and error.value.found == str(shape)

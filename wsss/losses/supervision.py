@@ -146,6 +146,12 @@ def _resized(target: Tensor, logits: Tensor) -> Tensor:
     size = logits.shape[-2:]
     if target.shape[-2:] == size:
         return target
+    if target.ndim not in (3, 4):
+        raise InvalidInput(
+            subject="target",
+            found=Verbatim(tuple(target.shape)),
+            allowed=f"(B, H, W) or (B, C, H, W) for an output of {tuple(logits.shape)}",
+        )
     if any(side > whole for side, whole in zip(size, target.shape[-2:], strict=False)):
         raise InvalidInput(  # often swapped axes, or channels in the last dimension
             "smaller than an output",

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from wsss.validation import NotInIdentity, Settings
+from wsss.validation import NotInIdentity, Settings, refuse_unused
 
 MAX_BATCH = 1 << 14
 """Maximum number of images in a batch: a larger value is a mistake that would exhaust memory."""
@@ -50,6 +50,12 @@ class ScheduleConfig(Settings):
     name: Literal["poly", "constant"] = Field(default="poly", description="decay of the learning rate")
     power: float = Field(default=0.9, gt=0, description="exponent of poly: (1 − step/steps)^power")
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up from 0")
+
+    @model_validator(mode="after")
+    def _power_has_an_effect(self) -> ScheduleConfig:
+        if self.name == "constant":
+            refuse_unused(self, "power", requires="name: poly", got=self.name)
+        return self
 
 
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
