@@ -43,6 +43,7 @@ from wsss.stages.common.mask_stages import (
     stated_refinement,
     write_masks,
 )
+from wsss.stages.common.preset_changes import stated_preset
 from wsss.stages.common.require_inputs import require_maps
 from wsss.validation import OptionName, refuse_unused
 
@@ -91,7 +92,7 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the edges of the full-size image")
     if reduced and ctx.ranks.rank == 0:
         write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
-    earlier = ctx.inputs["masks"].provenance.get("crf")
+    earlier, stated_crf = ctx.inputs["masks"].provenance.get("crf"), stated_preset("crf", config.name, config)
     counted, stated = stated_refinement(ctx, samples)
     return Result(
         {
@@ -99,12 +100,12 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
             "empty_masks": count_empty(ctx, samples, [part.shows_class for part in parts]),
             "changed_fraction": sum(part.changed for part in parts) / len(parts),
             "uncertain_fraction": sum(part.uncertain for part in parts) / len(parts),
-            "crf": config.name,
+            "crf": stated_crf,
             **reduced,
             **counted,
         },
         {
-            "crf": f"{earlier}, then {config.name}" if earlier else config.name,
+            "crf": f"{earlier}, then {stated_crf}" if earlier else stated_crf,
             **config.clean.provenance,
             **({"crf_reduced": reduced["reduced"]} if reduced else {}),
             **stated,

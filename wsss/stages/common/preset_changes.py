@@ -1,0 +1,23 @@
+"""Names of presets in the provenance of scores, with the settings that were changed."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from wsss.pipeline.config.resources import find, shipped
+from wsss.pipeline.config.source import read_yaml
+
+
+def stated_preset(kind: str, name: str, config: BaseModel) -> str:
+    """Return the name of a preset, followed by the settings of a config that differ from those of the shipped preset.
+
+    Args:
+        kind: folder of the preset in ``configs``.
+        name: name that the config has, such as ``irn``; one that is not shipped is returned as it is.
+    """
+    path = find(f"{kind}/{name}", [shipped("configs")])
+    if path is None:
+        return name
+    settings = read_yaml(path).value
+    changed = [f"{key} {getattr(config, key)}" for key, value in settings.items() if getattr(config, key) != value]
+    return f"{name} with {', '.join(changed)}" if changed else name
