@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from wsss.pipeline.config.resources import names, shipped
+from wsss.refine.dense_crf import CrfConfig
 from wsss.stages import STAGES
 from wsss.stages.common.preset_changes import stated_preset
 from wsss.validation import validate
@@ -23,13 +24,14 @@ def settings(name: str) -> dict[str, Any]:
 def test_a_preset_is_stated_with_its_changes(name: str) -> None:
     def stated(**changes: Any) -> str:
         config = validate(STAGES["crf"].config, settings(name) | changes, where="crf")
-        return stated_preset("crf", config.name, config)
+        return stated_preset("crf", config.name, config, CrfConfig)
 
-    assert stated() == stated(splits=["val"], max_side=512) == name
+    assert stated() == stated(splits=["val"], clean={"components": 40}) == name
+    assert stated(max_side=512) == f"{name} with max_side 512"
     assert stated(iterations=5, gauss_weight=0.5) == f"{name} with iterations 5, gauss_weight 0.5"
 
 
 def test_other_names_are_stated_as_they_are() -> None:
     config = validate(STAGES["crf"].config, {"iterations": 5}, where="crf")
-    assert stated_preset("crf", config.name, config) == "custom"
-    assert stated_preset("crf", "mine", config) == "mine"
+    assert stated_preset("crf", config.name, config, CrfConfig) == "custom"
+    assert stated_preset("crf", "mine", config, CrfConfig) == "mine"

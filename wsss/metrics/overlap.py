@@ -73,7 +73,7 @@ def _counts(true: NDArray[np.int64], columns: NDArray[np.int64], classes: int) -
 
 
 def class_iou(
-    pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int = IGNORE
+    pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int | None = IGNORE
 ) -> NDArray[np.float64]:
     """Return the intersection over union of each class, on the pixels of all images together.
 
@@ -117,12 +117,13 @@ def class_iou(
             raise InvalidInput(
                 subject=name,
                 found=largest[name] if largest[name] >= count else int(values.min()),
-                allowed=f"class indices 0 to {count - 1}, or {ignore_index} for ignored pixels",
+                allowed=f"class indices 0 to {count - 1}"
+                + ("" if ignore_index is None else f", or {ignore_index} for ignored pixels"),
             )
     return iou_per_class(_counts(second[labelled], np.where(known, first, count)[labelled], count))
 
 
-def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int = IGNORE) -> float:
+def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, ignore_index: int | None = IGNORE) -> float:
     """Return the mean of `class_iou` over the classes with true pixels. By default 255 in ``gt`` is ignored.
 
     Args:
@@ -146,7 +147,7 @@ def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, igno
     return float(supported_mean(np.nan_to_num(iou), ~np.isnan(iou)))
 
 
-def _require_labels(labels: NDArray[np.int64], pixels: int, ignore_index: int) -> None:
+def _require_labels(labels: NDArray[np.int64], pixels: int, ignore_index: int | None) -> None:
     """Require a labelled pixel among the ``pixels`` of the ground truth, whose ``labels`` are given."""
     if not labels.size:
         raise InvalidInput("no pixel is labelled", subject="gt", allowed=f"a pixel other than {ignore_index} (ignored)")

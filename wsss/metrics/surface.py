@@ -70,13 +70,13 @@ def mask_pair(
 
 
 def check_ignore_index(value: Any) -> None:
-    """Require a number; NumPy would find no pixel equal to the text ``"255"``.
+    """Require a number or None; NumPy would find no pixel equal to the text ``"255"``.
 
     Raises:
         InvalidInput: a value of another type.
     """
-    if not isinstance(value, Real):
-        raise InvalidInput(subject="ignore_index", found=value, allowed="a number")
+    if value is not None and not isinstance(value, Real):
+        raise InvalidInput(subject="ignore_index", found=repr(value), allowed="a number, or None to ignore no pixel")
 
 
 def _surface(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -98,7 +98,8 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
         "foreground_after": fmean(after),
         "standard_error": stdev(before) / math.sqrt(len(before)),
     }
-    total = weight * (load_background_weight(folder) or 1.0)  # the input may be calibrated already
+    recorded = ctx.inputs["segmenter"].provenance.get("calibrated", {}).get("background_weight")  # by version 2
+    total = weight * (load_background_weight(folder) or recorded or 1.0)  # the input may be calibrated already
     if ctx.ranks.rank == 0:
         _log(ctx, weight, fractions, len(points))
         network, classes = load_segmenter(folder)

@@ -92,7 +92,8 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     reduced = note_reduced(ctx, sizes, config.max_side, how="labels follow the edges of the full-size image")
     if reduced and ctx.ranks.rank == 0:
         write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
-    earlier, stated_crf = ctx.inputs["masks"].provenance.get("crf"), stated_preset("crf", config.name, config)
+    earlier = ctx.inputs["masks"].provenance.get("crf")
+    stated_crf = stated_preset("crf", config.name, config, CrfConfig)
     counted, stated = stated_refinement(ctx, samples)
     return Result(
         {

@@ -158,7 +158,7 @@ def _all_levels(network: Any, name: str) -> tuple[list[Level], dict[int, str]]:
 def _recorded(network: nn.Module, modules: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Yield a dict that gets the outputs of some modules within the block.
 
-    Names that are no modules are skipped: in timm, those of HRNet, Twins and MViT are not.
+    Names that are not modules are skipped, such as those that timm gives the layers of HRNet, Twins and MViT.
     """
     outputs: dict[str, Tensor] = {}
     known = dict(network.named_modules())

@@ -117,6 +117,9 @@ def parse_set(text: str, source: Source, registry: Registry) -> Source:
 def set_precision(source: Source, registry: Registry, precision: str) -> Source:
     """Set the precision of every stage that has one under the option ``--precision``: of the stages that train.
 
+    Args:
+        source: a pipeline; a precision that ``--set`` gave to a single stage is kept.
+
     Raises:
         InvalidInput: no stage has one.
     """
@@ -125,7 +128,10 @@ def set_precision(source: Source, registry: Registry, precision: str) -> Source:
     if not stages:
         raise InvalidInput("no stage of this pipeline has the setting precision", subject=subject)
     for id in stages:
-        source = merge(source, Source(precision, {(): subject}).under(("stages", id, "with", "precision")))
+        path = ("stages", id, "with", "precision")
+        stated = "precision" in (source.value["stages"][id].get("with") or {})
+        if not (stated and source.locate(path).startswith("--set")):
+            source = merge(source, Source(precision, {(): subject}).under(path))
     return source
 
 

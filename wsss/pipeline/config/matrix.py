@@ -90,8 +90,14 @@ def select_values(base: Source, override: Source) -> tuple[Source, Source]:
 
 
 def _misspelled(name: str, known: Iterable[str]) -> bool:
-    """Return whether a name is almost a known one, and so hardly a value of its own."""
-    return bool(difflib.get_close_matches(name, list(known), n=1, cutoff=0.82))
+    """Return whether a name without digits is almost a known one, and so hardly a value of its own.
+
+    Letters in another order, or one letter of ten: ``cbdice`` is another loss than ``cldice``, not its misspelling.
+    """
+    if any(map(str.isdigit, name)):
+        return False
+    swapped = any(sorted(name) == sorted(one) for one in known)
+    return swapped or bool(difflib.get_close_matches(name, list(known), n=1, cutoff=0.88))
 
 
 def points(axes: Axes, over: Sequence[str]) -> Iterator[Point]:

@@ -119,7 +119,7 @@ def _merge(base: Any, override: Any, path: KeyPath, replaced: list[KeyPath], tag
 def _with_tag(base: Any, override: Any, path: KeyPath, tag_at: TagAt) -> tuple[Any, Any]:
     """Return both values; a tag alone becomes a mapping if the other value is one without a tag."""
     mapping, name = (base, override) if isinstance(base, Mapping) else (override, base)
-    if not isinstance(mapping, Mapping) or not isinstance(name, str):
+    if not isinstance(mapping, Mapping) or not isinstance(name, str) or "${{" in name:  # an expression may be a mapping
         return base, override
     tag = tag_at(path)
     if tag is None or tag in mapping:

@@ -84,10 +84,8 @@ def load_spec(pipeline: str, registry: Registry, sets: Sequence[str] = (), *, pr
     Raises:
         InvalidInput: the shape of the file is invalid; one line per problem.
     """
-    source = read_layers(find_pipeline(pipeline), registry)
-    if precision is not None:  # first: the setting of a single stage takes precedence
-        source = set_precision(source, registry, precision)
-    return spec_from(override_all(source, sets, registry))
+    source = override_all(read_layers(find_pipeline(pipeline), registry), sets, registry)
+    return spec_from(source if precision is None else set_precision(source, registry, precision))
 
 
 def spec_from(source: Source) -> Spec:

@@ -107,10 +107,13 @@ def artifacts_of_run(
     if not fitting:
         finished = any(record.get("status") == "done" for record in everything.values())
         provided = f"no finished stage of this run provides {' or '.join(kinds)}"
+        hint = "Run the pipeline first (wsss run); wsss status shows its progress."
         raise InvalidInput(
             provided if finished else "no stage of this run has finished",
             subject=f"{option} {folder}".strip(),
-            hint="Run the pipeline first (wsss run); wsss status shows its progress.",
+            hint="Run the pipeline first (wsss run); wsss status shows its progress."
+            if records or not finished
+            else None,
         )
     return [artifact_at(path, kinds, option, log) for path in fitting]
 

@@ -21,7 +21,7 @@ VISIBLE = 90.0
 """Seconds after which another machine sees a new file: clients of NFS remember up to a minute that it was missing."""
 
 INTERVAL = 0.1
-"""Seconds between two looks at it."""
+"""Seconds between two checks for the file."""
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def require_shared(folder: Path, ranks: AnyRanks) -> None:
     blind = [str(rank) for rank, sees in enumerate(ranks.gather(seen)) if not sees]
     if blind:
         raise InvalidInput(
-            f"not shared by all processes: rank {listing(blind)} of {ranks.size} sees another folder than rank 0",
+            f"not shared by all processes: of {ranks.size} ranks, {listing(blind)} found another folder than rank 0",
             subject=folder,
             hint="Use a folder on a file system that all machines share (--run-dir or --out), and start all processes "
             "in the same directory.",

@@ -183,8 +183,16 @@ def _map(
     if ctx.workers <= 1 or len(items) <= 1:
         results = _run_here(items, work, advance, failed)
     else:
-        settings: dict[str, Any] = {"workers": ctx.workers, "processes": processes_here(ctx.ranks.size)}
-        pool = Pool(items, work, threads=threads, name=item_name, memory=memory, log=ctx.log, **settings)
+        pool = Pool(
+            items,
+            work,
+            threads=threads,
+            name=item_name,
+            memory=memory,
+            log=ctx.log,
+            workers=ctx.workers,
+            processes=processes_here(ctx.ranks.size),
+        )
         results = pool.run(advance, partial(_collect, failed))
     return results, failed
 

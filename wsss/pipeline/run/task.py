@@ -23,7 +23,7 @@ class Session:
         device: ``auto``, ``cpu`` or ``cuda``; resolved before the first stage runs.
         workers: number of processes for per-image work.
         ranks: the processes that work together.
-        on_start: called on rank 0 when a stage has begun; from then on, the records know what ``--force`` discards.
+        on_start: called on rank 0 when a stage has begun; from then on, the records contain what ``--force`` discards.
     """
 
     run_dir: Path

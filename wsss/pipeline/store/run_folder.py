@@ -51,8 +51,11 @@ def note_of_root(run: Mapping[str, Any] | None) -> str | None:
     A project that was copied, with its runs and its dataset, may be read with the dataset of the original.
     """
     original = _original_root(run)
-    here = Path(str(_recorded_data(run).get("root"))).absolute()
+    root = Path(str(_recorded_data(run).get("root")))
+    here = root.absolute()
     if original is None or not here.exists() or _is_same(original, here):
+        return None
+    if set(root.parts) <= {".."}:  # "." and ".." exist in every folder
         return None
     return (
         f"note: the dataset of the run is {original}, as in the folder in which the run was started. For {here}, use "
