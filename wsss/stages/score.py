@@ -257,8 +257,8 @@ def _check(config: ScoreConfig, data: Any) -> None:
             hint="Select one class (data.classes), or omit topomortar and set structure, which has a row per class.",
         )
     hint = (
-        "Score a split whose images all have masks, or omit the score stage. In a project of wsss init, such a split is "
-        "a list of images splits/NAME.txt, with NAME in data.splits."
+        "Score a split whose images all have masks, or omit the score stage. In a project of wsss init, such a split "
+        "is a list of images splits/NAME.txt, with NAME in data.splits."
     )
     require_truth(data, (config.split,), where="score", hint=hint)
 

@@ -111,9 +111,7 @@ def artifacts_of_run(
         raise InvalidInput(
             provided if finished else "no stage of this run has finished",
             subject=f"{option} {folder}".strip(),
-            hint="Run the pipeline first (wsss run); wsss status shows its progress."
-            if records or not finished
-            else None,
+            hint=hint if records or not finished else None,
         )
     return [artifact_at(path, kinds, option, log) for path in fitting]
 

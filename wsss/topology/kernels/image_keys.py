@@ -137,8 +137,8 @@ def as_array(values: ArrayLike, name: str) -> NDArray[Any]:
             subject=name,
             found=Verbatim(counted(int(np.ma.count_masked(values)), "masked pixel")),
             allowed="an array without masked pixels",
-            hint=f"Fill them with the background, {name}.filled(0), or, to ignore pixels of a ground truth in metrics, with "
-            "255 and ignore_index=255.",
+            hint=f"Fill them with background, {name}.filled(0); to ignore pixels of the ground truth of metrics, fill "
+            "them with 255 and pass ignore_index=255.",
         )
     if hasattr(values, "detach"):
         tensor: Any = values.detach().cpu()
