@@ -81,6 +81,11 @@ def test_the_ignore_index_is_a_number(metric: Callable[..., Any], value: Any) ->
     assert error.value.subject == "ignore_index"
 
 
+def test_no_pixel_is_ignored_without_an_ignore_index() -> None:
+    assert class_iou([0, 1, 1], [0, 1, 2], ignore_index=None).tolist() == [1.0, 0.5, 0.0]
+    assert class_iou([0, 1], [0, 255], ignore_index=None)[[0, 255]].tolist() == [1.0, 0.0]
+
+
 @EVERY_MASK_METRIC
 def test_volumes_and_probabilities_are_refused(metric: Callable[..., Any]) -> None:
     for wrong in (np.zeros((2, 4, 4)), np.full((4, 4), 0.5)):

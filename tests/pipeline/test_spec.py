@@ -169,6 +169,10 @@ def test_precision_goes_to_the_stages_that_have_one(folder: Path) -> None:
     assert spec.entries["make"].part("with").value == {"n": 5}
     one = load(text, "train.precision=32-true", precision="bf16-mixed")
     assert one.entries["train"].part("with").value == {"precision": "32-true"}
+    added = "stages.more={uses: train, needs: [double]}", "stages.exact={uses: train, with: {precision: 32-true}}"
+    more = load(text, *added, precision="bf16-mixed")
+    assert more.entries["more"].part("with").value == {"precision": "bf16-mixed"}
+    assert more.entries["exact"].part("with").value == {"precision": "32-true"}
     assert error(None, precision="16").subject == "--precision 16"
 
 

@@ -113,3 +113,12 @@ def test_a_name_alone_has_the_defaults_of_its_kind() -> None:
     Path("p.yaml").write_text("stages: {cam: {uses: cam, with: {method: {name: advcam, steps: 9}}}}")
     spec = load_spec("p.yaml", STAGES, ["cam.method=advcam"])
     assert spec.entries["cam"].part("with").value == {"method": "advcam"}
+
+
+def test_an_expression_is_not_a_name() -> None:
+    Path("base.yaml").write_text("stages: {segment: {uses: segment, with: {optimiser: {lr: 0.01}}}}")
+    expression = "${{ matrix.optimiser }}"
+    axis = "{a: {name: adamw, lr: 0.1}, b: {name: sgd}}"
+    stages = f"{{segment: {{with: {{optimiser: '{expression}'}}}}}}"
+    Path("p.yaml").write_text(f"extends: base.yaml\nmatrix: {{optimiser: {axis}}}\nstages: {stages}\n")
+    assert load_spec("p.yaml", STAGES).entries["segment"].part("with").value == {"optimiser": expression}
