@@ -255,13 +255,27 @@ def test_other_files_are_ignored(folder: Path, open_at: Open) -> None:
 
 
 def test_images_in_subfolders_are_noted(folder: Path, open_at: Open, lines: list[str]) -> None:
-    for name in ("more/a.png", "more/deep/b.JPG", "more/notes.txt", ".cache/c.png", "__MACOSX/d.png"):
+    hidden = ("more/.thumbs/e.png", "more/@eaDir/f.png", "more/._a.png", ".cache/c.png", "__MACOSX/d.png")
+    for name in ("more/a.png", "more/deep/b.JPG", "more/notes.txt", *hidden):
         path = folder / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     dataset = open_at(folder)
     assert sum(map(len, dataset.splits.values())) == 10
     assert [line for line in lines if "subfolders" in line and line.startswith(f"{folder / 'images'}: 2 images")]
+
+
+def test_masks_below_the_images_are_not_noted_as_images(folder: Path, open_at: Open, lines: list[str]) -> None:
+    for path in (folder / "images").iterdir():
+        path.rename(folder / path.name)
+    (folder / "images").rmdir()
+    (folder / "classes.txt").write_text("moon\nsun\n")
+    write_mask(folder / "masks" / "i0.png", np.zeros((12, 16), np.uint8))
+    open_at(folder, layout="folder", images=".")
+    assert not [line for line in lines if "subfolders" in line]
+    write_png(folder / "more" / "masks" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    open_at(folder, layout="folder", images=".")
+    assert [line for line in lines if line.startswith(f"{folder}: 1 image in subfolders not read")]
 
 
 def test_missing_images_and_folders(folder: Path, error_of: ErrorOf, tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from pydantic import Field, field_validator
 
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.dataset import Dataset
-from wsss.data.readers.find_images import image_path, images_by_id, require_images, subfolder_note, unread_note
+from wsss.data.readers.find_images import image_path, images_by_id, require_images, unread_note
 from wsss.data.readers.folder_splits import read_split_lists, split_ids, unlisted
+from wsss.data.readers.imagefolder import subfolder_note
 from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, never_apart, read_image_table, read_label_table
@@ -86,7 +87,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     folder = root / config.images
     images = _images(config, root, folder, complete)
     if config.files is None and folder.is_dir():
-        for note in filter(None, (unread_note(folder), subfolder_note(folder))):
+        for note in filter(None, (unread_note(folder), subfolder_note(folder, masks=root / config.masks))):
             log(note)
     find = partial(image_path, images=images, folder=folder, complete=complete)
     for name in images:
