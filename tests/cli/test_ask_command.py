@@ -307,14 +307,20 @@ def test_tiles_of_a_plain_folder(photos: Path, tmp_path: Path) -> None:
 
 def test_images_in_subfolders_are_not_silently_left_out(photos: Path, tmp_path: Path) -> None:
     table = answered(tmp_path / "a.csv", ("w0", "yes", "annotator-1"))
-    assert "are left out" not in succeed("ask", photos, "--answers", table, "--summary").stderr
+    assert "in subfolders" not in succeed("ask", photos, "--answers", table, "--summary").stderr
     (photos / "deep").mkdir()
     shutil.copy(photos / "w0.png", photos / "deep" / "w0.png")
-    assert "are left out" in succeed("ask", photos, "--answers", table, "--summary").stderr
+    logged = succeed("ask", photos, "--answers", table, "--summary").stderr
+    notes = [line for line in logged.splitlines() if " in subfolders" in line]
+    assert len(notes) == 1 and "1 image in subfolders not read" in notes[0]
     (tmp_path / "above").mkdir()
     photos.rename(tmp_path / "above" / "photos")
     message = refused("ask", tmp_path / "above", "--about", "mortar", "--answers", table)
     assert "all images are in subfolders" in message and "Pass one of the subfolders" in message
+    named = refused(
+        "ask", tmp_path / "above", "--about", "mortar", "--answers", tmp_path / "b.csv", "--data.images", "photos"
+    )
+    assert "layout" in named and "in subfolders" not in named
 
 
 def test_without_the_extra(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

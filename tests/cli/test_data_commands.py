@@ -252,6 +252,13 @@ def test_tiles_of_plain_images_need_answers(shapes: Path, tmp_path: Path) -> Non
     assert "--answers FILE" in refused("tiles", tmp_path / "photos", tmp_path / "t")
 
 
+def test_images_and_masks_without_a_class_list_are_not_plain_images(shapes: Path, tmp_path: Path) -> None:
+    for name in ("images", "masks"):
+        shutil.copytree(shapes / name, tmp_path / "d" / name)
+    message = refused("tiles", tmp_path / "d", tmp_path / "t")
+    assert "classes.txt" in message and "subfolders" not in message
+
+
 @pytest.fixture(scope="module")
 def walls(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tiles") / "walls"

@@ -36,6 +36,7 @@ def test_names_may_begin_with_numbers(tmp_path: Path) -> None:
     assert read(tmp_path, "3d model\ncar\n") == {"3d model": 1, "car": 2}
     assert read(tmp_path, "1 2 wheeler\n2 4 wheeler\n") == {"2 wheeler": 1, "4 wheeler": 2}
     assert read(tmp_path, "16:9 screen\nscreen\n") == {"16:9 screen": 1, "screen": 2}
+    assert read(tmp_path, "screen\n16:9 screen\n") == {"screen": 1, "16:9 screen": 2}
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,10 @@ def test_names_may_begin_with_numbers(tmp_path: Path) -> None:
         ("0: background\n1: cat\n", 1),
         ("1 = cat\n2 = dog\n", 1),
         ("id name\n0 background\n1 cat\n", 2),
+        ("0\tbackground\ncat\ndog\n", 1),
+        ("cat\n0: background\ndog\n", 2),
+        ("id,name\n0,background\n1,cat\n", 2),
+        ("id,name\n1,cat\n2,dog\n", 2),
         ("1 background\n2 cat\n", 1),
         ("1 cat\n1 dog\n", 2),
         ("1 cat\n255 dog\n", 2),

@@ -181,6 +181,38 @@ def test_a_selection_of_the_classes_in_a_table(
     assert error_of(folder, classes=["sun"]).found == "moon"
 
 
+def test_words_that_data_classes_leaves_out_are_no_values_in_masks(folder: Path, open_at: Open) -> None:
+    words = "".join(f"i{n % 10}n{n},w{n:03}\n" for n in range(300))
+    for name in words.split():
+        write_png(folder / "images" / f"{name.partition(',')[0]}.png", np.zeros((4, 4, 3), np.uint8))
+    (folder / "labels.csv").write_text(f"image_id,labels\n{words}")
+    classes = open_at(folder, classes=["w000"]).classes
+    assert (classes.values, classes.other) == (((0,), (1,)), frozenset())
+    with pytest.raises(InvalidInput):
+        classes.encode(np.array([[0, 1, 2]], np.uint8), where="mask")
+    merged = open_at(folder, classes={"last": ["w298", "w299"]}).classes
+    assert (merged.values, merged.other) == (((0,), (1, 2)), frozenset())
+    named = open_at(folder, classes=["w001"], mask_values={9: "w001", 8: "w002", 0: "background"}).classes
+    assert (named.values, named.other) == (((0,), (1,)), frozenset({2}))
+
+
+def test_names_with_a_space_in_data_classes(folder: Path, open_at: Open, lines: list[str]) -> None:
+    (folder / "labels.csv").write_text("image_id,labels\ni0,dining table\ni1,cat\ni2,?dining table\n")
+    for classes in (["dining table", "cat"], {"furniture": ["dining table"], "pet": ["cat"]}):
+        dataset = open_at(folder, classes=classes, val_fraction=0)
+        samples = {sample.id: sample for sample in dataset.split("train")}
+        assert [samples[name].labels for name in ("i0", "i1", "i2")] == [(1,), (2,), ()]
+        assert samples["i2"].unknown == (1,)
+    assert not [line for line in lines if "leaves out" in line]
+
+
+def test_names_in_mask_values_are_not_labels_that_are_left_out(folder: Path, open_at: Open, lines: list[str]) -> None:
+    (folder / "labels.csv").unlink()
+    config = {"layout": "folder", "mask_values": {1: "cat", 2: "dog"}, "classes": ["cat"]}
+    assert open_at(folder, **config).classes.foreground == ("cat",)
+    assert not [line for line in lines if "leaves out" in line]
+
+
 def test_names_with_a_space_that_are_read_as_two_classes_are_noted(
     folder: Path, open_at: Open, lines: list[str]
 ) -> None:
@@ -190,6 +222,12 @@ def test_names_with_a_space_that_are_read_as_two_classes_are_noted(
     assert len(open_at(folder).classes) == 5
     (note,) = [line for line in lines if "never occur apart" in line]
     assert ": dining table. If" in note
+    (folder / "labels.csv").write_text(
+        "image_id,labels\ni0,fire truck\ni1,?fire truck\ni2,?red ?car\ni3,?red ?car\ni4,? cat\ni5,? cat\n"
+    )
+    lines.clear()
+    open_at(folder)
+    assert [line.partition("apart: ")[2].partition(".")[0] for line in lines if "never" in line] == ["fire truck"]
     (folder / "classes.txt").write_text("cat\ndining table\ndog\n")
     (folder / "labels.csv").write_text("image_id,labels\ni0,dining table\ni1,cat;dining table\ni2,cat dog\n")
     lines.clear()
@@ -217,13 +255,27 @@ def test_other_files_are_ignored(folder: Path, open_at: Open) -> None:
 
 
 def test_images_in_subfolders_are_noted(folder: Path, open_at: Open, lines: list[str]) -> None:
-    for name in ("more/a.png", "more/deep/b.JPG", "more/notes.txt", ".cache/c.png", "__MACOSX/d.png"):
+    hidden = ("more/.thumbs/e.png", "more/@eaDir/f.png", "more/._a.png", ".cache/c.png", "__MACOSX/d.png")
+    for name in ("more/a.png", "more/deep/b.JPG", "more/notes.txt", *hidden):
         path = folder / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
     dataset = open_at(folder)
     assert sum(map(len, dataset.splits.values())) == 10
     assert [line for line in lines if "subfolders" in line and line.startswith(f"{folder / 'images'}: 2 images")]
+
+
+def test_masks_below_the_images_are_not_noted_as_images(folder: Path, open_at: Open, lines: list[str]) -> None:
+    for path in (folder / "images").iterdir():
+        path.rename(folder / path.name)
+    (folder / "images").rmdir()
+    (folder / "classes.txt").write_text("moon\nsun\n")
+    write_mask(folder / "masks" / "i0.png", np.zeros((12, 16), np.uint8))
+    open_at(folder, layout="folder", images=".")
+    assert not [line for line in lines if "subfolders" in line]
+    write_png(folder / "more" / "masks" / "a.png", np.zeros((4, 4, 3), np.uint8))
+    open_at(folder, layout="folder", images=".")
+    assert [line for line in lines if line.startswith(f"{folder}: 1 image in subfolders not read")]
 
 
 def test_missing_images_and_folders(folder: Path, error_of: ErrorOf, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,22 +14,16 @@ if TYPE_CHECKING:
     from wsss.cli.dataset_argument import NamedDataset
 
 
-ONE_FOLDER = "Pass one of the subfolders, or collect the images in one folder (links are followed)"
-
-
-def with_plain_images(
-    named: NamedDataset, classes: Sequence[str], log: Callable[[str], None], *, option: str = ""
-) -> NamedDataset:
+def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: str = "") -> NamedDataset:
     """Return the dataset with all settings that a plain folder of images lacks; other datasets are unchanged.
 
     Args:
         named: a dataset; a folder is plain if no layout fits, and it directly contains images.
-        log: receives a note on images in subfolders, which are left out.
         option: the option that names them, for the error; empty if a table of answers does.
 
     Raises:
-        InvalidInput: the folder is plain, and there are no classes, here or in the settings; or no layout fits, and all
-            images are in subfolders.
+        InvalidInput: the folder is plain, and there are no classes, here or in the settings; or no layout fits, there
+            are classes, and all images are in subfolders that ``data.images`` does not name.
     """
     from wsss.data.readers.imagefolder import has_images_below
     from wsss.pipeline.config.source import Source, merge
@@ -37,13 +31,11 @@ def with_plain_images(
     if not named.is_folder or named.has_layout or not _has_no_layout(expand_home(str(named.config["root"]))):
         return named
     root = str(expand_home(str(named.config["root"])))
-    deep = has_images_below(Path(root))
     if not _has_images(Path(root)):
-        if not deep:
+        if not classes or "images" in named.config or not has_images_below(Path(root)):
             return named
-        raise InvalidInput("all images are in subfolders", subject=root, hint=f"{ONE_FOLDER}.")
-    if deep:
-        log(f"note: images in subfolders of {root} are left out. {ONE_FOLDER}.")
+        hint = "Pass one of the subfolders, or collect the images in one folder (links are followed)."
+        raise InvalidInput("all images are in subfolders", subject=root, hint=hint)
     if not classes and "classes" not in named.config:
         hint = f"Name what the images show: {option} NAME." if option else "Pass a table of answers: --answers FILE."
         raise InvalidInput("a folder of images without class names", subject=root, hint=hint)

@@ -83,6 +83,8 @@ IGNORED = "__ignore__"
 """First line of labelme's class lists, before ``_background_``: pixels without a class."""
 
 _BEFORE_NAME = re.compile(r"[0-9]+\s*[,;:=]\s*\S")
+_HEADER = re.compile(r"[^\W\d]\w*\s*[,;:=]\s*[\w ]+")
+_ZERO = re.compile(r"0(?:\s*[,;:=]\s*|\s+)(.+)")
 
 
 def read_class_list(path: Path) -> dict[str, int]:
@@ -134,13 +136,20 @@ def _refuse_ids(lines: Sequence[Line], *, numbered: bool) -> None:
     """Refuse ids that would be read as parts of names.
 
     Raises:
-        InvalidInput: ``1,cat`` or ``1: cat`` in all lines, or ``0 background`` beside names.
+        InvalidInput: ``1,cat`` or ``1: cat`` in all lines (after a header such as ``id,name``), or ``0 background``
+            beside names.
     """
-    if lines and all(_BEFORE_NAME.match(line.text) for line in lines):
-        raise InvalidInput(subject=lines[0], found=lines[0].text, allowed="'id name', separated by a space, or a name")
+    rows = lines[1:] if len(lines) > 1 and _HEADER.fullmatch(lines[0].text) else lines
+    if rows and all(_BEFORE_NAME.match(row.text) for row in rows):
+        raise InvalidInput(
+            subject=rows[0],
+            found=rows[0].text,
+            allowed="'id name', separated by a space, or a name",
+            hint=None if rows is lines else f"Delete the header, too: {lines[0].text}",
+        )
     for line in () if numbered else lines:
-        number, _, name = line.text.partition(" ")
-        if number == "0" and is_background(name.strip()):
+        zero = _ZERO.fullmatch(line.text)
+        if zero is not None and is_background(zero[1]):
             raise InvalidInput(
                 "an id beside names without ids",
                 subject=line,

@@ -24,7 +24,7 @@ from wsss.data.importers.gather import (
     gather,
 )
 from wsss.data.importers.listing import UNREAD
-from wsss.data.importers.name_notes import COMBINED_CLASSES, SIMILAR_CLASSES, SIMILAR_FILES
+from wsss.data.importers.name_notes import COMBINED_CLASSES, SEPARATE, SIMILAR_CLASSES, SIMILAR_FILES
 from wsss.data.importers.project import default_name, write_project
 from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
@@ -82,7 +82,15 @@ def test_classes_that_may_be_several_labels_are_noted(images: Path, tmp_path: Pa
     names = ["sun+moon", "sun", "moon", "Sun/moon/sun", "sunset", "moon-", "half-moon", ""]
     labels = table(tmp_path, *(f"i{number},{name}" for number, name in enumerate(names)))
     notes = kinds(plan(images, labels, tmp_path).report.notes)
-    assert notes[COMBINED_CLASSES] == ("'Sun/moon/sun'", "'sun+moon'")
+    assert notes[f"{COMBINED_CLASSES} {SEPARATE}"] == ("'Sun/moon/sun'", "'sun+moon'")
+
+
+def test_no_separator_is_suggested_for_class_folders(tmp_path: Path) -> None:
+    for number, name in enumerate(["sun+moon", "sun", "moon"]):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        draw(tmp_path / "images" / name / f"i{number}.png", number)
+    notes = kinds(plan(tmp_path / "images", None, tmp_path).report.notes)
+    assert notes[COMBINED_CLASSES] == ("'sun+moon'",)
 
 
 def test_a_page_is_that_of_the_tiffs_among_other_images(images: Path, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def _dataset(context: click.Context, path: str, names: Sequence[str], answers: P
 
     classes = list(dict.fromkeys([*names, *(asked_classes(answers) if answers.exists() else ())]))
     dataset = named_dataset(path, context.meta["data"], _log)
-    named = with_plain_images(dataset, classes, _log, option="--about")
+    named = with_plain_images(dataset, classes, option="--about")
     if named is not dataset:  # no class list will say that these are classes
         for name in classes if context.params["export"] is not None else names:
             check_new_class(name, "--about" if name in names else answers)

@@ -195,7 +195,7 @@ def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, a
     chosen = {key: value for key, value in values.items() if value is not None}
     config = validate(TilesConfig, chosen, where="", locate=option_at)
     named = named_dataset(path, context.meta["data"], _log)
-    named = with_plain_images(named, asked_classes(config.answers) if config.answers is not None else (), _log)
+    named = with_plain_images(named, asked_classes(config.answers) if config.answers is not None else ())
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:
         dataset = open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
         drawn = draw_tile_folder(out, dataset, config=config, split=split, seed=seed, start=start)

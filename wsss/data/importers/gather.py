@@ -285,5 +285,5 @@ def _classes(read: Labels, images: Sequence[ImportedImage], notes: Collector) ->
     shown = Counter(name for image in images for name in image.labels or ())
     notes.add(UNSHOWN, *(name for name in read.classes if not shown[name]))
     classes = tuple(name for name in read.classes if shown[name])
-    note_classes(classes, notes)
+    note_classes(classes, notes, separable=read.separable)
     return classes

@@ -55,7 +55,8 @@ def read_labels(images: Path, files: Sequence[str], labels: Path | None, options
     if labels is None:
         return _with_numbers_noted(class_folders.read(images, files, context), context)
     try:
-        return _with_numbers_noted(_READERS[format](labels, context), context)
+        read = replace(_READERS[format](labels, context), separable=format in APPLIES["--separator"])
+        return _with_numbers_noted(read, context)
     except InvalidInput as error:
         if str(labels) in error.message:
             raise

@@ -14,7 +14,8 @@ SHORTENED = "images with long names, shortened in the names of their masks"
 RENAMED = "images whose ids and masks have names that differ from their files (see files.csv)"
 SIMILAR_FILES = "images whose names differ only in case or suffix"
 SIMILAR_CLASSES = "classes whose names differ only in case"
-COMBINED_CLASSES = "classes whose names consist of names of other classes (if they are labels: --separator SIGN)"
+COMBINED_CLASSES = "classes whose names consist of names of other classes"
+SEPARATE = "(if they are several labels: --separator SIGN)"
 
 SIGNS = ("+", "/", "&", ",", ":", ".", "-", "_", " and ", " ")
 """Possible separators of labels within a class name."""
@@ -33,8 +34,12 @@ def note_names(ids: Mapping[str, str], notes: Collector) -> None:
     notes.add(SIMILAR_FILES, *(" and ".join(group) for group in groups.values() if len(group) > 1))
 
 
-def note_classes(names: Sequence[str], notes: Collector) -> None:
-    """Note names of classes that may be a single class, and those that may be several labels."""
+def note_classes(names: Sequence[str], notes: Collector, *, separable: bool) -> None:
+    """Note names of classes that may be a single class, and those that may be several labels.
+
+    Args:
+        separable: suggest ``--separator``.
+    """
     folded: dict[str, list[str]] = defaultdict(list)
     for name in names:
         folded[fold(name)].append(name)
@@ -42,4 +47,4 @@ def note_classes(names: Sequence[str], notes: Collector) -> None:
     for name in names:
         parts = (name.split(sign) for sign in SIGNS if sign in name)
         if any(all(fold(part.strip()) in folded for part in several) for several in parts):
-            notes.add(COMBINED_CLASSES, repr(name))
+            notes.add(f"{COMBINED_CLASSES} {SEPARATE}" if separable else COMBINED_CLASSES, repr(name))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from wsss.data.sample_ids import without_suffix
-from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing, together
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, OTHER_IMAGES, unsupported_reason
 
@@ -50,27 +49,6 @@ def unread_note(folder: Path) -> str | None:
         return None
     count = counted(len(names), "image file")
     return f"{folder}: {count} in unsupported formats skipped: {listing(names)}; convert them to JPEG or PNG."
-
-
-def subfolder_note(folder: Path) -> str | None:
-    """Return a line that counts the images in subfolders, which only ``data.files`` reads, if there are any."""
-    with os.scandir(folder) as entries:
-        below = [entry.path for entry in entries if entry.is_dir() and not _is_left_out(entry.name)]
-    count = sum(_is_image(name) for path in below for _, _, names in os.walk(path) for name in names)
-    if not count:
-        return None
-    return (
-        f"{folder}: {counted(count, 'image')} in subfolders not read: list them in a table image_id,file (data.files), "
-        "or use wsss init."
-    )
-
-
-def _is_left_out(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in SYSTEM_FOLDERS
-
-
-def _is_image(name: str) -> bool:
-    return without_suffix(name) != name and not name.startswith(".")
 
 
 def image_path(name: str, images: dict[str, list[Path]], *, where: object, folder: Path, complete: bool = True) -> Path:

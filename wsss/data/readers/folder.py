@@ -8,7 +8,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -18,8 +19,9 @@ from pydantic import Field, field_validator
 
 from wsss.data.class_list import ClassChoice, LabelNames, Other, choose_classes, read_class_list
 from wsss.data.dataset import Dataset
-from wsss.data.readers.find_images import image_path, images_by_id, require_images, subfolder_note, unread_note
+from wsss.data.readers.find_images import image_path, images_by_id, require_images, unread_note
 from wsss.data.readers.folder_splits import read_split_lists, split_ids, unlisted
+from wsss.data.readers.imagefolder import subfolder_note
 from wsss.data.readers.label_cells import NEGATIVE_KEY, class_names, read_rows
 from wsss.data.readers.label_rules import Rules, no_and_yes
 from wsss.data.readers.label_tables import LabelRow, never_apart, read_image_table, read_label_table
@@ -85,7 +87,7 @@ def read(config: Config, *, work: Path, log: Log, complete: bool = True) -> Data
     folder = root / config.images
     images = _images(config, root, folder, complete)
     if config.files is None and folder.is_dir():
-        for note in filter(None, (unread_note(folder), subfolder_note(folder))):
+        for note in filter(None, (unread_note(folder), subfolder_note(folder, masks=root / config.masks))):
             log(note)
     find = partial(image_path, images=images, folder=folder, complete=complete)
     for name in images:
@@ -177,13 +179,7 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
     if class_file.is_file():
         base = read_class_list(class_file)
     elif config.classes is not None:
-        selected = config.classes if isinstance(config.classes, list) else []
-        named = dict.fromkeys([*selected, *_named_in_masks(config)])
-        if (not has_masks or config.mask_values is not None) and not _has_numbers(config.classes):
-            # else these names would get numbers that are values in masks
-            named |= dict.fromkeys(class_names(rows, _rules(config)))
-            _note_left_out(config.classes, named, root / config.labels, log)
-        base = _numbered(named)
+        return _selected(config, config.classes, rows, root / config.labels, has_masks=has_masks, log=log)
     elif has_masks and config.mask_values is None:
         raise InvalidInput(
             f"masks without class names: there is no {CLASSES}",
@@ -203,6 +199,33 @@ def _classes(config: Config, root: Path, rows: Iterable[LabelRow], *, has_masks:
     return choose_classes(config.classes, base, other=config.other, where="data.classes")
 
 
+def _selected(
+    config: Config,
+    choice: list[str] | dict[str, list[int | str]],
+    rows: Iterable[LabelRow],
+    table: Path,
+    *,
+    has_masks: bool,
+    log: Log,
+) -> LabelNames:
+    """Return the classes that ``data.classes`` selects or merges without a class list."""
+    named = dict.fromkeys([*(choice if isinstance(choice, list) else ()), *_named_in_masks(config)])
+    words: list[str] = []
+    if (not has_masks or config.mask_values is not None) and not _has_numbers(choice):
+        # else these names would get numbers that are values in masks
+        members = [*chain.from_iterable(choice.values())] if isinstance(choice, dict) else choice
+        chosen = [*choice, *map(str, members)]
+        words = class_names(rows, _rules(config), known=[*chosen, *named])
+        _note_left_out(chosen, words, table, log)
+        named |= dict.fromkeys(word for word in words if word in members)
+    names = choose_classes(
+        choice, _numbered([*dict.fromkeys([*named, *words])]), other=config.other, where="data.classes"
+    )
+    # Any number of other words may occur in the label table, but no mask shows them.
+    values = frozenset(_numbered(named).values())
+    return replace(names, classes=replace(names.classes, other=names.classes.other & values))
+
+
 def _note_never_apart(rows: Iterable[LabelRow], rules: Rules, table: Path, log: Log) -> None:
     """Log names with a space that are read as two classes, as far as the table shows it."""
     names = never_apart(row.labels for row in rows if rules.word(row.labels) is None)
@@ -219,10 +242,9 @@ def _has_numbers(choice: list[str] | dict[str, list[int | str]]) -> bool:
     return any(isinstance(member, int) for member in members)
 
 
-def _note_left_out(choice: list[str] | dict[str, list[int | str]], names: Iterable[str], table: Path, log: Log) -> None:
+def _note_left_out(chosen: Collection[str], words: Iterable[str], table: Path, log: Log) -> None:
     """Log the names in a label table that a choice of classes leaves out; one of them may be misspelt."""
-    merged = choice if isinstance(choice, list) else [*choice, *(name for names in choice.values() for name in names)]
-    left_out = [name for name in names if name not in merged]
+    left_out = [word for word in words if word not in chosen]
     if left_out:
         log(f"note: {table}: labels that data.classes leaves out: {listing(left_out)}")
 

@@ -134,6 +134,22 @@ def has_images_below(folder: Path) -> bool:
     return any(path.parent != folder for path in _below(folder))
 
 
+def subfolder_note(folder: Path, *, masks: Path) -> str | None:
+    """Return a line that counts the images in subfolders, which only ``data.files`` reads, if there are any.
+
+    Args:
+        masks: folder of ground-truth masks, which are not images.
+    """
+    below = (name for parent, names in _walk(folder, left_out=masks) if parent != folder for name in names)
+    count = sum(not name.startswith(".") and _is_read(name) for name in below)
+    if not count:
+        return None
+    return (
+        f"{folder}: {counted(count, 'image')} in subfolders not read: list them in a table image_id,file (data.files), "
+        "or use wsss init."
+    )
+
+
 def _is_read(name: str) -> bool:
     return without_suffix(name) != name and unsupported_reason(name) is None
 
@@ -160,9 +176,19 @@ def _below(
 
 
 def _walk(
-    folder: Path, *, hidden: bool = False, deep: bool = True, unreadable: list[str] | None = None
+    folder: Path,
+    *,
+    hidden: bool = False,
+    deep: bool = True,
+    unreadable: list[str] | None = None,
+    left_out: Path | None = None,
 ) -> Iterator[tuple[Path, list[str]]]:
-    """Yield ``folder`` and its subfolders, each with its sorted file names."""
+    """Yield ``folder`` and its subfolders, each with its sorted file names.
+
+    Args:
+        left_out: a subfolder that is not searched.
+    """
+    outside = None if left_out is None else left_out.resolve()
 
     def note(error: OSError) -> None:
         if Path(str(error.filename)) == folder:
@@ -174,7 +200,10 @@ def _walk(
         folders[:] = sorted(
             name
             for name in folders
-            if deep and (hidden or not name.startswith(".")) and name.casefold() not in SYSTEM_FOLDERS
+            if deep
+            and (hidden or not name.startswith("."))
+            and name.casefold() not in SYSTEM_FOLDERS
+            and (outside is None or Path(parent, name).resolve() != outside)
         )
         yield Path(parent), sorted(names)
 

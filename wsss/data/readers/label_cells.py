@@ -94,9 +94,13 @@ def names_of(cell: str, known: Collection[str], rules: Rules) -> list[str]:
     return [cell] if whole else split_labels(cell, tuple(known))
 
 
-def class_names(rows: Iterable[LabelRow], rules: Rules) -> list[str]:
-    """Return the class names in a label table in alphabetical order."""
-    names = {name.removeprefix(UNKNOWN_MARK) for row in rows for name in names_of(row.labels, (), rules)}
+def class_names(rows: Iterable[LabelRow], rules: Rules, known: Collection[str] = ()) -> list[str]:
+    """Return the class names in a label table in alphabetical order.
+
+    Args:
+        known: names that are not split at spaces.
+    """
+    names = {name.removeprefix(UNKNOWN_MARK) for row in rows for name in names_of(row.labels, known, rules)}
     return sorted(name for name in names if name and rules.word(name) is None)
 
 

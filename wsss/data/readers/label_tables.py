@@ -155,9 +155,10 @@ def never_apart(cells: Iterable[str]) -> list[str]:
     pairs: Counter[tuple[str, str]] = Counter()
     for cell in cells:
         names = split_labels(cell, ())
-        words.update(names)
+        words.update(name.removeprefix(UNKNOWN_MARK) for name in names)
         if names == cell.split():
-            pairs.update(pairwise(names))
+            # Only the first word of an unknown name is marked: "?fire truck".
+            pairs.update((a.removeprefix(UNKNOWN_MARK), b) for a, b in pairwise(names) if a != UNKNOWN_MARK)
     return [f"{a} {b}" for (a, b), count in pairs.items() if count > 1 and count == words[a] == words[b]]
 
 

@@ -43,6 +43,7 @@ class Labels:
         classes: all classes, in the order of the file if it declares them, otherwise in alphabetical order.
         notes: notes on decisions made while reading, and on skipped content.
         left_out: image files that are not images of the dataset, such as masks.
+        separable: whether ``--separator`` applies to the format.
     """
 
     format: str
@@ -50,6 +51,7 @@ class Labels:
     classes: tuple[str, ...]
     notes: tuple[Note, ...] = ()
     left_out: frozenset[str] = frozenset()
+    separable: bool = False
 
 
 def explicit_entry(image: str, presence: Mapping[str, bool | None], where: str, split: str | None = None) -> Entry:
