@@ -158,3 +158,29 @@ def test_values_with_two_meanings_are_refused(voc: Path, open_at: Callable[..., 
     other = open_at(voc, classes=["cat", "dog"], mask_values={0: "background", 1: "cat", 2: "dog"})
     (tmp_path / "other").mkdir()
     assert np.array_equal(imported(tmp_path / "m", other, tmp_path / "other"), expected)
+
+
+def test_unlabelled_pixels_do_not_hide_values_with_two_meanings(
+    voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """The ground truth does not name 255, which is unlabelled in either kind of mask."""
+    data = open_at(voc, classes=["cat", "dog"], mask_values={0: "background", 8: "dog", 12: "cat"})
+    mask = data.classes.decode(rectangle(CAT))
+    mask[0, 0] = UNLABELLED
+    write_mask(tmp_path / "m" / "a.png", mask)
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "8 means cat" in str(error) and "dog in the ground truth" in str(error)
+
+
+def test_the_hint_for_255_as_a_class_can_be_followed(
+    voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """A class list cannot name 255: the masks have to be renumbered, or their colours listed."""
+    data = open_at(voc, classes=["cat"], mask_values={0: "background", 255: "cat"})
+    write_mask(tmp_path / "m" / "a.png", rectangle(255))
+    write_mask(tmp_path / "m" / "b.png", rectangle(255))
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "cat 8" in str(error.hint) and "labelmap.txt" in str(error.hint) and "classes.txt" not in str(error.hint)
+    for name in ("a", "b"):
+        write_mask(tmp_path / "m" / f"{name}.png", rectangle(8))
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("a", "b")
