@@ -109,9 +109,7 @@ class Drawing:
             )
 
 
-def _require_one_meaning(
-    mask: NDArray[np.uint8], classes: Classes, truth: MaskValues, image: AnnotatedImage
-) -> None:
+def _require_one_meaning(mask: NDArray[np.uint8], classes: Classes, truth: MaskValues, image: AnnotatedImage) -> None:
     """Require that a mask shows the same classes whether it has the values of masks by wsss or of the ground truth.
 
     Args:
