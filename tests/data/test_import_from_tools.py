@@ -28,6 +28,7 @@ from PIL import Image
 
 from wsss.data.corrections.import_masks import import_masks
 from wsss.data.dataset import Dataset
+from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 
 
@@ -84,6 +85,28 @@ def test_labelme_files_in_folders_mean_the_images_beside_them(tmp_path: Path, op
     assert found.format == "labelme" and found.ids == ("t__1",)
     assert import_masks(root / "images" / "t" / "1.json", data, tmp_path / "one").ids == ("t__1",)
     assert set(import_masks(labels, data, tmp_path / "others").ids) == {"1", "u__1", "2", "t__1"}
+
+
+@pytest.mark.parametrize("other", ['{"images": [], "annotations": [], "categories": []}', '[{"data": {}}]', "{"])
+def test_other_json_files_in_folders_beside_masks_are_ignored(other: str, data: Dataset, tmp_path: Path) -> None:
+    write_mask(tmp_path / "m" / "train" / "a.png", rectangle(8))
+    (tmp_path / "m" / "meta").mkdir()
+    (tmp_path / "m" / "meta" / "instances.json").write_text(other)
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").format == "folder"
+
+
+def test_labelme_files_are_found_behind_other_files(data: Dataset, tmp_path: Path) -> None:
+    """Jupyter keeps copies in hidden folders."""
+    hidden, tree = tmp_path / "m" / ".ipynb_checkpoints", tmp_path / "m" / "train"
+    for folder in (hidden, tree):
+        folder.mkdir(parents=True)
+    (hidden / "x.json").write_text("{}")
+    labelme(tree, LABELME_POLYGON)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tree / "a.jpg")
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").format == "labelme"
+    (tree / "0.json").write_text("{")
+    error = error_of(tmp_path / "m", data, tmp_path, force=True)
+    assert str(tree / "0.json") in str(error.subject) and "JSON" in error.problem
 
 
 def test_remarks_on_regions_are_no_regions(data: Dataset, tmp_path: Path) -> None:

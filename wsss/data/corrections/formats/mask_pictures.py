@@ -19,6 +19,7 @@ from wsss.data.corrections import correction_folder
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Size, class_value, size_mismatch
 from wsss.errors import InvalidInput, listing
 from wsss.io.files import stage_files
+from wsss.io.files.visible import visible_below
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask, voc_palette
 from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
 from wsss.io.rasters.rgb_images import image_errors, open_image, read_image
@@ -42,8 +43,7 @@ Colours = Mapping[int, tuple[str, str]]
 def mask_paths(folder: Path) -> list[Path]:
     """Return the pictures below a folder that may be masks, sorted; JPEGs are reported when they are read."""
     suffixes = (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and path.is_file()]
-    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return [path for path in visible_below(folder, "*") if path.suffix.lower() in suffixes and path.is_file()]
 
 
 def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
