@@ -138,6 +138,27 @@ def test_other_palettes_do_not_change_values(data: Dataset, tmp_path: Path) -> N
         assert np.array_equal(imported(tmp_path / "masks", data, tmp_path / str(number)), expected)
 
 
+@pytest.mark.parametrize("colour", [(0, 128, 0), (0, 0, 128), (128, 128, 128)])
+@pytest.mark.parametrize("listed", [False, True])
+def test_palettes_with_some_colours_of_voc_do_not_change_values(
+    listed: bool, colour: tuple[int, ...], voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """Green, navy and grey are usual colours, and no colours of other values of these classes."""
+    data = open_at(voc, classes=["cat", "dog"])
+    (tmp_path / "m").mkdir()
+    value = 1 if listed else 8
+    if listed:
+        (tmp_path / "m" / "classes.txt").write_text("1 cat\n")
+        colours = [(0, 0, 0), colour]
+    else:
+        data = replace(data, classes=replace(data.classes, other=frozenset()))
+        colours = [*[(0, 0, 0)] * 8, colour]
+    image = Image.fromarray(rectangle(value), "P")
+    image.putpalette([level for one in colours for level in one])
+    image.save(tmp_path / "m" / "a.png")
+    assert np.array_equal(imported(tmp_path / "m", data, tmp_path), rectangle(CAT))
+
+
 def test_values_with_two_meanings_are_refused(voc: Path, open_at: Callable[..., Dataset], tmp_path: Path) -> None:
     """The ground truth may have other values than masks by wsss, and a folder of masks does not say which it has."""
     names = {0: "background", 8: "dog", 12: "cat", 255: "dog"}

@@ -15,6 +15,9 @@ def visible(paths: Iterable[Path]) -> list[Path]:
 
 
 def visible_below(folder: Path, pattern: str) -> list[Path]:
-    """Return the paths below a folder that match a pattern, in order; none in hidden folders (``.ipynb_checkpoints``)."""
+    """Return the paths below a folder that match a pattern, in order, without hidden files and folders.
+
+    Jupyter, for example, keeps copies in ``.ipynb_checkpoints``.
+    """
     paths = sorted(folder.rglob(pattern))
     return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
