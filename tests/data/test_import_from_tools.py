@@ -129,6 +129,35 @@ def test_other_texts_of_a_task_are_not_its_image(data: Dataset, tmp_path: Path) 
     assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
 
 
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        ("right", {"left": "/data/upload/1/01234567-b.png", "right": "/data/upload/1/89abcdef-a.png"}),
+        ("img", {"caption": "see b.png", "img": "s3://bucket/a.png"}),
+        ("tag", {"caption": "see b.png", "img": "s3://bucket/a.png"}),
+        ("before", {"image": "b.png", "before": "https://host/a.png"}),
+        ("tag", {"first": "a.png", "copy": "a.png"}),
+        ("tag", {"first": "b.png", "second": "c.png", "image_id": "a"}),
+    ],
+)
+def test_the_image_of_a_task_is_the_one_with_regions(
+    target: str, task: dict[str, str], data: Dataset, tmp_path: Path
+) -> None:
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
+    source = studio(tmp_path, {"type": "polygonlabels", "to_name": target, "value": value}, data=task)
+    assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
+
+
+def test_images_of_a_task_that_nothing_tells_apart_are_refused(data: Dataset, tmp_path: Path) -> None:
+    """The regions name a tag of the labelling interface, which the export does not contain."""
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
+    task = {"before": "a.png", "after": "b.png"}
+    error = error_of(
+        studio(tmp_path, {"type": "polygonlabels", "to_name": "tag", "value": value}, data=task), data, tmp_path
+    )
+    assert error.found == ["before", "after"] and str(error.subject).endswith("[0].data")
+
+
 @pytest.mark.parametrize("other", [{"to_name": "right"}, {"to_name": "left", "item_index": 1}])
 def test_regions_on_several_images_are_refused(other: dict[str, object], data: Dataset, tmp_path: Path) -> None:
     region = {"type": "polygonlabels", "value": {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}}
