@@ -270,6 +270,12 @@ def test_export_and_summary_of_some_classes(photos: Path, tmp_path: Path) -> Non
     assert list(document(*given, "--summary")["classes"]) == ["cat", "dog"]
 
 
+def test_a_table_without_answers_has_no_class_to_suggest(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(HEADER)
+    message = refused("ask", photos, "--answers", tmp_path / "a.csv", "--about", "mortar", "--summary")
+    assert "mortar" in message and "nothing" not in message
+
+
 @pytest.mark.parametrize(
     "options",
     [

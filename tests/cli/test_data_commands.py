@@ -108,13 +108,23 @@ def test_invalid_usage(
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("labels.csv", "wsss init --images DIR --labels labels.csv"), ("a.bin", f"pass .{os.sep}")]
+    ("name", "hints"),
+    [
+        (
+            "labels.csv",
+            (f"pass .{os.sep}\n", "wsss init --images DIR --labels labels.csv"),
+        ),
+        ("a.bin", (f"pass .{os.sep}",)),
+    ],
 )
-def test_a_file_is_not_a_dataset(name: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_not_a_dataset(
+    name: str, hints: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path(name).write_text("image,labels\n")
     invalid = inprocess.error_of("data", "check", name)
-    assert invalid.subject == name and (invalid.hint or "").endswith(hint)
+    assert invalid.subject == name and all(hint in str(invalid.hint) for hint in hints)
+    assert str(invalid.hint).endswith(hints[-1])
 
 
 def test_help_shows_the_defaults() -> None:

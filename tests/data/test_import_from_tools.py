@@ -28,6 +28,7 @@ from PIL import Image
 
 from wsss.data.corrections.import_masks import import_masks
 from wsss.data.dataset import Dataset
+from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 
 
@@ -86,6 +87,28 @@ def test_labelme_files_in_folders_mean_the_images_beside_them(tmp_path: Path, op
     assert set(import_masks(labels, data, tmp_path / "others").ids) == {"1", "u__1", "2", "t__1"}
 
 
+@pytest.mark.parametrize("other", ['{"images": [], "annotations": [], "categories": []}', '[{"data": {}}]', "{"])
+def test_other_json_files_in_folders_beside_masks_are_ignored(other: str, data: Dataset, tmp_path: Path) -> None:
+    write_mask(tmp_path / "m" / "train" / "a.png", rectangle(8))
+    (tmp_path / "m" / "meta").mkdir()
+    (tmp_path / "m" / "meta" / "instances.json").write_text(other)
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").format == "folder"
+
+
+def test_labelme_files_are_found_behind_other_files(data: Dataset, tmp_path: Path) -> None:
+    """Jupyter keeps copies in hidden folders."""
+    hidden, tree = tmp_path / "m" / ".ipynb_checkpoints", tmp_path / "m" / "train"
+    for folder in (hidden, tree):
+        folder.mkdir(parents=True)
+    (hidden / "x.json").write_text("{}")
+    labelme(tree, LABELME_POLYGON)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tree / "a.jpg")
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").format == "labelme"
+    (tree / "0.json").write_text("{")
+    error = error_of(tmp_path / "m", data, tmp_path, force=True)
+    assert str(tree / "0.json") in str(error.subject) and "JSON" in error.problem
+
+
 def test_remarks_on_regions_are_no_regions(data: Dataset, tmp_path: Path) -> None:
     """Label Studio repeats the coordinates of a region in each answer to a question about the region."""
     box = {"x": 12.5, "y": 25 / 3, "width": 25, "height": 25, "rotation": 0}
@@ -104,6 +127,35 @@ def test_other_texts_of_a_task_are_not_its_image(data: Dataset, tmp_path: Path) 
     task = {"data": {"caption": "a cat", "photo": "/data/upload/1/01234567-a.png"}}
     source = studio(tmp_path, {"type": "polygonlabels", "value": value}, **task)
     assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        ("right", {"left": "/data/upload/1/01234567-b.png", "right": "/data/upload/1/89abcdef-a.png"}),
+        ("img", {"caption": "see b.png", "img": "s3://bucket/a.png"}),
+        ("tag", {"caption": "see b.png", "img": "s3://bucket/a.png"}),
+        ("before", {"image": "b.png", "before": "https://host/a.png"}),
+        ("tag", {"first": "a.png", "copy": "a.png"}),
+        ("tag", {"first": "b.png", "second": "c.png", "image_id": "a"}),
+    ],
+)
+def test_the_image_of_a_task_is_the_one_with_regions(
+    target: str, task: dict[str, str], data: Dataset, tmp_path: Path
+) -> None:
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
+    source = studio(tmp_path, {"type": "polygonlabels", "to_name": target, "value": value}, data=task)
+    assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
+
+
+def test_images_of_a_task_that_nothing_tells_apart_are_refused(data: Dataset, tmp_path: Path) -> None:
+    """The regions name a tag of the labelling interface, which the export does not contain."""
+    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
+    task = {"before": "a.png", "after": "b.png"}
+    error = error_of(
+        studio(tmp_path, {"type": "polygonlabels", "to_name": "tag", "value": value}, data=task), data, tmp_path
+    )
+    assert error.found == ["before", "after"] and str(error.subject).endswith("[0].data")
 
 
 @pytest.mark.parametrize("other", [{"to_name": "right"}, {"to_name": "left", "item_index": 1}])

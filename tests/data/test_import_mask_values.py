@@ -138,6 +138,27 @@ def test_other_palettes_do_not_change_values(data: Dataset, tmp_path: Path) -> N
         assert np.array_equal(imported(tmp_path / "masks", data, tmp_path / str(number)), expected)
 
 
+@pytest.mark.parametrize("colour", [(0, 128, 0), (0, 0, 128), (128, 128, 128)])
+@pytest.mark.parametrize("listed", [False, True])
+def test_palettes_with_some_colours_of_voc_do_not_change_values(
+    listed: bool, colour: tuple[int, ...], voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """Green, navy and grey are usual colours, and no colours of other values of these classes."""
+    data = open_at(voc, classes=["cat", "dog"])
+    (tmp_path / "m").mkdir()
+    value = 1 if listed else 8
+    if listed:
+        (tmp_path / "m" / "classes.txt").write_text("1 cat\n")
+        colours = [(0, 0, 0), colour]
+    else:
+        data = replace(data, classes=replace(data.classes, other=frozenset()))
+        colours = [*[(0, 0, 0)] * 8, colour]
+    image = Image.fromarray(rectangle(value), "P")
+    image.putpalette([level for one in colours for level in one])
+    image.save(tmp_path / "m" / "a.png")
+    assert np.array_equal(imported(tmp_path / "m", data, tmp_path), rectangle(CAT))
+
+
 def test_values_with_two_meanings_are_refused(voc: Path, open_at: Callable[..., Dataset], tmp_path: Path) -> None:
     """The ground truth may have other values than masks by wsss, and a folder of masks does not say which it has."""
     names = {0: "background", 8: "dog", 12: "cat", 255: "dog"}
@@ -158,3 +179,29 @@ def test_values_with_two_meanings_are_refused(voc: Path, open_at: Callable[..., 
     other = open_at(voc, classes=["cat", "dog"], mask_values={0: "background", 1: "cat", 2: "dog"})
     (tmp_path / "other").mkdir()
     assert np.array_equal(imported(tmp_path / "m", other, tmp_path / "other"), expected)
+
+
+def test_unlabelled_pixels_do_not_hide_values_with_two_meanings(
+    voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """The ground truth does not name 255, which is unlabelled in either kind of mask."""
+    data = open_at(voc, classes=["cat", "dog"], mask_values={0: "background", 8: "dog", 12: "cat"})
+    mask = data.classes.decode(rectangle(CAT))
+    mask[0, 0] = UNLABELLED
+    write_mask(tmp_path / "m" / "a.png", mask)
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "8 means cat" in str(error) and "dog in the ground truth" in str(error)
+
+
+def test_the_hint_for_255_as_a_class_can_be_followed(
+    voc: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    """A class list cannot name 255: the masks have to be renumbered, or their colours listed."""
+    data = open_at(voc, classes=["cat"], mask_values={0: "background", 255: "cat"})
+    write_mask(tmp_path / "m" / "a.png", rectangle(255))
+    write_mask(tmp_path / "m" / "b.png", rectangle(255))
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "cat 8" in str(error.hint) and "labelmap.txt" in str(error.hint) and "classes.txt" not in str(error.hint)
+    for name in ("a", "b"):
+        write_mask(tmp_path / "m" / f"{name}.png", rectangle(8))
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("a", "b")

@@ -52,6 +52,17 @@ def test_masks(dtype: str, compress: str, tmp_path: Path) -> None:
     assert np.array_equal(read_mask(path), VALUES % 4)
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "int16", "int32"])
+def test_masks_with_overviews(dtype: str, tmp_path: Path) -> None:
+    """Counting the frames of a file with smaller copies makes Pillow read its first one again."""
+    path = write(tmp_path / "a.tif", (VALUES % 4).astype(dtype), compress="lzw", ENDIANNESS="BIG")
+    with rasterio.open(path, "r+") as data:
+        data.build_overviews([2])
+    with Image.open(path) as image:
+        assert image.n_frames == 2
+    assert np.array_equal(read_mask(path), VALUES % 4)
+
+
 def test_images_that_pillow_may_have_decoded_wrongly_are_refused(tmp_path: Path) -> None:
     """Loaded pixels do not show whether their bytes were swapped."""
     for dtype in ("int16", "int32", "float32"):

@@ -51,7 +51,8 @@ def _require_answers(ballot: Ballot, path: Path, names: Sequence[str]) -> None:
     answered = sorted({name for _, name in ballot.questions()})
     unknown = next((name for name in names if name not in answered), None)
     if unknown is not None:
-        raise InvalidInput(f"no answers in {path} about this class", subject="--about", found=unknown, allowed=answered)
+        problem = f"no answers in {path} about this class"
+        raise InvalidInput(problem, subject="--about", found=unknown, allowed=answered or None)
 
 
 def _print_summary(found: dict[str, Any]) -> None:

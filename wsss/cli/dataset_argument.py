@@ -71,7 +71,7 @@ def named_dataset(path: str, options: list[tuple[str, str]], log: Callable[[str]
 
             hint = f"To use its folder, pass {folder.parent}{os.sep}"
             if folder.suffix.lower() in LABEL_SUFFIXES:
-                hint = f"If it contains labels: wsss init --images DIR --labels {shlex.quote(path)}"
+                hint += f"\nTo make a dataset of its labels: wsss init --images DIR --labels {shlex.quote(path)}"
             raise InvalidInput(
                 subject=path,
                 allowed="a folder or a pipeline file (.yaml)",

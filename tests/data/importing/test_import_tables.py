@@ -242,4 +242,4 @@ def test_tables_of_answers_are_no_tables_of_labels(delimiter: str, table: Path) 
     table.write_text(f"{HEADER}{row}".replace(",", delimiter))
     with pytest.raises(InvalidInput, match="table of answers") as error:
         read(table)
-    assert "--export" in str(error.value.hint)
+    assert "--export" in str(error.value.hint) and "wsss data tiles IMAGES OUT --answers" in str(error.value.hint)

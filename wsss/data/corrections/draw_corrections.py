@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,7 +72,7 @@ class Drawing:
                 hint="Draw at least one region, or leave the image out (--ids).",
             )
         if image.as_written and sample.mask_values is not None:
-            _require_one_meaning(mask, self.classes, sample.mask_values, image.where)
+            _require_one_meaning(mask, self.classes, sample.mask_values, image)
         self.invisible += invisible
         return mask
 
@@ -83,11 +83,7 @@ class Drawing:
             InvalidInput: no mask shows a class and some contain 255; or, with one class, masks of 0 and 255 are mixed
                 with masks that show the class and contain no 255.
         """
-        values = self.chosen[0][0].values
-        hint = (
-            f"If 255 means a class, {renumber_as(values)}. If it means unlabelled, define the colours of the masks in "
-            "labelmap.txt (background:0,0,0:: and ignore:255,255,255:: for black and white)."
-        )
+        hint = _ignore_hint(self.chosen[0][0].values)
         ignored = sum(mask.ignored > 0 for mask in seen)
         with_class = [mask for mask in seen if mask.a_class]
         if ignored and not with_class:
@@ -113,7 +109,7 @@ class Drawing:
             )
 
 
-def _require_one_meaning(mask: NDArray[np.uint8], classes: Classes, truth: MaskValues, where: str) -> None:
+def _require_one_meaning(mask: NDArray[np.uint8], classes: Classes, truth: MaskValues, image: AnnotatedImage) -> None:
     """Require that a mask shows the same classes whether it has the values of masks by wsss or of the ground truth.
 
     Args:
@@ -124,16 +120,31 @@ def _require_one_meaning(mask: NDArray[np.uint8], classes: Classes, truth: MaskV
         InvalidInput: all values occur in the ground truth, and one of them means another class there.
     """
     indices = np.unique(mask)
+    if not any(IGNORE in values for values in (*truth.classes, truth.ignored)):
+        indices = indices[indices != IGNORE]  # unlabelled pixels, which may be in masks of either kind
     values = classes.decode(indices)
     try:
-        meant = truth.encode(values[None], where=where)[0]
+        meant = truth.encode(values[None], where=image.where)[0]
     except InvalidInput:  # the mask has other values than the ground truth
         return
     for value, index, other in zip(values.tolist(), indices.tolist(), meant.tolist(), strict=True):
         if index != other:
             names = {**dict(enumerate(classes.names)), IGNORE: "unlabelled"}
             problem = f"means {names[index]} in masks written by wsss, but {names[other]} in the ground truth"
-            hint = (
+            stated = (
                 "State the classes of the values in classes.txt beside the masks, or of their colours in labelmap.txt."
             )
-            raise InvalidInput(f"the value {value} {problem}", subject=where, hint=hint)
+            hint = _ignore_hint(image.values) if index == IGNORE else stated  # classes.txt cannot name 255
+            raise InvalidInput(f"the value {value} {problem}", subject=image.where, hint=hint)
+
+
+def _ignore_hint(values: Mapping[str, int]) -> str:
+    """Return the hint for masks in which 255 may mean a class.
+
+    Args:
+        values: class name → mask value.
+    """
+    return (
+        f"If 255 means a class, {renumber_as(values)}. If it means unlabelled, define the colours of the masks in "
+        "labelmap.txt (background:0,0,0:: and ignore:255,255,255:: for black and white)."
+    )

@@ -20,7 +20,7 @@ from wsss.data.corrections.formats import (
 from wsss.data.corrections.unpack_archive import unpack
 from wsss.data.importers.json.json_file import read_json
 from wsss.errors import InvalidInput, listing
-from wsss.io.files.visible import visible
+from wsss.io.files.visible import visible, visible_below
 
 FORMATS = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelme", "polygons")
 """``cvat`` is CVAT's "Segmentation mask", ``cvat-images`` its "CVAT for images" (XML)."""
@@ -147,7 +147,7 @@ def _recognise_folder(folder: Path) -> tuple[Path, str]:
     files = [
         file for pattern in ("*.json", "annotations/*.json", "images/*.json") for file in visible(folder.glob(pattern))
     ]
-    files = files or visible(folder.rglob("*.json"))[:1]  # labelme files beside the images of a tree of folders
+    files = files or _first_of_labelme(folder)
     has_masks = bool(mask_pictures.mask_paths(folder))
     # Stages and corrections have records beside their masks: other JSON files are ignored then.
     name = next((kind for file in files if (kind := _kind_of_json(file)) is not None), "folder" if has_masks else None)
@@ -158,13 +158,28 @@ def _recognise_folder(folder: Path) -> tuple[Path, str]:
     return (_member(folder, name) if name in _MEMBERS else folder), name
 
 
+def _first_of_labelme(folder: Path) -> list[Path]:
+    """Return the first labelme file in subfolders, which are beside the images of a tree of folders; or no file.
+
+    Other JSON files in the subfolders may be anything, since masks are there, too.
+    """
+    for file in visible_below(folder, "*.json"):
+        try:
+            kind = _kind_of_json(file)
+        except InvalidInput:  # not JSON: read_files refuses it if others are of labelme
+            continue
+        if kind == "labelme":
+            return [file]
+    return []
+
+
 def _files(path: Path, pattern: str) -> list[Path]:
     """Return a file, or the files below a folder that match a pattern.
 
     Raises:
         InvalidInput: there are none.
     """
-    files = [path] if path.is_file() else visible(path.rglob(pattern))
+    files = [path] if path.is_file() else visible_below(path, pattern)
     if not files:
         raise InvalidInput(f"no {pattern} in this folder", subject=path)
     return files

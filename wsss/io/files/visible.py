@@ -1,4 +1,4 @@
-"""Hidden files, which no reader of a user's folder takes for its own."""
+"""Hidden files and folders, which no reader of a user's folder takes for its own."""
 
 from __future__ import annotations
 
@@ -12,3 +12,12 @@ def visible(paths: Iterable[Path]) -> list[Path]:
     On drives that are not its own, macOS writes a hidden binary file next to every file: ``._train.txt``.
     """
     return sorted(path for path in paths if not path.name.startswith("."))
+
+
+def visible_below(folder: Path, pattern: str) -> list[Path]:
+    """Return the paths below a folder that match a pattern, in order, without hidden files and folders.
+
+    Jupyter, for example, keeps copies in ``.ipynb_checkpoints``.
+    """
+    paths = sorted(folder.rglob(pattern))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]

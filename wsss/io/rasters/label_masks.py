@@ -11,6 +11,7 @@ import numpy as np
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.atomic import atomic_open
 from wsss.io.rasters.rgb_images import image_errors, open_image
+from wsss.io.rasters.samples.native_order import in_native_order
 from wsss.io.rasters.samples.stored_pages import stored_pages
 
 if TYPE_CHECKING:
@@ -155,6 +156,7 @@ def _refuse_format(image: Image.Image, path: Path) -> None:
     if frames > 1 and image.format == "TIFF":
         pages = stored_pages(path)  # without overviews, as of cloud-optimised GeoTIFFs
         frames = 1 if [page.frame for page in pages] == [0] else frames
+        in_native_order(image)  # counting frames makes Pillow read the first one again
     if frames > 1:
         raise InvalidInput(subject=path, allowed="a single frame", found=frames, hint=SAVE_INDEXED)
 

@@ -12,6 +12,8 @@ from wsss.data.corrections.drawing_rules import AnnotatedImage, Kind, Shape
 from wsss.data.corrections.formats.json_values import number, pairs, size_in, text
 from wsss.data.importers.json.json_file import objects, read_json, wrong_type
 from wsss.data.importers.rules.keys import is_image
+from wsss.data.importers.rules.urls import is_url
+from wsss.data.readers.label_rules import IMAGE_KEYS, find_key
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rle import brush_mask
 
@@ -72,9 +74,6 @@ def _time(answer: Value) -> float:
 
 
 def _image(data: Value, answer: Value, where: str) -> AnnotatedImage:
-    id = data.get("image_id")
-    texts = [value for value in (data.get("image"), *data.values()) if isinstance(value, str) and value]
-    name = next((value for value in texts if is_image(value)), next(iter(texts), None))
     results = objects(answer.get("result"), f"{where}.result")
     located = [(result, f"{where}.result[{at}]") for at, result in enumerate(results)]
     regions = [(result, at) for result, at in located if _is_region(result, at)]
@@ -87,11 +86,44 @@ def _image(data: Value, answer: Value, where: str) -> AnnotatedImage:
     if len(sizes) > 1:
         raise InvalidInput("regions of several sizes", subject=where, found=[f"{s[1]}×{s[0]}" for s in sizes if s])
     shapes = [_shape(result, at) for result, at in regions]
-    return AnnotatedImage(text(name, f"{where}.data"), where, shapes, sizes.pop() if sizes else None, _text_or_none(id))
+    id = _text_or_none(data.get("image_id"))
+    target = str(regions[0][0].get("to_name")) if regions else None
+    name = _image_of(data, target, f"{where}.data", certain=id is None and target is not None)
+    return AnnotatedImage(text(name, f"{where}.data"), where, shapes, sizes.pop() if sizes else None, id)
 
 
 def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _image_of(data: Value, target: str | None, where: str, *, certain: bool) -> str | None:
+    """Return the path or URL of the image among the data of a task.
+
+    Regions refer to a tag of the labelling interface, which the export does not contain; the tag is often named like
+    the key of the image.
+
+    Args:
+        target: name of the tag, if there are regions.
+        certain: reject several possible images instead of returning the first.
+
+    Raises:
+        InvalidInput: several texts may name the image, and neither the tag nor the names of the keys decide.
+    """
+    texts = {key: value for key, value in data.items() if isinstance(value, str) and value}
+    named = texts.get(target or "", "")
+    if is_image(named) or is_url(named):
+        return named
+    images = [key for key, value in texts.items() if is_image(value)]
+    key = find_key(images, IMAGE_KEYS)
+    if key is None and certain and len({texts[name] for name in images}) > 1:
+        raise InvalidInput(
+            "several keys may name the image of the regions",
+            subject=where,
+            found=images,
+            hint="The export does not contain the labelling interface, which assigns images to regions: remove the "
+            "other images from the data of the tasks.",
+        )
+    return texts.get(key or next(iter(images), "image"), next(iter(texts.values()), None))
 
 
 def _is_region(result: Value, where: str) -> bool:

@@ -6,8 +6,9 @@ disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Set
+from functools import cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from wsss.data.corrections import correction_folder
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Size, class_value, size_mismatch
 from wsss.errors import InvalidInput, listing
 from wsss.io.files import stage_files
+from wsss.io.files.visible import visible_below
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask, voc_palette
 from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
 from wsss.io.rasters.rgb_images import image_errors, open_image, read_image
@@ -42,8 +44,7 @@ Colours = Mapping[int, tuple[str, str]]
 def mask_paths(folder: Path) -> list[Path]:
     """Return the pictures below a folder that may be masks, sorted; JPEGs are reported when they are read."""
     suffixes = (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
-    files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in suffixes and path.is_file()]
-    return [path for path in files if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return [path for path in visible_below(folder, "*") if path.suffix.lower() in suffixes and path.is_file()]
 
 
 def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
@@ -109,11 +110,12 @@ def read_labelmap(path: Path) -> Colours:
 
 
 def _from_values(classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:
-    return classes.encode(_values(path, size), where=str(path))
+    known = {IGNORE, *classes.other, *chain.from_iterable(classes.values)}
+    return classes.encode(_values(path, size, known), where=str(path))
 
 
 def _from_list(names: Mapping[int, str], classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:
-    mask = _values(path, size)
+    mask = _values(path, size, {*names, IGNORE})
     valid = np.zeros(256, bool)
     valid[[*names, IGNORE]] = True
     require_known(mask, valid, where=str(path), ignore=True)
@@ -123,28 +125,34 @@ def _from_list(names: Mapping[int, str], classes: Classes, path: Path, size: Siz
     return table[mask]
 
 
-def _values(path: Path, size: Size) -> NDArray[np.uint8]:
+def _values(path: Path, size: Size, known: Set[int]) -> NDArray[np.uint8]:
     mask = read_mask(path)
     if mask.shape != size:
         raise size_mismatch(str(path), found=(mask.shape[0], mask.shape[1]), size=size)
-    _refuse_sorted_palette(path, mask)
+    _refuse_sorted_palette(path, mask, known)
     return mask
 
 
-def _refuse_sorted_palette(path: Path, mask: NDArray[np.uint8]) -> None:
+def _refuse_sorted_palette(path: Path, mask: NDArray[np.uint8], known: Set[int]) -> None:
     """Reject a mask with VOC's colours in another order: some programs sort the palette when they save.
 
+    Args:
+        known: values that masks of these classes may contain; other colours of VOC are there by chance.
+
     Raises:
-        InvalidInput: all colours of the mask are in VOC's palette, but not at their index.
+        InvalidInput: all colours of the mask are those of known values in VOC's palette, but not at their index.
     """
-    with open_image(path) as image, image_errors(path):
+    numbers = _voc_numbers()
+    with open_image(path, decode=False) as image, image_errors(path):
         if image.mode != "P" or image.format == "GIF":  # values of a GIF are read from its colours
             return
+        stored = b"" if image.palette is None else bytes(image.palette.palette)
+        if image.format == "PNG" and stored and bytes(chain.from_iterable(numbers)).startswith(stored):
+            return  # VOC's own palette, the usual one; any other is only known after decoding
         palette = np.asarray(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-    numbers = {tuple(colour): number for number, colour in enumerate(voc_palette().tolist())}
     colours = {value: tuple(palette[value].tolist()) for value in np.unique(mask).tolist() if value < len(palette)}
     moved = {value: numbers.get(colour) for value, colour in colours.items() if colour != (value, value, value)}
-    if None in moved.values() or all(value == number for value, number in moved.items()):
+    if all(value == number for value, number in moved.items()) or not known >= {*moved.values()}:
         return
     value, number = next((value, number) for value, number in moved.items() if value != number)
     raise InvalidInput(
@@ -153,6 +161,12 @@ def _refuse_sorted_palette(path: Path, mask: NDArray[np.uint8]) -> None:
         hint=f"Some programs sort the palette when they save: save the mask as RGB. If the value {value} is right, "
         f"define the colours of the classes in {LABELMAP} beside the masks.",
     )
+
+
+@cache
+def _voc_numbers() -> dict[tuple[int, ...], int]:
+    """Return colour → index in VOC's palette, in order."""
+    return {tuple(colour): number for number, colour in enumerate(voc_palette().tolist())}
 
 
 def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:

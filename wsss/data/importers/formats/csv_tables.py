@@ -71,7 +71,10 @@ def read(path: Path, context: ReadContext) -> Labels:
     if not table.header:
         return _read_without_header(table, context)
     if table.header == ANSWERS:
-        hint = "Export the answers about whole images as labels: wsss ask IMAGES --answers FILE --export labels.csv"
+        hint = (
+            "Export the answers about whole images as labels: wsss ask IMAGES --answers FILE --export labels.csv\n"
+            "Use those about tiles: wsss data tiles IMAGES OUT --answers FILE"
+        )
         raise InvalidInput("a table of answers (wsss ask), not of labels", subject=path, hint=hint)
     keys = () if label_key is None else label_keys(label_key, table.header, path, what="column")
     if labelstudio_min.is_signed(table.header):
