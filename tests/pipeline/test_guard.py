@@ -83,12 +83,14 @@ def test_ranks_enter_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert not (tmp_path / "shared").exists()
     own = on_ranks(3, lambda ranks: enter(ranks, tmp_path / f"own-{min(1, ranks.rank)}"))
     for error in own:
-        assert isinstance(error, InvalidInput) and "rank 1, 2 of 3" in error.problem
+        assert isinstance(error, InvalidInput) and "ranks 1, 2 of 3" in error.problem
     own = on_ranks(3, lambda ranks: enter(ranks, tmp_path / f"own-{ranks.rank}", temporary=True))
     assert own == [WORK] * 3
 
 
-IMPATIENT = """
+IMPATIENT = f"""
+import sys
+sys.path[:0] = [{str(Path(__file__).parents[1] / "support")!r}]
 import toycli
 from wsss.pipeline.run import guard
 guard.VISIBLE = 1

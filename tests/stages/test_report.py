@@ -96,7 +96,7 @@ def test_a_broken_mask_does_not_prevent_the_report(run_dir: Path, data: Dataset)
     run_stage(STAGE, ReportConfig(), out=run_dir / "report", inputs={"stages": collect(run_dir)}, data=data)
     html = (run_dir / "report" / PAGE).read_text(encoding="utf-8")
     assert html.count('<article class="row"') == 5
-    assert all(f"of image_{number} unreadable: " in html for number in (1, 2))
+    assert all(f"of image_{number}: unreadable: " in html for number in (1, 2))
 
 
 def test_unknown_split_is_refused_before_the_run(data: Dataset) -> None:
