@@ -36,6 +36,8 @@ def test_names_may_begin_with_numbers(tmp_path: Path) -> None:
     assert read(tmp_path, "3d model\ncar\n") == {"3d model": 1, "car": 2}
     assert read(tmp_path, "1 2 wheeler\n2 4 wheeler\n") == {"2 wheeler": 1, "4 wheeler": 2}
     assert read(tmp_path, "16:9 screen\nscreen\n") == {"16:9 screen": 1, "screen": 2}
+    assert read(tmp_path, "car\n2 wheeler\n") == {"car": 1, "2 wheeler": 2}
+    assert read(tmp_path, "car: sedan\n2 wheeler\n") == {"car: sedan": 1, "2 wheeler": 2}
     assert read(tmp_path, "screen\n16:9 screen\n") == {"screen": 1, "16:9 screen": 2}
 
 
@@ -50,6 +52,10 @@ def test_names_may_begin_with_numbers(tmp_path: Path) -> None:
         ("cat\n0: background\ndog\n", 2),
         ("id,name\n0,background\n1,cat\n", 2),
         ("id,name\n1,cat\n2,dog\n", 2),
+        ("id,name,color\n1,cat,red\n", 2),
+        ("Class ID,Class Name\n1,cat\n", 2),
+        ("id\tname\n1\tcat\n", 2),
+        ("id name\n1 cat\n2 dog\n", 2),
         ("1 background\n2 cat\n", 1),
         ("1 cat\n1 dog\n", 2),
         ("1 cat\n255 dog\n", 2),

@@ -95,6 +95,18 @@ def test_other_json_files_in_folders_beside_masks_are_ignored(other: str, data: 
     assert import_masks(tmp_path / "m", data, tmp_path / "c").format == "folder"
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_nested_annotations_of_another_kind_are_named(beside: bool, data: Dataset, tmp_path: Path) -> None:
+    """As Roboflow exports COCO: photographs are no masks."""
+    folder = tmp_path / "m" / "train"
+    folder.mkdir(parents=True)
+    if beside:
+        Image.new("RGB", (WIDTH, HEIGHT)).save(folder / "a.jpg")
+    (folder / "_annotations.coco.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "coco" in error.message and "JPEG" not in error.message
+
+
 def test_labelme_files_are_found_behind_other_files(data: Dataset, tmp_path: Path) -> None:
     """Jupyter keeps copies in hidden folders."""
     hidden, tree = tmp_path / "m" / ".ipynb_checkpoints", tmp_path / "m" / "train"
@@ -136,6 +148,9 @@ def test_other_texts_of_a_task_are_not_its_image(data: Dataset, tmp_path: Path) 
         ("img", {"caption": "see b.png", "img": "s3://bucket/a.png"}),
         ("tag", {"caption": "see b.png", "img": "s3://bucket/a.png"}),
         ("before", {"image": "b.png", "before": "https://host/a.png"}),
+        ("image", {"image_url": "s3://bucket/a.png", "mask_url": "s3://bucket/b.png"}),
+        ("image", {"thumbnail": "s3://bucket/b.png", "url": "s3://bucket/a.png"}),
+        ("image", {"name": "b.png", "url": "s3://bucket/a.png"}),
         ("tag", {"first": "a.png", "copy": "a.png"}),
         ("tag", {"first": "b.png", "second": "c.png", "image_id": "a"}),
     ],

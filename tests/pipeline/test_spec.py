@@ -174,6 +174,11 @@ def test_precision_goes_to_the_stages_that_have_one(folder: Path) -> None:
     assert more.entries["more"].part("with").value == {"precision": "bf16-mixed"}
     assert more.entries["exact"].part("with").value == {"precision": "32-true"}
     assert error(None, precision="16").subject == "--precision 16"
+    for entry in ("1: {uses: train}", "train: {uses: train, with: 5}"):
+        assert (
+            error(f"name: x\nstages: {{{entry}}}\n", precision="bf16-mixed").message
+            == error(f"name: x\nstages: {{{entry}}}\n").message
+        )
 
 
 def test_precision_of_stages_that_do_not_train_is_their_own(folder: Path) -> None:

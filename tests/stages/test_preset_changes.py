@@ -34,4 +34,5 @@ def test_a_preset_is_stated_with_its_changes(name: str) -> None:
 def test_other_names_are_stated_as_they_are() -> None:
     config = validate(STAGES["crf"].config, {"iterations": 5}, where="crf")
     assert stated_preset("crf", config.name, config, CrfConfig) == "custom"
-    assert stated_preset("crf", "mine", config, CrfConfig) == "mine"
+    for name in ("mine", "../loss/ce_dice", "x" * 300):
+        assert stated_preset("crf", name, config, CrfConfig) == name

@@ -83,7 +83,12 @@ IGNORED = "__ignore__"
 """First line of labelme's class lists, before ``_background_``: pixels without a class."""
 
 _BEFORE_NAME = re.compile(r"[0-9]+\s*[,;:=]\s*\S")
-_HEADER = re.compile(r"[^\W\d]\w*\s*[,;:=]\s*[\w ]+")
+_HEADERS = (
+    (re.compile(r"[^\W\d][\w ]*[,;:=\t]"), re.compile(r"[0-9]+\s*[,;:=\t]\s*\S")),
+    (re.compile(r"\w*(?:id|index|value|number)\s+\w", re.IGNORECASE), re.compile(r"[0-9]+\s+\S")),
+)
+"""First lines that may be headers, and the lines after them."""
+
 _ZERO = re.compile(r"0(?:\s*[,;:=]\s*|\s+)(.+)")
 
 
@@ -136,16 +141,19 @@ def _refuse_ids(lines: Sequence[Line], *, numbered: bool) -> None:
     """Refuse ids that would be read as parts of names.
 
     Raises:
-        InvalidInput: ``1,cat`` or ``1: cat`` in all lines (after a header such as ``id,name``), or ``0 background``
-            beside names.
+        InvalidInput: ``1,cat`` or ``1: cat`` in all lines, ids after a header such as ``id,name`` or ``id name``, or
+            ``0 background`` beside names.
     """
-    rows = lines[1:] if len(lines) > 1 and _HEADER.fullmatch(lines[0].text) else lines
-    if rows and all(_BEFORE_NAME.match(row.text) for row in rows):
+    has_header = len(lines) > 1 and any(
+        header.match(lines[0].text) and all(row.match(line.text) for line in lines[1:]) for header, row in _HEADERS
+    )
+    if has_header or (lines and all(_BEFORE_NAME.match(line.text) for line in lines)):
+        first = lines[1 if has_header else 0]
         raise InvalidInput(
-            subject=rows[0],
-            found=rows[0].text,
+            subject=first,
+            found=first.text,
             allowed="'id name', separated by a space, or a name",
-            hint=None if rows is lines else f"Delete the header, too: {lines[0].text}",
+            hint=f"Delete the header, too: {lines[0].text}" if has_header else None,
         )
     for line in () if numbered else lines:
         zero = _ZERO.fullmatch(line.text)

@@ -115,7 +115,7 @@ class Loss(nn.Module):
             InvalidInput: the predictions or the target do not have the expected form.
         """
         if torch.compiler.is_compiling() and not self.traceable:
-            # While Dynamo traces, since this imports it, which takes seconds.
+            # Only here: torch.compiler.disable imports Dynamo, which takes seconds.
             return torch.compiler.disable(Loss._mean)(self, logits, target)
         return self._mean(logits, target)
 

@@ -52,7 +52,7 @@ class CrossEntropyConfig(LossSettings):
 
     loss: ClassVar[str] = "wsss.losses.region:CrossEntropyLoss"
     name: Literal["ce"] = "ce"
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="part of the target spread over all classes")
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, description="fraction of target spread over all classes")
 
 
 class DiceConfig(LossSettings):

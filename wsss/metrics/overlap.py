@@ -84,8 +84,8 @@ def class_iou(
         pred: class indices; an array or a tensor of bool, integers or whole floats, of any shape.
         gt: class indices of the same shape.
         classes: number of classes including the background; by default the largest class index plus 1.
-        ignore_index: value of ignored pixels of ``gt``; in ``pred`` it is wrong for every class. If it is not 255, 255
-            is a class index like any other.
+        ignore_index: value of ignored pixels of ``gt``, or None; in ``pred`` it is wrong for every class. If it is not
+            255, 255 is a class index like any other.
 
     Returns:
         ``(classes,)`` in [0, 1]; NaN for classes without a true pixel.
@@ -150,7 +150,8 @@ def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, igno
 def _require_labels(labels: NDArray[np.int64], pixels: int, ignore_index: int | None) -> None:
     """Require a labelled pixel among the ``pixels`` of the ground truth, whose ``labels`` are given."""
     if not labels.size:
-        raise InvalidInput("no pixel is labelled", subject="gt", allowed=f"a pixel other than {ignore_index} (ignored)")
+        allowed = "a labelled pixel" if ignore_index is None else f"a pixel other than {ignore_index} (ignored)"
+        raise InvalidInput("no pixel is labelled", subject="gt", allowed=allowed)
     if ignore_index == IGNORE and labels.size < pixels and not labels.any():
         warn_only_background("gt", "this score ignores")
 

@@ -147,10 +147,12 @@ def _recognise_folder(folder: Path) -> tuple[Path, str]:
     files = [
         file for pattern in ("*.json", "annotations/*.json", "images/*.json") for file in visible(folder.glob(pattern))
     ]
+    masks = mask_pictures.mask_paths(folder)
     files = files or _first_of_labelme(folder)
-    has_masks = bool(mask_pictures.mask_paths(folder))
+    if not files and all(path.suffix.lower() in (".jpg", ".jpeg") for path in masks):  # images of annotations
+        files = visible_below(folder, "*.json")[:1]
     # Stages and corrections have records beside their masks: other JSON files are ignored then.
-    name = next((kind for file in files if (kind := _kind_of_json(file)) is not None), "folder" if has_masks else None)
+    name = next((kind for file in files if (kind := _kind_of_json(file)) is not None), "folder" if masks else None)
     if name is None and files:
         return _recognise_file(files[0])
     if name is None:

@@ -129,8 +129,12 @@ def set_precision(source: Source, registry: Registry, precision: str) -> Source:
         raise InvalidInput("no stage of this pipeline has the setting precision", subject=subject)
     for id in stages:
         path = ("stages", id, "with", "precision")
-        stated = "precision" in (source.value["stages"][id].get("with") or {})
-        if not (stated and source.locate(path).startswith("--set")):
+        if id not in source.value["stages"]:
+            continue  # a number, which is an error of the file
+        settings = source.value["stages"][id].get("with")
+        if not isinstance(settings, Mapping | None):
+            continue  # also an error
+        if not ("precision" in (settings or {}) and source.locate(path).startswith("--set")):
             source = merge(source, Source(precision, {(): subject}).under(path))
     return source
 

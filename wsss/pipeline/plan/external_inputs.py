@@ -111,7 +111,7 @@ def artifacts_of_run(
         raise InvalidInput(
             provided if finished else "no stage of this run has finished",
             subject=f"{option} {folder}".strip(),
-            hint=hint if records or not finished else None,
+            hint=hint if records or not finished or not all(everything.values()) else None,
         )
     return [artifact_at(path, kinds, option, log) for path in fitting]
 

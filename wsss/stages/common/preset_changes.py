@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
-from wsss.pipeline.config.resources import find, shipped
+from wsss.pipeline.config.resources import find, names, shipped
 from wsss.pipeline.config.source import read_yaml
 
 
@@ -17,7 +17,8 @@ def stated_preset(kind: str, name: str, config: BaseModel, fields: type[BaseMode
         config: the config.
         fields: model of the settings that are compared, whose defaults apply where the preset has none.
     """
-    path = find(f"{kind}/{name}", [shipped("configs")])
+    configs = shipped("configs")
+    path = find(f"{kind}/{name}", [configs]) if f"{kind}/{name}" in names(configs) else None
     if path is None:
         return name
     preset = fields.model_validate({key: value for key, value in read_yaml(path).value.items() if key != "name"})

@@ -11,7 +11,7 @@ from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Kind, Shape
 from wsss.data.corrections.formats.json_values import number, pairs, size_in, text
 from wsss.data.importers.json.json_file import objects, read_json, wrong_type
-from wsss.data.importers.rules.keys import is_image
+from wsss.data.importers.rules.keys import VAGUE, is_image
 from wsss.data.importers.rules.urls import is_url
 from wsss.data.readers.label_rules import IMAGE_KEYS, find_key
 from wsss.errors import InvalidInput
@@ -29,6 +29,9 @@ DRAWN = frozenset({"x", "points", "rle", "vertices", "imageDataURL"})
 
 REMARKS = frozenset({"choices", "textarea", "taxonomy", "rating", "number", "datetime"})
 """Types of answers to questions about a region, which repeat its coordinates."""
+
+TASK_KEYS = ("image", "image_url", "img", "img_url", "url", *(key for key in IMAGE_KEYS if key not in VAGUE))
+"""Keys of the image of a task, the most likely first."""
 
 EXPORT = "Submit the tasks in Label Studio, and export them as JSON."
 
@@ -114,7 +117,8 @@ def _image_of(data: Value, target: str | None, where: str, *, certain: bool) -> 
     if is_image(named) or is_url(named):
         return named
     images = [key for key, value in texts.items() if is_image(value)]
-    key = find_key(images, IMAGE_KEYS)
+    images = [key for key in images if is_url(texts[key])] or images  # others are names of files
+    key = find_key(images, TASK_KEYS)
     if key is None and certain and len({texts[name] for name in images}) > 1:
         raise InvalidInput(
             "several keys may name the image of the regions",
