@@ -146,7 +146,7 @@ def test_unusable_answers_are_one_error_and_nothing_is_lost(data: Dataset, tmp_p
     one = Dataset(data.name, data.root, data.classes, {"train": data.split("train")[:1]})
     assert "w2" in refused(one, out, table(path, VOTES)).problem
     assert refused(data, out, table(path, VOTES, name="moss")).found == "moss"
-    assert refused(data, out, table(path, VOTES), size=12).found == [9]
+    assert refused(data, out, table(path, VOTES), size=12).found == "tiles of 9 pixels"
     mixed = table(path, VOTES).read_text() + answer_line(
         Answer(Item("w0", 1, 1, 7), "mortar", "no", "annotator-1", "2026-11-29")
     )

@@ -217,7 +217,6 @@ def test_gradient_maps_of_the_low_layer() -> None:
         ("swin_tiny_patch4_window7_224", 16, "backbone.output_stride", "32 or null"),
         ("vit_small_patch14_dinov2", 16, "backbone.output_stride", "14"),
         ("cait_xxs24_224", None, "backbone.name", "feature maps"),
-        ("hrnet_w18_small", None, "backbone.name", "feature maps"),
     ],
 )
 def test_invalid_networks(name: str, output_stride: int | None, subject: str, stated: str) -> None:

@@ -28,7 +28,7 @@ from wsss.predictor import Predictor
             "photographs: no model in this folder (model.json is missing)",
         ),
         (["--weights", "run", "--images", "photographs"], "There is a model in run/segment."),
-        (["--weights", "model/model.json", "--images", "photographs"], "That is a file; its folder is model."),
+        (["--weights", "model/model.json", "--images", "photographs"], "That is a file; its folder is model/"),
         (["--weights", "model", "--images", "empty"], "empty: no images; expected files of the formats .jpg"),
         (["--weights", "model", "--images", "photographs/a.png"], "a.png: not a folder; expected a folder of images"),
         (["--weights", "model", "--images", "nowhere"], "no such file or folder: nowhere"),
