@@ -151,7 +151,7 @@ def test_unusable_answers_are_one_error_and_nothing_is_lost(data: Dataset, tmp_p
         Answer(Item("w0", 1, 1, 7), "mortar", "no", "annotator-1", "2026-11-29")
     )
     path.write_text(mixed)
-    assert refused(data, out, path).found == [7, 9]
+    assert refused(data, out, path).found == "tiles of 7 pixels, tiles of 9 pixels"
     table(path, VOTES)
     path.write_text(path.read_text()[:-9])
     assert refused(data, out, path).subject == str(path)
