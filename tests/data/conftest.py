@@ -76,6 +76,12 @@ def voc(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def data(voc: Path, open_at: Callable[..., Dataset]) -> Dataset:
+    """Two classes of `voc`; modules with other data have a fixture of the same name."""
+    return open_at(voc, classes=["cat", "dog"])
+
+
+@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A plain folder: ten images i0 … i9, sun on the even ones, moon on every third, both on i0 and i6."""
     root = tmp_path / "folder"

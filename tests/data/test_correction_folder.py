@@ -27,11 +27,6 @@ from wsss.errors import InvalidInput, RunFailed
 from wsss.io.rasters.label_masks import write_mask
 
 
-@pytest.fixture
-def data(voc: Path, open_at: Callable[..., Dataset]) -> Dataset:
-    return open_at(voc, classes=["cat", "dog"])
-
-
 def test_changed_corrections_are_refused(data: Dataset, tmp_path: Path) -> None:
     imported(cvat(tmp_path, CVAT_POLYGON), data, tmp_path)
     write_mask(tmp_path / "c" / "masks" / "a.png", np.full(SIZE, 8, np.uint8))

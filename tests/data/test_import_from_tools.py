@@ -32,11 +32,6 @@ from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 
 
-@pytest.fixture
-def data(voc: Path, open_at: Callable[..., Dataset]) -> Dataset:
-    return open_at(voc, classes=["cat", "dog"])
-
-
 @pytest.mark.parametrize("kind", ["rectangle", "oriented_rectangle", "rotation"])
 def test_boxes_of_four_corners(kind: str, data: Dataset, tmp_path: Path) -> None:
     """X-AnyLabeling writes labelme files with four corners per rectangle; both tools have rotated ones."""

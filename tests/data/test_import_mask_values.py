@@ -27,11 +27,6 @@ from wsss.data.dataset import Dataset
 from wsss.io.rasters.label_masks import voc_palette, write_mask
 
 
-@pytest.fixture
-def data(voc: Path, open_at: Callable[..., Dataset]) -> Dataset:
-    return open_at(voc, classes=["cat", "dog"])
-
-
 def test_masks_of_0_and_255_are_refused(data: Dataset, tmp_path: Path) -> None:
     """255 would mean unlabelled, and the objects would be lost."""
     for name in ("a", "b"):

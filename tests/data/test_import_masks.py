@@ -37,11 +37,6 @@ from wsss.data.dataset import Dataset
 from wsss.io.rasters.label_masks import write_mask
 
 
-@pytest.fixture
-def data(voc: Path, open_at: Callable[..., Dataset]) -> Dataset:
-    return open_at(voc, classes=["cat", "dog"])
-
-
 def test_a_polygon_of_every_format_is_a_full_mask(data: Dataset, tmp_path: Path) -> None:
     value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
     sources = [
