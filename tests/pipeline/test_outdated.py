@@ -159,6 +159,20 @@ def test_inputs_from_a_run_leave_out_stale_stages(here: Path) -> None:
         artifacts_of_run(RUN, (provided["train@f=2"],), "--stages", log.append)
 
 
+def test_the_pipeline_is_suggested_only_if_it_is_unfinished(here: Path) -> None:
+    """A finished run without a stage of that kind would have none afterwards, either."""
+
+    def hint() -> str | None:
+        with pytest.raises(InvalidInput) as error:
+            artifacts_of_run(RUN, ("segmenter",), "--weights", print)
+        return error.value.hint
+
+    ran(until="make")
+    assert "wsss run" in str(hint())
+    ran()
+    assert hint() is None
+
+
 def test_a_given_folder_with_a_stale_result_is_a_warning(here: Path) -> None:
     def warnings() -> list[str]:
         log: list[str] = []

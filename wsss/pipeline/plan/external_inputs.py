@@ -105,13 +105,13 @@ def artifacts_of_run(
     fitting = [folder / id for id, record in records.items() if record.get("status") == "done"]
     note_left_out(folder, records, log)
     if not fitting:
-        finished = any(record.get("status") == "done" for record in everything.values())
+        finished = [record.get("status") == "done" for record in everything.values()]
         provided = f"no finished stage of this run provides {' or '.join(kinds)}"
         hint = "Run the pipeline first (wsss run); wsss status shows its progress."
         raise InvalidInput(
-            provided if finished else "no stage of this run has finished",
+            provided if any(finished) else "no stage of this run has finished",
             subject=f"{option} {folder}".strip(),
-            hint=hint if records or not finished or not all(everything.values()) else None,
+            hint=None if finished and all(finished) else hint,
         )
     return [artifact_at(path, kinds, option, log) for path in fitting]
 
