@@ -172,5 +172,5 @@ def test_the_trunk_of_a_classifier_is_loaded(tmp_path: Path) -> None:
 
 def test_a_level_with_an_offset_differs_from_one_without() -> None:
     features = torch.rand(1, 2, 4, 5)
-    shifted = [on_grid(features, Level(2, 8, offset), (32, 40), (8, 10)) for offset in (0.0, 3.5)]
-    assert not torch.allclose(*shifted)
+    one, other = (on_grid(features, Level(2, 8, offset), (32, 40), (8, 10)) for offset in (0.0, 3.5))
+    assert not torch.allclose(one, other)

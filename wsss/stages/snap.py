@@ -181,7 +181,9 @@ def _check(config: SnapConfig, data: Any) -> None:
         return
     if config.oracle:
         require_truth(data, config.splits, where="snap.oracle", hint="Omit --oracle: the vote needs no masks.")
-    for sample in data.samples(config.splits) if config.segments is not None else ():
+    if config.segments is None:
+        return
+    for sample in data.samples(config.splits):
         segments_path(config.segments, sample.id)
 
 
