@@ -8,7 +8,12 @@ import pytest
 import torch
 
 from wsss.data.classes import Classes
-from wsss.models.boundary import BoundaryNetwork, build_boundary_network, load_boundary_network, save_boundary_network
+from wsss.models.affinity_networks.boundary import (
+    BoundaryNetwork,
+    build_boundary_network,
+    load_boundary_network,
+    save_boundary_network,
+)
 from wsss.models.classifier import build_classifier
 from wsss.models.config import ClassifierConfig
 

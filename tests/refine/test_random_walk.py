@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wsss.refine.fixed_affinities import vector_affinities
+from wsss.refine.fixed_affinities import cosine_affinities, vector_affinities
 from wsss.refine.pixel_pairs import first_and_second, steps
 from wsss.refine.random_walk import affinities_along_paths, clip_peaks, transition_matrix, walk
 
@@ -102,6 +102,36 @@ def test_every_pair_is_listed_once() -> None:
         assert {(0, 0), step.offset} <= set(step.path)
         first, second = first_and_second((2, 3), step.offset)
         assert np.zeros((2, 3))[first].shape == np.zeros((2, 3))[second].shape
+
+
+def test_cosine_affinities_equal_a_loop() -> None:
+    vectors = np.random.default_rng(2).normal(size=(4, 6, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
+    matrix = transition_matrix(cosine_affinities(vectors, 3).pairs, (4, 6), radius=3, beta=2.0).toarray()
+    cells = list(np.ndindex(4, 6))
+    expected = np.zeros((24, 24))
+    for i, one in enumerate(cells):
+        for j, other in enumerate(cells):
+            if math.dist(one, other) < 3:
+                product = sum(float(a) * float(b) for a, b in zip(vectors[one], vectors[other], strict=True))
+                expected[i, j] = max(0.0, product) ** 2
+    np.testing.assert_allclose(matrix, expected / expected.sum(1, keepdims=True), rtol=1e-4, atol=1e-6)
+    assert (expected[np.eye(24) == 0] > 0).any(), "some features are similar"
+    lowest = min(max(0.0, float(vectors[1, 2] @ vectors[near])) for near in [(0, 2), (2, 2), (1, 1), (1, 3)])
+    assert cosine_affinities(vectors, 3).boundary[1, 2] == pytest.approx(1 - lowest, abs=1e-6)
+
+
+def test_memory_of_features_is_that_of_the_pairs() -> None:
+    """No matrix of all elements, and no copy of the features per pair."""
+    peaks = []
+    for side in (32, 64):
+        vectors = np.ones((side, side, 64), np.float32) / 8
+        tracemalloc.start()
+        cosine_affinities(vectors, 5)
+        peaks.append(tracemalloc.get_traced_memory()[1] / side**2)
+        tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]
+    assert max(peaks) < 4 * (34 + 5), "one float per pair; the copy of the features alone would take 256 bytes"
 
 
 def test_memory_grows_with_the_number_of_elements() -> None:

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from wsss.refine.segments import SegmentVoteConfig, Superpixels, snap, snap_to_regions, superpixels
+from wsss.refine.segments import (
+    SegmentVoteConfig,
+    Superpixels,
+    numbered,
+    snap,
+    snap_to_regions,
+    superpixels,
+    with_true_classes,
+)
 
 CONFIG = SegmentVoteConfig()
 SHAPE = (5, 6)
@@ -51,6 +59,37 @@ def test_overlapping_segments_equal_a_loop(mask: NDArray[np.uint8], segments: li
 def test_numbered_segments_equal_a_loop(mask: NDArray[np.uint8], numbers: NDArray[np.uint16]) -> None:
     segments = [numbers == number for number in np.unique(numbers) if number]
     np.testing.assert_array_equal(snap_to_regions(mask, numbers, CONFIG), loop(mask, segments, CONFIG))
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS, MASKS, st.lists(arrays(np.bool_, SHAPE), max_size=5))
+def test_true_classes_of_segments_equal_a_loop(
+    mask: NDArray[np.uint8], truth: NDArray[np.uint8], segments: list[NDArray[np.bool_]]
+) -> None:
+    """Every pixel gets the most frequent true class of the pixels with the same smallest segment."""
+    owner: dict[tuple[int, ...], int] = {}
+    for pixel in np.ndindex(*SHAPE):
+        around = [(int(segment.sum()), -order) for order, segment in enumerate(segments) if segment[pixel]]
+        owner[pixel] = -min(around)[1] if around else -1
+    expected = mask.copy()
+    for pixel, order in owner.items():
+        shown = Counter(int(truth[other]) for other in owner if owner[other] == order and truth[other] != 255)
+        if order >= 0 and shown:
+            expected[pixel] = min(shown, key=lambda each: (-shown[each], each))
+    np.testing.assert_array_equal(with_true_classes(mask, numbered(segments, SHAPE), truth), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(MASKS, MASKS, arrays(np.uint16, SHAPE, elements=st.sampled_from([1, 2, 7, 60_000])))
+def test_no_vote_of_a_partition_has_more_true_pixels(
+    mask: NDArray[np.uint8], truth: NDArray[np.uint8], numbers: NDArray[np.uint16]
+) -> None:
+    known = truth != 255
+    ceiling = (with_true_classes(mask, numbers, truth) == truth)[known].sum()
+    for number in np.unique(numbers):
+        for label in (0, 1, 2):
+            other = np.where(numbers == number, label, with_true_classes(mask, numbers, truth))
+            assert (other == truth)[known].sum() <= ceiling
 
 
 def test_a_class_without_a_segment_keeps_its_pixels() -> None:

@@ -151,7 +151,7 @@ def test_every_setting_changes_the_maps(workspace: Path, tmp_path: Path, key: di
     assert maps[0].shape != maps[1].shape or np.abs(maps[0] - maps[1]).max() > 1e-3
 
 
-@pytest.mark.parametrize(("affinity", "ids"), [("learned", []), ("colour", ["affinity"])])
+@pytest.mark.parametrize(("affinity", "ids"), [("learned", []), ("colour", ["affinity"]), ("features", ["affinity"])])
 def test_learned_affinities_and_a_network_belong_together(affinity: str, ids: list[str]) -> None:
     stage = STAGES["propagate"]
     with pytest.raises(InvalidInput) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +18,8 @@ from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.stages.snap import STAGE as SNAP
+from wsss.validation import validate
+from wsss.viz.report.report_scores import is_oracle
 
 
 @pytest.fixture
@@ -76,6 +80,56 @@ def test_corrected_pixels_stay(tmp_path: Path, data: Dataset, shifted: Path) -> 
     assert (mask[:5, :6] == 2).all()
     assert result.metrics["corrected_masks"]["images"] == 1
     assert "1 of 3 training images" in result.provenance["corrected_masks"]
+
+
+@pytest.mark.parametrize("form", ["superpixels", "numbers", "sam"])
+def test_the_oracle_assigns_true_classes_and_is_stamped(
+    tmp_path: Path, data: Dataset, shifted: Path, form: str
+) -> None:
+    """Superpixels, or squares of 6×6 pixels, in which the vote makes mistakes."""
+    config: dict[str, Any] = {"superpixel_size": 20}
+    if form != "superpixels":
+        config = {"segments": tmp_path / "segments"}
+        rows, columns = np.indices((36, 44)) // 6
+        numbers = (1 + rows * 8 + columns).astype(np.uint8)
+        for sample in data.samples(["train"]):
+            folder = tmp_path / "segments" / sample.id
+            folder.mkdir(parents=True)
+            if form == "numbers":
+                folder.rmdir()
+                Image.fromarray(numbers).save(folder.with_suffix(".png"))
+            else:
+                for number in np.unique(numbers):
+                    Image.fromarray((numbers == number).astype(np.uint8) * 255).save(folder / f"{number}.png")
+    result = run_stage(SNAP, config | {"oracle": True}, tmp_path / "out", data, masks=shifted, workers=2)
+    vote = run_stage(SNAP, config, tmp_path / "vote", data, masks=shifted)
+    wrong, wrong_of_vote = (wrong_pixels(tmp_path / out, data) for out in ("out", "vote"))
+    assert wrong < wrong_of_vote or (form == "superpixels" and wrong == wrong_of_vote)
+    assert is_oracle(result.metrics) and is_oracle(result.provenance)
+    assert not is_oracle(vote.metrics) and not is_oracle(vote.provenance)
+    assert "min_share" in vote.provenance["snap"] and "min_share" not in result.provenance["snap"]
+    run_stage(SNAP, config | {"oracle": True}, tmp_path / "again", data, masks=shifted)
+    assert contents(tmp_path / "again") == contents(tmp_path / "out")
+
+
+def test_only_the_oracle_reads_and_needs_true_masks(tmp_path: Path, data: Dataset, shifted: Path) -> None:
+    kinds = [
+        {read.kind for read in SNAP.reads(SNAP.config.model_validate({"oracle": oracle}))} for oracle in (False, True)
+    ]
+    assert kinds == [{"images"}, {"images", "masks"}]
+    without = tuple(replace(sample, mask=None) for sample in data.split("train"))
+    blind = Dataset("blind", data.root, data.classes, {"train": without})
+    run_stage(SNAP, {"superpixel_size": 20}, tmp_path / "vote", blind, masks=shifted)
+    with pytest.raises(InvalidInput) as error:
+        run_stage(SNAP, {"oracle": True}, tmp_path / "out", blind, masks=shifted)
+    assert error.value.subject == "snap.oracle" and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("key", ["min_share", "min_cover"])
+def test_the_oracle_does_not_vote(key: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        validate(SNAP.config, {"oracle": True, key: 0.7}, where="snap")
+    assert f"{key}: 0.7 requires oracle: false" in error.value.message
 
 
 def test_segments_are_required_of_every_image(tmp_path: Path, data: Dataset) -> None:

@@ -32,6 +32,25 @@ def vector_affinities(vectors: Floats, radius: int, sigma: float) -> Affinities:
     return Affinities(affinities, boundary_of(affinities, size, radius))
 
 
+def cosine_affinities(vectors: Floats, radius: int) -> Affinities:
+    """Return ``max(0, v_i · v_j)`` of all pairs, and the boundary map of `boundary_of`.
+
+    For unit vectors this is the cosine similarity without its negative part, the affinity of features of Melas-Kyriazi
+    et al. (*Deep Spectral Methods*, CVPR 2022), here for the pairs within the radius instead of all pairs.
+
+    Args:
+        vectors: ``(h, w, C)`` of length at most 1.
+        radius: see `wsss.refine.pixel_pairs.steps`.
+    """
+    size = vectors.shape[0], vectors.shape[1]
+    affinities = []
+    for step in steps(radius):
+        first, second = first_and_second(size, step.offset)
+        products = np.einsum("ijc,ijc->ij", vectors[first], vectors[second])  # without a copy of the vectors
+        affinities.append(products.clip(0, 1))
+    return Affinities(affinities, boundary_of(affinities, size, radius))
+
+
 def boundary_of(affinities: list[Floats], size: tuple[int, int], radius: int) -> Floats:
     """Return the boundary map ``(h, w)`` of affinities: 1 − the lowest affinity to one of the four neighbours."""
     lowest = np.ones(size, np.float32)

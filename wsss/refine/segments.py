@@ -115,6 +115,37 @@ def snap_to_regions(
     return np.where(painted > 0, painted, snapped)
 
 
+def with_true_classes(
+    mask: NDArray[np.uint8], numbers: NDArray[np.integer], truth: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
+    """Return the mask with every segment assigned its most frequent true class: an oracle, for the ceiling of `snap`.
+
+    Args:
+        mask: ``(H, W)`` class indices; kept in pixels that belong to no segment, and in segments without a true class.
+        numbers: ``(H, W)`` integers ≥ 0; 0 belongs to no segment.
+        truth: ``(H, W)`` true class indices, 0 = background, 255 = unknown.
+    """
+    present, positions = np.unique(numbers, return_inverse=True)
+    inside = np.bincount(positions.ravel() * 256 + truth.ravel(), minlength=len(present) * 256).reshape(-1, 256)
+    known = inside[:, :IGNORE]
+    assigned, positions = (present > 0) & known.any(1), positions.reshape(mask.shape)
+    return np.where(assigned[positions], known.argmax(1).astype(np.uint8)[positions], mask)
+
+
+def numbered(segments: Sequence[NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Return the number ≥ 1 of the smallest segment at every pixel, ``(H, W)``; 0 where there is none.
+
+    Args:
+        segments: each ``(H, W)``; each item is accessed twice, see `snap`.
+        shape: H and W.
+    """
+    areas = [int(np.count_nonzero(segment)) for segment in segments]
+    numbers = np.zeros(shape, np.int32)
+    for index in sorted(range(len(areas)), key=lambda index: (-areas[index], index)):
+        numbers[segments[index]] = index + 1
+    return numbers
+
+
 def superpixels(image: NDArray[np.uint8], method: Superpixels, size: int) -> NDArray[np.int64]:
     """Return numbers ≥ 1 of the superpixels of an image; see ``skimage.segmentation``.
 

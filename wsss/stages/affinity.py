@@ -53,7 +53,7 @@ class AffinityConfig(TrainConfig, StageConfig):
 
 def run(ctx: Context[AffinityConfig]) -> Result:
     """Train the boundary head, and save the network with the weights of the last epoch."""
-    from wsss.models.boundary import build_boundary_network, save_boundary_network
+    from wsss.models.affinity_networks.boundary import build_boundary_network, save_boundary_network
     from wsss.train.loop import Job, fit
     from wsss.train.optim import Group
     from wsss.train.runtime import deterministic

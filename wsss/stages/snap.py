@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,16 @@ from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.segment_files import read_segment_numbers, read_segments, segments_path
-from wsss.pipeline.stage import Context, Result, Stage, StageConfig
-from wsss.refine.segments import SegmentVoteConfig, Superpixels, snap, snap_to_regions, superpixels
+from wsss.pipeline.stage import Context, Kind, Read, Result, Stage, StageConfig
+from wsss.refine.segments import (
+    SegmentVoteConfig,
+    Superpixels,
+    numbered,
+    snap,
+    snap_to_regions,
+    superpixels,
+    with_true_classes,
+)
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
@@ -34,6 +43,7 @@ from wsss.stages.common.mask_stages import (
     stated_refinement,
     write_masks,
 )
+from wsss.stages.common.require_inputs import require_truth
 from wsss.validation import refuse_unused
 
 if TYPE_CHECKING:
@@ -46,6 +56,9 @@ if TYPE_CHECKING:
 
 BYTES_PER_PIXEL = 120
 """Memory of the superpixels of an image, with their colours in CIELAB."""
+
+ORACLE = "ORACLE: most frequent class of the ground truth in each segment"
+"""How segments get their classes, in records of the oracle."""
 
 
 class SnapConfig(SegmentVoteConfig, StageConfig):
@@ -66,6 +79,17 @@ class SnapConfig(SegmentVoteConfig, StageConfig):
         default=400, ge=16, description="pixels per superpixel: the mean for slic, the minimum for felzenszwalb"
     )
     corrections: CorrectionsFolder = None
+    oracle: bool = Field(
+        default=False,
+        description="assign every segment its most frequent class in the ground-truth masks, to measure how accurate "
+        "masks of these segments can be; all scores derived from it are marked ORACLE",
+    )
+
+    @model_validator(mode="after")
+    def _vote_without_oracle(self) -> SnapConfig:
+        if self.oracle:
+            refuse_unused(self, "min_share", "min_cover", requires="oracle: false", got="true")
+        return self
 
     @model_validator(mode="after")
     def _superpixels_without_segments(self) -> SnapConfig:
@@ -80,44 +104,84 @@ def run(ctx: Context[SnapConfig]) -> Result:
     samples = masked(ctx, ctx.log)
     if ctx.inputs["masks"].uses is None and ctx.ranks.rank == 0:
         survey(ctx, samples)
-    work = partial(_write, out=ctx.out, config=config, classes=classes, corrections=corrections_of(ctx))
-    write_masks(ctx, samples, work, "segments", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
+    truths = {sample.id: sample for sample in ctx.data.samples(config.splits)} if config.oracle else None
+    work = partial(_write, out=ctx.out, config=config, classes=classes, corrections=corrections_of(ctx), truths=truths)
+    memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
+    write_masks(ctx, samples, work, "segments", memory=memory, threads=config.oracle)  # which share the true masks
     parts = read_changes(ctx, samples)
     source = config.superpixels if config.segments is None else "external segments"
     counted, stated = stated_refinement(ctx, samples)
+    vote = {"classes": ORACLE} if config.oracle else {"min_share": config.min_share, "min_cover": config.min_cover}
     return Result(
         {
             "images": len(samples),
             "empty_masks": count_empty(ctx, samples, [part.shows_class for part in parts]),
             "changed_fraction": sum(part.changed for part in parts) / len(parts),
             "segments": source,
+            **({"classes": ORACLE} if config.oracle else {}),
             **counted,
         },
-        {"snap": {"segments": source, "min_share": config.min_share, "min_cover": config.min_cover}, **stated},
+        {"snap": {"segments": source, **vote}, **stated},
     )
 
 
-def _write(sample: Sample, *, out: Path, config: SnapConfig, classes: Classes, corrections: Corrections | None) -> None:
+def _write(
+    sample: Sample,
+    *,
+    out: Path,
+    config: SnapConfig,
+    classes: Classes,
+    corrections: Corrections | None,
+    truths: Mapping[str, Sample] | None,
+) -> None:
     image = read_image(*sample.source)
     mask = read_truth(sample, classes, size=image.shape[:2])
     corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
-    snapped = overridden(_snapped(sample, image, overridden(mask, corrected), config), corrected)
+    truth = None if truths is None else read_truth(truths[sample.id], classes, size=image.shape[:2])
+    snapped = overridden(_snapped(sample, image, overridden(mask, corrected), config, truth), corrected)
     write_mask(mask_path(out, sample.id), classes.decode(snapped))
 
 
-def _snapped(sample: Sample, image: NDArray[np.uint8], mask: NDArray[np.uint8], config: SnapConfig) -> Any:
+def _snapped(
+    sample: Sample,
+    image: NDArray[np.uint8],
+    mask: NDArray[np.uint8],
+    config: SnapConfig,
+    truth: NDArray[np.uint8] | None,
+) -> NDArray[np.uint8]:
+    numbers = _numbers(sample, image, config)
+    if numbers is not None:
+        return snap_to_regions(mask, numbers, config) if truth is None else with_true_classes(mask, numbers, truth)
+    assert config.segments is not None, "superpixels have numbers"
+    segments = read_segments(segments_path(config.segments, sample.id), mask.shape)
+    if truth is None:
+        return snap(mask, segments, config)
+    return with_true_classes(mask, numbered(segments, mask.shape), truth)
+
+
+def _numbers(sample: Sample, image: NDArray[np.uint8], config: SnapConfig) -> NDArray[np.integer[Any]] | None:
+    """Return the segment numbers of an image; ``None`` if its segments are a mask each, and may overlap."""
     if config.segments is None:
-        return snap_to_regions(mask, superpixels(image, config.superpixels, config.superpixel_size), config)
+        return superpixels(image, config.superpixels, config.superpixel_size)
     path = segments_path(config.segments, sample.id)
     if path.suffix == ".png" and not path.is_dir():
-        return snap_to_regions(mask, read_segment_numbers(path, mask.shape), config)
-    return snap(mask, read_segments(path, mask.shape), config)
+        return read_segment_numbers(path, (image.shape[0], image.shape[1]))
+    return None
+
+
+def _reads(config: SnapConfig) -> list[Read]:
+    kinds: tuple[Kind, ...] = ("images", "masks") if config.oracle else ("images",)
+    return [Read(split, kind) for split in config.splits for kind in kinds]
 
 
 def _check(config: SnapConfig, data: Any) -> None:
-    """Require segments of every image, and corrections of this dataset."""
+    """Require segments of every image, ground-truth masks for the oracle, and corrections of this dataset."""
     check_corrections(config.corrections, data)
-    if config.segments is None or data is None:
+    if data is None:
+        return
+    if config.oracle:
+        require_truth(data, config.splits, where="snap.oracle", hint="Omit --oracle: the vote needs no masks.")
+    if config.segments is None:
         return
     for sample in data.samples(config.splits):
         segments_path(config.segments, sample.id)
@@ -137,5 +201,5 @@ STAGE = Stage(
     check=_check,
     ready=_ready,
     inspect=lambda ctx: inspect_masks(ctx, masked(ctx)),
-    **REFINES_MASKS,
+    **REFINES_MASKS | {"reads": _reads},
 )

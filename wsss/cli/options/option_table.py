@@ -72,6 +72,7 @@ SHARED = {
     "--frame": Shared("NAME", "Frame around each mask", own_text=True),
     "--threshold": Shared("NUMBER|none", "Foreground: values above this threshold", own_text=True),
     "--reference": Shared("NAME", "Reference for comparisons", own_text=True),
+    "--oracle": Shared("", "Use ground-truth masks, and mark all scores ORACLE", own_text=True),
     # Execution and output.
     "--force": Shared("", "Replace existing results"),
     "--device": Shared("NAME", "Compute device"),

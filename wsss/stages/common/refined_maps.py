@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +66,13 @@ Refine = Callable[["Sample", "Cams", tuple[int, int]], "Floats"]
 
 
 def refine_maps(
-    ctx: Context[Any], refine: Refine, grid: WorkingGrid, description: str, memory: Callable[[Sample], int]
+    ctx: Context[Any],
+    refine: Refine,
+    grid: WorkingGrid,
+    description: str,
+    memory: Callable[[Sample], int],
+    *,
+    one_process: bool = False,
 ) -> dict[str, Any]:
     """Write the refined maps of all images, each divided by its maximum; return metrics.
 
@@ -74,7 +80,9 @@ def refine_maps(
         ctx: its config has ``splits``, its inputs ``cams``.
         refine: see `Refine`.
         memory: estimated memory for an image in bytes.
+        one_process: process one image at a time, whatever the number of workers; ``refine`` may then hold a network.
     """
+    ctx = replace(ctx, workers=1) if one_process else ctx
     samples = ctx.data.samples(ctx.config.splits)
     folders: dict[str, Any] = {"cams": ctx.inputs["cams"].path, "out": ctx.out, "classes": ctx.data.classes}
     check = partial(_check_finished, grid=grid, **folders)
@@ -142,7 +150,7 @@ def ready_maps(ctx: Context[Any]) -> None:
     require_maps(ctx.inputs["cams"].path, ctx.data.samples(ctx.config.splits))
 
 
-def _inspect(ctx: Context[Any]) -> None:
+def inspect_refined(ctx: Context[Any]) -> None:
     """Read the maps of all images."""
     inspect_maps(ctx, ctx.data.samples(ctx.config.splits), ctx.inputs["cams"].path)
 
@@ -154,6 +162,6 @@ REFINES: dict[str, Any] = {
     "covers": lambda config: config.splits,
     "needs_splits": lambda config: config.splits,
     "check": _check_splits,
-    "inspect": _inspect,
+    "inspect": inspect_refined,
 }
 """Fields of `Stage` that the stages have in common."""

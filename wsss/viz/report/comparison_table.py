@@ -28,10 +28,10 @@ class ShownColumn:
 
     Args:
         name: unique among the columns.
-        title: heading; begins with ORACLE if a threshold was chosen on the ground truth.
+        title: heading; begins with ORACLE if ``oracle`` is set.
         split: split of all its scores.
         images: number of images measured.
-        oracle: whether a threshold was chosen on the ground truth.
+        oracle: whether the ground truth was used to make the masks, such as for a threshold.
         facts: provenance of its scores: fact → all distinct values.
         cells: row → cell, ``None`` without a score.
     """
@@ -154,7 +154,10 @@ def as_markdown(comparison: Comparison) -> str:
     lines += ["", "## Measurements", ""]
     lines += [f"- **{markdown(column.heading)}**: {markdown(describe(column))}" for column in comparison.columns]
     if any(column.oracle for column in comparison.columns):
-        lines += ["", "ORACLE: the threshold was chosen on the ground truth. Not a weakly supervised result."]
+        lines += [
+            "",
+            "ORACLE: chosen on the ground truth (thresholds, classes of segments). Not a weakly supervised result.",
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.io.weights import load_description, load_weights, save_model
-from wsss.models.attribution.multiscale_cam import resampling
+from wsss.models.affinity_networks.feature_grid import on_grid
 from wsss.models.backbones import Normalise, OwnStatistics
 from wsss.models.classifier import CAMClassifier, build_trunk
 from wsss.models.config import TrainedClassifierConfig
@@ -61,7 +61,7 @@ class BoundaryHead(nn.Module):
             size: height and width of the grid, whose elements divide the image evenly.
         """
         parts = [
-            _resampled(layer(values), level, pixels, size)
+            on_grid(layer(values), level, pixels, size)
             for layer, level, values in zip(self.reduce, self.levels, features, strict=True)
         ]
         logits: Tensor = self.join(torch.cat(parts, 1))
@@ -112,15 +112,6 @@ class BoundaryNetwork(nn.Module):
         """Return the probability of a boundary ``(h, w)``, averaged over an image ``(3, H, W)`` and its mirror."""
         upright, mirrored = (self(view[None])[0].sigmoid() for view in (image, image.flip(2)))
         return (upright + mirrored.flip(1)) / 2
-
-
-def _resampled(features: Tensor, level: Level, pixels: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Resample ``(B, C, h, w)`` to ``(B, C, *size)``; see `wsss.models.attribution.multiscale_cam.resampling`."""
-    sides = zip(features.shape[2:], pixels, size, strict=True)
-    rows, columns = (
-        resampling(n, side, level.stride, target, level.offset, device=features.device) for n, side, target in sides
-    )
-    return rows @ features @ columns.T
 
 
 def build_boundary_network(classifier: CAMClassifier, *, channels: int, stride: int) -> BoundaryNetwork:
