@@ -189,4 +189,6 @@ def _within(error: InvalidInput, path: Path, source: Path) -> InvalidInput:
 
 def _shown(where: str, path: Path, source: Path) -> str:
     """Return a location without the folders above the source, which differ between machines."""
+    if path == Path():
+        return where  # relative to the working directory
     return where.replace(str(path), source.name).removeprefix(f"{source.name}/") or source.name
