@@ -93,6 +93,20 @@ def test_problems_of_the_block_are_found_before_anything_runs(sets: list[str], p
     assert part in refused("run", "small.yaml", "--dry-run", *(word for one in sets for word in ("--set", one)))
 
 
+def test_a_problem_of_the_block_is_one_error(work: Path) -> None:
+    """Several stages take its keys."""
+    text = QUICK.read_text().replace("name: quick", "name: block") + "supervision: {corrections: FOLDER}\n"
+    for folder, problem in (("nowhere", "no such file"), ("voc", "not a folder of corrected masks")):
+        message = refused("run", "small.yaml", "--dry-run", "--set", f"supervision.corrections={folder}")
+        assert message.count(problem) == 1
+        (work / "block.yaml").write_text(text.replace("FOLDER", folder))
+        message = refused("run", "block.yaml", "--dry-run")
+        assert message.count(problem) == 1
+    assert "Stages 'pseudo', 'crf', 'segment'" in message
+    message = refused("run", "block.yaml", "--dry-run", "--set", "crf.corrections=nowhere")
+    assert "--set crf.corrections=PATH" in message and message.count("nowhere") == 2  # value and key
+
+
 def test_a_pipeline_without_a_stage_for_the_block_is_refused(work: Path) -> None:
     (work / "cams.yaml").write_text(
         "data: {layout: shapes}\nsupervision: {corrections: corrected}\nstages: {classify: {uses: classify}}\n"
