@@ -58,6 +58,17 @@ def test_the_dataset_may_be_given_instead_of_a_run(work: Path) -> None:
     assert "runs/none" in refused("import-masks", "coco", "--run", "none")
 
 
+def test_several_annotations_of_an_image_are_noted(work: Path) -> None:
+    id = min(Path("voc", "SegmentationClass").iterdir()).stem
+    box = {"x": 0, "y": 0, "width": 50, "height": 50, "rectanglelabels": ["background"]}
+    annotation = {"result": [{"type": "rectanglelabels", "value": box}]}
+    tasks = [{"data": {"image": "x.png", "image_id": id}, "annotations": [annotation, annotation]}]
+    Path("tasks.json").write_text(json.dumps(tasks))
+    printed = succeed("import-masks", "tasks.json", "--run", "small", "--out", "several")
+    assert f"1 image has several annotations, of which one was imported: {id}" in printed.stderr
+    assert document("import-masks", "tasks.json", "--run", "small", "--out", "two")["several_annotations"] == [id]
+
+
 def test_corrections_is_no_id_of_a_stage(work: Path) -> None:
     (work / "bad.yaml").write_text("stages: {corrections: {uses: colour}}")
     assert "corrections" in refused("run", "bad.yaml", "--dry-run")

@@ -179,6 +179,23 @@ def test_the_newest_annotation_counts(data: Dataset, tmp_path: Path) -> None:
         assert np.array_equal(mask, rectangle(CAT)), (cat, dog)
 
 
+def test_the_annotation_marked_as_ground_truth_counts(data: Dataset, tmp_path: Path) -> None:
+    """A reviewer marks it, among those of several people; the others are not dropped without a word."""
+    value = {"points": percent(RECTANGLE)}
+    answers = [
+        {
+            "result": [{"type": "polygonlabels", "value": {**value, "polygonlabels": [label]}}],
+            "updated_at": f"2026-03-0{day}T10:00:00Z",
+            "ground_truth": marked,
+        }
+        for label, day, marked in (("dog", 1, False), ("cat", 2, True), ("dog", 3, False))
+    ]
+    found = import_masks(studio(tmp_path, annotations=answers), data, tmp_path / "c")
+    mask = found.corrections.read("a", SIZE)
+    assert mask is not None and np.array_equal(mask, rectangle(CAT)) and found.several == ("a",)
+    assert import_masks(studio(tmp_path, annotations=answers[:1]), data, tmp_path / "one").several == ()
+
+
 def test_damaged_sources_name_the_file(data: Dataset, tmp_path: Path) -> None:
     half = tmp_path / "half.json"
     half.write_text(coco(tmp_path, {"bbox": [2, 1, 4, 3]}).read_text()[:-40])

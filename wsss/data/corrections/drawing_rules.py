@@ -84,6 +84,7 @@ class AnnotatedImage:
             does not state their classes.
         complete: whether the image is known to be annotated, even if it has no region.
         path: the path of the image file, if the source states it more exactly than by its name.
+        others: number of further annotations of the image, which are not imported.
     """
 
     name: str
@@ -96,6 +97,7 @@ class AnnotatedImage:
     as_written: bool = False
     complete: bool = False
     path: str | None = None
+    others: int = 0
 
 
 def is_skipped(image: AnnotatedImage, rules: DrawingRules) -> bool:
