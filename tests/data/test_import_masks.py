@@ -239,6 +239,10 @@ def test_other_sizes_are_refused(data: Dataset, tmp_path: Path) -> None:
             )
         error = error_of(source, data, tmp_path)
         assert (error.found, error.allowed) == (found, allowed) and source.name in str(error.subject), source
+        assert "upright" not in str(error.hint)
+    write_mask(tmp_path / "m" / "a.png", np.full((WIDTH, HEIGHT), 8, np.uint8))  # of the photograph as it is stored
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "upright" in str(error.hint) and error.found == f"{HEIGHT}×{WIDTH}"
 
 
 def test_unknown_classes_suggest_the_closest(data: Dataset, tmp_path: Path) -> None:

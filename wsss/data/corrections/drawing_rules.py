@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim
-from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES, ROTATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -178,5 +178,5 @@ def size_mismatch(where: str, *, found: Size, size: Size) -> InvalidInput:
         subject=where,
         allowed=f"{size[1]}×{size[0]}",
         found=Verbatim(f"{found[1]}×{found[0]}"),
-        hint="Use masks that were drawn for the images of this dataset.",
+        hint=ROTATE if found == size[::-1] else "Use masks that were drawn for the images of this dataset.",
     )
