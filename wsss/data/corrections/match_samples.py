@@ -75,7 +75,7 @@ class _Names:
                 return sorted(named)
         if found := self._finder.find(image.name).files:
             return [self._ids[file] for file in found]
-        return sorted(self._by_exported_name.get(stem, ()))
+        return sorted(self._by_exported_name.get(stem, set()))
 
     @cached_property
     def _by_exported_name(self) -> Mapping[str, set[str]]:
