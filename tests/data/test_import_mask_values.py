@@ -110,6 +110,16 @@ def test_the_classes_of_voc_masks_are_stated_above_their_folder(statement: str, 
     assert open_corrections(tmp_path / "relative" / "c").images["a"].source == "a.png"
 
 
+def test_masks_beside_their_photographs(data: Dataset, tmp_path: Path) -> None:
+    write_mask(tmp_path / "m" / "a.png", rectangle(8))
+    for name in ("a.jpg", "a.JPEG"):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "m" / name)
+    assert np.array_equal(imported(tmp_path / "m", data, tmp_path), rectangle(CAT))
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "m" / "b.jpg")
+    error = error_of(tmp_path / "m", data, tmp_path, force=True)
+    assert "JPEG" in str(error) and "b.jpg" in str(error.subject)
+
+
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
 def test_transparent_pixels_beside_a_label_map_are_refused(mode: str, data: Dataset, tmp_path: Path) -> None:
     """On white, as photographs are shown, they would have the class of white."""

@@ -44,9 +44,14 @@ Colours = Mapping[int, tuple[str, str]]
 
 
 def mask_paths(folder: Path) -> list[Path]:
-    """Return the pictures below a folder that may be masks, sorted; JPEGs are reported when they are read."""
+    """Return the pictures below a folder that may be masks, sorted; JPEGs are reported when they are read.
+
+    A JPEG beside a lossless picture of the same name is its photograph.
+    """
     suffixes = (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
-    return [path for path in visible_below(folder, "*") if path.suffix.lower() in suffixes and path.is_file()]
+    paths = [path for path in visible_below(folder, "*") if path.suffix.lower() in suffixes and path.is_file()]
+    masks = {path.with_suffix("") for path in paths if path.suffix.lower() in MASK_SUFFIXES}
+    return [path for path in paths if path.suffix.lower() in MASK_SUFFIXES or path.with_suffix("") not in masks]
 
 
 def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
