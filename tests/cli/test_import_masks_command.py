@@ -58,6 +58,17 @@ def test_the_dataset_may_be_given_instead_of_a_run(work: Path) -> None:
     assert "runs/none" in refused("import-masks", "coco", "--run", "none")
 
 
+def test_several_annotations_of_an_image_are_noted(work: Path) -> None:
+    id = min(Path("voc", "SegmentationClass").iterdir()).stem
+    box = {"x": 0, "y": 0, "width": 50, "height": 50, "rectanglelabels": ["background"]}
+    annotation = {"result": [{"type": "rectanglelabels", "value": box}]}
+    tasks = [{"data": {"image": "x.png", "image_id": id}, "annotations": [annotation, annotation]}]
+    Path("tasks.json").write_text(json.dumps(tasks))
+    printed = succeed("import-masks", "tasks.json", "--run", "small", "--out", "several")
+    assert f"1 image has several annotations, of which one was imported: {id}" in printed.stderr
+    assert document("import-masks", "tasks.json", "--run", "small", "--out", "two")["several_annotations"] == [id]
+
+
 def test_corrections_is_no_id_of_a_stage(work: Path) -> None:
     (work / "bad.yaml").write_text("stages: {corrections: {uses: colour}}")
     assert "corrections" in refused("run", "bad.yaml", "--dry-run")
@@ -91,6 +102,20 @@ def test_the_supervision_block_affects_the_stages_that_use_it(work: Path) -> Non
 )
 def test_problems_of_the_block_are_found_before_anything_runs(sets: list[str], part: str, work: Path) -> None:
     assert part in refused("run", "small.yaml", "--dry-run", *(word for one in sets for word in ("--set", one)))
+
+
+def test_a_problem_of_the_block_is_one_error(work: Path) -> None:
+    """Several stages take its keys."""
+    text = QUICK.read_text().replace("name: quick", "name: block") + "supervision: {corrections: FOLDER}\n"
+    for folder, problem in (("nowhere", "no such file"), ("voc", "not a folder of corrected masks")):
+        message = refused("run", "small.yaml", "--dry-run", "--set", f"supervision.corrections={folder}")
+        assert message.count(problem) == 1
+        (work / "block.yaml").write_text(text.replace("FOLDER", folder))
+        message = refused("run", "block.yaml", "--dry-run")
+        assert message.count(problem) == 1
+    assert "Stages 'pseudo', 'crf', 'segment'" in message
+    message = refused("run", "block.yaml", "--dry-run", "--set", "crf.corrections=nowhere")
+    assert "--set crf.corrections=PATH" in message and message.count("nowhere") == 2  # value and key
 
 
 def test_a_pipeline_without_a_stage_for_the_block_is_refused(work: Path) -> None:

@@ -17,6 +17,8 @@ from drawn_sources import (
     SIZE,
     UNLABELLED,
     WIDTH,
+    coco,
+    cvat,
     error_of,
     imported,
     labelme,
@@ -80,6 +82,20 @@ def test_labelme_files_in_folders_mean_the_images_beside_them(tmp_path: Path, op
     assert found.format == "labelme" and found.ids == ("t__1",)
     assert import_masks(root / "images" / "t" / "1.json", data, tmp_path / "one").ids == ("t__1",)
     assert set(import_masks(labels, data, tmp_path / "others").ids) == {"1", "u__1", "2", "t__1"}
+
+
+def test_rotated_boxes_of_cvat_in_coco(data: Dataset, tmp_path: Path) -> None:
+    """CVAT's COCO export has the box before its rotation, and the angle as an attribute."""
+    expected = np.zeros(SIZE, np.uint8)
+    expected[2:10, 7:9] = CAT
+    turned = cvat(tmp_path, '<box label="cat" xtl="4" ytl="5" xbr="12" ybr="7" rotation="90"/>')
+    assert np.array_equal(imported(turned, data, tmp_path, boxes="fill"), expected)
+    upright = np.zeros(SIZE, np.uint8)
+    upright[5:7, 4:12] = CAT
+    for name, rotation, mask in (("turned", 90.0, expected), ("none", 0.0, upright), ("named", "left", upright)):
+        box = {"segmentation": [], "bbox": [4, 5, 8, 2], "attributes": {"occluded": False, "rotation": rotation}}
+        (tmp_path / name).mkdir()
+        assert np.array_equal(imported(coco(tmp_path, box), data, tmp_path / name, boxes="fill"), mask), name
 
 
 @pytest.mark.parametrize("other", ['{"images": [], "annotations": [], "categories": []}', '[{"data": {}}]', "{"])

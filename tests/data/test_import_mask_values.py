@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from drawn_sources import (
 )
 from PIL import Image
 
+from wsss.data.corrections.correction_folder import open_corrections
 from wsss.data.corrections.import_masks import import_masks
 from wsss.data.dataset import Dataset
 from wsss.io.rasters.label_masks import voc_palette, write_mask
@@ -90,6 +93,51 @@ def test_the_class_list_of_a_folder_names_its_values(data: Dataset, tmp_path: Pa
         write_mask(tmp_path / "m" / "SegmentationClass" / "a.png", rectangle(value))
         error = error_of(tmp_path / "m", data, tmp_path, force=True)
         assert error.found == found and "a.png" in str(error.subject)
+
+
+@pytest.mark.parametrize("statement", ["classes.txt", "labelmap.txt"])
+def test_the_classes_of_voc_masks_are_stated_above_their_folder(statement: str, data: Dataset, tmp_path: Path) -> None:
+    """VOC's layout and CVAT's "Segmentation mask" state the classes beside SegmentationClass."""
+    folder = tmp_path / "m" / "SegmentationClass"
+    write_mask(folder / "a.png", rectangle(8))
+    red, green, blue = voc_palette()[8].tolist()
+    text = {"classes.txt": "8 dog\n12 cat\n", "labelmap.txt": f"background:0,0,0::\ndog:{red},{green},{blue}::\n"}
+    (tmp_path / "m" / statement).write_text(text[statement])
+    assert np.array_equal(imported(folder, data, tmp_path), rectangle(DOG))
+    (tmp_path / "relative").mkdir()
+    with contextlib.chdir(folder):
+        assert np.array_equal(imported(Path(), data, tmp_path / "relative"), rectangle(DOG))
+    assert open_corrections(tmp_path / "relative" / "c").images["a"].source == "a.png"
+
+
+def test_masks_beside_their_photographs(data: Dataset, tmp_path: Path) -> None:
+    write_mask(tmp_path / "m" / "a.png", rectangle(8))
+    for name in ("a.jpg", "a.JPEG"):
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "m" / name)
+    assert np.array_equal(imported(tmp_path / "m", data, tmp_path), rectangle(CAT))
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "m" / "b.jpg")
+    error = error_of(tmp_path / "m", data, tmp_path, force=True)
+    assert "JPEG" in str(error) and "b.jpg" in str(error.subject)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_beside_a_label_map_are_refused(mode: str, data: Dataset, tmp_path: Path) -> None:
+    """On white, as photographs are shown, they would have the class of white."""
+    folder = tmp_path / "m"
+    folder.mkdir()
+    (folder / "labelmap.txt").write_text("background:0,0,0::\ncat:255,255,255::\n")
+    grey = Image.fromarray(rectangle(255))
+    image = {"RGBA": grey.convert("RGBA"), "LA": grey.convert("LA"), "P": grey.convert("P")}[mode]
+    transparent: dict[str, Any] = {"transparency": 0} if mode == "P" else {}
+    if mode != "P":
+        image.putalpha(grey)
+    image.save(folder / "a.png", **transparent)
+    error = error_of(folder, data, tmp_path)
+    assert "transparent" in error.problem and "a.png" in str(error.subject)
+    if mode != "P":
+        image.putalpha(255)
+    image.save(folder / "a.png")
+    assert np.array_equal(imported(folder, data, tmp_path), rectangle(CAT))
 
 
 def test_a_sorted_palette_is_refused(data: Dataset, tmp_path: Path) -> None:

@@ -179,6 +179,23 @@ def test_the_newest_annotation_counts(data: Dataset, tmp_path: Path) -> None:
         assert np.array_equal(mask, rectangle(CAT)), (cat, dog)
 
 
+def test_the_annotation_marked_as_ground_truth_counts(data: Dataset, tmp_path: Path) -> None:
+    """A reviewer marks it, among those of several people; the others are not dropped without a word."""
+    value = {"points": percent(RECTANGLE)}
+    answers = [
+        {
+            "result": [{"type": "polygonlabels", "value": {**value, "polygonlabels": [label]}}],
+            "updated_at": f"2026-03-0{day}T10:00:00Z",
+            "ground_truth": marked,
+        }
+        for label, day, marked in (("dog", 1, False), ("cat", 2, True), ("dog", 3, False))
+    ]
+    found = import_masks(studio(tmp_path, annotations=answers), data, tmp_path / "c")
+    mask = found.corrections.read("a", SIZE)
+    assert mask is not None and np.array_equal(mask, rectangle(CAT)) and found.several == ("a",)
+    assert import_masks(studio(tmp_path, annotations=answers[:1]), data, tmp_path / "one").several == ()
+
+
 def test_damaged_sources_name_the_file(data: Dataset, tmp_path: Path) -> None:
     half = tmp_path / "half.json"
     half.write_text(coco(tmp_path, {"bbox": [2, 1, 4, 3]}).read_text()[:-40])
@@ -222,6 +239,10 @@ def test_other_sizes_are_refused(data: Dataset, tmp_path: Path) -> None:
             )
         error = error_of(source, data, tmp_path)
         assert (error.found, error.allowed) == (found, allowed) and source.name in str(error.subject), source
+        assert "upright" not in str(error.hint)
+    write_mask(tmp_path / "m" / "a.png", np.full((WIDTH, HEIGHT), 8, np.uint8))  # of the photograph as it is stored
+    error = error_of(tmp_path / "m", data, tmp_path)
+    assert "upright" in str(error.hint) and error.found == f"{HEIGHT}×{WIDTH}"
 
 
 def test_unknown_classes_suggest_the_closest(data: Dataset, tmp_path: Path) -> None:

@@ -147,7 +147,10 @@ def test_wrong_size_is_refused(tmp_path: Path) -> None:
     write_mask(tmp_path / "a.png", np.zeros((4, 6), np.uint8))
     with pytest.raises(InvalidInput) as error:
         read_mask(tmp_path / "a.png", size=(6, 4))
-    assert (error.value.allowed, error.value.found) == ("4×6", "6×4")
+    assert (error.value.allowed, error.value.found) == ("4×6", "6×4") and "EXIF" in str(error.value.hint)
+    with pytest.raises(InvalidInput) as error:
+        read_mask(tmp_path / "a.png", size=(8, 12))
+    assert "nearest neighbour" in str(error.value.hint)
 
 
 def test_only_masks_of_bytes_are_written(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from wsss.pipeline.config.source import parse_yaml, read_yaml
 from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.plan.graph import build_jobs
 from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.pipeline.stage import Artifact
 from wsss.stages import STAGES
 from wsss.stages.affinity import STAGE as AFFINITY
 from wsss.stages.crf import STAGE as CRF
@@ -104,6 +105,29 @@ def test_corrected_pixels_seed_the_crf(unary, max_side, tmp_path, data, correcti
     assert result.metrics["corrected_masks"]["images"] == 2
 
 
+def test_the_crf_of_maps_states_no_corrections_that_it_does_not_use(tmp_path, data, corrections, monkeypatch):
+    """It computes the masks from the maps again, so that corrections of the pseudo masks are lost."""
+    cams = write_maps(tmp_path / "cams", data)
+    run_stage(PSEUDO, FIXED, tmp_path / "others", data, cams=cams)
+    run_stage(PSEUDO, {**FIXED, "corrections": corrections}, tmp_path / "pseudo", data, cams=cams)
+    stated = {"supervision": "labels and corrected masks", "corrected_masks": "2 of 3 training images …"}
+    of_maps = {"corrected_masks": "of the network of affinities"}
+
+    def refined(out: str, masks: str, of_cams: dict[str, str], config: dict[str, Any] | None = None) -> Any:
+        provenance = {"pseudo": stated, "cams": of_cams}
+        monkeypatch.setattr("learning.Artifact", lambda path: Artifact(path, provenance=provenance.get(path.name, {})))
+        settings = {"iterations": 1, **(config or {})}
+        found = run_stage(CRF, settings, tmp_path / out, data, masks=tmp_path / masks, cams=cams).provenance
+        return found.get("supervision"), found.get("corrected_masks")
+
+    assert refined("a", "pseudo", {}) == ("labels", None)
+    assert refined("b", "others", {}) == (None, None)
+    assert mask_path(tmp_path / "a", "train0").read_bytes() == mask_path(tmp_path / "b", "train0").read_bytes()
+    assert refined("c", "pseudo", of_maps) == (stated["supervision"], of_maps["corrected_masks"])
+    supervision, own = refined("d", "pseudo", {}, {"corrections": corrections})
+    assert supervision == stated["supervision"] and own.startswith("2 of 3 training images have")
+
+
 def test_the_crf_spreads_a_scribble_to_pixels_of_the_same_colour(tmp_path):
     """A class that neither labels nor maps know: from one row of certain pixels it fills the square of their colour."""
     from wsss.io.rasters.rgb_images import write_png
@@ -126,7 +150,7 @@ def test_refined_predictions_keep_the_statement_of_their_network(tmp_path, data,
     from learning import Silent
 
     from wsss.pipeline.processes.ranks import SingleRank
-    from wsss.pipeline.stage import Artifact, Context
+    from wsss.pipeline.stage import Context
     from wsss.stages.common.corrected_masks import stated_corrections, stated_network
 
     masks = Artifact(tmp_path, provenance={"segmenter": "x", "corrected_masks": "2 of 3 training images …"})

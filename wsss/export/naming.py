@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,12 +9,10 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from wsss.data.sample_ids import check_id, cut, without_suffix
+from wsss.data.exported_names import listable_name, writable_name
+from wsss.data.sample_ids import check_id, without_suffix
 from wsss.errors import InvalidInput, together
 from wsss.export.export_items import Item
-
-LONGEST = 255 - len(".geojson")
-"""Maximum length of a name without suffix in bytes, for all formats."""
 
 
 def path_below(image: Path, folder: Path | None) -> str | None:
@@ -40,9 +37,9 @@ def check_name(item: Item) -> None:
 
 def with_stems(items: Sequence[Item]) -> tuple[Item, ...]:
     """Return items with unique stems: the path of the image without suffix, or the id if it is unknown."""
-    names = [_writable(natural(item)) for item in items]
+    names = [writable_name(natural(item)) for item in items]
     duplicates = {name for name, times in Counter(names).items() if times > 1}
-    names = [_writable(item.id) if name in duplicates else name for item, name in zip(items, names, strict=True)]
+    names = [writable_name(item.id) if name in duplicates else name for item, name in zip(items, names, strict=True)]
     stems = unique(names, [natural(item) for item in items])
     return tuple(replace(item, stem=stem) for item, stem in zip(items, stems, strict=True))
 
@@ -69,7 +66,7 @@ def list_names(items: Sequence[Item]) -> dict[str, str]:
     Readers of PASCAL VOC lists (also CVAT's) strip lines, skip those starting with ``#``, and do not support quotes.
     """
     stems = [item.name for item in items]
-    return dict(zip([item.id for item in items], unique([_listable(stem) for stem in stems], stems), strict=True))
+    return dict(zip([item.id for item in items], unique([listable_name(stem) for stem in stems], stems), strict=True))
 
 
 def unique(names: Sequence[str], originals: Sequence[str]) -> list[str]:
@@ -85,28 +82,6 @@ def unique(names: Sequence[str], originals: Sequence[str]) -> list[str]:
         seen.add(free)
         result.append(free)
     return result
-
-
-def _listable(name: str) -> str:
-    stripped = name.lstrip()
-    name = "_" * (len(name) - len(stripped)) + stripped
-    stripped = name.rstrip()
-    name = stripped + "_" * (len(name) - len(stripped))
-    name = "_".join(name.splitlines())
-    return f"_{name}" if name.startswith("#") else name
-
-
-def _writable(name: str) -> str:
-    """Return a path whose parts are valid file names on every system, with any suffix of the formats."""
-    return "/".join(map(_part, name.split("/")))
-
-
-def _part(part: str) -> str:
-    clean = "".join("_" if ord(char) < 32 or char in "\\\x7f" else char for char in part)
-    if len(clean.encode()) <= LONGEST:
-        return clean
-    digest = hashlib.sha256(clean.encode()).hexdigest()[:8]
-    return f"{cut(clean, LONGEST - 9)}~{digest}"
 
 
 def require_good(items: Sequence[Item], failed: Mapping[str, InvalidInput]) -> None:

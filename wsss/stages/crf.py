@@ -25,6 +25,7 @@ from wsss.stages.common.corrected_masks import (
     check_corrections,
     corrections_of,
     inspect_corrections,
+    stated_by_maps,
 )
 from wsss.stages.common.crf_image import refine_image
 from wsss.stages.common.footprint import image_bytes
@@ -109,6 +110,7 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
             "crf": f"{earlier}, then {stated_crf}" if earlier else stated_crf,
             **config.clean.provenance,
             **({"crf_reduced": reduced["reduced"]} if reduced else {}),
+            **stated_by_maps(ctx.inputs["masks"], ctx.inputs["cams"]),
             **stated,
         },
     )

@@ -90,6 +90,21 @@ def test_other_encodings_are_refused(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_tables_with_the_separators_of_a_spreadsheet_are_refused(separator: str, tmp_path: Path) -> None:
+    """As Excel saves CSV where the comma is the decimal sign: with a byte order mark and CRLF."""
+    path = tmp_path / "a.csv"
+    content = "\ufeff" + (HEADER + answer_line(ROWS[0])).replace(",", separator).replace("\n", "\r\n")
+    path.write_bytes(content.encode())
+    for read in (lambda: read_answers(path), lambda: AnswerLog(path, print)):
+        with pytest.raises(InvalidInput) as caught:
+            read()
+        assert "commas" in str(caught.value.hint)
+    assert path.read_bytes() == content.encode()
+    path.write_bytes(content.replace(separator, ",").encode())
+    assert read_answers(path) == [ROWS[0]]
+
+
 @pytest.mark.parametrize("content", ["", "item,ima", HEADER[:-1], HEADER])
 def test_a_table_cut_off_in_its_header_starts_again(tmp_path: Path, content: str) -> None:
     path = tmp_path / "a.csv"

@@ -193,7 +193,8 @@ def check_known(
         raise InvalidInput(
             f"answers about {len(unknown)} unknown images: {listing(unknown)}",
             subject=where,
-            hint="Use the dataset and the split that the questions were about.",
+            hint="Use the dataset and the split that the questions were about. If you have deleted these images, also "
+            "delete their lines in the table.",
         )
     names = dict.fromkeys(name for _, name in asked if name not in classes)
     if names:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ HEADER = csv_line(COLUMNS)
 
 YES, NO, SKIP = "yes", "no", "skip"
 ANSWERS = (YES, NO, SKIP)
+
+SEPARATORS = "A spreadsheet has saved the table with other separators: save it as CSV with commas."
 
 MAX_NAME = 64
 """Maximum length of an annotator's name."""
@@ -202,6 +205,7 @@ def parse_answers(text: str, where: object) -> list[Answer]:
             subject=where,
             allowed=f"the columns {','.join(COLUMNS)}",
             found=",".join(rows[0][1]) if rows else "nothing",
+            hint=SEPARATORS if rows and re.split(r"[;\t]", rows[0][1][0]) == list(COLUMNS) else None,
         )
     return [parse_row(cells, f"{where}: line {number}") for number, cells in rows[1:]]
 

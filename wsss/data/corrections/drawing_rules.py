@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim
-from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES, ROTATE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,6 +84,7 @@ class AnnotatedImage:
             does not state their classes.
         complete: whether the image is known to be annotated, even if it has no region.
         path: the path of the image file, if the source states it more exactly than by its name.
+        others: number of further annotations of the image, which are not imported.
     """
 
     name: str
@@ -96,6 +97,7 @@ class AnnotatedImage:
     as_written: bool = False
     complete: bool = False
     path: str | None = None
+    others: int = 0
 
 
 def is_skipped(image: AnnotatedImage, rules: DrawingRules) -> bool:
@@ -176,5 +178,5 @@ def size_mismatch(where: str, *, found: Size, size: Size) -> InvalidInput:
         subject=where,
         allowed=f"{size[1]}×{size[0]}",
         found=Verbatim(f"{found[1]}×{found[0]}"),
-        hint="Use masks that were drawn for the images of this dataset.",
+        hint=ROTATE if found == size[::-1] else "Use masks that were drawn for the images of this dataset.",
     )

@@ -57,6 +57,7 @@ class Imported:
         skipped: names of the images without regions, which were left out.
         invisible: locations of the regions that cover no pixel.
         damaged: earlier corrections whose masks are missing or were changed; they are not repaired.
+        several: ids of the images with several annotations, of which one was imported.
     """
 
     format: str
@@ -65,6 +66,7 @@ class Imported:
     skipped: tuple[str, ...] = ()
     invisible: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    several: tuple[str, ...] = ()
 
 
 def import_masks(
@@ -109,6 +111,7 @@ def import_masks(
         skipped=tuple(image.name for image in listed if is_skipped(image, options.rules)),
         invisible=tuple(_shown(where, path, source) for where in drawing.invisible),
         damaged=tuple(id for id in corrections.images if id not in origins and corrections.is_damaged(id)),
+        several=tuple(sample.id for image, sample in chosen if image.others),
     )
 
 
@@ -189,4 +192,6 @@ def _within(error: InvalidInput, path: Path, source: Path) -> InvalidInput:
 
 def _shown(where: str, path: Path, source: Path) -> str:
     """Return a location without the folders above the source, which differ between machines."""
+    if path == Path():
+        return where  # relative to the working directory
     return where.replace(str(path), source.name).removeprefix(f"{source.name}/") or source.name

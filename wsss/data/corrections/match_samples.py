@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 
 from wsss.data.corrections.drawing_rules import AnnotatedImage
 from wsss.data.dataset import Dataset
+from wsss.data.exported_names import listable_name, writable_name
 from wsss.data.importers.match_images import Finder
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
@@ -17,8 +20,8 @@ def match_samples(
 ) -> list[tuple[AnnotatedImage, Sample]]:
     """Return each annotated image with its sample.
 
-    An image is found by the id or path that the source states, then by its name: an id, or the path of the image file,
-    compared as `wsss init` compares the names in label files.
+    An image is found by the id or path that the source states, then by its name: the path of the image file, an id, a
+    path compared as `wsss init` compares the names in label files, or a name that an export of `wsss` has changed.
 
     Args:
         ids: only these images; errors about others are not reported.
@@ -27,17 +30,15 @@ def match_samples(
         InvalidInput: an image is unknown or ambiguous, or two are the same; lists all such images. Or there is no image
             of an id.
     """
-    samples = {sample.id: sample for split in data.splits.values() for sample in split}
-    files = {_file(sample, data): sample for sample in samples.values()}
-    finder = Finder(list(files), root=data.image_root.absolute().name if data.image_root else "")
+    names = _Names(data)
     matched: dict[str, AnnotatedImage] = {}
     errors: list[InvalidInput] = []
     for image in images:
-        found = _sample_ids(image, samples, files, finder)
+        found = names.ids_of(image)
         if len(found) == 1 and found[0] not in matched:
             matched[found[0]] = image
         elif not ids or not set(ids).isdisjoint(found):
-            errors.append(_unmatched(image, found, samples, matched))
+            errors.append(_unmatched(image, found, names.samples, matched))
     if errors:
         raise together(errors, len(images), "annotated images cannot be matched")
     for id in ids:
@@ -45,20 +46,46 @@ def match_samples(
             raise InvalidInput(
                 "no mask of this image in the source", subject="--ids", found=id, allowed=sorted(matched)
             )
-    return [(image, samples[id]) for id, image in matched.items() if not ids or id in ids]
+    return [(image, names.samples[id]) for id, image in matched.items() if not ids or id in ids]
 
 
-def _sample_ids(
-    image: AnnotatedImage, samples: Mapping[str, Sample], files: Mapping[str, Sample], finder: Finder
-) -> list[str]:
-    """Return the ids of the images that an annotated image may be."""
-    if image.path is not None and (found := finder.find(image.path).files):
-        return [files[file].id for file in found]
-    stem = without_suffix(image.name)
-    for name in (image.id, image.name, stem, without_suffix(stem)):  # a.jpg.png is a mask of a.jpg
-        if name is not None and name in samples:
-            return [name]
-    return [files[file].id for file in finder.find(image.name).files]
+class _Names:
+    """The names that sources of masks may use for the images of a dataset."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.samples = {sample.id: sample for split in data.splits.values() for sample in split}
+        self._ids = {_file(sample, data): id for id, sample in self.samples.items()}
+        self._finder = Finder(list(self._ids), root=data.image_root.absolute().name if data.image_root else "")
+        self._by_path: dict[str, set[str]] = defaultdict(set)
+        for file, id in self._ids.items():
+            self._by_path[without_suffix(file)].add(id)
+
+    def ids_of(self, image: AnnotatedImage) -> list[str]:
+        """Return the ids of the images that an annotated image may be."""
+        if image.path is not None and (found := self._finder.find(image.path).files):
+            return [self._ids[file] for file in found]
+        if image.id is not None and image.id in self.samples:
+            return [image.id]
+        stem = without_suffix(image.name)
+        for name in (image.name, stem):  # a.jpg.png is a mask of a.jpg, unless it is an image itself
+            if name in self._ids:
+                return [self._ids[name]]
+        for name in (image.name, stem, without_suffix(stem)):
+            if named := self._by_path.get(name, set()) | ({name} & self.samples.keys()):
+                return sorted(named)
+        if found := self._finder.find(image.name).files:
+            return [self._ids[file] for file in found]
+        return sorted(self._by_exported_name.get(stem, set()))
+
+    @cached_property
+    def _by_exported_name(self) -> Mapping[str, set[str]]:
+        """Names that `wsss export` may write instead of a path or id that a format does not allow → ids."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for file, id in self._ids.items():
+            for name in map(writable_name, (without_suffix(file), id)):
+                found[name].add(id)
+                found[listable_name(name)].add(id)
+        return found
 
 
 def _unmatched(

@@ -121,6 +121,17 @@ def corners_of_box(left: float, top: float, width: float, height: float, degrees
     return [(left + a * along[0] + b * down[0], top + a * along[1] + b * down[1]) for a, b in steps]
 
 
+def corners_of_centred_box(left: float, top: float, width: float, height: float, degrees: float) -> Points:
+    """Return the four corners of a box, rotated clockwise about its centre, as CVAT does."""
+    turn = np.deg2rad(degrees)
+    x, y = left + width / 2, top + height / 2
+    halves = ((-width, -height), (width, -height), (width, height), (-width, height))
+    return [
+        (x + (a * np.cos(turn) - b * np.sin(turn)) / 2, y + (a * np.sin(turn) + b * np.cos(turn)) / 2)
+        for a, b in halves
+    ]
+
+
 def _add_segment(region: Region, first: NDArray[np.float64], last: NDArray[np.float64], radius: float) -> None:
     """Mark the pixels whose centres are within ``radius`` of a segment, and at least the pixel of each end."""
     height, width = region.shape

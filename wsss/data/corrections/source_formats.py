@@ -153,6 +153,8 @@ def _recognise_folder(folder: Path) -> tuple[Path, str]:
         files = visible_below(folder, "*.json")[:1]
     # Stages and corrections have records beside their masks: other JSON files are ignored then.
     name = next((kind for file in files if (kind := _kind_of_json(file)) is not None), "folder" if masks else None)
+    if name is None and visible_below(folder, "*.geojson"):  # of images in subfolders
+        return folder, "polygons"
     if name is None and files:
         return _recognise_file(files[0])
     if name is None:

@@ -10,7 +10,14 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 from wsss.data.image_ids import composed, fold
-from wsss.data.importers.rules.urls import SCHEME, image_path, is_url, without_prefix, without_upload_folder
+from wsss.data.importers.rules.urls import (
+    SCHEME,
+    image_path,
+    is_url,
+    uploaded_name,
+    without_prefix,
+    without_upload_folder,
+)
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput
 from wsss.io.rasters.image_kinds import OTHER_IMAGES
@@ -62,7 +69,7 @@ class Finder:
     may have more or fewer folders than the path, but no different ones: ``dog/1.jpg`` matches ``1.jpg`` and
     ``train/dog/1.jpg``, but not ``cat/1.jpg``. If several files match, only those that share the most folders with the
     name are kept. A name is compared unchanged, then (if it is a URL) unescaped, then without the prefix that Label
-    Studio adds to uploaded files.
+    Studio adds to uploaded files, and finally with the file names as Label Studio changes them.
 
     Args:
         files: paths relative to the folder of images.
@@ -81,8 +88,10 @@ class Finder:
                 for file in files:
                     table[form(part(file))].append(file)
                 self._tables.append(_Table(part, form, difference or suffix, table))
+        self._uploads: dict[str, list[str]] = defaultdict(list)
         self._numbers: dict[int, list[str]] = defaultdict(list)
         for file in files:
+            self._uploads[uploaded_name(_name(file))].append(file)
             digits = re.search(r"[0-9]{1,18}$", _stem(file))
             if digits:
                 self._numbers[int(digits[0])].append(file)
@@ -108,6 +117,10 @@ class Finder:
                     no_suffix = table.difference == "suffix" and without_suffix(path) == path
                     return _match(path, _nearest(path, files), "" if no_suffix else table.difference, original)
                 elsewhere = elsewhere or equal
+        for path, original in unprefixed:
+            stored = self._uploads.get(composed(_name(path)), [])
+            if files := [file for file in stored if _folders_agree(path, file)]:
+                return _match(path, _nearest(path, files), "", original)
         return self._find_number(paths[0]) or Match((), elsewhere=tuple(elsewhere))
 
     def _find_number(self, name: str) -> Match | None:

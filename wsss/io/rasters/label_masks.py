@@ -42,6 +42,7 @@ SMOOTHED = (
     "Antialiased edges or JPEG compression add this many colours: draw and resize the mask without antialiasing "
     "(nearest neighbour). "
 )
+ROTATE = "Rotate the mask like its image, which is read upright, according to its EXIF orientation."
 SAVE_INDEXED = "Save it as an indexed or grey PNG whose pixel values are class ids."
 
 
@@ -144,7 +145,9 @@ def require_size(mask: NDArray[np.uint8], size: tuple[int, int] | None, where: o
             subject=where,
             allowed=f"{size[1]}×{size[0]}",
             found=Verbatim(f"{mask.shape[1]}×{mask.shape[0]}"),
-            hint="Use the mask that was drawn on this image, or resize it with nearest neighbour: interpolation would "
+            hint=ROTATE
+            if mask.shape == tuple(size)[::-1]
+            else "Use the mask that was drawn on this image, or resize it with nearest neighbour: interpolation would "
             "create values that belong to no class.",
         )
 

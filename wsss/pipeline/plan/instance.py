@@ -40,15 +40,16 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
     if stage.supervised(source.value, _upstream(spec, entry)):
         source, taken = with_supervision(source, spec.supervision, stage.config)
     config = validate(stage.config, source.value, where=where, locate=source.locate)
-    missing = [(path, value) for path, value in paths_in(config) if not value.exists()]
+    missing = {path: value for path, value in paths_in(config) if not value.exists()}
+    places = {path: _place(spec, stage, entry, source, path, taken) for path in missing}
     raise_all(
         [
             InvalidInput(
                 f"no such file or folder: {value}",
-                subject=source.subject(path, where),
-                hint=f"Pass another path: --set {_setting(spec, stage, entry, path)}=PATH",
+                subject=places[path][0],
+                hint=f"Pass another path: --set {places[path][1]}=PATH",
             )
-            for path, value in missing
+            for path, value in missing.items()
         ]
     )
     seed_where = f"stages.{entry.id}.seed"
@@ -69,12 +70,23 @@ def _upstream(spec: Spec, entry: Entry) -> frozenset[str]:
     return frozenset(reached.values())
 
 
-def _setting(spec: Spec, stage: Stage[Any], entry: Entry, path: KeyPath) -> str:
-    """Return the key of ``--set`` for a setting, which may be that of the ``supervision:`` block."""
+def _place(
+    spec: Spec, stage: Stage[Any], entry: Entry, source: Source, path: KeyPath, taken: frozenset[str]
+) -> tuple[str, str]:
+    """Return the subject of errors about a setting, and its key for ``--set``.
+
+    Both are those of the ``supervision:`` block if the setting is taken from it, so that the error of several stages is
+    the same.
+
+    Args:
+        source: the config of the stage.
+        path: key path of the setting in it.
+        taken: the keys of the block that the stage takes.
+    """
     key = key_of(stage.config.model_fields[str(path[0])])
-    if key is not None and spec.supervision.value.get(key) is not None:
-        return f"{KEY}.{key}"
-    return ".".join((entry.id, *map(str, path)))
+    if key is not None and key in taken:
+        return spec.supervision.subject((key,), KEY), f"{KEY}.{key}"
+    return source.subject(path, f"stages.{entry.id}.with"), ".".join((entry.id, *map(str, path)))
 
 
 def is_enabled(spec: Spec, entry: Entry, point: Point) -> bool:

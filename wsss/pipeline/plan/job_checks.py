@@ -12,6 +12,9 @@ from wsss.pipeline.plan.job import Job
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Data
 
+MAX_STAGES = 12
+"""Maximum number of stages listed in the subject of an error."""
+
 
 def check_job(job: Job, jobs: Mapping[str, Job], fingerprints: Fingerprints) -> None:
     """Run a stage's own checks, and compare its needs with the stages that provide its inputs.
@@ -32,18 +35,24 @@ def prepare_jobs(jobs: Iterable[Job], data: Data | None) -> None:
     Raises:
         InvalidInput: some cannot run; lists the problems of all.
     """
-    problems: list[InvalidInput] = []
+    problems: list[tuple[Job, InvalidInput]] = []
     for job in jobs:
         try:
             job.stage.prepare(job.config, data)
         except InvalidInput as error:
-            problems.append(within_stage(job, error))
-    raise_all(problems)
+            problems.append((job, error))
+    raise_all(within_stages(problems))
 
 
-def within_stage(job: Job, error: InvalidInput) -> InvalidInput:
-    """Return the error with the stage as its outer subject."""
-    return error.within(f"Stage {job.id!r}")
+def within_stages(problems: Iterable[tuple[Job, InvalidInput]]) -> list[InvalidInput]:
+    """Return errors with their stages as outer subject; a problem that several stages share is one error."""
+    shared: dict[str, tuple[list[str], InvalidInput]] = {}
+    for job, error in problems:
+        shared.setdefault(str(error), ([], error))[0].append(repr(job.id))
+    return [
+        error.within(f"Stage{'s' if len(ids) > 1 else ''} {listing(ids, limit=MAX_STAGES)}")
+        for ids, error in shared.values()
+    ]
 
 
 def _check_splits(job: Job, jobs: Mapping[str, Job], data: Data | None) -> None:

@@ -14,7 +14,7 @@ from wsss.pipeline.plan.deduplicate import find_duplicates
 from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts, ranks_of
 from wsss.pipeline.plan.input_results import follow_inputs
 from wsss.pipeline.plan.job import Job, downstream, select, upstream
-from wsss.pipeline.plan.job_checks import check_job, within_stage
+from wsss.pipeline.plan.job_checks import check_job, within_stages
 from wsss.pipeline.plan.step import Choice, Step
 from wsss.pipeline.problems import raise_all
 from wsss.pipeline.stage import Data
@@ -44,7 +44,7 @@ def make_plan(
     selected, forced = _selection(jobs, choice)
     required = upstream(jobs, list(selected))
     planner = _Planner(run_dir, Fingerprints(data), Contents(), selected, forced, ranks)
-    problems: list[InvalidInput] = []
+    problems: list[tuple[Job, InvalidInput]] = []
     for job in jobs.values():
         try:
             if job.id in selected:
@@ -53,11 +53,11 @@ def make_plan(
                 planner.steps[job.id] = planner.step(job)
         except InvalidInput as error:
             if job.id in required:
-                problems.append(within_stage(job, error))
+                problems.append((job, error))
             else:
                 invalid = Decision("run", (str(error),))
                 planner.steps[job.id] = Step(job, run_dir / job.id, {}, "", invalid, selected=False, forced=False)
-    raise_all(problems)
+    raise_all(within_stages(problems))
     plan = list(planner.steps.values())
     _check_start(plan, choice)
     duplicates = find_duplicates(plan)

@@ -119,6 +119,20 @@ def stated_network(masks: Artifact) -> str | None:
     return masks.provenance.get("corrected_masks") if "segmenter" in masks.provenance else None
 
 
+def stated_by_maps(masks: Artifact, cams: Artifact | None) -> dict[str, Any]:
+    """Return entries for the provenance of masks that are computed again from the maps of other masks.
+
+    The corrections in those masks have no effect then, but their statement would be carried on; that of the maps is
+    kept. Empty without maps, or if the masks state no corrections.
+    """
+    if cams is None or masks.provenance.get("corrected_masks") is None:
+        return {}
+    statement, supervision = cams.provenance.get("corrected_masks"), str(masks.provenance.get("supervision"))
+    if statement is None:
+        supervision = supervision.removesuffix(f" {AND_CORRECTED}")
+    return {"supervision": supervision, "corrected_masks": statement}
+
+
 def images_of(splits: Sequence[str]) -> str:
     """Return the name of the images of some splits in a statement."""
     return "training images" if tuple(splits) == ("train",) else f"images of {listing(splits)}"

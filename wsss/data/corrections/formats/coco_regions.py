@@ -83,8 +83,17 @@ def _shape(annotation: dict[str, Any], name: str, where: str) -> Shape:
     box = annotation.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         raise wrong_type(box, f"{where}.bbox", "four numbers (there is no segmentation)")
-    corners = outline_drawing.corners_of_box(*(number(value, f"{where}.bbox") for value in box))
+    left, top, width, height = (number(value, f"{where}.bbox") for value in box)
+    corners = outline_drawing.corners_of_centred_box(left, top, width, height, _rotation(annotation, where))
     return Shape(name, "box", where, partial(_union, [corners]))
+
+
+def _rotation(annotation: dict[str, Any], where: str) -> float:
+    """Return the clockwise rotation of a box in degrees, which CVAT writes as an attribute; boxes have none in COCO."""
+    attributes = annotation.get("attributes")
+    value = attributes.get("rotation") if isinstance(attributes, dict) else None
+    is_angle = isinstance(value, int | float) and not isinstance(value, bool)  # others are attributes of the user
+    return number(value, f"{where}.attributes.rotation") if is_angle else 0.0
 
 
 def _ring(flat: Any, where: str) -> list[tuple[float, float]]:

@@ -79,12 +79,8 @@ def _dots(element: Element, where: str) -> Region:
 
 def _box(element: Element, where: str) -> Region:
     left, top, right, bottom = (_number(element, key, where) for key in ("xtl", "ytl", "xbr", "ybr"))
-    turn = np.deg2rad(_number(element, "rotation", where, default=0))  # about the centre
-    x, y = (left + right) / 2, (top + bottom) / 2
-    corners = [
-        (x + a * np.cos(turn) - b * np.sin(turn), y + a * np.sin(turn) + b * np.cos(turn))
-        for a, b in ((left - x, top - y), (right - x, top - y), (right - x, bottom - y), (left - x, bottom - y))
-    ]
+    turn = _number(element, "rotation", where, default=0)
+    corners = outline_drawing.corners_of_centred_box(left, top, right - left, bottom - top, turn)
     return lambda size, brush: outline_drawing.polygon(size, [corners])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,7 +45,9 @@ def looks_like(content: Any) -> bool:
 
 
 def read(path: Path) -> Iterator[AnnotatedImage]:
-    """Yield the annotated tasks: of several annotations the newest; tasks without one are skipped.
+    """Yield the annotated tasks; tasks without an annotation are skipped.
+
+    Of several annotations, the one that is marked as ground truth counts, otherwise the newest.
 
     Raises:
         InvalidInput: not an export of Label Studio, or no task is annotated; names file and key.
@@ -59,8 +62,9 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
         answers = [answer for answer in answers if not answer.get("was_cancelled")]
         if answers:
             annotated += 1
-            newest = max(range(len(answers)), key=lambda at: (_time(answers[at]), at))
-            yield _image(task["data"], answers[newest], where)
+            marked = [answer for answer in answers if answer.get("ground_truth") is True] or answers
+            newest = max(range(len(marked)), key=lambda at: (_time(marked[at]), at))
+            yield replace(_image(task["data"], marked[newest], where), others=len(answers) - 1)
     if not annotated:
         raise InvalidInput("no task has an annotation", subject=path, hint=EXPORT)
 

@@ -18,12 +18,14 @@ from wsss.data.class_list import read_class_list
 from wsss.data.classes import require_known
 from wsss.data.corrections import correction_folder
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Size, class_value, size_mismatch
+from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput, listing
 from wsss.io.files import stage_files
 from wsss.io.files.visible import visible_below
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask, voc_palette
 from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
 from wsss.io.rasters.rgb_images import image_errors, open_image, read_image
+from wsss.io.rasters.samples.opened_pixels import has_alpha
 from wsss.io.text.text_files import read_lines
 
 if TYPE_CHECKING:
@@ -42,9 +44,14 @@ Colours = Mapping[int, tuple[str, str]]
 
 
 def mask_paths(folder: Path) -> list[Path]:
-    """Return the pictures below a folder that may be masks, sorted; JPEGs are reported when they are read."""
+    """Return the pictures below a folder that may be masks, sorted; JPEGs are reported when they are read.
+
+    A JPEG beside a lossless picture of the same name is its photograph.
+    """
     suffixes = (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
-    return [path for path in visible_below(folder, "*") if path.suffix.lower() in suffixes and path.is_file()]
+    paths = [path for path in visible_below(folder, "*") if path.suffix.lower() in suffixes and path.is_file()]
+    masks = {path.with_suffix("") for path in paths if path.suffix.lower() in MASK_SUFFIXES}
+    return [path for path in paths if path.suffix.lower() in MASK_SUFFIXES or path.with_suffix("") not in masks]
 
 
 def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
@@ -61,17 +68,31 @@ def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
     paths = mask_paths(inside)
     if not paths:
         raise InvalidInput("no masks in this folder", subject=folder, allowed="PNG files named after their images")
-    decode, values = _decoder(folder, classes)
-    as_written = not _are_stated(folder)
+    stating, written = _stating(folder), _are_written(folder)
+    decode, values = _decoder(stating, classes)
+    assumed = not (written or _has_statement(stating))
     for path in paths:
         name = path.relative_to(inside).as_posix()
-        yield AnnotatedImage(name, str(path), mask=partial(decode, path), values=values, as_written=as_written)
+        id = without_suffix(name) if written else None  # other masks may also be named after the files of the images
+        yield AnnotatedImage(name, str(path), id=id, mask=partial(decode, path), values=values, as_written=assumed)
 
 
-def _are_stated(folder: Path) -> bool:
-    """Return whether the classes of the masks in a folder are stated, or were written by a stage or an import."""
-    stated = any((folder / name).is_file() for name in (LABELMAP, CLASS_LIST))
-    return stated or any((above / name).is_file() for above in (folder, folder.parent) for name in WRITTEN)
+def _stating(folder: Path) -> Path:
+    """Return the folder that states the classes of the masks in a folder: above ``SegmentationClass`` in VOC's layout.
+
+    Without it, the masks would be read with the values of other classes if the folder itself is passed.
+    """
+    whole = folder if folder.name else folder.absolute()
+    return whole.parent if whole.name == CLASS_MASKS and not _has_statement(folder) else folder
+
+
+def _has_statement(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in (LABELMAP, CLASS_LIST))
+
+
+def _are_written(folder: Path) -> bool:
+    """Return whether the masks in a folder were written by a stage or an import, which name them by ids."""
+    return any((above / name).is_file() for above in (folder, folder.parent) for name in WRITTEN)
 
 
 def _decoder(folder: Path, classes: Classes) -> tuple[Callable[[Path, Size], NDArray[np.uint8]], Mapping[str, int]]:
@@ -170,6 +191,7 @@ def _voc_numbers() -> dict[tuple[int, ...], int]:
 
 
 def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) -> NDArray[np.uint8]:
+    _refuse_transparent(path)
     pixels = read_image(path).astype(np.uint32)
     if pixels.shape[:2] != size:
         raise size_mismatch(str(path), found=(pixels.shape[0], pixels.shape[1]), size=size)
@@ -185,6 +207,21 @@ def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) ->
     values = [class_value(*_named(colours, code, classes)) for code in found.tolist()]
     mask: NDArray[np.uint8] = np.asarray(values, np.uint8)[positions.reshape(size)]
     return mask
+
+
+def _refuse_transparent(path: Path) -> None:
+    """Reject transparent pixels, which would have the colour of a white background, and its class if there is one.
+
+    Raises:
+        InvalidInput: a pixel is transparent.
+    """
+    with open_image(path) as image, image_errors(path):
+        if has_alpha(image) and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+            raise InvalidInput(
+                "the mask has transparent pixels",
+                subject=path,
+                hint=f"Save it without transparency, in the colours of {LABELMAP}.",
+            )
 
 
 def _named(colours: Colours, code: int, classes: Classes) -> tuple[str, Classes, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from wsss.data.image_ids import composed
 from wsss.data.sample_ids import without_suffix
 from wsss.errors import InvalidInput
 
@@ -43,6 +44,14 @@ def without_prefix(path: str) -> str:
     """Return a path without the upload prefix of the file name (``a/0123abcd-1.jpg`` → ``a/1.jpg``)."""
     folder, slash, name = path.rpartition("/")
     return folder + slash + _UPLOAD.sub("", name)
+
+
+def uploaded_name(name: str) -> str:
+    """Return the name of a file, in normal form NFC, as Label Studio stores uploads, apart from the prefix.
+
+    Spaces become ``_``; other characters than letters, digits, ``-``, ``_`` and ``.`` are removed (by Django).
+    """
+    return re.sub(r"[^-\w.]", "", composed(name).replace(" ", "_"))
 
 
 def without_upload_folder(path: str) -> str:

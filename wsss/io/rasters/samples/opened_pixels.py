@@ -38,10 +38,15 @@ def to_rgb(image: Image.Image, where: object, reading: Reading) -> Image.Image:
     return Image.merge("RGB", channels * (3 // len(channels)))
 
 
+def has_alpha(image: Image.Image) -> bool:
+    """Return whether an image that is open in Pillow has an alpha channel, or a transparent colour."""
+    return image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info
+
+
 def _composed(image: Image.Image) -> Image.Image:
     from PIL import Image
 
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if has_alpha(image):
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, rgba).convert("RGB")
