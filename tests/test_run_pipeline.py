@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,3 +122,23 @@ def test_a_dataset_with_a_folder_of_images_per_split(tmp_path: Path) -> None:
         tmp_path / "mapped.yaml", {"classify.epochs": 1}, run_dir, device="cpu", workers=1, quiet=True
     )
     assert result["status"] == "done" and data_of_run(read_run(run_dir))["images"] == images
+
+
+COLOUR = """\
+name: colour
+data: {layout: shapes, size: 40, train: 4, val: 1, classes: 1}
+stages:
+  colour: {uses: colour}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_program_with_worker_processes(tmp_path: Path, guarded: bool) -> None:
+    (tmp_path / "colour.yaml").write_text(COLOUR)
+    guard = 'if __name__ == "__main__":' if guarded else "if True:"
+    call = 'wsss.run_pipeline("colour.yaml", run_dir="run", device="cpu", workers=2)["status"]'
+    (tmp_path / "program.py").write_text(f"import wsss\n{guard}\n    print({call})\n")
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == ((0, "done\n") if guarded else (1, ""))
+    assert ("out of memory" in done.stderr, "__main__" in done.stderr) == (False, not guarded)
