@@ -101,6 +101,16 @@ def test_invalid_arguments(tmp_path: Path, argument: str, value: object, dry_run
     assert not (tmp_path / "run").exists()
 
 
+def test_home_folders_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.yaml").write_text(TINY.read_text())
+    plan = wsss.run_pipeline("~/here.yaml", run_dir="~/runs/a", dry_run=True)
+    assert plan["run_dir"] == str(tmp_path / "runs" / "a")
+    wsss.run_pipeline(Path("~/here.yaml"), OVERRIDES, Path("~/run"), until="classify", workers=1, quiet=True)
+    assert not (tmp_path / "~").exists() and (tmp_path / "run" / "run.json").is_file()
+
+
 def test_errors_name_arguments_not_options(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         wsss.run_pipeline(TINY, run_dir=tmp_path / "run", start="segment", dry_run=True)
