@@ -65,6 +65,7 @@ def test_a_failed_stage_raises_its_error(tmp_path: Path) -> None:
         ([3], "overrides"),
         ({"segment.epochs": {2}}, "overrides: segment.epochs"),
         ({"segment.epochs": object()}, "overrides: segment.epochs"),
+        ({"segment.epochs": b"2"}, "overrides: segment.epochs"),
     ],
 )
 def test_invalid_overrides(overrides: Any, subject: str) -> None:

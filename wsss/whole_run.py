@@ -124,7 +124,7 @@ def _settings(overrides: Iterable[str] | Mapping[str, Any]) -> tuple[str, ...]:
 def _value_text(key: object, value: Any) -> str:
     try:
         return yaml_text(value, default=_plain)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: bytes, or a mapping that contains itself
         raise InvalidInput(
             subject=f"overrides: {key}",
             found=Verbatim(type(value).__name__),
