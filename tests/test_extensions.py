@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 from inprocess import wsss
@@ -14,7 +15,11 @@ from toys import MAKE
 
 from wsss.cli.commands.plugins import REGISTRIES, registry
 from wsss.cli.main import extension_warnings
-from wsss.data.readers.registry import fitting_layouts
+from wsss.data.classes import Classes
+from wsss.data.dataset import Dataset
+from wsss.data.readers.layout import Layout, LayoutConfig
+from wsss.data.readers.registry import LAYOUTS, fitting_layouts, open_dataset
+from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.extensions import GROUPS, Extensions
 from wsss.losses import build
@@ -267,3 +272,52 @@ def test_a_backbone_function_must_return_an_architecture(invalid: Path) -> None:
         assert error.value.found == "other"
     finally:
         ARCHITECTURES.unregister("other")
+
+
+class OwnConfig(LayoutConfig):
+    layout: Literal["own"] = "own"
+
+
+def sample(name: str, *labels: Any, image: str = "a.png") -> Sample:
+    return Sample(name, Path(image), labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("splits", "subject", "found"),
+    [
+        ({"train": [sample("a", 1, 2), sample("b")], "val": [sample("a", 2)]}, None, None),
+        ({"train": [sample("a", 0)]}, "split train: a", [0]),  # would be the last class
+        ({"train": [sample("a", 3)]}, "split train: a", [3]),
+        ({"train": [sample("a", 2, 1)]}, "split train: a", [2, 1]),
+        ({"train": [sample("a", "cat")]}, "split train: a", ["cat"]),
+        ({"train": [sample("a"), sample("a")]}, "split train", "a"),
+        ({"train": [sample("a")], "val": [sample("a", image="b.png")]}, "split val", "a"),
+        ({"train": [sample("x/a")]}, "split train", None),
+    ],
+)
+def test_datasets_of_other_packages_are_validated(
+    tmp_path: Path, splits: dict[str, list[Sample]], subject: str | None, found: Any
+) -> None:
+    classes = Classes(("background", "cat", "dog"), ((0,), (1,), (2,)))
+    dataset = Dataset("own", tmp_path, classes, {name: tuple(samples) for name, samples in splits.items()})
+    LAYOUTS.register("own", Layout(name="own", config=OwnConfig, read=lambda config, work, log: dataset))
+    try:
+        if subject is None:
+            assert open_dataset({"layout": "own"}, work=tmp_path) is dataset
+            return
+        with pytest.raises(InvalidInput) as error:
+            open_dataset({"layout": "own"}, work=tmp_path)
+    finally:
+        LAYOUTS.unregister("own")
+    assert (error.value.subject, error.value.found) == (f"wsss.layouts: own: {subject}", found)
+
+
+def test_a_layout_must_return_a_dataset(tmp_path: Path) -> None:
+    nothing: Any = None
+    LAYOUTS.register("own", Layout(name="own", config=OwnConfig, read=lambda config, work, log: nothing))
+    try:
+        with pytest.raises(InvalidInput) as error:
+            open_dataset({"layout": "own"}, work=tmp_path)
+    finally:
+        LAYOUTS.unregister("own")
+    assert error.value.subject == "wsss.layouts: own: return value"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,7 @@ def test_a_failed_stage_raises_its_error(tmp_path: Path) -> None:
         ([3], "overrides"),
         ({"segment.epochs": {2}}, "overrides: segment.epochs"),
         ({"segment.epochs": object()}, "overrides: segment.epochs"),
+        ({"segment.epochs": b"2"}, "overrides: segment.epochs"),
     ],
 )
 def test_invalid_overrides(overrides: Any, subject: str) -> None:
@@ -99,6 +102,16 @@ def test_invalid_arguments(tmp_path: Path, argument: str, value: object, dry_run
     assert not (tmp_path / "run").exists()
 
 
+def test_home_folders_are_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here.yaml").write_text(TINY.read_text())
+    plan = wsss.run_pipeline("~/here.yaml", run_dir="~/runs/a", dry_run=True)
+    assert plan["run_dir"] == str(tmp_path / "runs" / "a")
+    wsss.run_pipeline(Path("~/here.yaml"), OVERRIDES, Path("~/run"), until="classify", workers=1, quiet=True)
+    assert not (tmp_path / "~").exists() and (tmp_path / "run" / "run.json").is_file()
+
+
 def test_errors_name_arguments_not_options(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         wsss.run_pipeline(TINY, run_dir=tmp_path / "run", start="segment", dry_run=True)
@@ -120,3 +133,23 @@ def test_a_dataset_with_a_folder_of_images_per_split(tmp_path: Path) -> None:
         tmp_path / "mapped.yaml", {"classify.epochs": 1}, run_dir, device="cpu", workers=1, quiet=True
     )
     assert result["status"] == "done" and data_of_run(read_run(run_dir))["images"] == images
+
+
+COLOUR = """\
+name: colour
+data: {layout: shapes, size: 40, train: 4, val: 1, classes: 1}
+stages:
+  colour: {uses: colour}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarded", [True, False])
+def test_a_program_with_worker_processes(tmp_path: Path, guarded: bool) -> None:
+    (tmp_path / "colour.yaml").write_text(COLOUR)
+    guard = 'if __name__ == "__main__":' if guarded else "if True:"
+    call = 'wsss.run_pipeline("colour.yaml", run_dir="run", device="cpu", workers=2)["status"]'
+    (tmp_path / "program.py").write_text(f"import wsss\n{guard}\n    print({call})\n")
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == ((0, "done\n") if guarded else (1, ""))
+    assert ("out of memory" in done.stderr, "__main__" in done.stderr) == (False, not guarded)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsss.errors import InvalidInput
+from wsss.io.files.home_paths import expand_home
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -188,11 +188,12 @@ def load_segmenter(
 
     check_device(device)
     options = _checked(scales, flip, max_side, tile, overlap)
-    network, classes = load(Path(path))
+    folder = expand_home(path)
+    network, classes = load(folder)
     resolved = resolve_device(device)
     network.to(torch_device(resolved)).to(memory_format=torch.channels_last)
     fold_for_inference(network)
-    return Predictor(network, classes, device=resolved, reading=load_reading(Path(path)), **options)
+    return Predictor(network, classes, device=resolved, reading=load_reading(folder), **options)
 
 
 def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]:
@@ -214,7 +215,7 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
     from wsss.io.rasters.samples.reading import PLAIN
 
     if isinstance(image, str | os.PathLike):
-        return read_image(Path(image), reading or PLAIN)
+        return read_image(expand_home(image), reading or PLAIN)
     if isinstance(image, Image.Image):
         try:
             image.load()

@@ -83,8 +83,8 @@ def run_pipeline(
     worker_count(workers)  # reject an invalid number before anything else
     if precision is not None and precision not in PRECISIONS:
         raise InvalidInput(subject="precision", found=precision, allowed=PRECISIONS)
-    spec = load_spec(os.fspath(path), STAGES, _settings(overrides), precision=precision)
-    folder = RUNS / spec.name if run_dir is None else Path(run_dir)
+    spec = load_spec(_pipeline(path), STAGES, _settings(overrides), precision=precision)
+    folder = RUNS / spec.name if run_dir is None else expand_home(run_dir)
     choice = Choice(start, until, force, python=True)
     data: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
     if dry_run:
@@ -96,6 +96,12 @@ def run_pipeline(
         if result.error is not None:
             raise result.error
         return run_document(result)
+
+
+def _pipeline(path: str | os.PathLike[str]) -> str:
+    """Return the name or path of a pipeline; only ``~`` is replaced, since ``./quickstart`` is no bundled pipeline."""
+    text = os.fspath(path)
+    return str(expand_home(text)) if text.startswith("~") else text
 
 
 def _settings(overrides: Iterable[str] | Mapping[str, Any]) -> tuple[str, ...]:
@@ -118,7 +124,7 @@ def _settings(overrides: Iterable[str] | Mapping[str, Any]) -> tuple[str, ...]:
 def _value_text(key: object, value: Any) -> str:
     try:
         return yaml_text(value, default=_plain)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # ValueError: bytes, or a mapping that contains itself
         raise InvalidInput(
             subject=f"overrides: {key}",
             found=Verbatim(type(value).__name__),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsss.errors import InvalidInput
 from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig, NormGradConfig
 from wsss.models.attribution.gradients import frozen
 from wsss.models.attribution.map_method import MapMethod
@@ -147,3 +148,27 @@ def test_maps_of_classifiers_with_samplers(placement: str, merge: str) -> None:
         maps = attribution_maps(model, images, ALL, method, **keys)
         assert maps.isfinite().all()
         assert (maps > 0).any()
+
+
+class Foreign(MapMethod):
+    """A method of another package."""
+
+    name: str = "foreign"
+    shape: tuple[int, ...]
+
+    def compute(self, classifier: CAMClassifier, batch: torch.Tensor, selected: torch.Tensor) -> list[torch.Tensor]:
+        return [torch.ones(self.shape)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "valid"),
+    [((2, 3, 2, 2), True), ((2, 3, 48, 36), False), ((2, 1, 2, 2), False), ((1, 3, 2, 2), False), ((3, 2, 2), False)],
+)
+def test_maps_of_another_resolution_are_refused(model: CAMClassifier, shape: tuple[int, ...], valid: bool) -> None:
+    keys: dict[str, Any] = {**KEYS, "scales": (1.0,), "flip": False}
+    if valid:
+        assert attribution_maps(model, pictures(), ALL, Foreign(shape=shape), **keys).shape == (2, 3, 12, 9)
+        return
+    with pytest.raises(InvalidInput) as error:
+        attribution_maps(model, pictures(), ALL, Foreign(shape=shape), **keys)
+    assert error.value.subject == "cam.method foreign" and error.value.found == str(shape)

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from wsss.errors import InvalidInput, RunFailed
-from wsss.models.backbones import Normalise, build_backbone
+from wsss.models.backbones import Architecture, Backbone, Normalise, build_backbone
 from wsss.models.config import BackboneConfig
 from wsss.models.weights.folding import FoldedConv2d, freeze_batchnorm
 
@@ -64,6 +64,31 @@ def test_dilation_keeps_the_features_at_the_original_positions(name: str, stride
     with torch.no_grad():
         dilated, expected = fine(image).high[..., ::skip, ::skip], coarse(image).high
     torch.testing.assert_close(dilated / expected.abs().max(), expected / expected.abs().max(), rtol=0, atol=1e-4)
+
+
+def layers(*strides: int) -> list[nn.Module]:
+    """Return a unit per stride: a convolution, or average pooling for a negative one."""
+    units = [
+        nn.AvgPool2d(-stride) if stride < 0 else nn.Conv2d(3, 3, 3, stride=stride, padding=1) for stride in strides
+    ]
+    return [nn.Sequential(unit) for unit in units]
+
+
+@pytest.mark.parametrize(
+    ("strides", "low", "part"),
+    [((2, 2, 2, 2, 2), 3, None), ((2, 2, 2, 2, 2), 2, "low"), ((2, 2, 2, -2, -2), 3, "units")],
+)
+def test_networks_of_other_packages_have_the_stated_strides(
+    strides: tuple[int, ...], low: int, part: str | None
+) -> None:
+    """Maps would be drawn at the wrong positions: average pooling, for example, cannot be replaced by dilation."""
+    architecture = Architecture(nn.Module(), layers(*strides), low, None, "fc.")
+    if part is None:
+        assert Backbone(architecture, output_stride=16, last=False).body_channels == 3
+        return
+    with pytest.raises(InvalidInput) as error:
+        Backbone(architecture, output_stride=16, last=False)
+    assert error.value.subject == f"Architecture.{part}" and error.value.hint is not None
 
 
 def test_undilated_networks_equal_torchvision() -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,23 @@ def test_a_killed_process_names_its_image_and_a_hint(tmp_path: Path) -> None:
     assert "processed 5;" in caught.value.problem
     assert caught.value.hint is not None
     assert "--workers 1" in caught.value.hint and "max_side" in caught.value.hint
+
+
+class Unloadable:
+    """Work that only this process can load, like a function that a notebook defines."""
+
+    def __call__(self, item: int) -> int:
+        return item
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return import_module, ("defined_in_another_process",)
+
+
+def test_work_that_a_process_cannot_load_is_not_a_lack_of_memory(tmp_path: Path) -> None:
+    with pytest.raises(RunFailed) as caught:
+        map_items(context(tmp_path, 2), [1, 2, 3], Unloadable(), "x", memory=partial(needs, of_each={}))
+    assert "killed" not in caught.value.problem and "before it processed" in caught.value.problem
+    assert caught.value.hint is not None and "__main__" in caught.value.hint and "workers=1" in caught.value.hint
 
 
 def fail(item: int, error: Exception) -> None:

@@ -47,6 +47,13 @@ def test_the_function_equals_the_command(model: Path, photographs: Path, tmp_pat
     assert len(classes) > 1 and classes <= {0, 40, 90}
 
 
+def test_home_folders_are_expanded(model: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(model.parent))
+    segment = wsss.load_segmenter(f"~/{model.name}", device="cpu")
+    monkeypatch.setenv("HOME", str(photographs))
+    assert np.array_equal(segment("~/a.png"), segment(photographs / "a.png"))
+
+
 def test_options_of_a_prediction(model: Path, photographs: Path, tmp_path: Path) -> None:
     options = ["--scales", "1,0.5", "--flip", "--max-side", "32"]
     done = invoke("predict", "--weights", model, "--images", photographs, "--out", tmp_path / "out", *options)

@@ -14,7 +14,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, Verbatim
 from wsss.models.architectures import ARCHITECTURES, TIMM
 from wsss.models.config import BackboneConfig, LocalWeights
 from wsss.models.timm_backbones.timm_trunk import build_timm_trunk, check_timm
@@ -131,6 +131,8 @@ class Backbone(Trunk):
             self.eval()
             low = self.low(torch.zeros(1, 3, 64, 64))
             body = self.high(low)
+            _require_stride("low", low, LOW_STRIDE)
+            _require_stride("units", body, output_stride)
             self.low_channels, self.body_channels = low.shape[1], body.shape[1]
             self.channels = self.last(body).shape[1]
             maps = self.features(torch.zeros(1, 3, 64, 64))
@@ -159,8 +161,8 @@ def build_backbone(config: BackboneConfig, *, last: bool = True, origin: Origin 
         The backbone, and the origin of its weights (with their normalisation).
 
     Raises:
-        InvalidInput: the weights file is missing, invalid, or of another architecture; or timm's network has another
-            output stride or no feature maps.
+        InvalidInput: the weights file is missing, invalid, or of another architecture; or the network of timm or
+            another package has another stride or no feature maps.
         RunFailed: torchvision's or timm's weights cannot be downloaded.
     """
     if config.name.startswith(TIMM):
@@ -196,6 +198,21 @@ def check_weights_fit(config: BackboneConfig) -> None:
             config.weights.path,
             classifier=architecture.classifier,
             frozen=config.freeze_batchnorm,
+        )
+
+
+def _require_stride(part: str, features: Tensor, stride: int) -> None:
+    """Require the stride of the features ``(1, D, h, w)`` of an image of 64 × 64 pixels.
+
+    Networks of other packages may have layers that `dilate` does not know, such as average pooling.
+    """
+    if features.shape[2:] != (64 // stride, 64 // stride):
+        raise InvalidInput(
+            subject=f"Architecture.{part}",
+            found=Verbatim(f"{features.shape[2]}×{features.shape[3]} features of an image of 64×64"),
+            allowed=f"{64 // stride}×{64 // stride}, a stride of {stride}",
+            hint="Only padded convolutions with a stride of 2 are dilated. With other layers that reduce the "
+            "resolution, choose another output_stride.",
         )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from wsss.data.plugin_dataset import check_dataset
 from wsss.data.readers.image_reading import ImageReadingConfig
 from wsss.data.readers.layout import AnyLayout, Layout, LayoutConfig, Log, require_root
 from wsss.errors import InvalidInput, listing
@@ -165,8 +166,11 @@ def read_layout(
     """Return the dataset of a validated config, see `open_dataset`; its remarks are not logged.
 
     Raises:
-        InvalidInput: the files do not match the layout.
+        InvalidInput: the files do not match the layout, or that of another package returns invalid ids or labels.
     """
     read = layout.read if complete else layout.read_incomplete or layout.read
     dataset: Dataset = read(config, work=work, log=log)
+    entry = LAYOUTS.entry(layout.name)
+    if not entry.own:
+        check_dataset(dataset, entry.subject)
     return dataset.read_with(config.reading) if isinstance(config, ImageReadingConfig) else dataset

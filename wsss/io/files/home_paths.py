@@ -1,11 +1,12 @@
-"""``~`` in paths that no shell has expanded: those of files, and ``--option=~/folder``."""
+"""``~`` in paths that no shell has expanded: those of files, of Python programs, and ``--option=~/folder``."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
-def expand_home(path: Path | str) -> Path:
+def expand_home(path: str | os.PathLike[str]) -> Path:
     """Return a path with a leading ``~`` or ``~user`` expanded; unchanged where the user is unknown (a file's name)."""
     try:
         return Path(path).expanduser()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wsss.errors import InvalidInput, Verbatim
 from wsss.models.attribution.gradients import frozen, layer_offset, layer_stride
 from wsss.models.attribution.map_method import MapMethod
 from wsss.models.attribution.multiscale_cam import Grid, Total, views
 from wsss.models.classifier import CAMClassifier
+from wsss.models.config import Layer
 
 
 def attribution_maps(
@@ -40,6 +43,9 @@ def attribution_maps(
     Returns:
         ``(B, K', h, w)`` ≥ 0, summed over scales and mirror images, of the classes selected in any image; zero for
         images in which the class is not selected.
+
+    Raises:
+        InvalidInput: a method of another package returned maps of another form.
     """
     grid = Grid((images.shape[1], images.shape[2]), stride)
     device = classifier.head.weight.device
@@ -54,5 +60,30 @@ def attribution_maps(
             computed = method.compute(classifier, view.pixels, repeated)
             for layer, maps, total in zip(layers, computed, totals, strict=True):
                 step, offset = layer_stride(classifier, layer), layer_offset(classifier, layer)
+                _require_form(maps, method, layer, rows=repeated.shape, cells=[side / step for side in view.frame.size])
                 total.add(maps[:, kept], view.frame, step, offset)
     return method.combine([total.maps for total in totals])
+
+
+def _require_form(
+    maps: Tensor, method: MapMethod, layer: Layer, *, rows: Sequence[int], cells: Sequence[float]
+) -> None:
+    """Require maps of all images and classes at the resolution of their layer.
+
+    Of maps at the resolution of the image, only the upper left corner would be used. Convolutions without padding make
+    maps of the right resolution a few elements shorter.
+
+    Args:
+        maps: one element of `MapMethod.compute`'s result.
+        rows: the numbers of images and classes.
+        cells: height and width of the image in elements of the layer.
+    """
+    fits = maps.ndim == 4 and all(abs(length - cell) < 4 for length, cell in zip(maps.shape[2:], cells, strict=True))
+    if not fits or maps.shape[:2] != tuple(rows):
+        height, width = map(math.ceil, cells)
+        raise InvalidInput(
+            f"invalid maps of the layer {layer}",
+            subject=f"cam.method {method.name}",
+            found=Verbatim(tuple(maps.shape)),
+            allowed=f"(images, classes, h, w), at the resolution of the layer about {(*rows, height, width)}",
+        )

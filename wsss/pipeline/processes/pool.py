@@ -17,6 +17,13 @@ from wsss.pipeline.processes.worker_threads import WorkerThreads, worker_threads
 T = TypeVar("T")
 R = TypeVar("R")
 
+NOT_STARTED = (
+    "Worker processes import the calling program, so it has to call run_pipeline inside "
+    '`if __name__ == "__main__":`, and they cannot run functions that a notebook defines: move these to a module. With '
+    "workers=1 (--workers 1) there are none."
+)
+"""Hint for worker processes that end before they have an item."""
+
 PREFETCH = 4
 """Items submitted per worker in addition to the current one."""
 
@@ -74,7 +81,7 @@ class Pool(Generic[T, R]):
                     try:
                         results[index] = future.result()
                     except BrokenProcessPool as error:
-                        raise self._killed(workers) from error
+                        raise self._broken(workers) from error
                     except Exception as error:
                         on_error(index, self.items[index], error)
                     del self.running[future]
@@ -96,7 +103,7 @@ class Pool(Generic[T, R]):
             try:
                 future = workers.submit(self.work, index, self.items[index])
             except BrokenProcessPool as error:
-                raise self._killed(workers) from error
+                raise self._broken(workers) from error
             self.running[future] = index, need
             waiting.pop()
 
@@ -110,8 +117,12 @@ class Pool(Generic[T, R]):
     def _names(self, indices: Sequence[int]) -> list[str]:
         return [self.name(self.items[index]) for index in indices]
 
-    def _killed(self, workers: WorkerProcesses | WorkerThreads) -> RunFailed:
-        """Return the error for a pool that broke because one of its processes was killed."""
+    def _broken(self, workers: WorkerProcesses | WorkerThreads) -> RunFailed:
+        """Return the error for a pool that broke because one of its processes ended."""
+        if workers.failed_to_start():
+            return RunFailed(
+                "a worker process ended before it processed an image (its exception is on stderr)", hint=NOT_STARTED
+            )
         names = self._names(workers.killed() or sorted(index for index, _ in self.running.values()))
         at = f"{'one of: ' if len(names) > 1 else ''}{listing(names, limit=12)}"
         return RunFailed(

@@ -50,10 +50,16 @@ class WorkerProcesses:
 
     def killed(self) -> list[int]:
         """Return the indices of the items whose processes were killed from outside this program."""
-        for process in self.processes.values():
-            process.join(1)
-        ended = {pid for pid, process in self.processes.items() if process.exitcode not in (None, 0, -signal.SIGTERM)}
+        ended = {pid for pid, code in self._exit_codes() if code not in (0, -signal.SIGTERM)}
         return sorted(index for pid, index in self._pairs() if pid in ended and index != _IDLE) or self.indices()
+
+    def failed_to_start(self) -> bool:
+        """Return whether a process of a broken pool ended by itself without an item.
+
+        It could not import the calling program, or not load the work, such as a function of a notebook.
+        """
+        ended = {pid for pid, code in self._exit_codes() if code >= 0}  # signals are negative
+        return bool(ended - {pid for pid, index in self._pairs() if index != _IDLE})
 
     def all_alive(self) -> bool:
         """Return whether no process that was started has ended."""
@@ -71,6 +77,12 @@ class WorkerProcesses:
             child.terminate()
         for child in children:
             child.join(5)
+
+    def _exit_codes(self) -> list[tuple[int, int]]:
+        """Return process id and exit code of every process that has ended."""
+        for process in self.processes.values():
+            process.join(1)
+        return [(pid, process.exitcode) for pid, process in self.processes.items() if process.exitcode is not None]
 
     def _pairs(self) -> list[tuple[int, int]]:
         values = list(self.slots)

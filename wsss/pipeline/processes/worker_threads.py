@@ -30,6 +30,10 @@ class WorkerThreads:
         """Return the indices of the items of ended workers: none, since a thread ends with the whole process."""
         return []
 
+    def failed_to_start(self) -> bool:
+        """Return whether a worker ended before it had an item: never, see `killed`."""
+        return False
+
     def _work_on(self, work: Callable[[T], R], index: int, item: T) -> R:
         self._current.add(index)
         try:
