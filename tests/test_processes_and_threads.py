@@ -18,7 +18,7 @@ from killing import KILLED, kill_command, memory_folder
 from safetensors.torch import load_file
 from tinyrun import SEVERAL, TINY, command, environment, results, several, statuses_in, wsss
 
-from wsss.io.process.cores import available_cores
+from wsss.io.process.cores import bound_cores
 
 UNTIL = ("--until", "classify")
 AT = 3
@@ -182,7 +182,7 @@ def test_processes_on_one_machine_share_its_cores(tmp_path: Path) -> None:
     done = several(2, *command(tmp_path / "run", "--until", "expand"), OMP_NUM_THREADS=None, MKL_NUM_THREADS=None)
     assert done.returncode == 0, done.stderr
     records = [json.loads((tmp_path / "run" / one / "stage.json").read_text()) for one in ("classify", "expand")]
-    expected = max(1, available_cores() // 2)
+    expected = max(1, bound_cores() // 2)
     assert [record["machine"]["threads"] for record in records] == [expected, expected]
 
 

@@ -49,7 +49,7 @@ Run = Callable[[Path, str], Path]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that runs a pipeline on a dataset from a folder, and leaves the folder."""
-    monkeypatch.setattr("wsss.io.process.cores.available_cores", lambda: 1)
+    monkeypatch.setattr("wsss.io.process.cores.bound_cores", lambda: 1)
     (tmp_path / "elsewhere").mkdir()
 
     def in_folder(folder: Path, root: str) -> Path:

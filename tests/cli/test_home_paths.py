@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (home / "cats/labels.csv").write_text("image_id,labels,split\na,cat,val\nb,cat,val\n")
     (tmp_path / "work").mkdir()
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setattr("wsss.io.process.cores.available_cores", lambda: 1)  # worker processes take seconds to start
+    monkeypatch.setattr("wsss.io.process.cores.bound_cores", lambda: 1)  # worker processes take seconds to start
     monkeypatch.chdir(tmp_path / "work")
     return home
 

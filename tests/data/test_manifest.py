@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -154,3 +156,56 @@ def test_a_fingerprint_covers_the_meaning_of_mask_values(voc: Path, open_at: Ope
         assert open_at(voc, **other).fingerprint("train", "masks") != one.fingerprint("train", "masks")
     moved = replace(one, root=voc.parent, name="elsewhere")
     assert moved.fingerprint("train", "masks") == one.fingerprint("train", "masks")
+
+
+def test_times_in_the_future_do_not_disable_the_cache(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cameras with a wrong clock, and archives from another time zone."""
+    monkeypatch.setattr(manifest, "SETTLED_NS", 50_000_000)
+    file, cache = tmp_path / "a", tmp_path / "cache.json"
+    file.write_bytes(b"one")
+    ahead = time.time_ns() + 3600 * 10**9
+    os.utime(file, ns=(ahead, ahead))
+    time.sleep(0.2)  # its change time is settled
+    hashes = ContentHashes(cache)
+    hashes.of(file)
+    hashes.save()
+    new_process(monkeypatch)
+    ContentHashes(cache).of(file)
+    assert reads == ["a"]
+
+
+def test_files_that_changed_are_hashed_in_parallel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a copy to another disk, all names are known, but no content."""
+    files = [tmp_path / name for name in "abc"]
+    for file in files:
+        file.write_bytes(b"old")
+    hashes = ContentHashes(None)
+    hashes.of_many(files)
+    for file in files[1:]:
+        file.write_bytes(file.name.encode())
+    threads: dict[str, str] = {}
+
+    def counted(path: Path) -> str:
+        threads[path.name] = threading.current_thread().name
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(manifest, "sha256_file", counted)
+    assert hashes.of_many(files) == [hashlib.sha256(content).hexdigest() for content in (b"old", b"b", b"c")]
+    assert threads.keys() == {"b", "c"} and threading.main_thread().name not in threads.values()
+
+
+def test_cache_of_a_large_dataset_is_read(tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of a million files is larger than any record of a run."""
+    monkeypatch.setattr("wsss.io.files.json_files.MAX_BYTES", 10)
+    file, cache = tmp_path / "a", tmp_path / "cache.json"
+    file.write_bytes(b"one")
+    hashes = ContentHashes(cache)
+    hashes.of(file)
+    hashes.save()
+    assert cache.read_text().count("\n") == 0
+    new_process(monkeypatch)
+    monkeypatch.setattr(manifest, "_contents", {})
+    ContentHashes(cache).of(file)
+    assert reads == ["a"]

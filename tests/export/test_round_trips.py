@@ -17,7 +17,7 @@ from scipy.ndimage import label
 
 from wsss.data.readers.registry import open_dataset
 from wsss.export.export_formats import export_masks
-from wsss.export.export_items import Masks, Options
+from wsss.export.export_items import Masks, Options, objects
 from wsss.io.rasters.label_masks import read_mask
 from wsss.viz.drawing.palette import class_colours
 
@@ -158,3 +158,16 @@ def test_removed_pixels_become_background(made: Masks, tmp_path: Path) -> None:
                 if (labels == number).sum() < 10:
                     expected[labels == number] = 0
         assert np.array_equal(actual, expected)
+
+
+def test_work_on_components_does_not_grow_with_their_number_times_the_image() -> None:
+    mask = np.zeros((300, 300), np.uint8)
+    mask[::3, ::3] = 1
+    mask[150] = 2
+    regions = [region for _, region in objects(mask, Options(components=True))]
+    assert len(regions) == 100 * 100 - 100 + 1
+    assert sum(region.window.size for region in regions) == np.count_nonzero(mask)
+    again = np.zeros(mask.shape, bool)
+    for region in regions:
+        region.view(again)[region.window] = True
+    assert np.array_equal(again, mask > 0)

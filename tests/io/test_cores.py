@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.io.process.cores import core_share, local_process_count, worker_count
+from wsss.io.process.cores import available_cores, core_share, cpu_quota, local_process_count, worker_count
 
 
 @pytest.mark.parametrize(
@@ -56,3 +58,38 @@ def test_processes_of_a_machine_do_not_start_a_worker_per_core_each(monkeypatch:
     monkeypatch.setattr("wsss.io.process.cores.available_cores", lambda: 8)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     assert (worker_count(None), worker_count(None, 4), worker_count(3, 4)) == (8, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/job/step", {"job/step/cpu.max": "max 100000", "job/cpu.max": "150000 100000"}, 1.5),
+        ("0::/job/step", {"job/step/cpu.max": "400000 100000", "job/cpu.max": "150000 50000"}, 3),
+        ("0::/docker/abc", {"cpu.max": "200000 100000"}, 2),  # only the root exists in a container
+        ("0::/", {"cpu.max": "max 100000"}, None),
+        ("0::/", {"cpu.max": ""}, None),
+        (
+            "4:cpu,cpuacct:/slurm/job\n0::/",
+            {"cpu,cpuacct/slurm/job/cpu.cfs_quota_us": "50000", "cpu,cpuacct/slurm/job/cpu.cfs_period_us": "100000"},
+            0.5,
+        ),
+        ("4:cpu:/job", {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "100000"}, None),
+        ("4:memory:/job", {"memory/job/cpu.max": "1 1"}, None),
+    ],
+)
+def test_quota_of_cpu_time(tmp_path: Path, own: str, files: dict[str, str], expected: float | None) -> None:
+    for name, text in {"proc/self/cgroup": own, **{f"cg/{name}": text for name, text in files.items()}}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    assert cpu_quota(tmp_path / "proc", tmp_path / "cg") == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(None, 8), (0.5, 1), (1.5, 2), (2.0, 2), (64.0, 8)])
+def test_workers_of_a_container_fit_its_quota(
+    monkeypatch: pytest.MonkeyPatch, quota: float | None, expected: int
+) -> None:
+    """``docker run --cpus 2`` leaves all cores visible."""
+    monkeypatch.setattr("wsss.io.process.cores.bound_cores", lambda: 8)
+    monkeypatch.setattr("wsss.io.process.cores.cpu_quota", lambda: quota)
+    assert (available_cores(), worker_count(None), worker_count(5)) == (expected, expected, 5)
+    assert (core_share(1, {}), core_share(1, {}, quota=False)) == (expected, 8)

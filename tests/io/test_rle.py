@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from readers import brush_layer
 
-from wsss.io.rasters.rle import brush_mask, brush_rle, coco_counts, coco_rle, from_runs, runs
+from wsss.io.rasters.rle import Region, brush_mask, brush_rle, coco_counts, coco_rle, from_runs, runs
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=12))
 
@@ -98,3 +98,24 @@ def test_brushes_are_decoded(mask: np.ndarray) -> None:
 def test_long_chains_of_digits_are_errors() -> None:
     with pytest.raises(ValueError, match="large"):
         coco_counts("o" * 10_000_000 + "0")
+
+
+@given(masks, st.tuples(*[st.integers(0, 3)] * 4), st.sampled_from(["C", "F"]))
+@example(np.ones((2, 2), bool), (0, 0, 1, 1), "C")
+@example(np.ones((2, 2), bool), (0, 0, 0, 1), "C")
+@example(np.ones((2, 2), bool), (1, 0, 0, 0), "F")
+@example(np.zeros((1, 1), bool), (1, 1, 1, 1), "F")
+def test_runs_of_a_region_are_those_of_the_whole_mask(
+    window: np.ndarray, margins: tuple[int, int, int, int], order: Literal["C", "F"]
+) -> None:
+    top, bottom, left, right = margins
+    mask = np.pad(window, ((top, bottom), (left, right)))
+    region = Region(window, top, left, (mask.shape[0], mask.shape[1]))
+    assert region.runs(order).tolist() == runs(mask.ravel(order=order)).tolist()
+    assert coco_rle(region) == coco_rle(mask) and brush_rle(region) == brush_rle(mask)
+    assert region.pixels == mask.sum() and np.shares_memory(region.view(mask), mask)
+    assert np.array_equal(region.view(mask), window)
+    if window.any():
+        rows, columns = np.nonzero(mask)
+        x, y, width, height = region.box
+        assert (y, y + height - 1, x, x + width - 1) == (rows.min(), rows.max(), columns.min(), columns.max())

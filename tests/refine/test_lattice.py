@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from wsss.errors import InvalidInput
+from wsss.refine.lattice import filtering
 from wsss.refine.lattice.embedding import embed
 from wsss.refine.lattice.filtering import MOST_CHANNELS, Filter, position_filter
 from wsss.refine.lattice.mean_field import BLOCK, infer
@@ -128,7 +129,8 @@ def test_without_kernels_marginals_are_the_softmax_of_the_unary() -> None:
     np.testing.assert_allclose(infer(unary, [], 3), softmax(-unary.astype(np.float64), axis=0), atol=1e-6)
 
 
-def test_position_filters_are_kept_for_images_of_their_size() -> None:
+def test_position_filters_are_kept_for_images_of_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filtering, "KEPT_PIXELS", 2 * 41 * 52)
     image, other = picture(), picture((41, 52))
     kept = position_filter(image, 3, 2)
     assert position_filter(picture(seed=3), 3, 2) is kept
@@ -136,6 +138,20 @@ def test_position_filters_are_kept_for_images_of_their_size() -> None:
         assert changed is not kept
     assert position_filter(image, 3, 2) is not kept, "only the last ones are kept"
     np.testing.assert_array_equal(position_filter(image, 3, 2).constant, Filter(image, 3, None, 2).constant)
+    before = list(filtering._kept)
+    position_filter(picture((200, 200)), 3, 2)
+    assert before and list(filtering._kept) == before, "that of a large image is not kept, and replaces no other"
+
+
+def test_position_filters_used_last_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Photographs of a dataset alternate between several sizes."""
+    monkeypatch.setattr(filtering, "KEPT_PIXELS", 3 * 10 * 12)
+    filtering.forget_position_filters()
+    common, others = picture((10, 12)), [picture((12, 10)), picture((10, 11)), picture((11, 10))]
+    kept = position_filter(common, 3, 2)
+    for other in others:
+        position_filter(other, 3, 2)
+        assert position_filter(common, 3, 2) is kept
 
 
 def test_threads_do_not_change_the_result() -> None:

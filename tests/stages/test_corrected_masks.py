@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from wsss.pipeline.config.source import parse_yaml, read_yaml
 from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.plan.graph import build_jobs
 from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts
+from wsss.pipeline.run.items import map_items
 from wsss.pipeline.stage import Artifact
 from wsss.stages import STAGES
 from wsss.stages.affinity import STAGE as AFFINITY
@@ -87,6 +89,21 @@ def test_pseudo_masks_are_overridden_where_corrections_are_labelled(tmp_path, da
     assert result.metrics["corrected_masks"] == pytest.approx(numbers)
     assert "2 of 3 training images" in result.provenance["corrected_masks"]
     assert result.provenance["supervision"].endswith("corrected masks")
+
+
+def test_a_task_for_a_worker_process_has_the_correction_of_its_image_only(tmp_path, data, corrections, monkeypatch):
+    """Records of all images, sent with every image, would take time quadratic in their number."""
+    sent: list[tuple[str, list[str]]] = []
+
+    def record(ctx, tasks, work, description, **options):
+        sent.extend((task.id, sorted(task.corrections.images)) for task in tasks)
+        assert b"train0" not in pickle.dumps(work)
+        return map_items(ctx, tasks, work, description, **options)
+
+    monkeypatch.setattr("wsss.stages.common.mask_stages.map_items", record)
+    cams = write_maps(tmp_path / "cams", data)
+    run_stage(PSEUDO, {**FIXED, "corrections": corrections}, tmp_path / "pseudo", data, cams=cams)
+    assert sent == [("train0", ["train0"]), ("train1", ["train1"]), ("train2", [])]
 
 
 @pytest.mark.parametrize("unary", ["labels", "softmax"])

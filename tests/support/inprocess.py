@@ -31,7 +31,7 @@ def wsss(*arguments: object) -> subprocess.CompletedProcess[str]:
         contextlib.redirect_stderr(messages),
         pytest.MonkeyPatch.context() as patched,
     ):
-        patched.setattr("wsss.io.process.cores.available_cores", lambda: 1)
+        patched.setattr("wsss.io.process.cores.bound_cores", lambda: 1)
         with pytest.raises(SystemExit) as end:
             main(words)
     code = end.value.code if isinstance(end.value.code, int) else 0

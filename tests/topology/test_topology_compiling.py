@@ -135,6 +135,31 @@ def test_cached_code_is_used_until_any_file_of_the_package_changes(tmp_path):
     assert probe() == "1"
 
 
+@pytest.mark.parametrize("damage", ["empty index", "truncated index", "truncated code", "full disk"])
+def test_a_damaged_cache_is_replaced(tmp_path, damage):
+    """Numba's files are not synchronised with the disk: a power failure leaves them empty."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def probe(code: str = "") -> list[str]:
+        run = subprocess.run(
+            [sys.executable, "-c", code + _CACHE_PROBE], env=environment, capture_output=True, text=True, timeout=900
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout.split()
+
+    if damage == "full disk":
+        full = "def full(*_): raise OSError(28, 'No space left on device')\n"
+        full += "from numba.core.caching import IndexDataCacheFile\nIndexDataCacheFile._save_data = full\n"
+        assert probe(full) == ["2", "0"]
+    else:
+        assert probe() == ["2", "0"]
+        size = 0 if damage == "empty index" else 20
+        for path in tmp_path.rglob("*.nbc" if damage == "truncated code" else "*.nbi"):
+            os.truncate(path, size)
+    assert probe() == ["2", "0"]
+    assert probe() == ["2", "1"]
+
+
 def test_set_cells_finds_all_flags_at_any_place():
     random = np.random.default_rng(0)
     flags = (random.random(cells_of(13, 17)) < 0.2).astype(np.uint8) * 4

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.io.files.atomic import sha256_file, write_json
+from wsss.io.files.atomic import sha256_file, write_text
 from wsss.io.files.json_files import read_json
+from wsss.io.process.cores import available_cores
 
 StatKey = tuple[int, int, int, int]
 
 SETTLED_NS = 2_000_000_000
 """Files changed less than this long ago (ns) are not cached: a second change within one tick of the file system's clock
 (2 s on FAT) would leave their times unchanged."""
+
+MAX_BYTES = 2_000_000_000
+"""Maximum size of a cache file: about 200 bytes per file of a dataset."""
 
 _in_process: dict[str, tuple[StatKey, str]] = {}
 
@@ -49,10 +55,8 @@ class ContentHashes:
     def _of(self, name: str, path: Path) -> str:
         try:
             key = _stat_key(name)
-            if name in _in_process and _in_process[name][0] == key:
-                return self._remember(name, key, _in_process[name][1])
-            if name in self._known and self._known[name][:4] == [*key]:
-                return self._remember(name, key, str(self._known[name][4]))
+            if (cached := self._cached(name, key)) is not None:
+                return cached
             digest = sha256_file(path)
             while (after := _stat_key(name)) != key:  # changed while it was read
                 key, digest = after, sha256_file(path)
@@ -62,28 +66,48 @@ class ContentHashes:
             raise InvalidInput(f"unreadable ({error.strerror})", subject=path) from error
         return self._remember(name, key, digest)
 
+    def _cached(self, name: str, key: StatKey) -> str | None:
+        if name in _in_process and _in_process[name][0] == key:
+            return self._remember(name, key, _in_process[name][1])
+        if name in self._known and self._known[name][:4] == [*key]:
+            return self._remember(name, key, str(self._known[name][4]))
+        return None
+
     def of_many(self, paths: Sequence[Path]) -> list[str]:
-        """Return the hashes of several files in order, computed by a thread pool.
+        """Return the hashes of several files in order; those that are not cached are computed by a thread pool.
 
         Raises:
             InvalidInput: a file is missing or unreadable.
         """
         names = [_name(path) for path in paths]
-        if all(name in self._known or name in _in_process for name in names):
-            return [*map(self._of, names, paths)]  # without a thread's hand-over per file
-        with ThreadPoolExecutor(max_workers=min(8, (os.cpu_count() or 1) + 2)) as pool:
-            return list(pool.map(self._of, names, paths))
+        hashes = [self._if_cached(name) for name in names]  # without a thread's hand-over per file
+        left = [index for index, digest in enumerate(hashes) if digest is None]
+        with ThreadPoolExecutor(max_workers=min(8, available_cores() + 2)) as pool:
+            for index, digest in zip(left, pool.map(lambda at: self._of(names[at], paths[at]), left), strict=True):
+                hashes[index] = digest
+        return [digest for digest in hashes if digest is not None]
+
+    def _if_cached(self, name: str) -> str | None:
+        if name not in self._known and name not in _in_process:
+            return None  # its state is read in a thread: on a network drive it takes a while
+        with suppress(OSError):
+            return self._cached(name, _stat_key(name))
+        return None
 
     def save(self) -> None:
         """Merge new hashes into the cache file, keeping entries that other processes have added."""
         if self._cache is None or not self._new:
             return
         merged = {**_read(self._cache), **self._new}
-        write_json(self._cache, {"version": 1, "files": merged})
+        # Without indentation: a fifth smaller, and twice as fast to write.
+        write_text(self._cache, json.dumps({"version": 1, "files": merged}, ensure_ascii=False, separators=(",", ":")))
         self._known, self._new = merged, {}
 
     def _remember(self, name: str, key: StatKey, digest: str) -> str:
-        if time.time_ns() - max(key[1], key[2]) > SETTLED_NS:
+        now = time.time_ns()
+        since_written, since_changed = now - key[1], now - key[2]
+        # Modification times in the future come from cameras and archives; writing to the file would end them.
+        if since_changed > SETTLED_NS and not 0 <= since_written <= SETTLED_NS:
             _in_process[name] = (key, digest)
             if self._known.get(name) != [*key, digest]:
                 self._new[name] = [*key, digest]
@@ -107,7 +131,7 @@ def _read(cache: Path) -> dict[str, list[Any]]:
         key = _stat_key(cache)
         if cache in _contents and _contents[cache][0] == key:
             return _contents[cache][1]
-        content = read_json(cache)
+        content = read_json(cache, max_bytes=MAX_BYTES)
         if content["version"] != 1:
             return {}
         files = {name: entry for name, entry in content["files"].items() if _is_entry(entry)}

@@ -16,6 +16,7 @@ from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE, ignored_name, voc_palette
 from wsss.io.rasters.rgb_images import size_if_readable
+from wsss.io.rasters.rle import Region
 from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 if TYPE_CHECKING:
@@ -199,35 +200,30 @@ def present(mask: NDArray[np.uint8]) -> list[int]:
     return [index for index in values if index not in (0, IGNORE)]
 
 
-def properties_of(classes: Classes, index: int, region: NDArray[np.bool_]) -> dict[str, object]:
+def properties_of(classes: Classes, index: int, region: Region) -> dict[str, object]:
     """Return the properties of an object in GeoJSON: its class, the value of the class, and its number of pixels."""
-    return {"class": name_of(classes, index), "value": value_of(classes, index), "pixels": int(region.sum())}
+    return {"class": name_of(classes, index), "value": value_of(classes, index), "pixels": region.pixels}
 
 
-def objects(mask: NDArray[np.uint8], options: Options) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Yield the objects of a mask as class index (255 for ignored pixels) and region ``(H, W)`` bool.
+def objects(mask: NDArray[np.uint8], options: Options) -> Iterator[tuple[int, Region]]:
+    """Yield the objects of a mask as class index (255 for ignored pixels) and region.
 
     There is one object per class or, with ``options.components``, one per 8-connected region, in reading order of their
     first pixels. Ignored pixels are the last object.
     """
+    from scipy.ndimage import find_objects
+
     for index in present(mask):
         region = mask == index
         if options.components:
-            labels, sizes = _components(region)
-            for number in range(1, len(sizes)):
-                yield index, labels == number
+            labels, _ = _components(region)
+            for number, (rows, columns) in enumerate(find_objects(labels), start=1):
+                yield index, Region(labels[rows, columns] == number, rows.start, columns.start, region.shape)
         else:
-            yield index, region
+            yield index, Region.whole(region)
     ignored = mask == IGNORE
     if ignored.any():
-        yield IGNORE, ignored
-
-
-def box(region: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return the bounding box of a non-empty region: x, y, width, height in pixels."""
-    rows, columns = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
-    top, left = int(rows[0]), int(columns[0])
-    return left, top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
+        yield IGNORE, Region.whole(ignored)
 
 
 def value_of(classes: Classes, index: int) -> int:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wsss.export.export_items import Item, Masks, Options, Output, box, name_of, objects, value_of
+from wsss.export.export_items import Item, Masks, Options, Output, name_of, objects, value_of
 from wsss.export.image_copies import put_images
 from wsss.io.files.atomic import write_text
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.rle import coco_rle
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+from wsss.io.rasters.rle import Region, coco_rle
 
 ANNOTATIONS = "annotations.json"
 
@@ -58,11 +54,11 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
     return {"annotations": len(annotations), **({"images_without_suffix": unknown} if unknown else {})}
 
 
-def _annotation(category: int, region: NDArray[np.bool_]) -> dict[str, Any]:
+def _annotation(category: int, region: Region) -> dict[str, Any]:
     return {
         "category_id": category,
         "segmentation": coco_rle(region),
-        "area": int(region.sum()),
-        "bbox": list(box(region)),
+        "area": region.pixels,
+        "bbox": list(region.box),
         "iscrowd": int(category == IGNORE),
     }

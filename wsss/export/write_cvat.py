@@ -83,7 +83,7 @@ def _pictures(masks: Masks, item: Item, options: Options) -> tuple[bytes, bytes,
     count = 0
     for _, region in objects(mask, options):
         count += 1
-        numbers[region] = count
+        region.view(numbers)[region.window] = count
     by_class = voc_palette()[masks.classes.decode(mask)]
     return _png(by_class), _png(voc_palette(count + 1)[numbers]), bool((mask == IGNORE).any())
 

@@ -23,7 +23,7 @@ from wsss.export.export_items import (
 from wsss.export.image_copies import put_images
 from wsss.io.files.atomic import write_pieces, write_text
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.rle import brush_rle
+from wsss.io.rasters.rle import Region, brush_rle
 
 TASKS = "tasks.json"
 INTERFACE = "label_config.xml"
@@ -92,8 +92,8 @@ def interface(masks: Masks, indices: list[int]) -> str:
     )
 
 
-def _region(item: Item, number: int, label: str, region: Any) -> dict[str, Any]:
-    height, width = region.shape
+def _region(item: Item, number: int, label: str, region: Region) -> dict[str, Any]:
+    height, width = region.size
     return {
         "id": hashlib.sha256(f"{item.id}\0{number}".encode()).hexdigest()[:10],
         "type": "brushlabels",

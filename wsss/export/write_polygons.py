@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.export.export_items import Item, Masks, Options, Output, box, objects, properties_of
+from wsss.export.export_items import Item, Masks, Options, Output, objects, properties_of
 from wsss.export.naming import renamed
 from wsss.export.outlines import outlines, simplified
 from wsss.io.files.atomic import write_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from wsss.io.rasters.rle import Region
 
 
 def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
@@ -50,12 +52,12 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
     return {"corners": sum(corners)}
 
 
-def region_outlines(region: NDArray[np.bool_]) -> list[list[NDArray[np.int64]]]:
+def region_outlines(region: Region) -> list[list[NDArray[np.int64]]]:
     """Return the outlines of every 4-connected part of a region, in image coordinates."""
     from scipy.ndimage import find_objects, label
 
-    left, top, width, height = box(region)
-    labels = label(region[top : top + height, left : left + width])[0]
+    left, top, width, height = region.box
+    labels = label(region.window[top - region.top :, left - region.left :][:height, :width])[0]
     polygons = []
     for number, window in enumerate(find_objects(labels), start=1):
         corner = np.array([window[1].start + left, window[0].start + top])

@@ -23,7 +23,6 @@ from wsss.refine.policyfile import read_policy
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
-    corrections_of,
     inspect_corrections,
     stated_by_maps,
 )
@@ -128,7 +127,6 @@ def _refine_all(ctx: Context[CrfStageConfig], samples: Sequence[Sample]) -> None
         config=config,
         cleaning=config.clean,
         classes=classes,
-        corrections=corrections_of(ctx),
     )
     every_class = config.unary == "softmax" and cams is None  # else only the classes of the image
     memory = partial(_bytes, labels=len(classes) if every_class else min(len(classes), USUAL_LABELS), config=config)

@@ -22,7 +22,6 @@ from wsss.refine.thresholds import Adaptive, Fixed, Policy, adaptive_threshold, 
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
-    corrections_of,
     images_of,
     inspect_corrections,
     stated_corrections,
@@ -62,7 +61,7 @@ class PseudoConfig(StageConfig):
 
 def run(ctx: Context[PseudoConfig]) -> Result:
     """Determine thresholds (over the dataset, or by the oracle's sweep), then label every image."""
-    config, cams, corrections = ctx.config, ctx.inputs["cams"].path, corrections_of(ctx)
+    config, cams = ctx.config, ctx.inputs["cams"].path
     samples = ctx.data.samples(config.splits)
     policy, thresholds, metrics = _policy(ctx, samples)
     if ctx.ranks.rank == 0:
@@ -75,7 +74,6 @@ def run(ctx: Context[PseudoConfig]) -> Result:
         thresholds=thresholds,
         classes=ctx.data.classes,
         cleaning=config.clean,
-        corrections=corrections,
     )
     write_masks(ctx, samples, work, "pseudo masks", memory=partial(image_bytes, per_pixel=BYTES_PER_PIXEL))
     fractions = map_shared(ctx, samples, partial(_fractions, out=ctx.out, classes=ctx.data.classes), "reading back")

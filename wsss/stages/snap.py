@@ -28,7 +28,6 @@ from wsss.refine.segments import (
 from wsss.stages.common.corrected_masks import (
     CorrectionsFolder,
     check_corrections,
-    corrections_of,
     inspect_corrections,
 )
 from wsss.stages.common.footprint import image_bytes
@@ -105,7 +104,7 @@ def run(ctx: Context[SnapConfig]) -> Result:
     if ctx.inputs["masks"].uses is None and ctx.ranks.rank == 0:
         survey(ctx, samples)
     truths = {sample.id: sample for sample in ctx.data.samples(config.splits)} if config.oracle else None
-    work = partial(_write, out=ctx.out, config=config, classes=classes, corrections=corrections_of(ctx), truths=truths)
+    work = partial(_write, out=ctx.out, config=config, classes=classes, truths=truths)
     memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
     write_masks(ctx, samples, work, "segments", memory=memory, threads=config.oracle)  # which share the true masks
     parts = read_changes(ctx, samples)

@@ -40,7 +40,37 @@ def kernel(function: Callable[..., Any]) -> Any:
     if cache_file is not None:
         # Private attribute: the (time, size) that cached code is compared with, by default those of a single file.
         cache_file._source_stamp = _stamp(function.__module__.split(".")[1])
+        cache_file.load, cache_file.save = _loading(cache_file), _saving(cache_file.save, function.__name__)
     return dispatcher
+
+
+def _loading(cache_file: Any) -> Callable[[Any], Any]:
+    """Return a function that loads cached code; a damaged cache is emptied, so that it is compiled again.
+
+    Numba does not synchronise its files: after a power failure, or on a full disk, they may be empty or truncated.
+    """
+    load = cache_file.load
+
+    def load_intact(key: Any) -> Any:
+        try:
+            return load(key)
+        except Exception:  # unpickling a damaged file raises any kind of exception
+            Path(cache_file._index_path).unlink(missing_ok=True)
+            return None
+
+    return load_intact
+
+
+def _saving(save: Callable[[Any, Any], None], name: str) -> Callable[[Any, Any], None]:
+    """Return a function that caches code; if the disk is full or was made read-only, the code is used uncached."""
+
+    def save_if_possible(key: Any, data: Any) -> None:
+        try:
+            save(key, data)
+        except OSError:
+            _uncached.append(name)  # `_announce` warns
+
+    return save_if_possible
 
 
 _ONCE = "once per kind of computation, then cached; to compile all in advance: wsss topo warmup"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -101,6 +101,10 @@ class Corrections:
             problem = "changed after the import" if path.is_file() else "missing"
             raise InvalidInput(f"{problem} (see {RECORD})", subject=path, hint=AGAIN)
         return self.classes.encode(read_mask(path, size=size), where=str(path))
+
+    def only(self, id: str) -> Corrections:
+        """Return the corrections of one image, for another process: those of all images may be many megabytes."""
+        return replace(self, images={id: self.images[id]} if id in self.images else {})
 
     def is_damaged(self, id: str) -> bool:
         """Return whether the mask of a corrected image is missing, or was changed after the import."""

@@ -16,22 +16,26 @@ MAX_BYTES = 256_000_000
 """Maximum file size; the record of a stage with a million masks takes 200 MB."""
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *, max_bytes: int | None = None) -> Any:
     """Return the value in a JSON file (UTF-8).
+
+    Args:
+        max_bytes: maximum file size; by default `MAX_BYTES`.
 
     Raises:
         OSError: the file is missing, unreadable, a pipe or a device.
-        ValueError: the file is not valid JSON or UTF-8, contains a non-finite number, or has more than `MAX_BYTES`
+        ValueError: the file is not valid JSON or UTF-8, contains a non-finite number, or has more than ``max_bytes``
             bytes or `MAX_DEPTH` levels.
     """
     with open_to_read(path) as file:
-        return parse_json(file.read(MAX_BYTES + 1))
+        return parse_json(file.read((max_bytes or MAX_BYTES) + 1), max_bytes=max_bytes)
 
 
-def parse_json(content: bytes) -> Any:
+def parse_json(content: bytes, *, max_bytes: int | None = None) -> Any:
     """Return the value of JSON text; see `read_json`."""
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"larger than {MAX_BYTES:,} bytes")
+    max_bytes = max_bytes or MAX_BYTES
+    if len(content) > max_bytes:
+        raise ValueError(f"larger than {max_bytes:,} bytes")
     text = content.decode("utf-8")
     try:
         value = json.loads(text, parse_constant=_refuse, parse_float=_finite)

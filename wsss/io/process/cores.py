@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
 from wsss.errors import InvalidInput
+from wsss.io.process.cgroups import CGROUPS, PROC, cgroup_folders, lines_of
+
+
+def bound_cores() -> int:
+    """Return the number of cores that this process is bound to (``taskset``, SLURM, cpusets); by default all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use, which is lower than the machine's in some containers."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return the number of cores that this process may use: those of `bound_cores`, at most its `cpu_quota`."""
+    quota = cpu_quota()
+    return bound_cores() if quota is None else min(bound_cores(), max(1, math.ceil(quota)))
+
+
+@cache
+def cpu_quota(proc: Path = PROC, cgroups: Path = CGROUPS) -> float | None:
+    """Return the CPU time per elapsed time that this process's cgroup may use; ``None`` without a limit.
+
+    It is read once per process. ``docker run --cpus 2`` and Kubernetes set it. All cores of the machine are usable
+    nevertheless, but as many processes as there are cores would share the time of two, each with memory of its own.
+
+    Args:
+        proc: mount point of procfs.
+        cgroups: mount point of the cgroup file system.
+    """
+    quotas = []
+    for folder, version in cgroup_folders("cpu", proc, cgroups):
+        if version == 2:  # "200000 100000", or "max 100000" without a limit
+            words = " ".join(lines_of(folder / "cpu.max")).split()
+        else:
+            words = [*lines_of(folder / "cpu.cfs_quota_us"), *lines_of(folder / "cpu.cfs_period_us")]
+        if len(words) == 2 and all(word.isascii() and word.isdigit() and int(word) for word in words):
+            quotas.append(int(words[0]) / int(words[1]))
+    return min(quotas, default=None)
 
 
 def worker_count(workers: int | None, ranks: int = 1) -> int:
@@ -30,7 +62,9 @@ def worker_count(workers: int | None, ranks: int = 1) -> int:
     return max(1, workers)
 
 
-def core_share(ranks: int, environment: Mapping[str, str] | None = None, *, cores: int | None = None) -> int:
+def core_share(
+    ranks: int, environment: Mapping[str, str] | None = None, *, cores: int | None = None, quota: bool = True
+) -> int:
     """Return the number of cores for each process of a distributed run, at least 1.
 
     It is that of ``srun --cpus-per-task``, which usually binds each task to cores of its own; otherwise the processes
@@ -40,12 +74,14 @@ def core_share(ranks: int, environment: Mapping[str, str] | None = None, *, core
         ranks: number of processes on all machines.
         environment: by default ``os.environ``.
         cores: number of cores that this process may use; by default `available_cores`.
+        quota: without it, the default is `bound_cores`.
 
     Raises:
         InvalidInput: see `local_process_count`.
     """
     variables = os.environ if environment is None else environment
-    cores = available_cores() if cores is None else cores
+    if cores is None:
+        cores = available_cores() if quota else bound_cores()
     of_task = variables.get("SLURM_CPUS_PER_TASK", "")
     if "LOCAL_WORLD_SIZE" not in variables and of_task.isascii() and of_task.isdigit() and int(of_task):
         return max(1, min(cores, int(of_task)))

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from wsss.io.process.cgroups import CGROUPS, PROC, cgroup_folders, lines_of
+
 WORKER_BYTES = 150 << 20
 """Memory of an idle worker process: Python with NumPy, OpenCV and SciPy."""
 
 USABLE_FRACTION = 0.8
 """Fraction of the available memory for all processes together; the rest covers other programs and bad estimates."""
-
-_PROC, _CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 _UNLIMITED = 1 << 60
 """cgroups v1 reports a limit of about 2⁶³ for "no limit"."""
@@ -60,7 +60,7 @@ def workers_that_fit(wanted: int, each: int, log: Callable[[str], None], what: s
     return fit
 
 
-def available_bytes(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> int | None:
+def available_bytes(proc: Path = PROC, cgroups: Path = CGROUPS) -> int | None:
     """Return the bytes that can be allocated without swapping or being killed; ``None`` if unknown.
 
     The minimum of the machine's available memory, the unused part of the memory limits of this process's cgroups (v1
@@ -88,21 +88,11 @@ def _of_machine(proc: Path) -> Iterator[int]:
 
 def _of_cgroups(proc: Path, cgroups: Path) -> Iterator[int]:
     """Yield the unused memory of this process's cgroup and of its parents."""
-    for line in _lines(proc / "self" / "cgroup"):
-        _, controllers, name = line.split(":", 2)
-        if controllers == "":
-            for root in (cgroups, cgroups / "unified"):
-                for folder in _upwards(root, name):
-                    yield from _left(folder, "memory.max", "memory.current", "inactive_file")
-        elif "memory" in controllers.split(","):
-            for folder in _upwards(cgroups / "memory", name):
-                yield from _left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-
-
-def _upwards(root: Path, name: str) -> Iterator[Path]:
-    """Yield the folders of a cgroup and its parents; in a container, only the root may exist."""
-    folder = root / name.strip("/")
-    yield from (parent for parent in (folder, *folder.parents) if parent.is_relative_to(root))
+    for folder, version in cgroup_folders("memory", proc, cgroups):
+        if version == 2:
+            yield from _left(folder, "memory.max", "memory.current", "inactive_file")
+        else:
+            yield from _left(folder, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
 
 def _left(folder: Path, limit: str, usage: str, cache: str) -> Iterator[int]:
@@ -124,21 +114,14 @@ def _of_process(proc: Path) -> Iterator[int]:
 
 def _number(path: Path) -> int | None:
     """Return the number in a file; ``None`` for ``max`` or a missing file."""
-    lines = _lines(path)
+    lines = lines_of(path)
     return int(lines[0]) if lines and lines[0].isdigit() else None
 
 
 def _field(path: Path, name: str) -> int | None:
     """Return the number after a name in a file of lines ``NAME NUMBER …``."""
-    for line in _lines(path):
+    for line in lines_of(path):
         words = line.split()
         if len(words) > 1 and words[0] == name and words[1].isdigit():
             return int(words[1])
     return None
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return []

@@ -1,8 +1,13 @@
-"""Run-length encodings of binary masks: COCO's, and that of Label Studio's brush."""
+"""Run-length encodings of binary masks: COCO's, and that of Label Studio's brush.
+
+An image may have thousands of small regions. They are kept as the part of the mask that contains them (`Region`), so
+that work on each of them does not depend on the size of the image.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -12,6 +17,64 @@ if TYPE_CHECKING:
 
 BRUSH_SIZES = (3, 4, 8, 16)
 """Bits of the four sizes of run lengths, as in Label Studio."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """Pixels of a mask.
+
+    Args:
+        window: ``(h, w)`` bool, a part of the mask; outside of it, no pixel belongs to the region.
+        top, left: row and column of the window's first pixel.
+        size: height and width of the mask.
+    """
+
+    window: NDArray[np.bool_]
+    top: int
+    left: int
+    size: tuple[int, int]
+
+    @classmethod
+    def whole(cls, mask: NDArray[np.bool_]) -> Region:
+        """Return the region of a mask ``(H, W)``."""
+        return cls(mask, 0, 0, (mask.shape[0], mask.shape[1]))
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.window))
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """Bounding box of a region that is not empty: x, y, width, height in pixels."""
+        rows, columns = np.flatnonzero(self.window.any(1)), np.flatnonzero(self.window.any(0))
+        top, left = int(rows[0]), int(columns[0])
+        return self.left + left, self.top + top, int(columns[-1]) + 1 - left, int(rows[-1]) + 1 - top
+
+    def view(self, values: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Return the part of an array ``(H, W)`` that `window` covers, without copying it."""
+        height, width = self.window.shape
+        return values[self.top : self.top + height, self.left : self.left + width]
+
+    def runs(self, order: Literal["C", "F"]) -> NDArray[np.int64]:
+        """Return the lengths of runs of equal values of the mask, beginning with zeros; see `runs`.
+
+        Args:
+            order: ``C``: row by row; ``F``: column by column.
+        """
+        if self.window.shape == self.size:
+            return runs(self.window.ravel(order=order))
+        window, start, length = self.window, (self.top, self.left), self.size[1]
+        if order == "F":
+            window, start, length = window.T, (self.left, self.top), self.size[0]
+        changes = np.diff(np.pad(window, ((0, 0), (1, 1))).view(np.int8), axis=1)  # 1 at the start of a run, −1 behind
+        line, at = np.nonzero(changes)
+        bounds = (start[0] + line) * length + start[1] + at
+        joined = np.flatnonzero(bounds[1:] == bounds[:-1])  # a run continues at the start of the next line
+        bounds = np.delete(bounds, np.concatenate([joined, joined + 1]))
+        pixels = self.size[0] * self.size[1]
+        lengths = np.diff(np.concatenate([[0], bounds, [pixels]]))
+        return lengths[:-1] if len(bounds) and bounds[-1] == pixels else lengths
 
 
 def runs(values: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -25,7 +88,7 @@ def runs(values: NDArray[np.bool_]) -> NDArray[np.int64]:
     return np.concatenate([[0], lengths]) if values[0] else lengths
 
 
-def coco_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
+def coco_rle(mask: NDArray[np.bool_] | Region) -> dict[str, Any]:
     """Return a mask as COCO's compressed run-length encoding, ``{"size": [H, W], "counts": text}``.
 
     Runs are column-major and begin with background. From the fourth on, a run is encoded as its difference to the run
@@ -33,9 +96,10 @@ def coco_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     group becomes the character with the code 48 + group (+ 32 if more groups follow).
 
     Args:
-        mask: ``(H, W)`` bool.
+        mask: ``(H, W)`` bool, or a region of a mask.
     """
-    lengths = runs(mask.ravel(order="F"))
+    region = mask if isinstance(mask, Region) else Region.whole(mask)
+    lengths = region.runs("F")
     numbers = lengths.copy()
     numbers[3:] -= lengths[1:-2]
     characters = bytearray()
@@ -46,10 +110,10 @@ def coco_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
             number >>= 5
             more = number != (-1 if group & 16 else 0)
             characters.append(48 + group + (32 if more else 0))
-    return {"size": [int(side) for side in mask.shape], "counts": characters.decode("ascii")}
+    return {"size": list(region.size), "counts": characters.decode("ascii")}
 
 
-def brush_rle(mask: NDArray[np.bool_]) -> list[int]:
+def brush_rle(mask: NDArray[np.bool_] | Region) -> list[int]:
     """Return a mask as Label Studio's brush encoding: the bytes of a bit stream.
 
     The mask is encoded as a row-major RGBA image with all four channels 255 inside and 0 outside. The stream (the
@@ -58,14 +122,16 @@ def brush_rle(mask: NDArray[np.bool_]) -> list[int]:
     minus one (of that bit length), and the value. Runs beyond the largest bit length are split.
 
     Args:
-        mask: ``(H, W)`` bool.
+        mask: ``(H, W)`` bool, or a region of a mask.
 
     Raises:
         ValueError: the image has 2³⁰ pixels or more.
     """
-    if mask.size >= 2**30:
-        raise ValueError(f"{mask.shape[1]}×{mask.shape[0]} pixels are too many for a brush mask")
-    lengths = runs(mask.ravel()) * 4
+    region = mask if isinstance(mask, Region) else Region.whole(mask)
+    height, width = region.size
+    if height * width >= 2**30:
+        raise ValueError(f"{width}×{height} pixels are too many for a brush mask")
+    lengths = region.runs("C") * 4
     values = np.where(np.arange(len(lengths)) % 2 == 0, 0, 255)
     longest = 1 << BRUSH_SIZES[-1]
     parts = -(-lengths // longest)  # an empty first run has no part
@@ -76,13 +142,13 @@ def brush_rle(mask: NDArray[np.bool_]) -> list[int]:
     size = np.searchsorted(1 << np.array(BRUSH_SIZES), split)
     fields = np.stack([np.ones_like(split), size, split - 1, values], axis=1)
     widths = np.stack([np.full_like(split, 1), np.full_like(split, 2), np.array(BRUSH_SIZES)[size], split * 0 + 8], 1)
-    head = [mask.size * 4, 8 - 1, *(bits - 1 for bits in BRUSH_SIZES)]
+    head = [height * width * 4, 8 - 1, *(bits - 1 for bits in BRUSH_SIZES)]
     bits = _bits(np.concatenate([head, fields.ravel()]), np.concatenate([[32, 5, 4, 4, 4, 4], widths.ravel()]))
     return [int(byte) for byte in np.packbits(bits)]
 
 
 def from_runs(lengths: NDArray[np.int64], size: tuple[int, int], *, order: Literal["C", "F"]) -> NDArray[np.bool_]:
-    """Return the mask ``(H, W)`` of run lengths that begin with zeros; the inverse of `runs`.
+    """Return the mask ``(H, W)`` of run lengths that begin with zeros; the inverse of `Region.runs`.
 
     Args:
         lengths: ``(N,)`` numbers of pixels.

@@ -25,4 +25,5 @@ def share_cores(ranks: int) -> None:
     import torch
 
     if not user_sets_threads():
-        torch.set_num_threads(min(torch.get_num_threads(), core_share(ranks)))
+        # Weights depend on the number of threads, and would change with a quota of CPU time.
+        torch.set_num_threads(min(torch.get_num_threads(), core_share(ranks, quota=False)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from wsss.errors import counted
 from wsss.io.files.stage_files import CHECKPOINT
-from wsss.io.process.cores import available_cores
+from wsss.io.process.cores import bound_cores
 from wsss.pipeline.plan.decide import Decision
 from wsss.pipeline.processes.precision import PRECISIONS, SINGLE, is_possible, reason_against, usable_precision
 from wsss.pipeline.processes.torch_threads import user_sets_threads
@@ -155,5 +155,5 @@ def _earlier_machine(decision: Decision) -> Mapping[str, Any]:
 
 
 def _too_few_cores(threads: int) -> str:
-    cores = available_cores()
+    cores = bound_cores()
     return f"; slower, because this machine has only {counted(cores, 'core')}" if cores < threads else ""

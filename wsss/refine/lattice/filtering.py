@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,10 @@ from wsss.topology.compiling import call, kernel
 MOST_CHANNELS = 4
 """Maximum number of channels filtered together; a kernel is compiled for each number."""
 
-KEPT = 2
-"""Number of position kernels that are cached: one for portrait, one for landscape photographs."""
+KEPT_PIXELS = 1 << 21
+"""Maximum number of pixels of all position kernels that are cached (30 to 100 bytes per pixel; more for narrow ones).
 
-KEPT_PIXELS = 1 << 20
-"""Maximum number of pixels of a kept position kernel (30 to 100 bytes per pixel; more for narrow ones)."""
+Photographs of a dataset have about ten sizes."""
 
 
 class Filter:
@@ -48,22 +48,26 @@ class Filter:
         _add(self._lattice, values, result)
 
 
-_kept: dict[tuple[int, int, float, float], Filter] = {}
+_kept: OrderedDict[tuple[int, int, float, float], Filter] = OrderedDict()
 _lock = threading.Lock()
 
 
 def position_filter(image: NDArray[np.uint8], sigma: float, weight: float) -> Filter:
-    """Return the `Filter` of positions alone; it depends on the image's size only, and the last ones are kept."""
+    """Return the `Filter` of positions alone; it depends on the image's size only, and those used last are kept."""
     height, width = image.shape[:2]
     key = (height, width, sigma, weight)
-    kept = _kept.get(key)
-    if kept is None:
-        kept = Filter(image, sigma, None, weight)
-        with _lock:
-            if height * width <= KEPT_PIXELS:
-                _kept[key] = kept
-            for oldest in list(_kept)[:-KEPT]:
-                del _kept[oldest]
+    with _lock:
+        kept = _kept.pop(key, None)
+        if kept is not None:
+            _kept[key] = kept  # used last: at the end
+            return kept
+    kept = Filter(image, sigma, None, weight)
+    if height * width > KEPT_PIXELS:
+        return kept
+    with _lock:
+        _kept[key] = kept
+        while sum(rows * columns for rows, columns, *_ in _kept) > KEPT_PIXELS:
+            _kept.popitem(last=False)
     return kept
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from wsss.data.classes import renumber
 from wsss.data.truth import shows_class
@@ -13,34 +13,74 @@ from wsss.errors import listing
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask
 from wsss.io.rasters.rgb_images import image_size
-from wsss.pipeline.run.items import map_items, map_shared, pending
+from wsss.pipeline.run.items import Pending, map_items, map_shared, pending
 from wsss.pipeline.stage import Context, Input, Read
 from wsss.stages.common.check_outputs import check_mask
-from wsss.stages.common.corrected_masks import images_of, inspect_corrections, stated_corrections, stated_network
+from wsss.stages.common.corrected_masks import (
+    corrections_of,
+    images_of,
+    inspect_corrections,
+    stated_corrections,
+    stated_network,
+)
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, require_class, supervision_of, with_masks
 from wsss.stages.common.require_inputs import MAKE_MASKS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from wsss.data.corrections.correction_folder import Corrections
     from wsss.data.sample import Sample
 
 MASKS = Input(("masks",), f"folder of a pseudo, crf or predict stage, or {ANY_FOLDER}")
 
 
+@dataclass(frozen=True)
+class _Task:
+    """An image whose mask is written, with its own corrected mask only: tasks are sent to worker processes."""
+
+    sample: Sample
+    corrections: Corrections | None
+
+    @property
+    def id(self) -> str:
+        """Id of the image."""
+        return self.sample.id
+
+
+class WriteMask(Protocol):
+    """Writes the mask of an image."""
+
+    def __call__(self, sample: Sample, *, corrections: Corrections | None) -> None:
+        """Write it; ``corrections`` contain no other image."""
+
+
+def _perform(task: _Task, *, work: WriteMask) -> None:
+    work(task.sample, corrections=task.corrections)
+
+
 def write_masks(
     ctx: Context[Any],
     samples: Sequence[Sample],
-    work: Callable[[Sample], None],
+    work: WriteMask,
     description: str,
     *,
     memory: Callable[[Sample], int],
     threads: bool = False,
 ) -> None:
-    """Call ``work`` for every image without a valid mask; see `wsss.pipeline.run.items.map_items`."""
+    """Call ``work`` for every image without a valid mask; see `wsss.pipeline.run.items.map_items`.
+
+    Args:
+        ctx: context of a stage with `CorrectionsFolder`.
+    """
     check = partial(check_mask, out=ctx.out, classes=ctx.data.classes)
-    todo = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
-    map_items(ctx, todo, work, description, memory=memory, threads=threads)
+    left = pending(ctx, samples, output=lambda sample: mask_path(ctx.out, sample.id), check=check)
+    corrections = corrections_of(ctx)
+    tasks = [_Task(sample, corrections and corrections.only(sample.id)) for sample in left]
+    todo = Pending(tasks, done=left.done, total=left.total)
+    map_items(
+        ctx, todo, partial(_perform, work=work), description, memory=lambda task: memory(task.sample), threads=threads
+    )
 
 
 def masked(ctx: Context[Any], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:

@@ -1,0 +1,41 @@
+"""Limits that control groups of Linux set for this process: containers, SLURM and systemd use them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
+
+
+def cgroup_folders(controller: str, proc: Path = PROC, cgroups: Path = CGROUPS) -> Iterator[tuple[Path, int]]:
+    """Yield the folders of this process's control group and of its parents, and the version of their files (1 or 2).
+
+    Some may not exist: in a container, often only the root does.
+
+    Args:
+        controller: ``memory`` or ``cpu``.
+        proc: mount point of procfs.
+        cgroups: mount point of the cgroup file system.
+    """
+    for line in lines_of(proc / "self" / "cgroup"):
+        _, controllers, name = line.split(":", 2)
+        if controllers == "":
+            for root in (cgroups, cgroups / "unified"):
+                yield from ((folder, 2) for folder in _upwards(root, name))
+        elif controller in controllers.split(","):
+            for root in (cgroups / controller, cgroups / controllers):
+                yield from ((folder, 1) for folder in _upwards(root, name))
+
+
+def _upwards(root: Path, name: str) -> Iterator[Path]:
+    folder = root / name.strip("/")
+    yield from (parent for parent in (folder, *folder.parents) if parent.is_relative_to(root))
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a file of the kernel; empty if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return []
