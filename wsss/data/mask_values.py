@@ -19,7 +19,7 @@ from pydantic import BeforeValidator
 from wsss.data.class_list import LabelNames
 from wsss.data.classes import lookup_tables, require_known, unknown_values
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, ignored_name
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, ignored_name, value_counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class MaskValues:
         if self.rest is None:
             return {}
         table, valid = self._tables()
-        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        present = np.flatnonzero(value_counts(mask))
         known = table[present][valid[present]]
         return unknown_values(mask, valid) if ((known != 0) & (known != IGNORE)).any() else {}
 

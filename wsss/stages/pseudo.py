@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from wsss.data.artifacts import read_maps
+from wsss.data.artifacts import read_indices, read_maps
 from wsss.data.corrections.corrected_pixels import overridden
 from wsss.io.files.stage_files import mask_path
-from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
+from wsss.io.rasters.label_masks import IGNORE, write_mask
 from wsss.pipeline.run.items import map_shared
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig, clean
@@ -123,8 +123,7 @@ def _label(
 
 
 def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, float]:
-    path = mask_path(out, sample.id)
-    mask = classes.encode(read_mask(path), where=str(path))
+    mask = read_indices(out, sample.id, classes)
     return float(((mask > 0) & (mask != IGNORE)).mean()), float((mask == IGNORE).mean())
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from wsss.data.artifacts import read_maps
 from wsss.data.corrections.corrected_pixels import overridden
 from wsss.io.files.stage_files import mask_path, probability_path
-from wsss.io.rasters.label_masks import IGNORE, write_mask
+from wsss.io.rasters.label_masks import foreground_values, write_mask
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
 from wsss.refine.cleaning import CleaningConfig, clean
@@ -82,7 +82,7 @@ def _refine_seeds(
 
 def _classes_in(corrected: Any) -> list[int]:
     """Return the foreground classes of a corrected mask; none without one."""
-    return [] if corrected is None else [value for value in np.unique(corrected).tolist() if value not in (0, IGNORE)]
+    return [] if corrected is None else foreground_values(corrected)
 
 
 def _positions(corrected: Any, values: Any) -> Any:
@@ -100,7 +100,7 @@ def _refine_probabilities(image: Any, path: Path, config: CrfConfig, classes: in
 
 
 def _refine_mask(image: Any, mask: Any, config: CrfConfig, corrected: Any) -> Any:
-    present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist(), *_classes_in(corrected)})
+    present = sorted({0, *foreground_values(mask), *_classes_in(corrected)})
     values = np.asarray(present, np.uint8)
     positions = np.full(256, len(present), np.uint8)
     positions[values] = np.arange(len(present))

@@ -172,13 +172,12 @@ def _named_corrections(run_dir: Path) -> list[Path]:
 
 
 def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
-    from wsss.io.rasters.label_masks import read_mask
+    from wsss.data.artifacts import read_indices
     from wsss.io.rasters.rgb_images import image_size
     from wsss.metrics.mask_uncertainty import boundary_pixels, disagreement
 
     size = image_size(*sample.source)
-    paths = [mask_path(folder, sample.id) for folder in sources.masks]
-    masks = [classes.encode(read_mask(path, size=size), where=str(path)) for path in paths]
+    masks = [read_indices(folder, sample.id, classes, size=size) for folder in sources.masks]
     different = disagreement(masks) if len(masks) > 1 else None
     entropy = _entropy(sample, classes, sources, size)
     signals = [value for value in (different, entropy) if value is not None]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsss.data.artifacts import read_indices
 from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.recorded import check_recorded
-from wsss.io.files.stage_files import RECORD, mask_path, probability_path
+from wsss.io.files.stage_files import RECORD, probability_path
 from wsss.io.process.thread_map import map_in_threads
-from wsss.io.rasters.label_masks import IGNORE, read_mask
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.text.tables import read_table
@@ -201,8 +202,7 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
     image = read_image(*sample.source)
     size = image.shape[:2]
     truth = read_truth(sample, classes, size=size)
-    path = mask_path(masks.path, sample.id)
-    mask = classes.encode(read_mask(path, size=size), where=str(path))
+    mask = read_indices(masks.path, sample.id, classes, size=size)
     counted = truth != IGNORE
     pred, gt = (mask == index) & counted, (truth == index) & counted
     matching = betti_matching(pred.astype(np.float64), gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
