@@ -132,7 +132,7 @@ def topology_view(
     """
     measured = [record for record in records if (record.path / STRUCTURE).is_file() and masks_of(record, records)]
     shown = _first_seeds(measured)[-MAX_SCORES:]
-    samples = {sample.id: sample for several in data.splits.values() for sample in several if sample.mask is not None}
+    samples = {sample.id: sample for sample in data.all_samples() if sample.mask is not None}
     jobs: list[tuple[Sample, str, StageRecord, str]] = []
     for index, score in enumerate(shown):
         share = count // len(shown) + (index < count % len(shown))
