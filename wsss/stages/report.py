@@ -10,7 +10,7 @@ from pydantic import Field
 
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.atomic import write_json, write_text
-from wsss.io.files.json_files import read_json
+from wsss.io.files.json_files import read_json_object
 from wsss.io.files.stage_files import RECORD
 from wsss.pipeline.plan.external_inputs import changes_since
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
@@ -234,11 +234,8 @@ def compare_runs(
 
 def compared_runs(out: Path) -> list[str] | None:
     """Return the runs that the page in a folder compares; ``None`` without such a page."""
-    try:
-        record = read_json(out / COMPARED)
-    except (OSError, ValueError):
-        return None
-    return record.get("runs") if isinstance(record, dict) and record.get("made_by") == "wsss report" else None
+    record = read_json_object(out / COMPARED) or {}
+    return record.get("runs") if record.get("made_by") == "wsss report" else None
 
 
 def _names(run_dirs: Sequence[Path]) -> list[str]:
