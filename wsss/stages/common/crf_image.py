@@ -13,8 +13,9 @@ from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.io.rasters.label_masks import foreground_values, write_mask
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.working_size import working_size
 from wsss.refine.cleaning import CleaningConfig, clean
-from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores, working_size
+from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores
 from wsss.refine.policyfile import read_policy
 from wsss.refine.thresholds import make_seeds, merge
 

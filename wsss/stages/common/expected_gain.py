@@ -174,17 +174,17 @@ def _named_corrections(run_dir: Path) -> list[Path]:
 def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
     from wsss.data.artifacts import read_indices
     from wsss.io.rasters.rgb_images import image_size
-    from wsss.metrics.mask_uncertainty import boundary_pixels, disagreement
+    from wsss.metrics.mask_uncertainty import boundary, disagreement
 
     size = image_size(*sample.source)
     masks = [read_indices(folder, sample.id, classes, size=size) for folder in sources.masks]
     different = disagreement(masks) if len(masks) > 1 else None
     entropy = _entropy(sample, classes, sources, size)
     signals = [value for value in (different, entropy) if value is not None]
-    pixels, boundary = size[0] * size[1], boundary_pixels(masks[-1])
-    extent = pixels if not boundary and sample.labels != () else boundary
+    pixels, boundary_pixels = size[0] * size[1], int(boundary(masks[-1]).sum())
+    extent = pixels if not boundary_pixels and sample.labels != () else boundary_pixels
     gain = extent * sum(signals) / len(signals)
-    return Ranked(sample.id, gain, pixels, boundary, different, entropy)
+    return Ranked(sample.id, gain, pixels, boundary_pixels, different, entropy)
 
 
 def _entropy(sample: Sample, classes: Classes, sources: Sources, size: tuple[int, int]) -> float | None:
