@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wsss.cli.commands.stages import config_source, run_single, stage_command
-from wsss.cli.echo import echo
+from wsss.cli.echo import echo, log
 from wsss.cli.named_runs import NAMED, is_run, named_run
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.shared_options import open_incomplete
@@ -126,7 +126,7 @@ def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]
             f"note: no images, since the dataset of {run} is missing: {reason}. Set it with --data.root DIR.", err=True
         )
         return []
-    log_root(record, read_data_options(options), lambda line: echo(line, err=True))
+    log_root(record, read_data_options(options), log)
     return [(f"data.{key}", yaml_text(value)) for key, value in data.items()]
 
 
