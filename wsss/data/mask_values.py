@@ -168,17 +168,15 @@ def resolve(names: Mapping[int, str], labels: LabelNames, *, where: str) -> Mask
 
 
 def parse_names(value: Any, *, where: str) -> dict[int, str]:
-    """Validate the value of an option such as ``{0: background, 255: road}``.
+    """Validate the value of an option, such as ``{0: background, 255: road}``; not ``None``.
 
     Raises:
         InvalidInput: not a mapping of mask values to names.
     """
     try:
-        names: dict[int, str] | None = _names(value)
+        names: dict[int, str] = _names(value)
     except ValueError as error:
         raise InvalidInput(str(error), subject=where) from error
-    if names is None:
-        raise InvalidInput(subject=where, allowed="a mapping of mask values to names")
     return names
 
 
