@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.error import URLError
 
@@ -236,10 +235,3 @@ def test_local_mobilenet(shared_data: Path) -> None:
     with torch.no_grad():
         expected = network.eval().features(normalised)
         torch.testing.assert_close(backbone.train()(normalised).high, expected, rtol=1e-3, atol=1e-3)
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    if "WSSS_SHARED_DATA" not in os.environ:
-        pytest.skip("WSSS_SHARED_DATA is not set")
-    return Path(os.environ["WSSS_SHARED_DATA"])

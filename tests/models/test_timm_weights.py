@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -88,13 +87,6 @@ def photographs(folder: Path, *, each: int) -> Iterator[tuple[np.ndarray, str]]:
             if counts.get(row["labels"], 0) > 0:
                 counts[row["labels"]] -= 1
                 yield read_image(folder / "JPEGImages" / f"{row['image_id']}.jpg"), row["labels"]
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    if "WSSS_SHARED_DATA" not in os.environ:
-        pytest.skip("WSSS_SHARED_DATA is not set")
-    return Path(os.environ["WSSS_SHARED_DATA"])
 
 
 def test_a_wheel_is_refused_for_other_networks() -> None:
