@@ -10,7 +10,7 @@ from pydantic import Field
 
 from wsss.io.files.atomic import write_text
 from wsss.io.files.stage_files import PAGE
-from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Result, Stage, StageConfig, reads_of
 from wsss.pipeline.store.outdated import records_of_run
 from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.run_summary import status_in_run
@@ -122,11 +122,6 @@ def _others(records: Sequence[StageRecord]) -> list[StageRecord]:
     return others
 
 
-def _reads(config: ReportConfig) -> list[Read]:
-    kinds: tuple[Kind, ...] = ("images", "labels", "masks")
-    return [Read(split, kind) for split in config.splits or (ALL_SPLITS,) for kind in kinds]
-
-
 def _check(config: ReportConfig, data: Any) -> None:
     for split in config.splits:
         data.split(split)
@@ -139,6 +134,6 @@ STAGE = Stage(
     run=run,
     provides="report",
     inputs={"stages": Input(KINDS, "folders of the stages to report on", many=True)},
-    reads=_reads,
+    reads=lambda config: reads_of(config.splits or (ALL_SPLITS,), "images", "labels", "masks"),
     check=_check,
 )

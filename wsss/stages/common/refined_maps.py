@@ -19,7 +19,7 @@ from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.rgb_images import image_size, read_image
 from wsss.io.rasters.working_size import working_size
 from wsss.pipeline.run.items import map_items, map_shared, pending
-from wsss.pipeline.stage import Context, Input, Read
+from wsss.pipeline.stage import Context, Input, reads_of
 from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.image_size_notes import Sizes, note_reduced
 from wsss.stages.common.inspect_inputs import inspect_maps
@@ -134,16 +134,6 @@ def reduced_in(metrics: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metrics.items() if key == "reduced"}
 
 
-def _reads(config: Any) -> list[Read]:
-    """Return the parts of the dataset that a stage with ``splits`` reads: images."""
-    return [Read(split, "images") for split in config.splits]
-
-
-def _check_splits(config: Any, data: Any) -> None:
-    """Require that the dataset has the ``splits``."""
-    data.samples(config.splits)
-
-
 def ready_maps(ctx: Context[Any]) -> None:
     """Require maps of all images."""
     require_maps(ctx.inputs["cams"].path, ctx.data.samples(ctx.config.splits))
@@ -157,10 +147,10 @@ def inspect_refined(ctx: Context[Any]) -> None:
 REFINES: dict[str, Any] = {
     "provides": "cams",
     "resumes": True,
-    "reads": _reads,
+    "reads": lambda config: reads_of(config.splits, "images"),
     "covers": lambda config: config.splits,
     "needs_splits": lambda config: config.splits,
-    "check": _check_splits,
+    "check": lambda config, data: data.samples(config.splits),
     "inspect": inspect_refined,
 }
 """Fields of `Stage` that the stages have in common."""
