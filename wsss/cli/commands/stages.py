@@ -200,8 +200,7 @@ def _check_paths(config: Any, source: Source) -> None:
 
     for path, value in paths_in(config):
         if not value.exists():
-            subject = ": ".join(filter(None, (source.locate(path), ".".join(map(str, path)))))
-            raise InvalidInput(f"no such file or folder: {value}", subject=subject)
+            raise InvalidInput(f"no such file or folder: {value}", subject=source.subject(path))
 
 
 def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import sha256_file
+from wsss.io.files.sealed import json_digest
 from wsss.io.files.visible import visible_below
 from wsss.pipeline.config.supervision_block import key_of
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
@@ -154,9 +155,8 @@ def affects_identity(field: FieldInfo) -> bool:
 
 
 def identity_of(parts: Parts) -> str:
-    """Return the SHA-256 of identity parts as canonical JSON (sorted keys, no spaces): 64 hex digits."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the hash of identity parts."""
+    return json_digest(parts)
 
 
 def plain(value: Any, path: Callable[[Path], Any] = str) -> Any:
