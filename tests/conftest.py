@@ -85,11 +85,3 @@ def chromium() -> Iterator[Any]:
 
     with browser() as started:
         yield started
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    """The folder of real data."""
-    if "WSSS_SHARED_DATA" not in os.environ:
-        pytest.skip("WSSS_SHARED_DATA is not set")
-    return Path(os.environ["WSSS_SHARED_DATA"])

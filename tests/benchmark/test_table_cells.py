@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 from pathlib import Path
 
 import numpy as np
 import pytest
 from resultfolders import HEAD, draw_table, read_all, write_results, write_table
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.benchmark.permutation import permutation_test
 from wsss.benchmark.read_results import DIAGONAL, read_benchmark
@@ -17,8 +17,6 @@ from wsss.benchmark.score_set import LOSSES, Case, folder_name, short_name
 from wsss.benchmark.table_cells import Row, benchmark_rows, rounded, table_of
 from wsss.errors import InvalidInput
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: it holds the authors' results")
 CASE = Case("supervised", "accurate", "large")
 
 # From results/PERFORMANCE_TABLES.md in the authors' repository; a star marks bold cells.
@@ -56,11 +54,11 @@ def printed(cells: dict[tuple[str, str], Row]) -> dict[str, str]:
     }
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("seed", [0, 1, 2026])
 def test_study_cases_1_and_2_match_the_paper(seed: int) -> None:
     """For any seed of the permutation tests."""
-    benchmark = read_all(Path(str(SHARED)) / "topomortar" / "results")
+    benchmark = read_all(SHARED_DATA / "topomortar" / "results")
     rows = benchmark_rows(benchmark, seed=seed)
     assert printed(table_of(rows, CASE, "ID")) == STUDY_CASE_1
     assert printed(table_of(rows, CASE, "OOD")) == STUDY_CASE_2
