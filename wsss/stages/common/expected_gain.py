@@ -188,14 +188,12 @@ def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
 
 
 def _entropy(sample: Sample, classes: Classes, sources: Sources, size: tuple[int, int]) -> float | None:
-    from wsss.data.artifacts import read_maps
+    from wsss.data.artifacts import read_maps, read_scores
     from wsss.io.rasters.cams import best_class
-    from wsss.io.rasters.probabilities import read_probabilities
     from wsss.metrics.mask_uncertainty import mean_entropy, mean_map_entropy
 
     if sources.probabilities is not None:
-        path = probability_path(sources.probabilities, sample.id)
-        return mean_entropy(read_probabilities(path, classes=len(classes), size=size))
+        return mean_entropy(read_scores(sources.probabilities, sample, classes, size=size))
     if sources.maps is None:
         return None
     cams = read_maps(sources.maps, sample, classes, size=size)

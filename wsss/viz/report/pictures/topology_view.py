@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.artifacts import read_indices
+from wsss.data.artifacts import read_indices, read_scores
 from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.recorded import check_recorded
 from wsss.io.files.stage_files import RECORD, probability_path
 from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.text.tables import read_table
 from wsss.viz.drawing.diagrams import barcode_svg, persistence_svg
@@ -210,7 +209,7 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
     panels.append(centreline_panel(pred, gt, detail))
     marks.sort(key=lambda mark: -mark.pixels)
     height, width = size
-    diagram, bars = _soft(sample, index, len(classes), masks, gt & counted, frame)
+    diagram, bars = _soft(sample, index, classes, masks, gt & counted, frame)
     return TopologyRow(
         sample.id,
         name,
@@ -238,14 +237,13 @@ def _summary(matching: BettiMatching) -> str:
 
 
 def _soft(
-    sample: Sample, index: int, classes: int, masks: StageRecord, gt: NDArray[np.bool_], frame: str
+    sample: Sample, index: int, classes: Classes, masks: StageRecord, gt: NDArray[np.bool_], frame: str
 ) -> tuple[str, str]:
     """Return persistence diagram and barcode of the class probabilities, if the stage stored them."""
     from wsss.topology import betti_matching
 
-    path = probability_path(masks.path, sample.id)
-    if not path.is_file():
+    if not probability_path(masks.path, sample.id).is_file():
         return "", ""
-    soft = read_probabilities(path, classes=classes, size=gt.shape)[index].astype(np.float64)
+    soft = read_scores(masks.path, sample, classes, size=gt.shape)[index].astype(np.float64)
     matching = betti_matching(soft, gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
     return persistence_svg(matching), barcode_svg(matching)
