@@ -10,11 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from wsss.data.artifacts import read_indices, read_maps
 from wsss.data.readers.registry import open_dataset
 from wsss.data.truth import read_truth
-from wsss.io.files.stage_files import cam_path, mask_path
-from wsss.io.rasters.cams import read_cams
-from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import read_image
 from wsss.viz.drawing.heatmap import heat_overlay
 from wsss.viz.drawing.overlay import contact_sheet, overlay
@@ -32,15 +30,13 @@ def main(run: Path, out: Path) -> None:
     rows = []
     for sample in several[:IMAGES]:
         image = read_image(*sample.source)
-        strongest = read_cams(cam_path(run / "cam", sample.id)).full_size().max(0)
+        cams = read_maps(run / "cam", sample, data.classes)
+        strongest = cams.at(cams.size).max(0)
 
         def masked(mask: np.ndarray, image: np.ndarray = image) -> np.ndarray:
             return overlay(image, mask, palette)
 
-        stages = [
-            data.classes.encode(read_mask(mask_path(run / name, sample.id)), where=name)
-            for name in ("pseudo", "predict")
-        ]
+        stages = [read_indices(run / name, sample.id, data.classes) for name in ("pseudo", "predict")]
         truth = read_truth(sample, data.classes)
         rows.append([image, heat_overlay(image, strongest), *map(masked, stages), masked(truth)])
     contact_sheet(rows, ["image", "class activation map", "pseudo mask", "network", "ground truth"], out, width=180)

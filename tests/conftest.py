@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -66,3 +67,21 @@ def compiled_kernels(request: pytest.FixtureRequest) -> Iterator[None]:
     with subprocess.Popen(call, stderr=subprocess.DEVNULL) as process:
         yield
         process.kill()
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory."""
+    from killing import memory_folder
+
+    with memory_folder(tmp_path_factory.mktemp("runs")) as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser without windows."""
+    from browser import browser
+
+    with browser() as started:
+        yield started

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flipping import flip
-from killing import memory_folder
 from tinyrun import command, results, statuses, wsss
 
 from wsss.errors import DamagedFile, InvalidInput
@@ -21,12 +20,6 @@ UNREAD = ("run.log", "tensorboard/", ".wsss-", ".lock")
 """Files that no stage reads."""
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with memory_folder(tmp_path_factory.mktemp("runs")) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from dataclasses import replace
@@ -13,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 from docpages import Block, Session, blocks, check_marks
+from shareddata import IS_SHARED, SHARED_DATA
 
 PAGE = Path(__file__).parents[1] / "docs" / "topology-losses.md"
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 
 @pytest.fixture
@@ -23,8 +22,8 @@ def folder(tmp_path: Path) -> Path:
     """The reader's folder, with TopoMortar's repository if it is available."""
     here = tmp_path / "here"
     here.mkdir()
-    if SHARED:
-        (here / "topomortar").symlink_to(Path(SHARED) / "topomortar")
+    if IS_SHARED:
+        (here / "topomortar").symlink_to(SHARED_DATA / "topomortar")
     return here
 
 
@@ -114,7 +113,7 @@ def test_all_of_it(folder: Path) -> None:
     printed = "".join([session.run(shortened(block)) for block in blocks(PAGE)])
     assert re.search(r"BettiNumbers\(b0=[1-9].*matching error [1-9]", printed), "the label is not empty"
     assert (folder / "errors.svg").read_text().lstrip().startswith(("<svg", "<?xml"))
-    if SHARED:
+    if IS_SHARED:
         assert list((folder / "plots").glob("*.svg")) and "clDice" in (folder / "tables.html").read_text()
     assert (folder / "cldice" / "model.safetensors").is_file()
     assert "clDice" in (folder / "runs" / "mine" / "bench" / "tables.md").read_text()

@@ -7,14 +7,13 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import warm
 from flipping import flip
-from killing import KILLED, kill_command, memory_folder
+from killing import KILLED, kill_command
 from safetensors.torch import load_file
 from tinyrun import SEVERAL, TINY, command, environment, results, several, statuses_in, wsss
 
@@ -25,12 +24,6 @@ AT = 3
 """Number of the write after its first checkpoint at which a training is killed."""
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with memory_folder(tmp_path_factory.mktemp("runs")) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")

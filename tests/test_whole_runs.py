@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import warm
-from killing import KILLED, kill_command, memory_folder
+from killing import KILLED, kill_command
 from tinyrun import command, environment, results, statuses, statuses_in, wsss
 
 from wsss.io.rasters.label_masks import read_mask, write_mask
@@ -48,12 +47,6 @@ of the machine, since recently changed files are not cached.
 """
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with memory_folder(tmp_path_factory.mktemp("runs")) as folder:
-        yield folder
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,17 @@ from pydantic.fields import FieldInfo
 KeyPath = tuple[str | int, ...]
 
 
+def subject_of(path: KeyPath, where: str, location: str) -> str:
+    """Return location and full key path of a key (``crf.yaml:3: stages.crf.with.iterations``), for errors about it.
+
+    Args:
+        where: key path of the mapping that ``path`` is relative to.
+        location: line of the key in a file, or ``""``.
+    """
+    key = ".".join(filter(None, (where, *map(str, path))))
+    return ": ".join(filter(None, (location, key)))
+
+
 def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
     """Return key (the name or alias of a field) → field."""
     return {field.alias or name: field for name, field in model.model_fields.items()}

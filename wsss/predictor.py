@@ -223,7 +223,7 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
             raise InvalidInput(f"cannot be read ({error})", subject="image") from error
         if 0 in image.size:
             raise InvalidInput(f"no pixels ({image.width}×{image.height})", subject="image")
-        with at_page(image, (reading or PLAIN).page, "image"):
+        with at_page(image, (reading or PLAIN).page):
             return rgb_array(image, "image", reading or PLAIN)
     if isinstance(image, np.ndarray):
         if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from wsss.errors import InvalidInput, Verbatim
 from wsss.io.files.home_paths import expand_home
-from wsss.model_fields import KeyPath, fields_of, keys_of, models_in
+from wsss.model_fields import KeyPath, fields_of, keys_of, models_in, subject_of
 
 M = TypeVar("M", bound=BaseModel)
 Locate = Callable[[KeyPath], str]
@@ -264,8 +264,7 @@ def _places_of_rule(problem: _Problem, locate: Locate) -> str:
 
 
 def _subject(path: KeyPath, where: str, locate: Locate) -> str | None:
-    key = ".".join(filter(None, (where, *map(str, path))))
-    return ": ".join(filter(None, (locate(path), key))) or None
+    return subject_of(path, where, locate(path)) or None
 
 
 def _words(quoted: str) -> list[str]:

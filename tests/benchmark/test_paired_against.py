@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
-from resultfolders import draw_table, write_results, write_table
+from resultfolders import draw_table, read_all, write_results, write_table
 
 from wsss.benchmark.paired_against import Arm, Contrast, contrasts, find_arm
-from wsss.benchmark.read_results import read_benchmark
-from wsss.benchmark.result_files import find_groups
-from wsss.benchmark.score_set import Benchmark, Case
+from wsss.benchmark.score_set import Case
 from wsss.errors import InvalidInput
 
 ACCURATE, WEAK = Case("supervised", "accurate", "large"), Case("supervised", "weak", "large")
@@ -28,10 +26,6 @@ def results(tmp_path: Path) -> Path:
     )
 
 
-def read(results: Path) -> Benchmark:
-    return read_benchmark(results, find_groups(results))
-
-
 def cells(rows: list[Contrast]) -> dict[tuple[str, str, str], Contrast]:
     return {(f"{row.arm.case.labels}/{row.arm.loss}", row.group, row.metric): row for row in rows}
 
@@ -42,7 +36,7 @@ def per_image(level: float, seeds: tuple[int, ...], column: str, images: range) 
 
 
 def test_means_differences_and_seeds_by_hand(results: Path) -> None:
-    result = cells(contrasts(read(results), REFERENCE))
+    result = cells(contrasts(read_all(results), REFERENCE))
     weak = per_image(0.3, (7, 8), "Betti0Error_mortar", range(12))
     base = per_image(1.0, (1, 2, 3), "Betti0Error_mortar", range(12))
     one = result["weak/clDice", "ID", "Betti0"]
@@ -57,7 +51,7 @@ def test_means_differences_and_seeds_by_hand(results: Path) -> None:
 
 def test_p_and_interval_agree_with_scipy(results: Path) -> None:
     """The bootstrap of SciPy draws other resamples."""
-    one = cells(contrasts(read(results), REFERENCE, resamples=9999))["weak/CEDice", "ID", "HD95"]
+    one = cells(contrasts(read_all(results), REFERENCE, resamples=9999))["weak/CEDice", "ID", "HD95"]
     weak = per_image(1.6, (7, 8), "HD95_mortar", range(12)).mean(1)
     base = per_image(1.0, (1, 2, 3), "HD95_mortar", range(12)).mean(1)
     differences = weak - base
@@ -74,7 +68,7 @@ def test_p_and_interval_agree_with_scipy(results: Path) -> None:
 
 
 def test_verdicts_follow_the_better_direction_of_each_metric(results: Path) -> None:
-    result = cells(contrasts(read(results), REFERENCE))
+    result = cells(contrasts(read_all(results), REFERENCE))
     for metric in ("Betti0", "Betti1", "Dice", "HD95", "clDice"):
         for group in ("ID", "OOD"):
             assert result["weak/clDice", group, metric].verdict == "better"
@@ -83,7 +77,7 @@ def test_verdicts_follow_the_better_direction_of_each_metric(results: Path) -> N
 
 
 def test_the_reference_comes_first_with_zero_difference(results: Path) -> None:
-    rows = contrasts(read(results), Arm(WEAK, "clDice"))
+    rows = contrasts(read_all(results), Arm(WEAK, "clDice"))
     for group in ("ID", "OOD"):
         first = next(row for row in rows if row.group == group)
         assert first.arm == Arm(WEAK, "clDice")
@@ -94,7 +88,7 @@ def test_the_reference_comes_first_with_zero_difference(results: Path) -> None:
 def test_equal_scores_are_neither_better_nor_worse(tmp_path: Path) -> None:
     write_results(tmp_path, {"CEDiceLoss": 1.0})
     results = write_results(tmp_path, {"CEDiceLoss": 1.0}, case="supervised/noisy/large")
-    others = [row for row in contrasts(read(results), REFERENCE) if row.arm != REFERENCE]
+    others = [row for row in contrasts(read_all(results), REFERENCE) if row.arm != REFERENCE]
     assert others and all((row.difference, row.p, row.verdict) == (0, 1, None) for row in others)
 
 
@@ -103,7 +97,7 @@ def test_only_common_images_and_complete_seeds_count(tmp_path: Path) -> None:
     weak = results / "supervised/weak/large/CEDiceLoss"
     write_table(weak / "1.csv", draw_table([1, 2], 0.5, 1))
     write_table(weak / "2.csv", draw_table([2], 0.5, 2))
-    result = cells(contrasts(read(results), REFERENCE))
+    result = cells(contrasts(read_all(results), REFERENCE))
     one = result["weak/CEDice", "ID", "Dice"]
     first, second = draw_table([1, 2], 0.5, 1), draw_table([2], 0.5, 2)
     last = (first[1]["Dice_mortar"] + second[0]["Dice_mortar"]) / 2  # type: ignore[operator]
@@ -116,13 +110,13 @@ def test_groups_of_unequal_size_have_equal_weight(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0})
     images = [5, 6, 7, 8, 9]  # four of one group, one of the next
     write_table(results / "supervised/weak/large/CEDiceLoss/1.csv", draw_table(images, 0.5, 1))
-    one = cells(contrasts(read(results), REFERENCE))["weak/CEDice", "OOD", "Dice"]
+    one = cells(contrasts(read_all(results), REFERENCE))["weak/CEDice", "OOD", "Dice"]
     scores = [float(row["Dice_mortar"]) for row in draw_table(images, 0.5, 1)]  # type: ignore[arg-type]
     assert one.mean == pytest.approx((np.mean(scores[:4]) + scores[4]) / 2)
 
 
 def test_the_reference_loss_may_have_any_of_its_names(results: Path) -> None:
-    benchmark = read(results)
+    benchmark = read_all(results)
     for loss in ("CEDice", "CEDiceLoss", "ce_dice"):
         assert find_arm(benchmark, f"supervised/accurate/large/{loss}") == REFERENCE
 
@@ -130,12 +124,12 @@ def test_the_reference_loss_may_have_any_of_its_names(results: Path) -> None:
 @pytest.mark.parametrize("name", ["", "CEDice", "supervised/accurate/large/clDice", "supervised/acurate/large/CEDice"])
 def test_an_unknown_reference_is_an_error_with_the_valid_ones(results: Path, name: str) -> None:
     with pytest.raises(InvalidInput) as error:
-        find_arm(read(results), name)
+        find_arm(read_all(results), name)
     assert error.value.found == name and "supervised/weak/large/clDice" in error.value.allowed
 
 
 def test_the_same_seed_gives_the_same_numbers(results: Path) -> None:
-    benchmark = read(results)
+    benchmark = read_all(results)
     assert contrasts(benchmark, REFERENCE, seed=3) == contrasts(benchmark, REFERENCE, seed=3)
     assert contrasts(benchmark, REFERENCE, seed=3) != contrasts(benchmark, REFERENCE, seed=4)
 
@@ -149,14 +143,14 @@ def test_a_reference_with_gaps_and_its_copy_have_zero_difference(tmp_path: Path)
         for labels in ("accurate", "noisy"):
             path = results / f"supervised/{labels}/large/CEDiceLoss/{seed}.csv"
             write_table(path, draw_table(kept, 1.0, seed))
-    for row in contrasts(read(results), REFERENCE):
+    for row in contrasts(read_all(results), REFERENCE):
         assert (row.difference, row.low, row.high, row.p, row.verdict) == (0, 0, 0, 1, None)
 
 
 def test_a_single_image_has_no_interval(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0})
     write_table(results / "supervised/weak/large/CEDiceLoss/1.csv", draw_table([1], 0.5, 1))
-    one = cells(contrasts(read(results), REFERENCE))["weak/CEDice", "ID", "Dice"]
+    one = cells(contrasts(read_all(results), REFERENCE))["weak/CEDice", "ID", "Dice"]
     assert (one.images, one.low, one.high, one.p, one.verdict) == (1, None, None, 1, None)
 
 
@@ -170,7 +164,7 @@ def test_the_error_rate_under_the_null_is_about_five_percent(tmp_path: Path) -> 
         write_table(results / f"supervised/accurate/large/{loss}/0.csv", rows)
     verdicts = [
         row.verdict
-        for row in contrasts(read(results), REFERENCE, permutations=1000)
+        for row in contrasts(read_all(results), REFERENCE, permutations=1000)
         if row.metric == "Dice" and row.arm.loss != "CEDice"
     ]
     assert len(verdicts) == 60 and sum(verdict is not None for verdict in verdicts) <= 9

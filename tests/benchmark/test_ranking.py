@@ -7,23 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from resultfolders import write_results
+from resultfolders import read_all, write_results
 
 from wsss.benchmark.ranking import Ranking, critical_difference, rank_losses, rank_over_images
-from wsss.benchmark.read_results import read_benchmark
-from wsss.benchmark.result_files import find_groups
-from wsss.benchmark.score_set import METRICS, Benchmark, LossScores
+from wsss.benchmark.score_set import METRICS, LossScores
 from wsss.benchmark.table_cells import benchmark_rows
 
 LEVELS = {"CEDiceLoss": 1.0, "clDiceLoss": 0.3, "TopoLoss": 3.0}
 
 
-def read(results: Path) -> Benchmark:
-    return read_benchmark(results, find_groups(results))
-
-
 def ranking_of(results: Path) -> Ranking:
-    return rank_losses(benchmark_rows(read(results)))
+    return rank_losses(benchmark_rows(read_all(results)))
 
 
 # Demšar (JMLR 2006), table 5: critical values of the two-tailed Nemenyi test at .05.
@@ -65,7 +59,7 @@ def test_ranks_over_images_by_hand(metric: str) -> None:
 
 
 def test_a_loss_without_scores_in_a_distribution_does_not_hide_the_others(tmp_path: Path) -> None:
-    (losses,) = read(write_results(tmp_path, LEVELS)).cases.values()
+    (losses,) = read_all(write_results(tmp_path, LEVELS)).cases.values()
     expected = rank_over_images({name: losses[name] for name in ("CEDice", "clDice")}, METRICS[0], "OOD")
     inside = [row for row, group in enumerate(losses["TopoLoss"].groups) if group == "indistr"]
     short = LossScores(

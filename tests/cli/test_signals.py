@@ -16,7 +16,7 @@ import cv2
 import inprocess
 import numpy as np
 import pytest
-from killing import is_bookkeeping, snapshot
+from killing import group_exists, is_bookkeeping, snapshot
 from toycli import environment, start_toy, toy
 from toys import make_toy_pipeline
 
@@ -63,14 +63,6 @@ def end_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str,
     own = IN_A_CALLBACK.sub("", messages)
     assert "Traceback" not in own and "Warning" not in own, messages
     return output, messages
-
-
-def group_exists(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.fixture

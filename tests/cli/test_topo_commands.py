@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import os
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,11 +14,10 @@ import numpy as np
 import pytest
 from inprocess import error_of, refused, succeed
 from PIL import Image
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.topology import betti_matching, betti_numbers
 from wsss.viz.drawing.matched_regions import UNMATCHED, features_of, pair_colour, select_features
-
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 
 def call(*arguments: Any) -> Any:
@@ -251,10 +249,10 @@ def test_svg_equals_png(masks: tuple[Path, Path], tmp_path: Path) -> None:
         assert 0 < differs.mean() < 0.02 and (drawn[differs] == 255).all()  # the circles
 
 
-@pytest.mark.skipif(SHARED is None, reason="needs WSSS_SHARED_DATA")
+@needs_shared_data
 def test_reference_numbers_of_full_size_labels() -> None:
-    train = Path(SHARED or "") / "topomortar" / "dataset" / "train"
-    with (Path(SHARED or "") / "fixtures" / "topomortar_train_betti_matching_error.csv").open() as file:
+    train = SHARED_DATA / "topomortar" / "dataset" / "train"
+    with (SHARED_DATA / "fixtures" / "topomortar_train_betti_matching_error.csv").open() as file:
         rows = list(csv.DictReader(file))[:8]
     for row in rows:
         frame = "own-max" if row["frame"] == "1" else "none"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.data.checks.check import check_config
 from wsss.data.readers.registry import open_dataset
@@ -15,9 +15,8 @@ from wsss.data.sample import require_labels
 from wsss.data.truth import read_truth
 from wsss.io.rasters.rgb_images import image_size, read_image
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
-pytestmark = pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set")
-ROOT = Path(SHARED or ".") / "voc_animals"
+pytestmark = needs_shared_data
+ROOT = SHARED_DATA / "voc_animals"
 ANIMALS = ["cat", "cow", "dog", "horse", "person", "sheep"]
 
 

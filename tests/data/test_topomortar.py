@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.data.checks.check import check_config
 from wsss.data.dataset import Dataset
@@ -303,12 +303,9 @@ def test_check_reads_every_label_kind(walls: Path, tmp_path: Path) -> None:
     assert steps == [3 * 3 + 3 * 1 + 4]  # every mask once
 
 
-real = pytest.mark.skipif("WSSS_SHARED_DATA" not in os.environ, reason="WSSS_SHARED_DATA is not set")
-
-
-@real
+@needs_shared_data
 def test_the_real_dataset(open_at: Open, lines: list[str]) -> None:
-    root = Path(os.environ["WSSS_SHARED_DATA"]) / "topomortar"
+    root = SHARED_DATA / "topomortar"
     dataset = open_at(root)
     counts = {name: len(split) for name, split in dataset.splits.items()}
     assert lines == []
@@ -329,10 +326,10 @@ def test_the_real_dataset(open_at: Open, lines: list[str]) -> None:
     assert np.array_equal(read_truth(sample, dataset.classes) == 1, read_mask(sample.mask) == 255)
 
 
-@real
+@needs_shared_data
 @pytest.mark.slow
 def test_a_check_of_the_real_dataset(tmp_path: Path) -> None:
-    root = Path(os.environ["WSSS_SHARED_DATA"]) / "topomortar"
+    root = SHARED_DATA / "topomortar"
     report = check_config({"root": root}, work=tmp_path / "work")
     assert not report.problems and report.sizes == ((512, 512), (512, 512))
     masks = [read_mask(path) for path in sorted((root / "dataset" / "train" / "accurate").glob("*.png"))]
@@ -340,12 +337,12 @@ def test_a_check_of_the_real_dataset(tmp_path: Path) -> None:
     assert report.splits["train"].class_pixels["mortar"] == pytest.approx(expected, abs=1e-4)
 
 
-@real
+@needs_shared_data
 def test_the_mask_with_unknown_values_has_the_published_topology() -> None:
     """The six pixels of value 8 are not mortar: they would add a component to the published number."""
     from wsss.topology import betti_numbers
 
-    shared = Path(os.environ["WSSS_SHARED_DATA"])
+    shared = SHARED_DATA
     path = shared / "cases" / "topomortar_value_8" / "163.png"
     if not path.is_file():
         pytest.skip("mask 163 is missing")

@@ -96,10 +96,10 @@ def test_rounded_maps_of_a_resized_image_are_read(tmp_path: Path) -> None:
 
 def test_full_size() -> None:
     expected = np.stack([cv2.resize(class_map, (31, 23), interpolation=cv2.INTER_LINEAR) for class_map in cams().maps])
-    assert np.array_equal(cams().full_size(), expected)
+    assert np.array_equal(cams().at((23, 31)), expected)
     assert np.array_equal(np.stack(list(cams().each_at_full_size())), expected)
     assert cams().at((5, 7)).shape == (2, 5, 7)
-    assert cams(0).full_size().shape == (0, 23, 31) and list(cams(0).each_at_full_size()) == []
+    assert cams(0).at((23, 31)).shape == (0, 23, 31) and list(cams(0).each_at_full_size()) == []
 
 
 @given(stacks)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import TypeAdapter
+from shareddata import SHARED_DATA, needs_shared_data
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
@@ -26,8 +25,6 @@ from wsss.losses.term import LossWithTerm
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.resources import names, shipped
 from wsss.pipeline.config.source import read_yaml
-
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 NINE = (
     "betti_matching",
@@ -88,7 +85,7 @@ class Small(nn.Module):
 
 def crops() -> tuple[Tensor, Tensor]:
     """Four crops of 128² of real walls, ``(4, 3, 128, 128)`` in [0, 1], and their accurate labels."""
-    folder = Path(SHARED or "") / "topomortar" / "dataset" / "train"
+    folder = SHARED_DATA / "topomortar" / "dataset" / "train"
     files = sorted((folder / "images").glob("*.png"))[:4]
     images = np.stack([read_image(file)[128:256, 128:256] for file in files])
     masks = np.stack([read_mask(folder / "accurate" / file.name)[128:256, 128:256] for file in files])
@@ -96,7 +93,7 @@ def crops() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no walls to train on")
+@needs_shared_data
 @pytest.mark.parametrize("name", NINE)
 def test_two_hundred_steps_on_real_walls(name: str) -> None:
     """With the benchmark's weights; its late terms count from the 100th step on."""

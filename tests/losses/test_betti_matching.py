@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +10,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shareddata import SHARED_DATA, needs_shared_data
 from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses.topological.betti_matching import BettiMatchingLoss
 from wsss.topology import betti_matching
-
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 
 def term(**keys: Any) -> BettiMatchingLoss:
@@ -212,7 +209,7 @@ def test_descending_repairs_the_topology() -> None:
     assert before > 0 and after == 0
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values")
+@needs_shared_data
 @pytest.mark.parametrize(
     ("keys", "key"),
     [
@@ -223,7 +220,7 @@ def test_descending_repairs_the_topology() -> None:
 )
 def test_binary_labels_of_the_fixtures_give_the_references_loss(keys: dict[str, Any], key: str) -> None:
     """The cases whose label is a mask and whose prediction lies strictly between 0 and 1 can be put as logits."""
-    folder = Path(SHARED or "") / "fixtures"
+    folder = SHARED_DATA / "fixtures"
     checked = 0
     for case in json.loads((folder / "betti_matching_reference.json").read_text())["cases"]:
         with np.load(folder / case["file"]) as file:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.ndimage import label
+from shareddata import SHARED_DATA, needs_shared_data
 from torch import Tensor
 
 from wsss.losses.topological.topo_window import TopoWindowLoss, signed_distances
 from wsss.topology import critical_pixels, distance_transform
-
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 SQUARES = sorted({a * a + b * b for a in range(1, 12) for b in range(12)})
 """Squared distances between pixels."""
@@ -143,9 +140,9 @@ def test_signed_distances_are_roots_of_whole_numbers() -> None:
     np.testing.assert_array_equal(result, np.sqrt(inside) - np.sqrt(outside))
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no test case")
+@needs_shared_data
 def test_a_margin_of_3_pixels_is_exact_in_float32() -> None:
-    result = np.load(Path(str(SHARED)) / "cases" / "trust" / "topo_margin.npz")
+    result = np.load(SHARED_DATA / "cases" / "trust" / "topo_margin.npz")
     logits, target = torch.from_numpy(result["logits"]), torch.from_numpy(result["target"])
     values = [
         TopoWindowLoss(base_weight=0, alpha=1, margin=margin)(logits.to(dtype), target).item()

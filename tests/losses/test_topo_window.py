@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +11,13 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 from scipy.ndimage import distance_transform_edt, gaussian_filter, label
+from shareddata import SHARED_DATA, needs_shared_data
 from torch import Tensor
 from torch.autograd import gradcheck
 
 from wsss.losses.config import TopoConfig
 from wsss.losses.term import log_odds
 from wsss.losses.topological.topo_window import TopoWindowLoss, signed_distances
-
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 SMALL = {"margin": 0.5, "d_min": 1.2, "d_max": 4, "pixels_per_logit": 2}
 """Distances for small images."""
@@ -164,10 +161,10 @@ def test_correct_blobs_have_zero_loss(seed: int) -> None:
         assert whole(logits.float(), target).item() == pytest.approx(0, abs=1e-9)
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no real walls")
+@needs_shared_data
 @pytest.mark.parametrize("kind", ["accurate", "noisy", "pseudo"])
 def test_correct_real_labels_have_zero_loss(kind: str) -> None:
-    folder = Path(str(SHARED)) / "topomortar" / "dataset" / "train" / kind
+    folder = SHARED_DATA / "topomortar" / "dataset" / "train" / kind
     paths = sorted(folder.glob("*.png"))[:15]
     assert paths
     for path in paths:

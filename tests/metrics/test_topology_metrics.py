@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-from pathlib import Path
 
 import gudhi
 import numpy as np
@@ -13,14 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from shareddata import SHARED_DATA, needs_shared_data
 from skimage.measure import label
 from skimage.morphology import skeletonize
 
 from wsss.metrics import betti_error, betti_matching_error, cldice, dice, hd95, local_betti_error
 from wsss.topology import betti_numbers
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values")
 SHAPES = array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=10)
 PAIRS = SHAPES.flatmap(lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape)))
 
@@ -156,10 +153,10 @@ def test_transposed_cldice_is_what_monais_loader_gives(tmp_path):
     assert differing == 5
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("kind", ["noisy", "pseudo"])
 def test_transposing_changes_cldice_of_every_wall_a_little(kind):
-    folder = Path(str(SHARED)) / "topomortar" / "dataset" / "val"
+    folder = SHARED_DATA / "topomortar" / "dataset" / "val"
     paths = sorted((folder / kind).glob("*.png"))[:8]
     assert len(paths) == 8
     for path in paths:
@@ -175,11 +172,11 @@ def test_cldice_of_empty_and_disjoint_masks():
     assert cldice(TWO_DOTS, RING & ~TWO_DOTS) == 0
 
 
-@needs_data
+@needs_shared_data
 def test_matching_error_of_full_size_labels_agrees_with_the_cpp_reference():
-    with (Path(SHARED) / "fixtures" / "topomortar_train_betti_matching_error.csv").open() as file:
+    with (SHARED_DATA / "fixtures" / "topomortar_train_betti_matching_error.csv").open() as file:
         rows = list(csv.DictReader(file))
-    train = Path(SHARED) / "topomortar" / "dataset" / "train"
+    train = SHARED_DATA / "topomortar" / "dataset" / "train"
     for row in rows:
         paths = [train / kind / f"{row['id']}.png" for kind in (row["weak"], "accurate")]
         weak, accurate = (np.asarray(Image.open(path)) for path in paths)
@@ -187,13 +184,13 @@ def test_matching_error_of_full_size_labels_agrees_with_the_cpp_reference():
         assert result == (int(row["bm_error0"]), int(row["bm_error1"])), row
 
 
-@needs_data
+@needs_shared_data
 def test_matching_error_agrees_with_both_references_on_binary_cases():
     """Both masks have foreground; for empty masks our definition differs."""
     checked = 0
     keys = {"none": "cpp_superlevel_noframe", "own-max": "cpp_superlevel_frame_of_max"}
-    for case in json.loads((Path(SHARED) / "fixtures" / "betti_matching_reference.json").read_text())["cases"]:
-        with np.load(Path(SHARED) / "fixtures" / case["file"]) as file:
+    for case in json.loads((SHARED_DATA / "fixtures" / "betti_matching_reference.json").read_text())["cases"]:
+        with np.load(SHARED_DATA / "fixtures" / case["file"]) as file:
             pred, gt = file["input0"], file["input1"]
         if not (np.isin(pred, (0, 1)).all() and np.isin(gt, (0, 1)).all() and pred.any() and gt.any()):
             continue

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import gudhi
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from resultfolders import HEAD
 from scipy.ndimage import binary_erosion, distance_transform_edt
+from shareddata import SHARED_DATA, needs_shared_data
 from skimage.morphology import skeletonize
 
 from wsss.benchmark.result_files import read_groups
@@ -19,8 +17,6 @@ from wsss.benchmark.topomortar_columns import COLUMNS, GROUPS, topomortar_column
 from wsss.metrics.overlap import dice
 from wsss.metrics.structure import structure_scores
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no real labels")
 Mask = NDArray[np.bool_]
 
 
@@ -59,11 +55,11 @@ def reference(pred: Mask, gt: Mask) -> dict[str, float]:
 
 
 def label(kind: str, image: str) -> Mask:
-    path = Path(str(SHARED)) / "topomortar" / "dataset" / "train" / kind / f"{image}.png"
+    path = SHARED_DATA / "topomortar" / "dataset" / "train" / kind / f"{image}.png"
     return np.asarray(Image.open(path)) > 0
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("kind", ["noisy", "pseudo"])
 @pytest.mark.parametrize("image", ["001", "010", "023"])
 def test_scores_of_real_labels_equal_other_programs(kind: str, image: str) -> None:
@@ -73,10 +69,10 @@ def test_scores_of_real_labels_equal_other_programs(kind: str, image: str) -> No
     assert result == pytest.approx(reference(pred, gt), abs=1e-9)
 
 
-@needs_data
+@needs_shared_data
 def test_published_betti_numbers_of_test_labels_are_the_errors_against_a_plain_wall() -> None:
     """A mask of one component without a hole: the errors are the label's Betti numbers, less one component."""
-    folder = Path(str(SHARED)) / "topomortar" / "dataset"
+    folder = SHARED_DATA / "topomortar" / "dataset"
     lines = (folder / "betti_numbers.csv").read_text().split()[1:]
     published = {line.split(",")[0]: tuple(map(int, line.split(",")[1:3])) for line in lines}
     in_distribution = [

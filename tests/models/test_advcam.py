@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from learning import random_classifier
 from torch import Tensor
 
 from wsss.models.attribution.advcam import ascend_gradient, ascent
@@ -22,11 +23,7 @@ CLASSES = torch.tensor([2, 0])
 
 @pytest.fixture(scope="module", params=["resnet18", "mobilenet_v2"])
 def model(request: pytest.FixtureRequest) -> CAMClassifier:
-    torch.manual_seed(0)
-    config = ClassifierConfig.model_validate({"backbone": {"name": request.param, "weights": "none"}})
-    model = build_classifier(config, 3).eval()
-    torch.nn.init.normal_(model.head.weight)
-    return model.to(memory_format=torch.channels_last)
+    return random_classifier(request.param)
 
 
 def images(low: float = 0.2, high: float = 0.8) -> Tensor:

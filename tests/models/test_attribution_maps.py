@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from learning import noise_pictures, random_classifier
 
 from wsss.errors import InvalidInput
 from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig, NormGradConfig
@@ -15,8 +15,8 @@ from wsss.models.attribution.map_method import MapMethod
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.attribution.multiscale_cam import class_maps
 from wsss.models.backbones import build_backbone
-from wsss.models.classifier import CAMClassifier, build_classifier
-from wsss.models.config import BackboneConfig, ClassifierConfig, TrainedClassifierConfig
+from wsss.models.classifier import CAMClassifier
+from wsss.models.config import BackboneConfig, TrainedClassifierConfig
 
 METHODS: dict[str, MapMethod] = {
     "gradcam++": GradCamPlusPlusConfig(),
@@ -34,15 +34,7 @@ all_methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.ke
 
 @pytest.fixture(scope="module")
 def model() -> CAMClassifier:
-    torch.manual_seed(0)
-    config = ClassifierConfig.model_validate({"backbone": {"name": "mobilenet_v2", "weights": "none"}})
-    model = build_classifier(config, 3).eval()
-    torch.nn.init.normal_(model.head.weight)
-    return model.to(memory_format=torch.channels_last)
-
-
-def pictures(count: int = 2, height: int = 48, width: int = 36) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    return random_classifier("mobilenet_v2")
 
 
 def assert_close(maps: torch.Tensor, expected: torch.Tensor) -> None:
@@ -51,7 +43,7 @@ def assert_close(maps: torch.Tensor, expected: torch.Tensor) -> None:
 
 @all_methods
 def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier, method: MapMethod) -> None:
-    images = pictures()
+    images = noise_pictures()
     together = attribution_maps(model, images, ALL, method, **KEYS)
     assert together.shape == (2, 3, 12, 9)
     assert (together.amax((2, 3)) > 0).any()
@@ -62,7 +54,7 @@ def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier, method: M
 
 @all_methods
 def test_only_selected_classes_get_a_map(model: CAMClassifier, method: MapMethod) -> None:
-    images = pictures()
+    images = noise_pictures()
     complete = attribution_maps(model, images, ALL, method, **KEYS)
     selected = torch.tensor([[False, True, True], [False, False, False]])
     maps = attribution_maps(model, images, selected, method, **KEYS)
@@ -75,7 +67,7 @@ def test_only_selected_classes_get_a_map(model: CAMClassifier, method: MapMethod
 
 @all_methods
 def test_mirrored_image_has_mirrored_maps(model: CAMClassifier, method: MapMethod) -> None:
-    images = pictures(1, 33, 49)
+    images = noise_pictures(1, 33, 49)
     keys: dict[str, Any] = {"scales": (1.0,), "flip": True, "stride": 1}
     maps = attribution_maps(model, images, ALL[:1], method, **keys)
     assert_close(attribution_maps(model, images[:, :, ::-1].copy(), ALL[:1], method, **keys), maps.flip(3))
@@ -85,7 +77,7 @@ def test_mirrored_image_has_mirrored_maps(model: CAMClassifier, method: MapMetho
 def test_maps_are_deterministic(model: CAMClassifier, method: MapMethod) -> None:
     torch.use_deterministic_algorithms(True)
     try:
-        runs = [attribution_maps(model, pictures(), ALL, method, **KEYS) for _ in range(2)]
+        runs = [attribution_maps(model, noise_pictures(), ALL, method, **KEYS) for _ in range(2)]
     finally:
         torch.use_deterministic_algorithms(False)
     assert torch.equal(*runs)
@@ -97,7 +89,7 @@ def test_the_classifier_is_unchanged(model: CAMClassifier, method: MapMethod) ->
     fixed.requires_grad_(False)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     try:
-        maps = attribution_maps(model, pictures(), ALL, method, **KEYS)
+        maps = attribution_maps(model, noise_pictures(), ALL, method, **KEYS)
         assert not maps.requires_grad
         for name, parameter in model.named_parameters():
             assert parameter.grad is None, name
@@ -109,11 +101,11 @@ def test_the_classifier_is_unchanged(model: CAMClassifier, method: MapMethod) ->
 
 @all_methods
 def test_tiny_and_reduced_images(model: CAMClassifier, method: MapMethod) -> None:
-    images = pictures(1, 1, 3)
+    images = noise_pictures(1, 1, 3)
     maps = attribution_maps(model, images, ALL[:1], method, scales=(1.0, 0.5), flip=True, stride=4)
     assert maps.shape == (1, 3, 1, 1)
     assert maps.isfinite().all()
-    images = pictures(1, 64, 32)
+    images = noise_pictures(1, 64, 32)
     half = attribution_maps(model, images, ALL[:1], method, scales=(0.5,), flip=False, stride=4)
     assert torch.equal(
         attribution_maps(model, images, ALL[:1], method, scales=(1.0,), flip=False, stride=4, max_side=32), half
@@ -139,7 +131,7 @@ def test_maps_of_classifiers_with_samplers(placement: str, merge: str) -> None:
     backbone, origin = build_backbone(BackboneConfig.model_validate(config["backbone"]))
     model = CAMClassifier(TrainedClassifierConfig.model_validate(config), backbone, origin, 3).eval()
     torch.nn.init.uniform_(model.head.weight)
-    images = pictures()
+    images = noise_pictures()
     keys = KEYS | {"scales": (1.0,)}
     plain = class_maps(model, images, **keys).maps
     assert_close(attribution_maps(model, images, ALL, LayerCamConfig(), **keys), plain)
@@ -167,8 +159,8 @@ class Foreign(MapMethod):
 def test_maps_of_another_resolution_are_refused(model: CAMClassifier, shape: tuple[int, ...], valid: bool) -> None:
     keys: dict[str, Any] = {**KEYS, "scales": (1.0,), "flip": False}
     if valid:
-        assert attribution_maps(model, pictures(), ALL, Foreign(shape=shape), **keys).shape == (2, 3, 12, 9)
+        assert attribution_maps(model, noise_pictures(), ALL, Foreign(shape=shape), **keys).shape == (2, 3, 12, 9)
         return
     with pytest.raises(InvalidInput) as error:
-        attribution_maps(model, pictures(), ALL, Foreign(shape=shape), **keys)
+        attribution_maps(model, noise_pictures(), ALL, Foreign(shape=shape), **keys)
     assert error.value.subject == "cam.method foreign" and error.value.found == str(shape)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from urllib.error import URLError
 
@@ -9,6 +8,7 @@ import torch
 import torchvision
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from shareddata import SHARED_DATA, needs_shared_data
 from torch import nn
 
 from wsss.errors import InvalidInput, RunFailed
@@ -224,8 +224,9 @@ def test_download_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert error.value.subject == "backbone.weights"
 
 
-def test_local_mobilenet(shared_data: Path) -> None:
-    path = shared_data / "weights" / "mobilenet_v2_imagenet_bnfolded.pth"
+@needs_shared_data
+def test_local_mobilenet() -> None:
+    path = SHARED_DATA / "weights" / "mobilenet_v2_imagenet_bnfolded.pth"
     config = {"weights": {"path": str(path), "mean": [0.5] * 3, "std": [0.5] * 3}, "freeze_batchnorm": True}
     backbone, origin = build_backbone(BackboneConfig.model_validate({**config, "output_stride": 32}))
     network = torchvision.models.mobilenet_v2(weights=None)
@@ -236,10 +237,3 @@ def test_local_mobilenet(shared_data: Path) -> None:
     with torch.no_grad():
         expected = network.eval().features(normalised)
         torch.testing.assert_close(backbone.train()(normalised).high, expected, rtol=1e-3, atol=1e-3)
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    if "WSSS_SHARED_DATA" not in os.environ:
-        pytest.skip("WSSS_SHARED_DATA is not set")
-    return Path(os.environ["WSSS_SHARED_DATA"])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from learning import noise_pictures, random_classifier
 from torch import Tensor
 
 from wsss.models.attribution.config import GradCamPlusPlusConfig, LayerCamConfig
@@ -18,28 +19,15 @@ from wsss.models.attribution.gradients import LayerGradients, class_slots, froze
 from wsss.models.attribution.layercam import fuse, layer_cam
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.attribution.multiscale_cam import class_maps
-from wsss.models.classifier import CAMClassifier, build_classifier
-from wsss.models.config import ClassifierConfig
+from wsss.models.classifier import CAMClassifier
 
 ARCHITECTURES = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large")
 ALL = torch.ones(2, 3, dtype=torch.bool)
 
 
-def build(name: str = "resnet18", **keys: Any) -> CAMClassifier:
-    torch.manual_seed(0)
-    config = ClassifierConfig.model_validate({"backbone": {"name": name, "weights": "none"}, **keys})
-    model = build_classifier(config, 3).eval()
-    torch.nn.init.normal_(model.head.weight)
-    return model.to(memory_format=torch.channels_last)
-
-
 @pytest.fixture(scope="module")
 def model() -> CAMClassifier:
-    return build()
-
-
-def pictures(count: int = 2, height: int = 48, width: int = 36) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    return random_classifier()
 
 
 def as_batch(images: np.ndarray) -> Tensor:
@@ -62,7 +50,7 @@ def separate_gradients(model: CAMClassifier, batch: Tensor, image: int, class_in
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_gradients_equal_those_of_single_images(name: str) -> None:
-    model, batch = build(name).double(), as_batch(pictures()).double() / 255
+    model, batch = random_classifier(name).double(), as_batch(noise_pictures()).double() / 255
     alone = {(image, index): separate_gradients(model, batch, image, index) for image, index in ((0, 2), (1, 0))}
     with frozen(model):
         for layers in (("low",), ("features",), ("low", "features"), ("features", "low")):
@@ -78,9 +66,9 @@ def test_gradients_equal_those_of_single_images(name: str) -> None:
 
 def test_lower_layers_are_not_in_the_graph(model: CAMClassifier) -> None:
     with frozen(model):
-        computed = LayerGradients(model, as_batch(pictures()), ["features"])
+        computed = LayerGradients(model, as_batch(noise_pictures()), ["features"])
         assert all(node.is_leaf for nodes in computed._nodes.values() for node in nodes)
-        computed = LayerGradients(model, as_batch(pictures()), ["features", "low"])
+        computed = LayerGradients(model, as_batch(noise_pictures()), ["features", "low"])
         assert [node.is_leaf for nodes in computed._nodes.values() for node in nodes] == [False, True]
     assert not model.backbone.low._forward_hooks
     assert not model.head._forward_pre_hooks
@@ -119,7 +107,7 @@ def test_channel_weights_equal_the_papers_derivatives() -> None:
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_large"])
 def test_gradcam_plus_plus_is_the_weighted_sum(name: str) -> None:
-    model, batch = build(name), as_batch(pictures())
+    model, batch = random_classifier(name), as_batch(noise_pictures())
     for layer in ("features", "low"):
         with frozen(model):
             (maps,) = gradcam_plus_plus(model, batch, ALL, layer)
@@ -136,7 +124,7 @@ def test_gradcam_plus_plus_is_the_weighted_sum(name: str) -> None:
 
 def test_mean_gradients_of_a_linear_head_give_the_plain_map(model: CAMClassifier) -> None:
     """Grad-CAM weights (mean gradients) times the number of positions are the head's: the map is the CAM."""
-    batch = as_batch(pictures())
+    batch = as_batch(noise_pictures())
     with frozen(model):
         computed = LayerGradients(model, batch, ["features"])
         rows, classes = torch.tensor([0, 1]), torch.tensor([1, 1])
@@ -148,7 +136,7 @@ def test_mean_gradients_of_a_linear_head_give_the_plain_map(model: CAMClassifier
 
 
 def test_layercam_of_a_positive_linear_head_is_the_plain_map() -> None:
-    model, images = build(), pictures()
+    model, images = random_classifier(), noise_pictures()
     with torch.no_grad():
         model.head.weight.abs_()
     keys: dict[str, Any] = {"scales": (1.0, 0.5), "flip": True, "stride": 4}
@@ -158,7 +146,7 @@ def test_layercam_of_a_positive_linear_head_is_the_plain_map() -> None:
 
 
 def test_layercam_ignores_negative_gradients(model: CAMClassifier) -> None:
-    batch = as_batch(pictures())
+    batch = as_batch(noise_pictures())
     with frozen(model), torch.no_grad():
         (maps,) = layer_cam(model, batch, ALL, ["features"])
         expected = torch.einsum("bchw,kc->bkhw", model.features(batch), model.head.weight[:, :, 0, 0].relu())
@@ -166,7 +154,7 @@ def test_layercam_ignores_negative_gradients(model: CAMClassifier) -> None:
 
 
 def test_layercam_of_the_low_layer() -> None:
-    model, batch = build("mobilenet_v2"), as_batch(pictures())
+    model, batch = random_classifier("mobilenet_v2"), as_batch(noise_pictures())
     with frozen(model):
         low, high = layer_cam(model, batch, ALL, ["low", "features"])
         (alone,) = layer_cam(model, batch, ALL, ["low"])
@@ -189,7 +177,7 @@ def test_fusion_by_hand() -> None:
 
 def test_repeated_applications_of_the_head() -> None:
     """With two samplers the head is applied twice and the maps are merged; here to features and to their double."""
-    model, batch = build(), as_batch(pictures())
+    model, batch = random_classifier(), as_batch(noise_pictures())
     expected = layer_cam_of(model, batch) * 1.5
     model.maps = lambda features: (model.head(features) + model.head(2 * features)) / 2  # type: ignore[method-assign]
     torch.testing.assert_close(layer_cam_of(model, batch), expected, rtol=1e-4, atol=1e-4)
@@ -214,7 +202,7 @@ def test_slots_contain_each_selected_class_once(table: list[list[bool]]) -> None
 
 def test_low_features_are_centred_on_every_eighth_pixel() -> None:
     for name in ARCHITECTURES:
-        model = build(name)
+        model = random_classifier(name)
         rows = []
         for _ in range(4):
             image = torch.rand(1, 3, 97, 97, requires_grad=True)
@@ -228,7 +216,7 @@ def test_low_features_are_centred_on_every_eighth_pixel() -> None:
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "lse", "topk"])
 def test_any_pooling(pooling: str) -> None:
-    model, images = build(pooling=pooling), pictures()
+    model, images = random_classifier(pooling=pooling), noise_pictures()
     for method in (GradCamPlusPlusConfig(), LayerCamConfig(layers=("low", "features"))):
         maps = attribution_maps(model, images, ALL, method, scales=(1.0,), flip=False, stride=4)
         assert maps.shape == (2, 3, 12, 9)

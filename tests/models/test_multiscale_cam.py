@@ -7,26 +7,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from learning import noise_pictures, random_classifier
 
 from wsss.data.image_transforms.resizing import scaled
 from wsss.models.attribution.multiscale_cam import class_maps, normalise, resampling, with_centre_prior
-from wsss.models.classifier import CAMClassifier, build_classifier
-from wsss.models.config import ClassifierConfig
+from wsss.models.classifier import CAMClassifier
 
 SCALES = (1.0, 0.5, 1.5)
 
 
 @pytest.fixture(scope="module")
 def model() -> CAMClassifier:
-    torch.manual_seed(0)
-    config = ClassifierConfig.model_validate({"backbone": {"name": "mobilenet_v2", "weights": "none"}})
-    model = build_classifier(config, 3).eval()
-    torch.nn.init.normal_(model.head.weight)
-    return model.to(memory_format=torch.channels_last)
-
-
-def pictures(count: int, height: int, width: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+    return random_classifier("mobilenet_v2")
 
 
 def test_kept_matrices_can_be_used_in_training() -> None:
@@ -68,7 +60,7 @@ def test_features_are_centred_on_multiples_of_the_stride(model: CAMClassifier) -
 
 def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier) -> None:
     # Not bit by bit: oneDNN's algorithm depends on the batch size.
-    images = pictures(3, 70, 50)
+    images = noise_pictures(3, 70, 50)
     together = class_maps(model, images, scales=SCALES, flip=True, stride=4)
     assert together.maps.shape == (3, 3, 18, 13)
     for index in range(3):
@@ -78,14 +70,14 @@ def test_maps_of_a_batch_are_those_of_each_image(model: CAMClassifier) -> None:
 
 
 def test_mirrored_image_has_mirrored_maps(model: CAMClassifier) -> None:
-    images = pictures(1, 65, 97)
+    images = noise_pictures(1, 65, 97)
     maps = class_maps(model, images, scales=(1.0,), flip=True, stride=1).maps
     mirrored = class_maps(model, images[:, :, ::-1].copy(), scales=(1.0,), flip=True, stride=1).maps
     torch.testing.assert_close(mirrored, maps.flip(3), rtol=1e-4, atol=1e-5)
 
 
 def test_single_scale_is_the_rectified_map_of_the_classifier(model: CAMClassifier) -> None:
-    images = pictures(1, 65, 65)
+    images = noise_pictures(1, 65, 65)
     with torch.no_grad():
         pixels = torch.from_numpy(images).permute(0, 3, 1, 2)
         expected = model.maps(model.features(pixels)).relu()
@@ -121,7 +113,7 @@ def pairwise_maps(
 def test_selected_classes_have_the_maps_of_all_views_stacked(
     model: CAMClassifier, activation: Any, selected: list[int]
 ) -> None:
-    images = pictures(2, 70, 50)
+    images = noise_pictures(2, 70, 50)
     expected = pairwise_maps(model, images, activation=activation)[:, selected]
     seen: list[torch.Tensor] = []
 
@@ -137,7 +129,7 @@ def test_selected_classes_have_the_maps_of_all_views_stacked(
 
 def test_maps_are_bit_by_bit_those_of_pairs_of_all_classes(model: CAMClassifier) -> None:
     """The float16 files of MobileNets do not change, whether classes and mirror images are computed together or not."""
-    images = pictures(1, 188, 250)
+    images = noise_pictures(1, 188, 250)
     raw = class_maps(model, images, scales=SCALES, flip=True, stride=4, select=lambda _: [1])
     expected = pairwise_maps(model, images)[:, [1]]
     assert torch.equal(normalise(raw.maps, "max").half(), normalise(expected, "max").half())
@@ -152,12 +144,12 @@ def test_one_view_at_a_time_on_a_cpu(model: CAMClassifier, monkeypatch: pytest.M
         return features(pixels)
 
     monkeypatch.setattr(model, "features", record)
-    class_maps(model, pictures(2, 64, 48), scales=(1.0, 0.5), flip=True, stride=4)
+    class_maps(model, noise_pictures(2, 64, 48), scales=(1.0, 0.5), flip=True, stride=4)
     assert sizes == [(2, 3, 64, 48)] * 2 + [(2, 3, 32, 24)] * 2
 
 
 def test_bfloat16_maps_are_close_and_summed_in_single_precision(model: CAMClassifier) -> None:
-    images = pictures(1, 64, 48)
+    images = noise_pictures(1, 64, 48)
     exact, rough = (
         class_maps(model, images, scales=(1.0,), flip=True, stride=4, precision=precision)
         for precision in ("32-true", "bf16-mixed")
@@ -169,7 +161,7 @@ def test_bfloat16_maps_are_close_and_summed_in_single_precision(model: CAMClassi
 
 
 def test_tiny_images(model: CAMClassifier) -> None:
-    assert class_maps(model, pictures(1, 1, 3), scales=(1.0, 0.5), flip=True, stride=4).maps.shape == (1, 3, 1, 1)
+    assert class_maps(model, noise_pictures(1, 1, 3), scales=(1.0, 0.5), flip=True, stride=4).maps.shape == (1, 3, 1, 1)
 
 
 def test_normalisation() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from learning import random_classifier
 from torch import Tensor
 
 from wsss.models.attribution.gradients import frozen
@@ -17,11 +18,7 @@ ALL = torch.ones(2, 3, dtype=torch.bool)
 
 @pytest.fixture(scope="module")
 def model() -> CAMClassifier:
-    torch.manual_seed(0)
-    config = ClassifierConfig.model_validate({"backbone": {"name": "resnet18", "weights": "none"}, "pooling": "lse"})
-    model = build_classifier(config, 3).eval().double()
-    torch.nn.init.normal_(model.head.weight)
-    return model
+    return random_classifier(pooling="lse").double()
 
 
 @pytest.fixture(scope="module")

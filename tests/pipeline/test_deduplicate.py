@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from toys import TOYS, make_toy_data, open_toy_data, run_toys
+from toys import TOYS, open_toy_data, run_toys
 
 from wsss.errors import RunFailed
 from wsss.pipeline.config.source import parse_yaml
@@ -36,11 +36,7 @@ TRAINED = [f"train@variant={one}" for one in "abc"]
 RUN = Path("runs/toy")
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    make_toy_data(tmp_path / "d")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def run(text: str = TEXT, **choice: str) -> tuple[list[str], str]:

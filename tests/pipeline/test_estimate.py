@@ -5,26 +5,17 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
-import pytest
+from clocks import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress
-from test_progress import Clock
 
 from wsss.io.process.shared_state import set_current_items
-from wsss.pipeline.run import progress
 from wsss.pipeline.run.estimate import Steps, seconds_left, time_left_column
 from wsss.pipeline.run.progress import SILENCE, Reporter
 
 times = st.floats(0, 1e6)
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    return clock
 
 
 @given(st.integers(1, 1000), times, times)

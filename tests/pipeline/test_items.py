@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from killing import is_alive
 from toycli import environment
 
 from wsss.errors import InvalidInput, RunFailed
@@ -193,16 +194,9 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     pids = [int(file.read_text()) for file in files]
     process.kill()
     process.wait()
-    while any(alive(pid) for pid in pids) and time.monotonic() < end:
+    while any(is_alive(pid) for pid in pids) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not any(alive(pid) for pid in pids)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    assert not any(is_alive(pid) for pid in pids)
 
 
 def read_in(folder: Path) -> Callable[[int], None]:
@@ -267,7 +261,7 @@ def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
         signal.signal(signal.SIGINT, before)
     assert time.monotonic() - begun < 60
     for file in tmp_path.glob("*.pid"):
-        assert not alive(int(file.read_text()))
+        assert not is_alive(int(file.read_text()))
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import Clock
 
-from wsss.pipeline.run import progress
 from wsss.pipeline.run.estimate import duration
 from wsss.pipeline.run.progress import Reporter
 from wsss.pipeline.store.progress_note import NOTE, read_note
@@ -18,23 +18,6 @@ from wsss.pipeline.store.progress_note import NOTE, read_note
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-class Clock:
-    now = 0.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def strftime(self, format: str) -> str:
-        return "2030-01-01 00:00:00"
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(progress, "time", clock)
-    return clock
 
 
 def test_no_flood_of_plain_lines(tmp_path: Path, clock: Clock) -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from killing import is_alive
 from toycli import environment
 
 from wsss.pipeline.processes.supervise import GRACE, crash_message
@@ -72,13 +73,6 @@ def until_busy(process: subprocess.Popen[str]) -> int:
     return pid
 
 
-def alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.parametrize(("body", "code"), [("pass", 0), ("sys.exit(3)", 3), ("raise SystemExit(2)", 2)])
 def test_the_exit_code_of_the_child(body: str, code: int) -> None:
     assert run(body) == (code, "", "")
@@ -129,7 +123,7 @@ with shared_state.deleted_if_killed(Path({str(tmp_path)!r}) / "half"):
     assert time.monotonic() - begun < GRACE + SLACK
     assert process.returncode == 128 + number
     assert (output, messages) == ("the document\n", "how to resume\n")
-    assert not alive(child)
+    assert not is_alive(child)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -163,9 +157,9 @@ def test_no_child_outlives_a_killed_supervisor() -> None:
     process.kill()
     process.wait()
     end = time.monotonic() + 60
-    while alive(child) and time.monotonic() < end:
+    while is_alive(child) and time.monotonic() < end:
         time.sleep(0.05)
-    assert not alive(child)
+    assert not is_alive(child)
 
 
 def test_a_process_killed_by_the_system_is_reported() -> None:

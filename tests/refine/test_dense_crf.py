@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from wsss.errors import InvalidInput
-from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores, working_size
+from wsss.io.rasters.working_size import working_size
+from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores
 
 
 def two_tone(size=24):

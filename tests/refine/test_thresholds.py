@@ -115,7 +115,7 @@ def test_map_by_map_at_full_size_gives_the_same_mask(stack, policy, over_dataset
     """The low-memory implementation equals the one with all maps at once."""
     cams = Cams(stack, (2, 5, 9), (13, 17))
     thresholds = {2: 0.4, 5: 0.5, 9: 0.7} if over_dataset else None
-    expected = seeds_to_mask(make_seeds(policy, cams.full_size(), cams.classes, thresholds))
+    expected = seeds_to_mask(make_seeds(policy, cams.at(cams.size), cams.classes, thresholds))
     assert np.array_equal(mask_from_cams(policy, cams, thresholds), expected)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import AXE, browser, needs_chromium
+from browser import AXE, needs_chromium
 from walls import walls
 
 from wsss.data.answers.answer_rows import Answer, read_answers
@@ -21,12 +21,6 @@ from wsss.data.answers.answer_rows import Answer, read_answers
 pytest.importorskip("starlette", reason="no starlette: pip install 'wsss[ask]'")
 pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'wsss[ask]'")
 pytestmark = [needs_chromium, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as chromium:
-        yield chromium
 
 
 class Server:

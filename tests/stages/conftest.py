@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from learning import SMALL_SEGMENTATION, SMALL_TRAINING, coloured_dataset, run_stage
+from learning import SMALL_SEGMENTATION, SMALL_TRAINING, coloured_dataset, random_segmenter, run_stage
 
 from wsss.data.dataset import Dataset
 
@@ -37,3 +37,9 @@ def segmented(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("trained") / "segment"
     run_stage(STAGE, SMALL_SEGMENTATION, out, data, masks=data.root)
     return out
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a random network, without other files."""
+    return random_segmenter(tmp_path_factory.mktemp("model"))

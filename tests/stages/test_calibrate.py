@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learning import random_segmenter
 from safetensors.numpy import load_file, save_file
 from tinyrun import several
 
@@ -27,11 +26,6 @@ from wsss.viz.report.report_scores import is_full, is_oracle
 
 SIDE = 64
 IMAGES = 6
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_segmenter(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

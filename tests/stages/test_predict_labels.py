@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learning import random_segmenter
 
 from wsss.cli.main import _call
 from wsss.data.sample import Sample
@@ -17,11 +16,6 @@ from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.metrics.contradictions import MIN_FRACTION, Contradiction, contradiction
 from wsss.stages.common.inference.label_check import label_check
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return random_segmenter(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

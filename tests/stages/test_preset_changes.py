@@ -8,9 +8,7 @@ import pytest
 import yaml
 
 from wsss.pipeline.config.resources import names, shipped
-from wsss.refine.dense_crf import CrfConfig
-from wsss.stages import STAGES
-from wsss.stages.common.preset_changes import stated_preset
+from wsss.stages.crf import CrfStageConfig, stated_preset
 from wsss.validation import validate
 
 PRESETS = [name.removeprefix("crf/") for name in names(shipped("configs")) if name.startswith("crf/")]
@@ -23,8 +21,7 @@ def settings(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_stated_with_its_changes(name: str) -> None:
     def stated(**changes: Any) -> str:
-        config = validate(STAGES["crf"].config, settings(name) | changes, where="crf")
-        return stated_preset("crf", config.name, config, CrfConfig)
+        return stated_preset(validate(CrfStageConfig, settings(name) | changes, where="crf"))
 
     assert stated() == stated(splits=["val"], clean={"components": 40}) == name
     assert stated(max_side=512) == f"{name} with max_side 512"
@@ -32,7 +29,6 @@ def test_a_preset_is_stated_with_its_changes(name: str) -> None:
 
 
 def test_other_names_are_stated_as_they_are() -> None:
-    config = validate(STAGES["crf"].config, {"iterations": 5}, where="crf")
-    assert stated_preset("crf", config.name, config, CrfConfig) == "custom"
+    assert stated_preset(validate(CrfStageConfig, {"iterations": 5}, where="crf")) == "custom"
     for name in ("mine", "../loss/ce_dice", "x" * 300):
-        assert stated_preset("crf", name, config, CrfConfig) == name
+        assert stated_preset(validate(CrfStageConfig, {"iterations": 5, "name": name}, where="crf")) == name

@@ -12,11 +12,13 @@ from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import write_json
-from wsss.io.files.stage_files import mask_path
+from wsss.io.files.stage_files import PAGE, mask_path
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.pipeline.run.runner import run_stage
-from wsss.stages.report import PAGE, STAGE, ReportConfig, collect
+from wsss.pipeline.stage import Artifact
+from wsss.stages.common.finished_stages import finished_stages
+from wsss.stages.report import STAGE, ReportConfig
 
 
 @pytest.fixture
@@ -61,8 +63,14 @@ def run_dir(tmp_path: Path, data: Dataset) -> Path:
     return run_dir
 
 
+def artifacts(run_dir: Path) -> tuple[Artifact, ...]:
+    keys = ("id", "uses", "identity", "config", "metrics", "provenance")
+    stages = finished_stages(run_dir, print)
+    return tuple(Artifact(stage.path, **{key: getattr(stage, key) for key in keys}) for stage in stages)
+
+
 def test_finished_stages_are_collected_in_pipeline_order(run_dir: Path) -> None:
-    stages = collect(run_dir)
+    stages = finished_stages(run_dir, print)
     assert [(stage.id, stage.uses, stage.identity) for stage in stages] == [
         ("z", "predict", "zzz"),
         ("a", "score", "aaa"),
@@ -75,25 +83,25 @@ def test_folder_without_a_stage_is_refused(tmp_path: Path, make: bool) -> None:
     if make:
         (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput) as error:
-        collect(tmp_path / "empty")
+        finished_stages(tmp_path / "empty", print)
     assert error.value.subject == str(tmp_path / "empty")
 
 
 def test_stage_writes_the_page(run_dir: Path, data: Dataset) -> None:
     config = ReportConfig(images=3)
-    outcome = run_stage(STAGE, config, out=run_dir / "report", inputs={"stages": collect(run_dir)}, data=data, seed=1)
+    outcome = run_stage(STAGE, config, out=run_dir / "report", inputs={"stages": artifacts(run_dir)}, data=data, seed=1)
     html = (run_dir / "report" / PAGE).read_text(encoding="utf-8")
     assert outcome.metrics == {"stages": 2, "images_asked": 3}
     assert "<h1>run</h1>" in html and "0.812" in html
     assert html.count('<article class="row"') == 3
-    again = run_stage(STAGE, config, out=run_dir / "report", inputs={"stages": collect(run_dir)}, data=data, seed=1)
+    again = run_stage(STAGE, config, out=run_dir / "report", inputs={"stages": artifacts(run_dir)}, data=data, seed=1)
     assert again.status == "skipped"
 
 
 def test_a_broken_mask_does_not_prevent_the_report(run_dir: Path, data: Dataset) -> None:
     write_mask(data.split("val")[1].mask, np.zeros((3, 4), np.uint8))
     data.split("val")[2].mask.write_bytes(b"no picture")
-    run_stage(STAGE, ReportConfig(), out=run_dir / "report", inputs={"stages": collect(run_dir)}, data=data)
+    run_stage(STAGE, ReportConfig(), out=run_dir / "report", inputs={"stages": artifacts(run_dir)}, data=data)
     html = (run_dir / "report" / PAGE).read_text(encoding="utf-8")
     assert html.count('<article class="row"') == 5
     assert all(f"of image_{number}: unreadable: " in html for number in (1, 2))

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import click
 import warm
+from shareddata import IS_SHARED
 
 FENCE = re.compile(
     r"^(?:<!-- (?P<marks>[^\n]*) -->\n)?(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^(?P=indent)```$",
@@ -147,7 +148,7 @@ class Session:
         return ""
 
     def _execute(self, block: Block) -> str:
-        lacking = "data" in block.marks and not os.environ.get("WSSS_SHARED_DATA")
+        lacking = "data" in block.marks and not IS_SHARED
         if not lacking and ("slow" not in block.marks or self.slow) and "planned" not in block.marks:
             return self._call(block, block.text)
         if block.language == "python":

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from shareddata import IS_SHARED, SHARED_DATA
 
 from wsss.data.classes import Classes
 from wsss.export.export_items import Item, Masks
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 CLASSES = Classes(("background", "cat", "dining table", "tv/monitor"), ((0,), (8, 9), (11,), (20,)))
 
 
@@ -56,11 +55,11 @@ def _picture(number: int) -> NDArray[np.uint8]:
 
 def photographs_masks() -> Masks:
     """Return six ground-truth masks of photographs, with and without uncertain borders."""
-    if SHARED is None:
+    if not IS_SHARED:
         pytest.skip("needs WSSS_SHARED_DATA")
     from wsss.data.readers.registry import open_dataset
 
-    root = Path(SHARED) / "voc_animals"
+    root = SHARED_DATA / "voc_animals"
     data = open_dataset({"root": root}, work=Path("unused"))
     samples = [*data.split("train")[::90][:3], *data.split("val")[::40]]
     assert len(samples) == 6

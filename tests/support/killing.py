@@ -103,6 +103,23 @@ def memory_folder(fallback: Path) -> Iterator[Path]:
         yield Path(name)
 
 
+def is_alive(pid: int) -> bool:
+    """Return whether a process runs; one that has ended may still be in the table of processes."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(")")[-1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def group_exists(group: int) -> bool:
+    """Return whether any process of a group exists."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
 def snapshot(folder: Path, *, ignore: Callable[[str], bool] = lambda name: False) -> Mapping[str, bytes]:
     """Return relative path → bytes of all files below a folder, except ignored ones."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

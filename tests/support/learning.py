@@ -159,6 +159,30 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def random_classifier(name: str = "resnet18", **config: Any) -> Any:
+    """Return a classifier of three classes with random weights.
+
+    Args:
+        name: the backbone.
+        config: other keys of the config.
+    """
+    import torch
+
+    from wsss.models.classifier import build_classifier
+    from wsss.models.config import ClassifierConfig
+
+    torch.manual_seed(0)
+    backbone = {"name": name, "weights": "none"}
+    model = build_classifier(ClassifierConfig.model_validate({"backbone": backbone, **config}), 3).eval()
+    torch.nn.init.normal_(model.head.weight)
+    return model.to(memory_format=torch.channels_last)
+
+
+def noise_pictures(count: int = 2, height: int = 48, width: int = 36) -> Any:
+    """Return pictures ``(count, height, width, 3)`` of noise."""
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
+
+
 def random_segmenter(folder: Path) -> Path:
     """Write a network with a random head that predicts every class somewhere; return its folder."""
     import torch

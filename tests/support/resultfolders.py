@@ -5,8 +5,12 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from wsss.benchmark.score_set import Benchmark
 
 HEAD = (
     *("ID", "Betti0ErrorLocal_mortar", "Betti0Error_mortar", "Betti1ErrorLocal_mortar", "Betti1Error_mortar"),
@@ -68,3 +72,11 @@ def write_results(
         for seed in seeds:
             write_table(root / "results" / case / loss / f"{seed}.csv", draw_table(list(group_of), level, seed))
     return root / "results"
+
+
+def read_all(results: Path) -> Benchmark:
+    """Read a results folder with its groups."""
+    from wsss.benchmark.read_results import read_benchmark
+    from wsss.benchmark.result_files import find_groups
+
+    return read_benchmark(results, find_groups(results))

@@ -134,6 +134,19 @@ def same(first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+def check_resumed(folder: Path, afters: Sequence[int], **keys: Any) -> list[dict[str, float]]:
+    """Require runs that were interrupted after some losses to end as one that was not; return its history."""
+    weights, history = train(folder / "uninterrupted", **keys)
+    for after in afters:
+        resumed = folder / f"resumed{after}"
+        interrupted(resumed, after=after, **keys)
+        resumed_weights, resumed_history = train(resumed, **keys)
+        assert same(weights, resumed_weights)
+        assert resumed_history == history
+        assert (resumed / "history.csv").read_bytes() == (folder / "uninterrupted/history.csv").read_bytes()
+    return history
+
+
 def main() -> None:
     """Train, and kill this process while it computes the KILL_AT-th loss."""
     out = Path(sys.argv[1])

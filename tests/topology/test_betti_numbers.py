@@ -1,8 +1,6 @@
 """Betti numbers against labelling with SciPy and against the published numbers of TopoMortar's labels."""
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 from scipy.ndimage import label
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.errors import InvalidInput
 from wsss.topology import barcode, betti_numbers, local_betti_error, skeleton
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 MASKS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 STRUCTURES = {4: np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]]), 8: np.ones((3, 3))}
 
@@ -48,9 +46,9 @@ def test_by_hand():
     assert betti_numbers([[1]]) == (1, 0)
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no TopoMortar labels")
+@needs_shared_data
 def test_published_numbers_of_every_label():
-    dataset = Path(SHARED) / "topomortar" / "dataset"
+    dataset = SHARED_DATA / "topomortar" / "dataset"
     with (dataset / "betti_numbers.csv").open() as file:
         published = {row["ID"]: (int(row["Betti0"]), int(row["Betti1"])) for row in csv.DictReader(file)}
     labels = sorted((dataset / "test" / "accurate").glob("*.png"))

@@ -3,17 +3,14 @@
 import csv
 import functools
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from shareddata import IS_SHARED, SHARED_DATA, needs_shared_data
 
 from wsss.topology import barcode, betti_matching
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
-needs_data = pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no reference values")
 FRAMES = {
     "none": ("cpp_superlevel_noframe", "python_superlevel_relative_false", "matching_agrees_noframe"),
     "own-max": ("cpp_superlevel_frame_of_max", "python_superlevel_relative_true", "matching_agrees_frame"),
@@ -22,14 +19,14 @@ FRAMES = {
 
 @functools.cache
 def fixtures() -> dict:
-    if SHARED is None:
+    if not IS_SHARED:
         return {}
-    path = Path(SHARED) / "fixtures" / "betti_matching_reference.json"
+    path = SHARED_DATA / "fixtures" / "betti_matching_reference.json"
     return {case["name"]: case for case in json.loads(path.read_text())["cases"]}
 
 
 def images(case):
-    with np.load(Path(SHARED) / "fixtures" / case["file"]) as file:
+    with np.load(SHARED_DATA / "fixtures" / case["file"]) as file:
         return file["input0"], file["input1"]
 
 
@@ -37,12 +34,12 @@ def rows(array):
     return sorted(array.tolist())
 
 
-@needs_data
+@needs_shared_data
 def test_all_33_cases_exist():
     assert len(fixtures()) == 33
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("name", sorted(fixtures()))
 def test_barcodes_agree_exactly(name):
     case = fixtures()[name]
@@ -52,7 +49,7 @@ def test_barcodes_agree_exactly(name):
         assert rows(result.dim1.values) == case["barcodes"][f"input{i}"]["dim1"]
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("frame", FRAMES)
 @pytest.mark.parametrize("name", sorted(fixtures()))
 def test_matching_agrees_with_the_cpp_reference(name, frame):
@@ -68,7 +65,7 @@ def test_matching_agrees_with_the_cpp_reference(name, frame):
     assert result.dim1.loss() == pytest.approx(expected["loss_dim1"], abs=1e-9, rel=0)
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("name", sorted(fixtures()))
 def test_a_frame_of_zeros_gives_the_cpp_loss(name):
     case = fixtures()[name]
@@ -78,7 +75,7 @@ def test_a_frame_of_zeros_gives_the_cpp_loss(name):
     assert result.dim1.loss() == pytest.approx(expected["loss_dim1"], abs=1e-9, rel=0)
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("frame", FRAMES)
 def test_essential_match_agrees_with_the_python_reference_where_the_references_agree(frame):
     _, python, agrees = FRAMES[frame]
@@ -93,7 +90,7 @@ def test_essential_match_agrees_with_the_python_reference_where_the_references_a
     assert checked >= 15
 
 
-@needs_data
+@needs_shared_data
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_matching_does_not_depend_on_the_kind_of_keys(dtype):
     """Halved and shifted by a third, the values need 64-bit keys in float64; their order stays the same."""
@@ -108,17 +105,17 @@ def test_matching_does_not_depend_on_the_kind_of_keys(dtype):
 
 
 def _csv_rows():
-    if SHARED is None:
+    if not IS_SHARED:
         return []
-    with (Path(SHARED) / "fixtures" / "topomortar_train_betti_matching_error.csv").open() as file:
+    with (SHARED_DATA / "fixtures" / "topomortar_train_betti_matching_error.csv").open() as file:
         return list(csv.DictReader(file))
 
 
-@needs_data
+@needs_shared_data
 def test_full_size_labels_agree_with_the_cpp_reference():
     rows = _csv_rows()
     assert len(rows) == 100
-    train = Path(SHARED) / "topomortar" / "dataset" / "train"
+    train = SHARED_DATA / "topomortar" / "dataset" / "train"
     for row in rows:
         weak, accurate = (
             np.asarray(Image.open(train / kind / f"{row['id']}.png")) > 0 for kind in (row["weak"], "accurate")

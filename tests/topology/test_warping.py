@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import gudhi
 import numpy as np
 import pytest
@@ -12,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
+from shareddata import SHARED_DATA, needs_shared_data
 from skimage.measure import euler_number, label
 
 from wsss.errors import InvalidInput
@@ -20,8 +18,6 @@ from wsss.topology import warp, warping_error_mask
 from wsss.topology.warping import simple_points
 
 Mask = NDArray[np.bool_]
-
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 
 def betti(mask: Mask, connectivity: int) -> tuple[int, int]:
@@ -201,11 +197,11 @@ def test_invalid_arguments() -> None:
         warping_error_mask(np.zeros((3, 3)), np.ones((3, 3)), connectivity=6)
 
 
-@pytest.mark.skipif(SHARED is None, reason="WSSS_SHARED_DATA is not set: no labels of walls")
+@needs_shared_data
 @pytest.mark.parametrize("kind", ["noisy", "pseudo"])
 def test_labels_of_real_walls(kind: str) -> None:
     """Warping other labels to the accurate one and back keeps their topology and removes most differences."""
-    folder = Path(SHARED or "") / "topomortar" / "dataset" / "train"
+    folder = SHARED_DATA / "topomortar" / "dataset" / "train"
     for file in sorted((folder / kind).glob("*.png"))[:2]:
         source, target = read_mask(file) > 0, read_mask(folder / "accurate" / file.name) > 0
         for connectivity in (4, 8):

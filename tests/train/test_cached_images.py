@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from wsss.data.classes import Classes
+from wsss.data.image_transforms.resizing import reduced, reduced_mask
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.arrays import write_arrays
 from wsss.io.rasters.label_masks import IGNORE, write_mask
 from wsss.io.rasters.rgb_images import write_png
-from wsss.train.image_cache import ArrayCache, cached_images, reduced, reduced_mask
+from wsss.train.image_cache import ArrayCache, cached_images
 from wsss.train.tasks.segmentation import PairLoader
 from wsss.train.tasks.soft import SoftPairLoader
 

@@ -16,7 +16,7 @@ import torch
 from learning import Run
 from tinyrun import several, wsss
 from torch import Tensor, nn
-from toytraining import EvenToy, Interrupted, Toy, ToyExamples, interrupt, interrupted, same, train
+from toytraining import EvenToy, Interrupted, Toy, ToyExamples, check_resumed, interrupt, interrupted, same, train
 
 from wsss.errors import RunFailed
 
@@ -33,14 +33,7 @@ SETTINGS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("keys", SETTINGS)
 def test_a_resumed_run_is_bit_identical(tmp_path: Path, keys: dict[str, Any]) -> None:
-    weights, history = train(tmp_path / "uninterrupted", **keys)
-    for after in (1, 2, 4, 5, 8, 12):
-        resumed = tmp_path / f"resumed{after}"
-        interrupted(resumed, after=after, **keys)
-        resumed_weights, resumed_history = train(resumed, **keys)
-        assert same(weights, resumed_weights)
-        assert resumed_history == history
-        assert (resumed / "history.csv").read_bytes() == (tmp_path / "uninterrupted/history.csv").read_bytes()
+    check_resumed(tmp_path, (1, 2, 4, 5, 8, 12), **keys)
 
 
 def test_resuming_several_times_and_restarting_a_finished_run(tmp_path: Path) -> None:

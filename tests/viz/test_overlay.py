@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from wsss.io.rasters.label_masks import IGNORE, voc_palette
-from wsss.viz.drawing.overlay import CONTOUR, border, contact_sheet, mask_layer, overlay
+from wsss.viz.drawing.overlay import CONTOUR, contact_sheet, mask_layer, overlay
 from wsss.viz.drawing.palette import HATCH, magma
-from wsss.viz.report.pictures.thumbnails import DETAILS, Detail, fit, heat_uri, indexed_png, mask_uri, photo_uri
+from wsss.viz.report.pictures.thumbnails import DETAILS, Detail, heat_uri, indexed_png, mask_uri, photo_uri
 
 PALETTE = voc_palette()[:3]
 
@@ -33,13 +33,6 @@ def test_layer_shows_each_kind_of_pixel() -> None:
     assert layer[10, 10].tolist() == [*PALETTE[2], 255]
     assert layer[5, 10].tolist() == [*CONTOUR, 255]
     assert {tuple(pixel) for pixel in layer[:3, 20:, :3].reshape(-1, 3).tolist()} == set(HATCH)
-
-
-def test_border_is_on_both_sides_and_not_at_the_edge() -> None:
-    mask = np.zeros((4, 6), np.uint8)
-    mask[:, 3:] = 1
-    assert np.flatnonzero(border(mask).all(0)).tolist() == [2, 3]
-    assert border(mask).sum() == 8
 
 
 def test_overlay_blends_by_opacity_without_the_background() -> None:
@@ -90,7 +83,6 @@ def test_photographs_are_never_enlarged() -> None:
     image = np.zeros((100, 200, 3), np.uint8)
     assert opened(photo_uri(image, Detail(50, 80, 20))).size == (50, 25)
     assert opened(photo_uri(image, Detail(500, 80, 20))).size == (200, 100)
-    assert fit((1, 900), 30) == (1, 30)
 
 
 def test_heat_thumbnail_has_the_shape_of_the_photograph() -> None:

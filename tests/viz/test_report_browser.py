@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from browser import Page, browser, needs_chromium
+from browser import Page, needs_chromium
 from PIL import Image
 from small_run import CLASSES, RunBuilder, drawn_dataset, whole_run
 
@@ -24,12 +24,6 @@ from wsss.viz.report.run_overview import read_record
 from wsss.viz.report.run_page import Options, build_report
 
 pytestmark = needs_chromium
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from shareddata import SHARED_DATA, needs_shared_data
 from small_run import drawn_dataset, whole_run
 
 from wsss.data.dataset import Dataset
@@ -234,11 +234,11 @@ def test_unreadable_photographs_only_cost_their_rows(tmp_path: Path) -> None:
     assert "4 images omitted" in Page(made.html).text
 
 
-@pytest.mark.skipif("WSSS_SHARED_DATA" not in os.environ, reason="WSSS_SHARED_DATA is not set")
+@needs_shared_data
 def test_real_photographs_fit_the_limit(tmp_path: Path) -> None:
     from wsss.data.readers import voc
 
-    config = voc.Config(root=Path(os.environ["WSSS_SHARED_DATA"]) / "voc_animals")
+    config = voc.Config(root=SHARED_DATA / "voc_animals")
     data = voc.read(config, work=tmp_path, log=lambda line: None)
     data = replace(data, splits={name: samples[:20] for name, samples in data.splits.items()})
     whole_run(tmp_path / "run", data)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from browser import Page, browser, needs_chromium
+from browser import Page, needs_chromium
 from PIL import Image
 from scipy import ndimage
 from small_run import RunBuilder
@@ -155,12 +155,6 @@ def test_a_missing_mask_only_costs_its_row(run: tuple[Path, Dataset], tmp_path: 
     (tmp_path / "aside.png").rename(mask)
     assert isinstance(gone, UnshownImage) and "bad.png" in gone.why
     assert isinstance(good, TopologyRow)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with browser() as chromium:
-        yield chromium
 
 
 @needs_chromium

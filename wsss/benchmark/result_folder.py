@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.files.visible import visible_among
 
 LAYOUT = "FRAMEWORK/LABELS/SIZE/LOSS/SEED.csv"
 _SEED = re.compile(r"\D*?(\d+)")  # 1.csv, seed1.csv, seed_01.csv
@@ -39,8 +40,8 @@ def find_results(root: Path) -> tuple[list[ResultFile], list[str]]:
         InvalidInput: ``root`` is not a folder or holds no result file, or a seed occurs twice (``1`` and ``01``).
     """
     require_folder(root)
-    inside = _visible_files(root, root.glob("*/*/*/*/*.csv"))  # unlike rglob, glob follows links to folders
-    elsewhere = [path for path in _visible_files(root, root.rglob("*.csv")) if path not in inside]
+    inside = _files(root, root.glob("*/*/*/*/*.csv"))  # unlike rglob, glob follows links to folders
+    elsewhere = [path for path in _files(root, root.rglob("*.csv")) if path not in inside]
     unnamed = [path for path in inside if _SEED.fullmatch(path.stem) is None]
     results = [_result_file(path, root) for path in inside if path not in unnamed]
     if not results:
@@ -68,10 +69,9 @@ def require_folder(root: Path) -> None:
         raise InvalidInput("no such folder", subject=root, hint=f"Pass the folder that contains {LAYOUT}.")
 
 
-def _visible_files(root: Path, paths: Iterable[Path]) -> list[Path]:
+def _files(root: Path, paths: Iterable[Path]) -> list[Path]:
     """Return the files among the paths, sorted, without hidden ones."""
-    visible = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts))
-    return sorted(path for path in visible if path.is_file())
+    return [path for path in visible_among(root, paths) if path.is_file()]
 
 
 def _relative(root: Path, paths: Iterable[Path]) -> list[str]:

@@ -15,3 +15,8 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, label: str = 
     """
     start = f"{click.style(f'{label}:', fg='red', bold=True)} " if label else ""
     click.echo(start + printable(str(text)), err=err, nl=nl)
+
+
+def log(line: str) -> None:
+    """Print a line on stderr."""
+    echo(line, err=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.contained import read_file
-from wsss.stages.report import PAGE
+from wsss.io.files.stage_files import PAGE
 
 HINT = (
     "Set the dataset's folder with --data.root DIR (or --data.images DIR), write the new page elsewhere with --out "

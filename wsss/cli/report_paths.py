@@ -10,6 +10,7 @@ from typing import Any
 
 from wsss.cli.echo import echo
 from wsss.errors import InvalidInput
+from wsss.io.files.stage_files import PAGE
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.plan.graph import job_alone
@@ -17,7 +18,7 @@ from wsss.pipeline.plan.job import Job
 from wsss.pipeline.store.outdated import note_left_out, records_of_run
 from wsss.pipeline.store.run_folder import read_run
 from wsss.stages import STAGES
-from wsss.stages.report import COMPARED, PAGE, compared_runs
+from wsss.stages.common.compared_runs import COMPARED, compared_runs
 
 LOCATION = "the pipeline's own report (see run.json)"
 MAX_NAME_BYTES = 200

@@ -208,7 +208,7 @@ def choose_classes(choice: ClassChoice, base: Mapping[str, int], *, other: Other
     return LabelNames(classes, {**index, **position})
 
 
-def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], where: str, hint: str) -> None:
+def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], hint: str) -> None:
     """Require that numbers in a choice of classes are those of ``base``, for datasets whose classes have other ids too.
 
     Args:
@@ -227,13 +227,17 @@ def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], where: s
             if number not in names:
                 allowed = f"values in masks, {min(names)} to {max(names)}"
                 raise InvalidInput(
-                    "no class has this mask value", subject=f"{where}.{new}", found=number, allowed=allowed, hint=hint
+                    "no class has this mask value",
+                    subject=f"data.classes.{new}",
+                    found=number,
+                    allowed=allowed,
+                    hint=hint,
                 )
         if numbers and new in base and not {new, base[new]} & {*members}:
             meant = f"{base[new]} for {new!r}"
             raise InvalidInput(
                 f"{numbers[0]} is the mask value of {names[numbers[0]]!r}",
-                subject=f"{where}.{new}",
+                subject=f"data.classes.{new}",
                 found=numbers[0],
                 allowed=meant,
                 hint=hint,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -76,6 +77,10 @@ class Dataset:
     def samples(self, splits: Sequence[str]) -> tuple[Sample, ...]:
         """Return the samples of several splits in order, without duplicate ids."""
         return tuple({sample.id: sample for name in splits for sample in self.split(name)}.values())
+
+    def all_samples(self) -> Iterator[Sample]:
+        """Yield the samples of all splits; ids may occur in several."""
+        return chain.from_iterable(self.splits.values())
 
     def mask_supervision(self, split: str) -> str:
         """Return the supervision of a network trained on the masks of a split: ``noisy masks of the dataset``, …."""

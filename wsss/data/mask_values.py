@@ -19,7 +19,7 @@ from pydantic import BeforeValidator
 from wsss.data.class_list import LabelNames
 from wsss.data.classes import lookup_tables, require_known, unknown_values
 from wsss.errors import InvalidInput, counted, listing
-from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, ignored_name
+from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, ignored_name, value_counts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class MaskValues:
         if self.rest is None:
             return {}
         table, valid = self._tables()
-        present = np.flatnonzero(np.bincount(mask.ravel(), minlength=256))
+        present = np.flatnonzero(value_counts(mask))
         known = table[present][valid[present]]
         return unknown_values(mask, valid) if ((known != 0) & (known != IGNORE)).any() else {}
 
@@ -168,17 +168,15 @@ def resolve(names: Mapping[int, str], labels: LabelNames, *, where: str) -> Mask
 
 
 def parse_names(value: Any, *, where: str) -> dict[int, str]:
-    """Validate the value of an option such as ``{0: background, 255: road}``.
+    """Validate the value of an option, such as ``{0: background, 255: road}``; not ``None``.
 
     Raises:
         InvalidInput: not a mapping of mask values to names.
     """
     try:
-        names: dict[int, str] | None = _names(value)
+        names: dict[int, str] = _names(value)
     except ValueError as error:
         raise InvalidInput(str(error), subject=where) from error
-    if names is None:
-        raise InvalidInput(subject=where, allowed="a mapping of mask values to names")
     return names
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wsss.errors import InvalidInput
-from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES
+from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, stem_of
 from wsss.io.text.text_files import Line
 from wsss.io.utf8 import is_utf8
 
@@ -52,8 +52,7 @@ def cut(text: str, size: int) -> str:
 
 def without_suffix(name: str) -> str:
     """Remove an image suffix from a file name; other dots belong to the id (``"scan.v2"`` is unchanged)."""
-    stem, dot, suffix = name.rpartition(".")
-    return stem if stem and (dot + suffix).lower() in IMAGE_SUFFIXES else name
+    return stem_of(name, IMAGE_SUFFIXES)
 
 
 def unique_ids(ids: Iterable[tuple[str, Line]], path: Path) -> list[tuple[str, Line]]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wsss.errors import InvalidInput, listing, unreadable
 from wsss.io.files.atomic import write_bytes, write_json
 from wsss.io.files.contained import open_regular
-from wsss.io.files.json_files import read_json
+from wsss.io.files.json_files import read_json, read_json_object
 from wsss.io.files.recorded import check_recorded
 
 if TYPE_CHECKING:
@@ -59,10 +59,7 @@ def load_description(folder: Path, kind: str | None = None) -> dict[str, Any]:
 
 
 def _kind(path: Path) -> Any:
-    try:
-        return read_json(path).get("kind")
-    except (OSError, ValueError, AttributeError):
-        return None
+    return (read_json_object(path) or {}).get("kind")
 
 
 def load_weights(folder: Path) -> dict[str, Tensor]:

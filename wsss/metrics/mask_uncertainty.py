@@ -1,4 +1,4 @@
-"""Uncertainty of a mask without ground truth: disagreement of masks, entropy, and number of boundary pixels."""
+"""Uncertainty of a mask without ground truth: disagreement of masks, entropy, and boundary pixels."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ def disagreement(masks: Sequence[NDArray[np.uint8]]) -> float:
     return float((len(masks) - most).mean() / (len(masks) - 1))
 
 
-def boundary_pixels(mask: NDArray[np.uint8]) -> int:
-    """Return the number of pixels of a mask ``(H, W)`` that share an edge with a pixel of a different value."""
-    touching = np.zeros(mask.shape, bool)
-    for first, second in (((slice(1, None),), (slice(-1),)), ((slice(None), slice(1, None)), (slice(None), slice(-1)))):
-        different = mask[first] != mask[second]
-        touching[first] |= different
-        touching[second] |= different
-    return int(touching.sum())
+def boundary(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Return the pixels ``(H, W)`` of a mask that share an edge with a pixel of a different value."""
+    pixels = np.zeros(mask.shape, bool)
+    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
+    pixels[:, 1:] |= across
+    pixels[:, :-1] |= across
+    pixels[1:] |= down
+    pixels[:-1] |= down
+    return pixels
 
 
 def mean_entropy(probabilities: NDArray[np.floating]) -> float:

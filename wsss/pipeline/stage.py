@@ -52,6 +52,11 @@ class Read:
     kind: Kind
 
 
+def reads_of(splits: Iterable[str], *kinds: Kind) -> list[Read]:
+    """Return the parts of some kinds of each split."""
+    return [Read(split, kind) for split in splits for kind in kinds]
+
+
 @dataclass(frozen=True)
 class Input:
     """A declared input.

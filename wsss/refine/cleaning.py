@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE, foreground_values
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def clean(mask: NDArray[np.uint8], config: CleaningConfig) -> NDArray[np.uint8]:
     """
     cleaned = mask.copy()
     if config.components:
-        for index in np.unique(mask[(mask > 0) & (mask < IGNORE)]):
+        for index in foreground_values(mask):
             for inside, _ in _small_components(cleaned == index, config.components, connectivity=8):
                 cleaned[inside] = 0
     if config.holes:

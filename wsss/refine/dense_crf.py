@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from wsss.errors import InvalidInput
-from wsss.io.rasters.working_size import reduction, scaled_size
+from wsss.io.rasters.working_size import working_size
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
@@ -53,11 +53,6 @@ class CrfConfig(Settings):
         description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
     """Labels are upsampled along the edges of the full-size image (`wsss.refine.upsample`)."""
-
-
-def working_size(size: tuple[int, ...], max_side: int | None) -> tuple[int, int]:
-    """Return the ``(height, width)`` at which the CRF is computed: that of the image, or a smaller one."""
-    return scaled_size(size, reduction(size, max_side))
 
 
 def refine_scores(

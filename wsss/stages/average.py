@@ -15,7 +15,7 @@ from pydantic import Field
 
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import cam_path
-from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig, reads_of
 from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.require_inputs import require_maps
@@ -109,10 +109,6 @@ def _all_classes(several: Sequence[Cams]) -> tuple[int, ...]:
     return tuple(sorted({index for cams in several for index in cams.classes}))
 
 
-def _reads(config: AverageConfig) -> list[Read]:
-    return [Read(split, "labels") for split in config.splits]
-
-
 def _check(config: AverageConfig, data: Any) -> None:
     data.samples(config.splits)
 
@@ -136,7 +132,7 @@ STAGE = Stage(
     provides="cams",
     resumes=True,
     inputs={"cams": Input(("cams",), "folders of cam stages", many=True)},
-    reads=_reads,
+    reads=lambda config: reads_of(config.splits, "labels"),
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,
     check=_check,

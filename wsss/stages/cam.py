@@ -20,7 +20,7 @@ from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import InferencePrecision, Scale
 from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
-from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig, reads_of
 from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.image_size_notes import Sizes, note_reduced, note_tiled
 from wsss.stages.common.inference.adapted_classifier import adapting
@@ -214,7 +214,7 @@ def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
 
 def _reads(config: CamConfig) -> list[Read]:
     kinds: tuple[Kind, ...] = ("images", "labels") if config.classes == "labels" else ("images",)
-    return [Read(split, kind) for split in config.splits for kind in kinds]
+    return reads_of(config.splits, *kinds)
 
 
 def _check_inputs(config: CamConfig, ids: Mapping[str, Sequence[str]]) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.stage_files import cam_path
-from wsss.pipeline.stage import Context, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Context, Result, Stage, StageConfig, reads_of
 from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.footprint import image_bytes
 
@@ -82,7 +82,7 @@ STAGE = Stage(
     run=run,
     provides="cams",
     resumes=True,
-    reads=lambda config: [Read(split, "images") for split in config.splits],
+    reads=lambda config: reads_of(config.splits, "images"),
     covers=lambda config: config.splits,
     check=_check,
 )

@@ -16,6 +16,8 @@ from pydantic import Field, model_validator
 
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import probability_path
+from wsss.pipeline.config.resources import find, names, shipped
+from wsss.pipeline.config.source import read_yaml
 from wsss.pipeline.stage import Artifact, Context, Input, Result, Stage, StageConfig
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.dense_crf import CrfConfig
@@ -43,7 +45,6 @@ from wsss.stages.common.mask_stages import (
     stated_refinement,
     write_masks,
 )
-from wsss.stages.common.preset_changes import stated_preset
 from wsss.stages.common.require_inputs import require_maps
 from wsss.validation import OptionName, refuse_unused
 
@@ -93,7 +94,7 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
     if reduced and ctx.ranks.rank == 0:
         write_json(ctx.out / REDUCED, {"max_side": config.max_side, "images": reduced_ids(sizes, config.max_side)})
     earlier = ctx.inputs["masks"].provenance.get("crf")
-    stated_crf = stated_preset("crf", config.name, config, CrfConfig)
+    stated_crf = stated_preset(config)
     counted, stated = stated_refinement(ctx, samples)
     return Result(
         {
@@ -113,6 +114,17 @@ def run(ctx: Context[CrfStageConfig]) -> Result:
             **stated,
         },
     )
+
+
+def stated_preset(config: CrfStageConfig) -> str:
+    """Return the name of the preset, followed by the settings that differ from the shipped preset of this name."""
+    name, folder = f"crf/{config.name}", shipped("configs")
+    path = find(name, [folder]) if name in names(folder) else None
+    if path is None:
+        return config.name
+    preset = CrfConfig.model_validate({key: value for key, value in read_yaml(path).value.items() if key != "name"})
+    changed = [f"{key} {getattr(config, key)}" for key, value in preset if getattr(config, key) != value]
+    return f"{config.name} with {', '.join(changed)}" if changed else config.name
 
 
 def _refine_all(ctx: Context[CrfStageConfig], samples: Sequence[Sample]) -> None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import Field
 
-from wsss.data.artifacts import read_maps
+from wsss.data.artifacts import read_indices, read_maps
 from wsss.data.corrections.corrected_pixels import overridden
 from wsss.io.files.stage_files import mask_path
-from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
+from wsss.io.rasters.label_masks import IGNORE, write_mask
 from wsss.pipeline.run.items import map_shared
-from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig, reads_of
 from wsss.refine.cleaning import CleaningConfig, clean
 from wsss.refine.policyfile import write_policy
 from wsss.refine.thresholds import Adaptive, Fixed, Policy, adaptive_threshold, mask_from_cams, threshold_histogram
@@ -123,8 +123,7 @@ def _label(
 
 
 def _fractions(sample: Sample, *, out: Path, classes: Classes) -> tuple[float, float]:
-    path = mask_path(out, sample.id)
-    mask = classes.encode(read_mask(path), where=str(path))
+    mask = read_indices(out, sample.id, classes)
     return float(((mask > 0) & (mask != IGNORE)).mean()), float((mask == IGNORE).mean())
 
 
@@ -169,7 +168,7 @@ def _sweep(ctx: Context[PseudoConfig], samples: tuple[Sample, ...]) -> tuple[Fix
 def _reads(config: PseudoConfig) -> list[Read]:
     """Return masks only for the oracle; the fingerprint of the labels covers ids and class values."""
     kinds: tuple[Kind, ...] = ("labels", "masks") if config.oracle else ("labels",)
-    return [Read(split, kind) for split in config.splits for kind in kinds]
+    return reads_of(config.splits, *kinds)
 
 
 def _check(config: PseudoConfig, data: Any) -> None:

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsss.data.checks.inspection import UNREADABLE_HINT
-from wsss.data.image_transforms.resizing import opencv, scaled
+from wsss.data.image_transforms.resizing import reduced
 from wsss.errors import DamagedFile, InvalidInput, together
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.samples.reading import ImageSource
-from wsss.io.rasters.working_size import reduction, scaled_size
 
 MEASURED = 8
 """Minimum number of arrays to load, even if none is kept: the memory of worker processes depends on their size."""
@@ -100,17 +99,3 @@ def cached_images(sources: Sequence[ImageSource], *, cache_bytes: int, max_side:
         max_side: maximum side length in pixels; larger images are downscaled.
     """
     return ArrayCache(ImageLoader(sources, max_side), len(sources), cache_bytes=cache_bytes)
-
-
-def reduced(image: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
-    """Reduce an image ``(H, W, 3)`` uint8 to a longer side of at most ``max_side`` pixels."""
-    return scaled(image, reduction(image.shape[:2], max_side))
-
-
-def reduced_mask(mask: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
-    """Reduce a mask ``(H, W)`` uint8 to the size of its `reduced` image, by nearest-neighbour interpolation."""
-
-    height, width = scaled_size(mask.shape, reduction(mask.shape, max_side))
-    if (height, width) == mask.shape:
-        return mask
-    return np.asarray(opencv().resize(mask, (width, height), interpolation=opencv().INTER_NEAREST_EXACT), np.uint8)

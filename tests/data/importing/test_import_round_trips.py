@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from labelfiles import WRITERS, Labels
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.data.dataset import Dataset
 from wsss.data.importers.gather import gather
@@ -20,8 +20,7 @@ from wsss.data.readers.registry import open_dataset
 from wsss.io.rasters.rgb_images import write_png
 from wsss.pipeline.config.source import read_yaml
 
-SHARED = os.environ.get("WSSS_SHARED_DATA")
-PHOTOS = Path(SHARED or ".") / "voc_animals"
+PHOTOS = SHARED_DATA / "voc_animals"
 
 GENERATED: Labels = {
     "a b.png": ("dining table", "cat"),
@@ -101,7 +100,7 @@ def test_generated_images_in_class_folders(tmp_path: Path, imported: Callable[..
     assert result["żółw__1"].image == tmp_path / "in" / "żółw" / "1.png"
 
 
-@pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set: no real photographs at hand")
+@needs_shared_data
 @pytest.mark.parametrize("kind", WRITERS)
 def test_real_photographs(kind: str, imported: Callable[..., Dataset], tmp_path: Path) -> None:
     table = {row.id: tuple(row.labels.split()) for row in read_label_table(PHOTOS / "image_labels.csv")}
@@ -113,7 +112,7 @@ def test_real_photographs(kind: str, imported: Callable[..., Dataset], tmp_path:
     assert labels_of(imported(tmp_path / "photos", labels, class_names=names)) == expected(some)
 
 
-@pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set: no real photographs at hand")
+@needs_shared_data
 def test_real_photographs_in_class_folders(imported: Callable[..., Dataset], tmp_path: Path) -> None:
     """An image of several classes is in the folder of each."""
     table = {row.id: tuple(row.labels.split()) for row in read_label_table(PHOTOS / "image_labels.csv")}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shareddata import SHARED_DATA, needs_shared_data
 
 from wsss.data.importers.holdout import stratified
 from wsss.data.readers.label_tables import read_label_table
-
-SHARED = os.environ.get("WSSS_SHARED_DATA")
 
 datasets = st.dictionaries(
     st.integers(0, 500).map(lambda number: f"i{number}"), st.sets(st.sampled_from("abcde")), min_size=2, max_size=60
@@ -65,9 +61,9 @@ def test_other_seeds_hold_out_other_images() -> None:
     assert stratified({"only": {"a"}}, 0.2) == {"only": "train"}
 
 
-@pytest.mark.skipif(not SHARED, reason="WSSS_SHARED_DATA is not set: no real photographs at hand")
+@needs_shared_data
 def test_real_labels_are_divided_more_evenly_than_by_chance() -> None:
-    table = read_label_table(Path(SHARED or ".") / "voc_animals" / "image_labels.csv")
+    table = read_label_table(SHARED_DATA / "voc_animals" / "image_labels.csv")
     labels = {row.id: set(row.labels.split()) for row in table}
     counts = Counter(name for names in labels.values() for name in names)
     for seed in range(3):

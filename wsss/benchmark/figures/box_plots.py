@@ -60,7 +60,6 @@ def draw_boxes(chart: BoxChart) -> Figure:
             size=(1.85, ROW_HEIGHT * len(chart.rows)),
             gap=(0.2, 0.6),
             left=label_width(chart.rows),
-            min_width=8,
         )
         for number, (ax, panel) in enumerate(zip(axes, chart.panels, strict=False)):
             _draw_panel(ax, panel, chart, labels=number % 4 == 0)

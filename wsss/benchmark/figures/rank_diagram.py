@@ -60,7 +60,6 @@ def draw_ranks(chart: RankChart) -> Figure:
             size=(2.9, ROW_HEIGHT * count),
             gap=(left + 0.2, 0.75),
             left=left,
-            min_width=8,
         )
         for ax, panel in zip(axes, chart.panels, strict=False):
             ax.set(xlim=limits, xticks=range(1, count + 1), ylim=(count - 0.5, -0.5))

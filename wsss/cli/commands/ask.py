@@ -14,11 +14,11 @@ from click.core import ParameterSource
 
 from wsss.cli.answer_output import print_answers
 from wsss.cli.check_output import progress
-from wsss.cli.commands.data_synth import option_at
-from wsss.cli.echo import echo
+from wsss.cli.echo import echo, log
 from wsss.cli.named_runs import NAMED, is_recorded, named_run
+from wsss.cli.options.config_options import config_of
 from wsss.cli.options.data_options import DataCommand
-from wsss.cli.options.option_table import json_option, shared
+from wsss.cli.options.option_table import FILE, json_option, shared
 from wsss.cli.options.shared_options import print_json, set_resume_message
 from wsss.errors import InvalidInput, counted, listing
 
@@ -38,7 +38,7 @@ MAX_CLASSES = 9
 @click.argument("path")
 @shared(
     "--answers",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     default=Path("answers.csv"),
     show_default=True,
     help="Table of answers; new answers are added to an existing table.",
@@ -77,7 +77,7 @@ MAX_CLASSES = 9
 @click.option("--summary", is_flag=True, help="Print counts and disagreements of the answers, and exit.")
 @click.option(
     "--export",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
     help="Write the answers about whole images as a table of labels (image_id,labels), and exit.",
 )
@@ -107,10 +107,8 @@ def ask(
     """
     from wsss.data.answers.answer_rows import check_class
     from wsss.data.answers.questions import QuestionsConfig
-    from wsss.validation import validate
 
-    keys = {key: values[key] for key in ("whole", "count", "size", "order") if values[key] is not None}
-    config = validate(QuestionsConfig, keys, where="", locate=option_at)
+    config = config_of(QuestionsConfig, {key: values[key] for key in ("whole", "count", "size", "order")})
     _check_usage(config, values)
     for name in names:
         check_class(name, "--about")
@@ -152,13 +150,13 @@ def _dataset(context: click.Context, path: str, names: Sequence[str], answers: P
     from wsss.data.readers.registry import open_dataset
 
     classes = list(dict.fromkeys([*names, *(asked_classes(answers) if answers.exists() else ())]))
-    dataset = named_dataset(path, context.meta["data"], _log)
+    dataset = named_dataset(path, context.meta["data"], log)
     named = with_plain_images(dataset, classes, option="--about")
     if named is not dataset:  # no class list will say that these are classes
         for name in classes if context.params["export"] is not None else names:
             check_new_class(name, "--about" if name in names else answers)
     with tempfile.TemporaryDirectory(prefix="wsss-") as work:
-        yield open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
+        yield open_dataset(named.config, work=Path(work), log=log, locate=named.source.locate)
 
 
 def _asked(dataset: Dataset, names: Sequence[str]) -> list[str]:
@@ -191,13 +189,13 @@ def _serve(
     annotator = None if name is None else check_annotator(name, "--annotator")
     images = {sample.id: sample.source for sample in samples}
     known, size = dataset.classes.foreground, 0 if config.whole else config.size
-    with server.listen(values["host"], values["port"]) as bound, closing(AnswerLog(answers, _log)) as log:
-        ballot = Ballot(log.answers, answers)
+    with server.listen(values["host"], values["port"]) as bound, closing(AnswerLog(answers, log)) as table:
+        ballot = Ballot(table.answers, answers)
         check_known(ballot, answers, images=images, classes=known, size=size)
         answered: dict[Item, set[str]] = {}
         for item, about in ballot.questions():
             answered.setdefault(item, set()).add(about)
-        session = AnnotationSession(_items(dataset, asked, config, values, answered), asked, log)
+        session = AnnotationSession(_items(dataset, asked, config, values, answered), asked, table)
         origin, hosts = server.addresses(bound)
         token = access.new_token()
         questions = ask_app.Questions(session, images, annotator, _default_annotator(), values["single_label"])
@@ -238,7 +236,7 @@ def _items(
         return choose()
     run = named_run(values["run"], fits=is_recorded, otherwise=Path.is_dir, option="--run")
     folder, maps_of = stored_maps(run, samples, dataset.classes, asked)
-    _log(f"Order: by the maps in {folder}.")
+    log(f"Order: by the maps in {folder}.")
     with progress("Reading maps") as start:
         advance = start(len(samples))
         return choose(maps_of=maps_of, advance=advance)
@@ -251,15 +249,15 @@ def _announce(url: str, session: Any, answers: Path, as_json: bool, values: dict
         print_json({"url": url, "answers": str(answers), "items": items, "done": people, "classes": session.classes})
     else:
         what = "image" if session.items[0].size == 0 else "tile"
-        _log(f"{counted(items, what)}, {listing(session.classes, limit=9)}; answers are saved in {answers}.")
+        log(f"{counted(items, what)}, {listing(session.classes, limit=9)}; answers are saved in {answers}.")
         for name, done in people.items():
-            _log(f"{name}: {done} of {items} answered.")
-        _log("Open this address in a browser; press Ctrl-C here to stop:")
+            log(f"{name}: {done} of {items} answered.")
+        log("Open this address in a browser; press Ctrl-C here to stop:")
         echo(url)
     from wsss.server.serve import is_local
 
     if not is_local(values["host"]):
-        _log("warning: anyone on the network who has the address can see the images and answer; nothing is encrypted.")
+        log("warning: anyone on the network who has the address can see the images and answer; nothing is encrypted.")
     if values["open_page"]:
         click.launch(url)
 
@@ -274,7 +272,3 @@ def _default_annotator() -> str:
         return check_annotator(getpass.getuser())
     except (OSError, KeyError, ImportError, InvalidInput):
         return ""
-
-
-def _log(line: str) -> None:
-    echo(line, err=True)

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from wsss.cli.commands.stages import stage_command
 from wsss.cli.echo import echo
 from wsss.cli.options.command import Group
-from wsss.cli.options.option_table import shared
+from wsss.cli.options.option_table import FOLDER, shared
 from wsss.cli.options.shared_options import print_json
 from wsss.stages import STAGES
 
@@ -48,7 +48,7 @@ def bench() -> None:
 )
 @click.option(
     "--plots",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     metavar="DIR",
     help="Also write plots to this folder.",
 )

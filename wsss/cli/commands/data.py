@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from wsss.cli.check_output import print_report, progress
-from wsss.cli.commands.data_synth import option_at, synth
-from wsss.cli.echo import echo
+from wsss.cli.commands.data_synth import synth
+from wsss.cli.echo import echo, log
 from wsss.cli.options.command import Group
+from wsss.cli.options.config_options import config_of
 from wsss.cli.options.data_options import DataCommand
-from wsss.cli.options.option_table import json_option, shared, workers_option
+from wsss.cli.options.option_table import FOLDER, json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import counted
 from wsss.io.files.home_paths import expand_home
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from wsss.cli.dataset_argument import NamedDataset
     from wsss.data.checks.check_report import Report
     from wsss.data.importers.photographs import Photographs
-
-OUT = click.Path(path_type=Path, file_okay=False)
 
 
 @click.group("data", cls=Group)
@@ -58,7 +57,7 @@ def check(context: click.Context, path: str, workers: int | None, as_json: bool)
     """
     from wsss.cli.dataset_argument import named_dataset
 
-    named = named_dataset(path, context.meta["data"], _log)
+    named = named_dataset(path, context.meta["data"], log)
     # Dataset keys do not apply to a folder of photographs: with any key, PATH is a dataset.
     is_plain = named.is_folder and not named.has_layout and not context.meta["data"]
     report = _report(named, workers) if not is_plain or _fits_layout(path) else None
@@ -129,7 +128,7 @@ def _report(named: NamedDataset, workers: int | None) -> Report:
         return check_config(
             named.config,
             work=Path(work),
-            log=_log,
+            log=log,
             start=start,
             locate=named.source.locate,
             workers=worker_count(workers),
@@ -141,13 +140,9 @@ def _print_next(command: str | None) -> None:
         echo(f"Next: {command}")
 
 
-def _log(line: str) -> None:
-    echo(line, err=True)
-
-
 @data.command("tiles", cls=DataCommand, short_help="Extract labelled tiles from the images of a dataset.")
 @click.argument("path")
-@click.argument("out", type=OUT)
+@click.argument("out", type=FOLDER)
 @shared("--split", default="train", show_default=True, help="Split to extract tiles from.")
 @click.option("--count", type=int, help="Number of tiles. [default: 1000]")
 @click.option("--size", type=int, help="Side length of a tile in pixels. [default: 18]")
@@ -190,14 +185,12 @@ def tiles(context: click.Context, path: str, out: Path, split: str, seed: int, a
     from wsss.data.readers.registry import open_dataset
     from wsss.data.tiles.tile_folder import draw_tile_folder
     from wsss.data.tiles.tiling import TilesConfig
-    from wsss.validation import validate
 
-    chosen = {key: value for key, value in values.items() if value is not None}
-    config = validate(TilesConfig, chosen, where="", locate=option_at)
-    named = named_dataset(path, context.meta["data"], _log)
+    config = config_of(TilesConfig, values)
+    named = named_dataset(path, context.meta["data"], log)
     named = with_plain_images(named, asked_classes(config.answers) if config.answers is not None else ())
     with tempfile.TemporaryDirectory(prefix="wsss-") as work, progress("Drawing") as start:
-        dataset = open_dataset(named.config, work=Path(work), log=_log, locate=named.source.locate)
+        dataset = open_dataset(named.config, work=Path(work), log=log, locate=named.source.locate)
         drawn = draw_tile_folder(out, dataset, config=config, split=split, seed=seed, start=start)
     if as_json:
         print_json({"out": str(out), **drawn})

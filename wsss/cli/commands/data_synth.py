@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from wsss.cli.check_output import progress
 from wsss.cli.echo import echo
 from wsss.cli.options.command import Group
-from wsss.cli.options.option_table import json_option, shared
+from wsss.cli.options.config_options import config_of, option_of_key
+from wsss.cli.options.option_table import FOLDER, json_option, shared
 from wsss.cli.options.shared_options import print_json
-
-if TYPE_CHECKING:
-    from wsss.model_fields import KeyPath
-
-OUT = click.Path(path_type=Path, file_okay=False)
-OPTIONS = {"classes": "class-count"}
-"""Key → option, if they differ."""
 
 
 @click.group("synth", cls=Group)
@@ -33,11 +27,11 @@ def synth() -> None:
 
 def count_option(key: str, text: str, default: int) -> Any:
     """Return the decorator of an integer option, with the default of its key in the help."""
-    return click.option(f"--{OPTIONS.get(key, key)}", key, type=int, help=f"{text}. [default: {default}]")
+    return click.option(f"--{option_of_key(key)}", key, type=int, help=f"{text}. [default: {default}]")
 
 
 @synth.command("shapes", short_help="Generate scenes of plain shapes with emblems: several classes.")
-@click.argument("out", type=OUT)
+@click.argument("out", type=FOLDER)
 @count_option("train", "Number of training images", 240)
 @count_option("val", "Number of validation images", 80)
 @count_option("size", "Side length of the images in pixels", 96)
@@ -52,11 +46,8 @@ def shapes(out: Path, as_json: bool, **settings: int | None) -> None:
     bytes; an interrupted call resumes.
     """
     from wsss.data.synthetic.shapes import Config, generate
-    from wsss.validation import validate
 
-    config = validate(
-        Config, {key: value for key, value in settings.items() if value is not None}, where="", locate=option_at
-    )
+    config = config_of(Config, settings)
     with progress("Drawing") as start:
         generate(config, out, advance=start(config.train + config.val))
     if as_json:
@@ -66,7 +57,7 @@ def shapes(out: Path, as_json: bool, **settings: int | None) -> None:
 
 
 @synth.command("bricks", short_help="Generate brick walls in TopoMortar's layout, with known Betti numbers.")
-@click.argument("out", type=OUT)
+@click.argument("out", type=FOLDER)
 @count_option("train", "Number of training images", 40)
 @count_option("small", "Number of training images in the small training set", 8)
 @count_option("val", "Number of validation images", 10)
@@ -81,11 +72,8 @@ def bricks(out: Path, as_json: bool, **settings: int | None) -> None:
     construction of each wall. The same options give the same bytes; an interrupted call resumes.
     """
     from wsss.data.synthetic.bricks import Config, generate
-    from wsss.validation import validate
 
-    config = validate(
-        Config, {key: value for key, value in settings.items() if value is not None}, where="", locate=option_at
-    )
+    config = config_of(Config, settings)
     with progress("Drawing") as start:
         generate(config, out, advance=start(config.count))
     if as_json:
@@ -93,9 +81,3 @@ def bricks(out: Path, as_json: bool, **settings: int | None) -> None:
     else:
         tests = config.count - config.train - config.val
         echo(f"{out}: {config.train} training, {config.val} validation and {tests} test images")
-
-
-def option_at(path: KeyPath) -> str:
-    """Return the option of a key, for error messages."""
-    key = str(path[0]) if path else ""
-    return f"--{OPTIONS.get(key, key)}".replace("_", "-") if key else ""

@@ -12,7 +12,7 @@ from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_recorded, named_run
 from wsss.cli.options.data_options import DataCommand, read_data_options
 from wsss.cli.options.name_lists import ids_in, names_in
-from wsss.cli.options.option_table import json_option, shared, workers_option
+from wsss.cli.options.option_table import FILE, FOLDER, json_option, shared, workers_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import MAX_SHOWN, RunFailed, counted, listing
 from wsss.io.process.cores import worker_count
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 BYTES_PER_PIXEL = 20
 """Memory of a thread, measured for polygons, the format that needs most."""
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FILE = click.Path(path_type=Path, dir_okay=False)
 NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons", "geotiff", "geojson")
 
 

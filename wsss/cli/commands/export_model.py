@@ -9,7 +9,7 @@ import click
 from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_run, named_run
 from wsss.cli.options.command import Command
-from wsss.cli.options.option_table import json_option, shared
+from wsss.cli.options.option_table import FOLDER, json_option, shared
 from wsss.cli.options.shared_options import print_json
 
 
@@ -18,7 +18,7 @@ from wsss.cli.options.shared_options import print_json
 @shared(
     "--format", "format_name", type=click.Choice(["onnx"]), metavar="NAME", required=True, help="Output format: onnx."
 )
-@shared("--out", type=click.Path(path_type=Path, file_okay=False), required=True, more=" of model.onnx")
+@shared("--out", type=FOLDER, required=True, more=" of model.onnx")
 @shared("--force", is_flag=True)
 @json_option
 def export_model(network: str, format_name: str, out: Path, force: bool, as_json: bool) -> None:

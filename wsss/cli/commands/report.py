@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from wsss.cli.commands.stages import config_source, run_single, stage_command
-from wsss.cli.echo import echo
+from wsss.cli.echo import echo, log
 from wsss.cli.named_runs import NAMED, is_run, named_run
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.shared_options import open_incomplete
@@ -126,7 +126,7 @@ def _data_of(run: Path, options: list[tuple[str, str]]) -> list[tuple[str, str]]
             f"note: no images, since the dataset of {run} is missing: {reason}. Set it with --data.root DIR.", err=True
         )
         return []
-    log_root(record, read_data_options(options), lambda line: echo(line, err=True))
+    log_root(record, read_data_options(options), log)
     return [(f"data.{key}", yaml_text(value)) for key, value in data.items()]
 
 
@@ -158,7 +158,7 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], values: Mapping[s
     from wsss.cli.options.shared_options import print_json
     from wsss.io.process.cores import worker_count
     from wsss.pipeline.run.progress import Reporter
-    from wsss.stages.report import check_page_folder, compare_runs
+    from wsss.stages.common.compared_runs import check_page_folder, compare_runs
     from wsss.validation import validate
 
     stage = STAGES["report"]
@@ -166,7 +166,7 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], values: Mapping[s
         require_utf8(run.resolve(), f"RUN {run}")  # a link may lead to a name that the page's record cannot hold
     check_page_folder(values["out"])
     source = config_source(stage, values)
-    config = validate(stage.config, source.value, where="", locate=source.locate)
+    config: Any = validate(stage.config, source.value, where="", locate=source.locate)
     _check_effect(source)
     reporter = Reporter()
     data_source = read_data_options([*_data_of(runs[0], options), *options])
@@ -178,9 +178,12 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], values: Mapping[s
         page = compare_runs(
             runs,
             data,
-            config,
             out=values["out"],
-            seed=values["seed"],
+            title=config.title,
+            splits=config.splits,
+            images=config.images,
+            seed=values["seed"] if config.seed is None else config.seed,
+            max_bytes=config.max_bytes,
             workers=worker_count(values["workers"]),
             log=reporter.log,
         )

@@ -15,7 +15,7 @@ from wsss.cli.echo import echo
 from wsss.cli.named_runs import NAMED, is_recorded, is_stage, named_input, named_run
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.field_options import as_source, dashed, field_options, fields_with_option, option_of, variable
-from wsss.cli.options.option_table import shared
+from wsss.cli.options.option_table import FOLDER, shared
 from wsss.cli.options.shared_options import machine_options, print_json, set_resume_message
 from wsss.cli.stage_command import StageCommand
 from wsss.errors import InvalidInput, RunFailed, counted, listing
@@ -200,8 +200,7 @@ def _check_paths(config: Any, source: Source) -> None:
 
     for path, value in paths_in(config):
         if not value.exists():
-            subject = ": ".join(filter(None, (source.locate(path), ".".join(map(str, path)))))
-            raise InvalidInput(f"no such file or folder: {value}", subject=subject)
+            raise InvalidInput(f"no such file or folder: {value}", subject=source.subject(path))
 
 
 def _refuse_unread(stage: Stage[Any], config: Any, data: Source) -> None:
@@ -270,7 +269,7 @@ def _common_options(stage: Stage[Any]) -> list[click.Option]:
     printed = stage.provides in PRINTED
     more = "; an unfinished run resumes" + (". [default: only print the result]" if printed else "")
     return _options_of(
-        shared("--out", type=click.Path(path_type=Path, file_okay=False), required=not printed, more=more),
+        shared("--out", type=FOLDER, required=not printed, more=more),
         shared("--config", "config_file", type=click.Path(path_type=Path)),
         shared("--set", "sets", multiple=True),
         shared("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True),

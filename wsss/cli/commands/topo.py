@@ -10,15 +10,13 @@ import click
 
 from wsss.cli.echo import echo
 from wsss.cli.options.command import Group
-from wsss.cli.options.option_table import json_option
+from wsss.cli.options.option_table import FILE, json_option
 from wsss.cli.options.shared_options import print_json
 from wsss.errors import InvalidInput, Verbatim
 
 if TYPE_CHECKING:
     from wsss.io.rasters.planes import Plane, Threshold
     from wsss.topology import BettiMatching, DimensionMatching, Intervals
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 class ThresholdType(click.ParamType):

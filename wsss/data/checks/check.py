@@ -107,7 +107,7 @@ def _files(sample: Sample) -> _Files:
 
 
 def _distinct(dataset: Dataset) -> dict[_Files, Sample]:
-    return {_files(sample): sample for split in dataset.splits.values() for sample in split}
+    return {_files(sample): sample for sample in dataset.all_samples()}
 
 
 def _check_encodings(dataset: Dataset, inspections: Mapping[_Files, Inspection], collected: Collected) -> None:

@@ -11,7 +11,7 @@ from wsss.data.classes import Classes
 from wsss.data.sample import Sample
 from wsss.data.truth import load_truth
 from wsss.errors import InvalidInput
-from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE, value_counts
 from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, image_errors, image_size, open_image, read_image
 from wsss.io.rasters.samples.exif_rotation import orientation
 from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page
@@ -69,7 +69,7 @@ def inspect_sample(sample: Sample, classes: Classes) -> Inspection:
     if sample.mask is not None:
         mask = _inspect_mask(sample, classes, size, raw_size, findings)
         if mask is not None:
-            counts = np.bincount(mask.ravel(), minlength=256)
+            counts = value_counts(mask)
             pixels = (*map(int, counts[: len(classes)]), int(counts[IGNORE]))
             if sample.labels is not None:
                 _compare(sample, classes, pixels, findings)

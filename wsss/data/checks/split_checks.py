@@ -33,7 +33,7 @@ def is_leak(first: str, second: str) -> bool:
 
 def check_mask_files(dataset: Dataset, collected: Collected) -> None:
     """Report unused mask files: problems if no mask matches any image, otherwise notes."""
-    masked = any(sample.mask is not None for split in dataset.splits.values() for sample in split)
+    masked = any(sample.mask is not None for sample in dataset.all_samples())
     for kind, message in dataset.remarks:
         (collected.notes if masked or kind not in UNUSED else collected.problems).add(kind, message)
 
@@ -84,7 +84,7 @@ def check_splits(dataset: Dataset, collected: Collected) -> None:
 
 def check_copies(dataset: Dataset, collected: Collected) -> None:
     """Report groups of identical files under different ids: duplicates within a split, leaks between splits."""
-    labels = {sample.id: sample.labels for split in dataset.splits.values() for sample in split}
+    labels = {sample.id: sample.labels for sample in dataset.all_samples()}
     for group in groups_of_copies(dataset):
         stated = {image: labels[image] for image in group if labels[image] is not None}
         if len({tuple(sorted(classes or ())) for classes in stated.values()}) > 1:

@@ -43,7 +43,7 @@ def choose_categories(
             subject=subject,
             hint=hint,
         )
-    require_values_in_use(choice, numbers, "data.classes", NUMBERS)
+    require_values_in_use(choice, numbers, NUMBERS)
     chosen = choose_classes(choice, numbers, other=other, where="data.classes")
     groups = choice if isinstance(choice, dict) else {}
     names = {number: name for name, number in numbers.items()}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from wsss.data.artifacts import read_indices
 from wsss.data.classes import Classes
 from wsss.data.sample_ids import check_id
 from wsss.errors import InvalidInput, RunFailed, closest, unreadable
@@ -23,7 +24,7 @@ from wsss.io.files.json_files import read_json
 from wsss.io.files.locking import acquire, release
 from wsss.io.files.replaced_folder import replaced_folder
 from wsss.io.files.stage_files import mask_path
-from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
+from wsss.io.rasters.label_masks import IGNORE, write_mask
 from wsss.validation import Settings, validate
 
 if TYPE_CHECKING:
@@ -96,11 +97,11 @@ class Corrections:
         record = self.images.get(id)
         if record is None:
             return None
-        path = mask_path(self.folder, id)
         if self.is_damaged(id):
+            path = mask_path(self.folder, id)
             problem = "changed after the import" if path.is_file() else "missing"
             raise InvalidInput(f"{problem} (see {RECORD})", subject=path, hint=AGAIN)
-        return self.classes.encode(read_mask(path, size=size), where=str(path))
+        return read_indices(self.folder, id, self.classes, size=size)
 
     def only(self, id: str) -> Corrections:
         """Return the corrections of one image, for another process: those of all images may be many megabytes."""

@@ -53,7 +53,7 @@ class _Names:
     """The names that sources of masks may use for the images of a dataset."""
 
     def __init__(self, data: Dataset) -> None:
-        self.samples = {sample.id: sample for split in data.splits.values() for sample in split}
+        self.samples = {sample.id: sample for sample in data.all_samples()}
         self._ids = {_file(sample, data): id for id, sample in self.samples.items()}
         self._finder = Finder(list(self._ids), root=data.image_root.absolute().name if data.image_root else "")
         self._by_path: dict[str, set[str]] = defaultdict(set)

@@ -60,9 +60,9 @@ class ClassificationAugmentation(Augmentation):
 
     @model_validator(mode="after")
     def _ranges(self) -> ClassificationAugmentation:
-        _check_range("area", self.area, 0, 1)
-        _check_range("aspect", self.aspect, 0, 100)
-        _check_range("longer_side", self.longer_side, 0, 8192)
+        _check_range("area", self.area, 1)
+        _check_range("aspect", self.aspect, 100)
+        _check_range("longer_side", self.longer_side, 8192)
         return self
 
 
@@ -103,7 +103,7 @@ class SegmentationAugmentation(Augmentation):
 
     @model_validator(mode="after")
     def _ranges(self) -> SegmentationAugmentation:
-        _check_range("scale", self.scale, 0, 16)
+        _check_range("scale", self.scale, 16)
         return self
 
 
@@ -114,6 +114,6 @@ class Fit(Settings):
     fill: Colour = Field(IMAGENET_MEAN, description="Colour of the padding; 255 in the mask.")
 
 
-def _check_range(name: str, pair: tuple[float, float], minimum: float, maximum: float) -> None:
-    if not minimum < pair[0] <= pair[1] <= maximum:
-        raise ValueError(f"{name}: expected low and high with {minimum} < low ≤ high ≤ {maximum}")
+def _check_range(name: str, pair: tuple[float, float], maximum: float) -> None:
+    if not 0 < pair[0] <= pair[1] <= maximum:
+        raise ValueError(f"{name}: expected low and high with 0 < low ≤ high ≤ {maximum}")

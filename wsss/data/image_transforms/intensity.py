@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from wsss.data.image_transforms.resizing import opencv
+from wsss.io.rasters.working_size import scaled_size
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
@@ -101,11 +102,8 @@ class LowResolution(Change):
     def apply(self, image: Pixels, random: np.random.Generator) -> Pixels:
         """See base class."""
         cv2, factor = opencv(), random.uniform(*self.factor)
-        height, width = image.shape[:2]
-        small = cv2.resize(
-            image, (max(1, round(width * factor)), max(1, round(height * factor))), interpolation=cv2.INTER_LINEAR
-        )
-        coarse: Pixels = cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+        small = cv2.resize(image, scaled_size(image.shape, factor)[::-1], interpolation=cv2.INTER_LINEAR)
+        coarse: Pixels = cv2.resize(small, image.shape[1::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return coarse
 
 

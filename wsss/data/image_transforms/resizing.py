@@ -1,4 +1,4 @@
-"""Resizing of images with OpenCV."""
+"""Resizing of images and masks with OpenCV."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.io.rasters.working_size import scaled_size
+from wsss.io.rasters.working_size import reduction, scaled_size, working_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +33,18 @@ def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]
 
 def scaled(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     """Resize ``(H, W, 3)`` uint8 by ``factor`` for multi-scale inference; sides are rounded, at least 1 pixel."""
-    height, width = image.shape[:2]
-    size = scaled_size((height, width), factor)
-    return image if size == (height, width) else resize(image, size)
+    size = scaled_size(image.shape[:2], factor)
+    return image if size == image.shape[:2] else resize(image, size)
+
+
+def reduced(image: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
+    """Reduce an image ``(H, W, 3)`` uint8 to a longer side of at most ``max_side`` pixels."""
+    return scaled(image, reduction(image.shape[:2], max_side))
+
+
+def reduced_mask(mask: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
+    """Reduce a mask ``(H, W)`` uint8 to the size of its `reduced` image, by nearest-neighbour interpolation."""
+    height, width = working_size(mask.shape, max_side)
+    if (height, width) == mask.shape:
+        return mask
+    return np.asarray(opencv().resize(mask, (width, height), interpolation=opencv().INTER_NEAREST_EXACT), np.uint8)

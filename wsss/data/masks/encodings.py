@@ -22,7 +22,7 @@ import numpy as np
 from wsss.data.classes import Classes
 from wsss.data.mask_values import as_key
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.truth import read_truth, shows_class
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES
 
@@ -44,8 +44,7 @@ class Shown(NamedTuple):
 
 def shown(mask: NDArray[np.uint8]) -> Shown:
     """Summarise a mask of class indices (255 = ignore)."""
-    ignored = mask == IGNORE
-    return Shown(bool(((mask != 0) & ~ignored).any()), float(ignored.mean()))
+    return Shown(shows_class(mask), float((mask == IGNORE).mean()))
 
 
 def check_encoding(samples: Iterable[tuple[Sample, Shown]], classes: Classes, *, where: str) -> None:

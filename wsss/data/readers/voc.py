@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-import numpy as np
 from pydantic import Field
 
 from wsss.data.class_list import VOC_IDS, ClassChoice, LabelNames, Other, choose_classes, read_class_list
@@ -29,7 +28,7 @@ from wsss.data.sample_ids import check_id, unique_ids, without_suffix
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.visible import visible
-from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.label_masks import foreground_values
 from wsss.io.rasters.mask_files import MASK_SUFFIXES, MaskFiles
 from wsss.io.text.text_files import Line, read_lines
 from wsss.io.text.xml_files import read_xml
@@ -247,7 +246,7 @@ def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
 
 
 def _classes_in_mask(sample: Sample, classes: Classes) -> tuple[int, ...]:
-    return tuple(int(value) for value in np.unique(read_truth(sample, classes)) if value not in (0, IGNORE))
+    return tuple(foreground_values(read_truth(sample, classes)))
 
 
 LAYOUT: Layout[Config] = Layout(

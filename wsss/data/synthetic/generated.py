@@ -16,7 +16,7 @@ from wsss.data.readers.layout import LayoutConfig, Log, hash_cache
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import TEMPORARY, convert_os_errors, discard, sweep, write_json
 from wsss.io.files.contained import check_regular, check_tree
-from wsss.io.files.json_files import read_json
+from wsss.io.files.json_files import read_json_object
 from wsss.io.files.locking import file_lock
 
 Item = TypeVar("Item")
@@ -82,7 +82,7 @@ class Generated:
         """Return the changed files; folders of older versions have no hashes to compare."""
         if not (out / self.hashes).exists():
             return [name for name in sorted(files) if (out / name).is_dir()]
-        recorded = _read(out / self.hashes) or {}
+        recorded = read_json_object(out / self.hashes) or {}
         return [name for name in sorted(files) if _hash(out / name, hashes) != recorded.get(name)]
 
     def _discard_damaged(self, out: Path, files: frozenset[str], hashes: ContentHashes, log: Log) -> None:
@@ -122,7 +122,7 @@ class Generated:
         with convert_os_errors(out):
             out.mkdir(parents=True, exist_ok=True)
             stranger = next((path.name for path in out.iterdir() if not path.name.startswith(TEMPORARY)), None)
-        marker = _read(out / self.marker)
+        marker = read_json_object(out / self.marker)
         ours = self._is_generated(out, complete=False) or self._is_generated(out, complete=True)
         if not ours and (marker is not None or stranger is not None):
             other = f"synthetic images of another config ({self.marker})" if marker is not None else stranger
@@ -138,7 +138,7 @@ class Generated:
         return {"generator": self.generator, "config": self.config.model_dump(), "complete": complete}
 
     def _is_generated(self, out: Path, *, complete: bool) -> bool:
-        return _read(out / self.marker) == self._content(complete=complete)
+        return read_json_object(out / self.marker) == self._content(complete=complete)
 
 
 def drawn(
@@ -149,15 +149,6 @@ def drawn(
         for item, result in zip(items, pool.map(draw, items), strict=True):
             yield item, result
             advance(1)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return a JSON object; ``None`` if the file is missing or damaged."""
-    try:
-        content = read_json(path)
-    except (OSError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def _hash(path: Path, hashes: ContentHashes) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from wsss.data.tiles.tiling import TilesConfig, draw_tiles
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.atomic import TEMPORARY, convert_os_errors, sha256_file, write_json
 from wsss.io.files.contained import check_tree
-from wsss.io.files.json_files import read_json
+from wsss.io.files.json_files import read_json_object
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset, Kind
@@ -59,7 +60,7 @@ def draw_tile_folder(
         out.mkdir(parents=True, exist_ok=True)
         others = (path.name for path in out.iterdir() if path != marker and not path.name.startswith(TEMPORARY))
         other = next(others, None)
-    if other is not None and (earlier := _read_json(marker)) != settings:
+    if other is not None and (earlier := read_json_object(marker)) != settings:
         raise _other_files(out, other, earlier, settings)
     check_tree(out)
     write_json(marker, settings)
@@ -71,18 +72,8 @@ def draw_tile_folder(
             advance(1)
         return results
 
-    if answered is not None:
-        return cut_answered(
-            samples,
-            out,
-            answered=answered,
-            classes=dataset.classes,
-            config=config,
-            split=split,
-            seed=seed,
-            each=each,
-        )
-    return draw_tiles(samples, out, classes=dataset.classes, config=config, split=split, seed=seed, each=each)
+    work: Callable[..., dict[str, Any]] = draw_tiles if answered is None else partial(cut_answered, answered=answered)
+    return work(samples, out, classes=dataset.classes, config=config, split=split, seed=seed, each=each)
 
 
 def _settings(config: TilesConfig) -> dict[str, Any]:
@@ -99,17 +90,10 @@ def _contents(dataset: Dataset, split: str, config: TilesConfig) -> dict[str, st
     return {kind: dataset.fingerprint(split, kind) for kind in kinds}
 
 
-def _other_files(out: Path, other: str, earlier: Any, settings: Mapping[str, Any]) -> InvalidInput:
+def _other_files(out: Path, other: str, earlier: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> InvalidInput:
     hint = "Choose a new output folder, or delete this one."
-    if not isinstance(earlier, dict):
+    if earlier is None:
         return InvalidInput("contains files other than these tiles", subject=out, found=other, hint=hint)
     keys = sorted(earlier.keys() | settings.keys())
     differing = Verbatim(listing((key for key in keys if earlier.get(key) != settings.get(key)), limit=len(keys)))
     return InvalidInput("contains tiles drawn with other settings or data", subject=out, found=differing, hint=hint)
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return read_json(path)
-    except (OSError, ValueError):
-        return None

@@ -31,6 +31,15 @@ def read_json(path: Path, *, max_bytes: int | None = None) -> Any:
         return parse_json(file.read((max_bytes or MAX_BYTES) + 1), max_bytes=max_bytes)
 
 
+def read_json_object(path: Path) -> dict[str, Any] | None:
+    """Return the object in a JSON file; ``None`` if the file is missing or damaged, or has another value."""
+    try:
+        value = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def parse_json(content: bytes, *, max_bytes: int | None = None) -> Any:
     """Return the value of JSON text; see `read_json`."""
     max_bytes = max_bytes or MAX_BYTES

@@ -101,7 +101,7 @@ def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
     written = time.time_ns() // 10**9 * 10**9  # whole seconds, which every file system and archive preserves
     content = json.loads(json.dumps({name: inner for name, inner in value.items() if name != SEAL}, allow_nan=False))
     try:
-        digest = _digest(content)
+        digest = json_digest(content)
     except UnicodeEncodeError as error:
         raise unwritable(path, error) from error
     sealed = {**content, SEAL: {"sha256": digest, "mtime_ns": written}}
@@ -123,7 +123,7 @@ def read_sealed_json(path: Path) -> Any:
             modification time has not.
     """
     value, seal, changed = _read(path)
-    if isinstance(seal, dict) and seal.get("mtime_ns") == changed and seal.get("sha256") != _digest(value):
+    if isinstance(seal, dict) and seal.get("mtime_ns") == changed and seal.get("sha256") != json_digest(value):
         raise ValueError(f"it is damaged: {_MISMATCH}")
     return value
 
@@ -136,7 +136,7 @@ def read_intact_json(path: Path) -> dict[str, Any]:
         ValueError: not a JSON object, or its content does not match its checksum.
     """
     value, seal, _ = _read(path)
-    if not isinstance(seal, dict) or seal.get("sha256") != _digest(value):
+    if not isinstance(seal, dict) or seal.get("sha256") != json_digest(value):
         raise ValueError(_MISMATCH)
     return dict(value)
 
@@ -149,6 +149,7 @@ def _read(path: Path) -> tuple[Any, Any, int]:
     return value, value.pop(SEAL, None) if isinstance(value, dict) else None, changed
 
 
-def _digest(value: Mapping[str, Any]) -> str:
+def json_digest(value: Any) -> str:
+    """Return the SHA-256 of a value as canonical JSON (sorted keys, no spaces): 64 hex digits."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -13,6 +13,9 @@ RUN = "run.json"
 RUNS = Path("runs")
 """Default parent of run directories, in the working directory."""
 
+PAGE = "index.html"
+"""The page of a report, in the folder of its stage."""
+
 COPIES = {RECORD: ".wsss-stage.json", RUN: ".wsss-run.json"}
 """Backup copies of the records, from which ``wsss status --repair`` restores lost or damaged ones."""
 

@@ -15,9 +15,13 @@ def visible(paths: Iterable[Path]) -> list[Path]:
 
 
 def visible_below(folder: Path, pattern: str) -> list[Path]:
-    """Return the paths below a folder that match a pattern, in order, without hidden files and folders.
+    """Return the paths below a folder that match a pattern, in order, without hidden files and folders."""
+    return visible_among(folder, folder.rglob(pattern))
+
+
+def visible_among(folder: Path, paths: Iterable[Path]) -> list[Path]:
+    """Return paths below a folder in order, without those that are hidden or in a hidden folder below it.
 
     Jupyter, for example, keeps copies in ``.ipynb_checkpoints``.
     """
-    paths = sorted(folder.rglob(pattern))
-    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    return sorted(path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))

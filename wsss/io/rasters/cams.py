@@ -33,10 +33,6 @@ class Cams:
     classes: tuple[int, ...]
     size: tuple[int, int]
 
-    def full_size(self) -> NDArray[np.float32]:
-        """Return the maps as ``(K', H, W)`` float32 at the image's size (bilinear)."""
-        return self.at(self.size)
-
     def at(self, size: tuple[int, int]) -> NDArray[np.float32]:
         """Return the maps as ``(K', *size)`` float32 (bilinear).
 
@@ -49,7 +45,7 @@ class Cams:
         return resized
 
     def each_at_full_size(self) -> Iterator[NDArray[np.float32]]:
-        """Yield the maps of `full_size` one by one, ``(H, W)`` float32, to save memory for large images."""
+        """Yield the maps at the size of the image one by one, ``(H, W)`` float32, to save memory for large images."""
         for cam in self.maps:
             yield _resized(cam, self.size)
 

@@ -76,6 +76,12 @@ _WEB_PAGES = (b"<!doctype html", b"<html")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
 
+def stem_of(name: str, suffixes: tuple[str, ...]) -> str:
+    """Return a file name without its suffix, if the suffix is one of ``suffixes``."""
+    stem, dot, suffix = name.rpartition(".")
+    return stem if stem and (dot + suffix).lower() in suffixes else name
+
+
 def unsupported_reason(name: str) -> str | None:
     """Return why an image file is not supported (by suffix), and a fix; ``None`` for all other files."""
     suffix = PurePath(name).suffix.lower()

@@ -81,6 +81,11 @@ def value_counts(mask: NDArray[np.uint8]) -> NDArray[np.int64]:
     return counts
 
 
+def foreground_values(mask: NDArray[np.uint8]) -> list[int]:
+    """Return the values of a mask other than 0 and 255, ascending."""
+    return [value for value in np.flatnonzero(value_counts(mask)).tolist() if value not in (0, IGNORE)]
+
+
 def write_mask(path: Path, mask: NDArray[np.uint8]) -> None:
     """Write an ``(H, W)`` uint8 mask as a palette PNG, atomically and deterministically."""
     from PIL import Image

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.errors import InvalidInput, counted, listing, unreadable
-from wsss.io.rasters.rgb_images import IMAGE_SUFFIXES
+from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, stem_of
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 """Formats that keep pixel values."""
@@ -90,7 +90,7 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
         InvalidInput: two files for one id, no file that ends in ``suffix``, or the folder cannot be read.
     """
     names = _names(folder)
-    if suffix is not None and names and not any(_stem(name, MASK_SUFFIXES).endswith(suffix) for name in names):
+    if suffix is not None and names and not any(stem_of(name, MASK_SUFFIXES).endswith(suffix) for name in names):
         raise InvalidInput(
             subject=folder,
             allowed=f"names that end in {suffix!r} (data.mask_suffix)",
@@ -103,11 +103,11 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
     guessed: dict[str, None] = {}
     unmatched: list[str] = []
     for name in names:
-        stem = _stem(name, MASK_SUFFIXES)
+        stem = stem_of(name, MASK_SUFFIXES)
         if stem == name or (suffix is not None and not stem.endswith(suffix)):
             continue
         base = stem if suffix is None else stem[: -len(suffix) or None]
-        image = next((id for id in (base, _stem(base, IMAGE_SUFFIXES)) if id in ids), None)
+        image = next((id for id in (base, stem_of(base, IMAGE_SUFFIXES)) if id in ids), None)
         if image is None:
             base = _OF_MASK.sub("", stem) if suffix is None else base
             if without_words is None:  # only if a name differs
@@ -119,7 +119,7 @@ def masks_by_id(folder: Path, ids: Collection[str], *, suffix: str | None = None
         if image in paths:
             raise _ambiguous(folder, image, paths[image].name, name)
         paths[image] = folder / name
-        if suffix is None and image not in (stem, _stem(stem, IMAGE_SUFFIXES)):
+        if suffix is None and image not in (stem, stem_of(stem, IMAGE_SUFFIXES)):
             guessed[image] = None
     return MaskFiles(folder, paths, tuple(guessed), tuple(unmatched), lossy)
 
@@ -132,7 +132,7 @@ def masks_by_name(folder: Path) -> dict[str, Path]:
     """
     paths: dict[str, Path] = {}
     for name in _names(folder):
-        stem = _stem(name, MASK_SUFFIXES)
+        stem = stem_of(name, MASK_SUFFIXES)
         if stem in paths:
             raise _ambiguous(folder, stem, paths[stem].name, name)
         if stem != name:
@@ -149,12 +149,6 @@ def _names(folder: Path) -> list[str]:
         return []
     except OSError as error:
         raise unreadable(folder, error) from error
-
-
-def _stem(name: str, suffixes: tuple[str, ...]) -> str:
-    """Return a file name without its suffix, if the suffix is one of ``suffixes``."""
-    stem, dot, suffix = name.rpartition(".")
-    return stem if stem and (dot + suffix).lower() in suffixes else name
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:

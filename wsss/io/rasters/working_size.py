@@ -21,6 +21,11 @@ def scaled_size(size: Sequence[int], factor: float) -> tuple[int, int]:
     return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
+def working_size(size: Sequence[int], max_side: int | None) -> tuple[int, int]:
+    """Return (height, width) of an image of a size, reduced to a longer side of at most ``max_side`` pixels."""
+    return scaled_size(size, reduction(size, max_side))
+
+
 def bilinear_rows(
     height: int, full: int, rows: slice
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:

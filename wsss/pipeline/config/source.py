@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
-from wsss.model_fields import KeyPath
+from wsss.model_fields import KeyPath, subject_of
 from wsss.pipeline.config.yaml_reader import read_nodes
 
 MAX_BYTES = 1 << 22
@@ -45,8 +45,7 @@ class Source:
             path: key path from the root of ``value``.
             where: key path of ``value`` itself.
         """
-        key = ".".join(filter(None, (where, *map(str, path))))
-        return ": ".join(filter(None, (self.locate(path), key)))
+        return subject_of(path, where, self.locate(path))
 
     def at(self, path: KeyPath) -> Source:
         """Return the part below ``path``, with locations relative to it."""

@@ -15,6 +15,8 @@ from pydantic.fields import FieldInfo
 
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import sha256_file
+from wsss.io.files.sealed import json_digest
+from wsss.io.files.visible import visible_below
 from wsss.pipeline.config.supervision_block import key_of
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
 from wsss.validation import NotInIdentity
@@ -42,7 +44,7 @@ class Contents:
             if not path.is_dir():
                 return self._file(path)
             digest = hashlib.sha256()
-            for file in visible_files(path):
+            for file in filter(Path.is_file, visible_below(path, "*")):
                 digest.update(json.dumps([file.relative_to(path).as_posix(), self._file(file)]).encode())
             return digest.hexdigest()
         except FileNotFoundError as error:
@@ -153,9 +155,8 @@ def affects_identity(field: FieldInfo) -> bool:
 
 
 def identity_of(parts: Parts) -> str:
-    """Return the SHA-256 of identity parts as canonical JSON (sorted keys, no spaces): 64 hex digits."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    """Return the hash of identity parts."""
+    return json_digest(parts)
 
 
 def plain(value: Any, path: Callable[[Path], Any] = str) -> Any:
@@ -177,9 +178,3 @@ def plain(value: Any, path: Callable[[Path], Any] = str) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-def visible_files(folder: Path) -> list[Path]:
-    """Return the files below a folder, sorted, without hidden files and folders."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return sorted(p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts))

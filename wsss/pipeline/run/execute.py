@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from wsss.errors import InvalidInput, WsssError
+from wsss.io.files.stage_files import PAGE
 from wsss.io.process.collection import paused_collection
 from wsss.model_fields import KeyPath
 from wsss.pipeline.config.spec import Spec
@@ -173,7 +174,7 @@ def _jobs(spec: Spec, registry: Registry, check_data: CheckData | None) -> dict[
 def _report(jobs: Mapping[str, Job], result: RunResult) -> Path | None:
     """Return the page of the first finished report."""
     for outcome in result.outcomes:
-        page = outcome.artifact.path / "index.html"
+        page = outcome.artifact.path / PAGE
         if outcome.status in ("done", "skipped") and jobs[outcome.id].stage.provides == "report" and page.is_file():
             return page
     return None

@@ -18,7 +18,7 @@ from pathlib import Path
 from wsss.errors import RunFailed
 from wsss.io.files.atomic import TEMPORARY, convert_os_errors, write_json
 from wsss.io.files.contained import check_contained, check_regular
-from wsss.io.files.json_files import read_json
+from wsss.io.files.json_files import read_json_object
 from wsss.io.files.locking import State, acquire, lock_state, release
 from wsss.pipeline.processes.supervise import visible_pid
 from wsss.pipeline.store.timestamp import timestamp
@@ -53,12 +53,7 @@ class Holder:
 
 def read_holder(folder: Path) -> Holder | None:
     """Return the process that holds the lock of a folder, or that was killed while it held it."""
-    try:
-        value = read_json(folder / HOLDER)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(value, dict):
-        return None
+    value = read_json_object(folder / HOLDER) or {}
     pid, host, start = (value.get(key) for key in ("pid", "host", "start"))
     if not isinstance(pid, int) or not 0 < pid < 2**31 or not isinstance(host, str) or not isinstance(start, str):
         return None

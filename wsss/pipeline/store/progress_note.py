@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsss.io.files.contained import open_regular
-from wsss.io.files.json_files import read_json
+from wsss.io.files.json_files import read_json_object
 
 NOTE = ".wsss-progress.json"
 
@@ -24,11 +24,8 @@ def write_note(folder: Path, description: str, done: int, total: int) -> None:
 
 def read_note(folder: Path) -> dict[str, Any] | None:
     """Return the last progress note of a stage: ``{"description", "done", "total"}``, or ``None``."""
-    try:
-        note = read_json(folder / NOTE)
-    except (OSError, ValueError):
-        return None
-    if not isinstance(note, dict) or not isinstance(note.get("description"), str):
+    note = read_json_object(folder / NOTE)
+    if note is None or not isinstance(note.get("description"), str):
         return None
     return note if all(type(note.get(key)) is int for key in ("done", "total")) else None
 

@@ -84,9 +84,6 @@ def check_probabilities(sample: Sample, *, out: Path, classes: Classes) -> None:
     Raises:
         InvalidInput: see `wsss.io.rasters.probabilities.read_probabilities`.
     """
-    from wsss.io.files.stage_files import probability_path
-    from wsss.io.rasters.probabilities import read_probabilities
-    from wsss.io.rasters.rgb_images import image_size
+    from wsss.data.artifacts import read_scores
 
-    path = probability_path(out, sample.id)
-    read_probabilities(path, classes=len(classes), size=image_size(*sample.source))
+    read_scores(out, sample, classes)

@@ -58,7 +58,7 @@ def check_corrections(folder: Path | None, data: Dataset | None) -> None:
     if folder is None or data is None:
         return
     corrections = open_corrections(folder, data.classes)
-    known = {sample.id for split in data.splits.values() for sample in split}
+    known = {sample.id for sample in data.all_samples()}
     if not known.intersection(corrections.images):
         raise InvalidInput(
             "none of the corrected images is in the dataset: "

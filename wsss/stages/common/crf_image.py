@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.data.artifacts import read_maps
+from wsss.data.artifacts import read_maps, read_scores
 from wsss.data.corrections.corrected_pixels import overridden
-from wsss.io.files.stage_files import mask_path, probability_path
-from wsss.io.rasters.label_masks import IGNORE, write_mask
-from wsss.io.rasters.probabilities import read_probabilities
+from wsss.io.files.stage_files import mask_path
+from wsss.io.rasters.label_masks import foreground_values, write_mask
 from wsss.io.rasters.rgb_images import read_image
+from wsss.io.rasters.working_size import working_size
 from wsss.refine.cleaning import CleaningConfig, clean
-from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores, working_size
+from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores
 from wsss.refine.policyfile import read_policy
 from wsss.refine.thresholds import make_seeds, merge
 
@@ -51,7 +51,9 @@ def refine_image(
     if cams is not None:
         refined = _refine_seeds(image, sample, masks, cams, config, classes, corrected)
     elif config.unary == "softmax":
-        refined = _refine_probabilities(image, probability_path(masks, sample.id), config, len(classes), corrected)
+        refined = _refine_probabilities(
+            image, read_scores(masks, sample, classes, size=image.shape[:2]), config, corrected
+        )
     else:
         refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config, corrected)
     write_mask(mask_path(out, sample.id), classes.decode(overridden(clean(refined, cleaning), corrected)))
@@ -82,7 +84,7 @@ def _refine_seeds(
 
 def _classes_in(corrected: Any) -> list[int]:
     """Return the foreground classes of a corrected mask; none without one."""
-    return [] if corrected is None else [value for value in np.unique(corrected).tolist() if value not in (0, IGNORE)]
+    return [] if corrected is None else foreground_values(corrected)
 
 
 def _positions(corrected: Any, values: Any) -> Any:
@@ -94,13 +96,12 @@ def _positions(corrected: Any, values: Any) -> Any:
     return positions[corrected]
 
 
-def _refine_probabilities(image: Any, path: Path, config: CrfConfig, classes: int, corrected: Any) -> Any:
-    probabilities = read_probabilities(path, classes=classes, size=image.shape[:2]).astype(np.float32)
-    return refine_scores(image, probabilities, config, certain=corrected).astype(np.uint8)
+def _refine_probabilities(image: Any, probabilities: Any, config: CrfConfig, corrected: Any) -> Any:
+    return refine_scores(image, probabilities.astype(np.float32), config, certain=corrected).astype(np.uint8)
 
 
 def _refine_mask(image: Any, mask: Any, config: CrfConfig, corrected: Any) -> Any:
-    present = sorted({0, *np.unique(mask[mask != IGNORE]).tolist(), *_classes_in(corrected)})
+    present = sorted({0, *foreground_values(mask), *_classes_in(corrected)})
     values = np.asarray(present, np.uint8)
     positions = np.full(256, len(present), np.uint8)
     positions[values] = np.arange(len(present))

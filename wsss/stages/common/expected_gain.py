@@ -172,31 +172,28 @@ def _named_corrections(run_dir: Path) -> list[Path]:
 
 
 def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
-    from wsss.io.rasters.label_masks import read_mask
+    from wsss.data.artifacts import read_indices
     from wsss.io.rasters.rgb_images import image_size
-    from wsss.metrics.mask_uncertainty import boundary_pixels, disagreement
+    from wsss.metrics.mask_uncertainty import boundary, disagreement
 
     size = image_size(*sample.source)
-    paths = [mask_path(folder, sample.id) for folder in sources.masks]
-    masks = [classes.encode(read_mask(path, size=size), where=str(path)) for path in paths]
+    masks = [read_indices(folder, sample.id, classes, size=size) for folder in sources.masks]
     different = disagreement(masks) if len(masks) > 1 else None
     entropy = _entropy(sample, classes, sources, size)
     signals = [value for value in (different, entropy) if value is not None]
-    pixels, boundary = size[0] * size[1], boundary_pixels(masks[-1])
-    extent = pixels if not boundary and sample.labels != () else boundary
+    pixels, boundary_pixels = size[0] * size[1], int(boundary(masks[-1]).sum())
+    extent = pixels if not boundary_pixels and sample.labels != () else boundary_pixels
     gain = extent * sum(signals) / len(signals)
-    return Ranked(sample.id, gain, pixels, boundary, different, entropy)
+    return Ranked(sample.id, gain, pixels, boundary_pixels, different, entropy)
 
 
 def _entropy(sample: Sample, classes: Classes, sources: Sources, size: tuple[int, int]) -> float | None:
-    from wsss.data.artifacts import read_maps
+    from wsss.data.artifacts import read_maps, read_scores
     from wsss.io.rasters.cams import best_class
-    from wsss.io.rasters.probabilities import read_probabilities
     from wsss.metrics.mask_uncertainty import mean_entropy, mean_map_entropy
 
     if sources.probabilities is not None:
-        path = probability_path(sources.probabilities, sample.id)
-        return mean_entropy(read_probabilities(path, classes=len(classes), size=size))
+        return mean_entropy(read_scores(sources.probabilities, sample, classes, size=size))
     if sources.maps is None:
         return None
     cams = read_maps(sources.maps, sample, classes, size=size)

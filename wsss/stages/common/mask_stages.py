@@ -14,7 +14,7 @@ from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask
 from wsss.io.rasters.rgb_images import image_size
 from wsss.pipeline.run.items import Pending, map_items, map_shared, pending
-from wsss.pipeline.stage import Context, Input, Read
+from wsss.pipeline.stage import Context, Input, reads_of
 from wsss.stages.common.check_outputs import check_mask
 from wsss.stages.common.corrected_masks import (
     corrections_of,
@@ -127,7 +127,7 @@ def stated_refinement(ctx: Context[Any], samples: Sequence[Sample]) -> tuple[dic
 REFINES_MASKS: dict[str, Any] = {
     "provides": "masks",
     "resumes": True,
-    "reads": lambda config: [Read(split, "images") for split in config.splits],
+    "reads": lambda config: reads_of(config.splits, "images"),
     "covers": lambda config: config.splits,
     "needs_splits": lambda config: config.splits,
     "prepare": lambda config, data: inspect_corrections(config.corrections, data, config.splits),

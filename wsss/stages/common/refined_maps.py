@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.data.artifacts import read_maps
-from wsss.data.image_transforms.resizing import scaled
+from wsss.data.image_transforms.resizing import reduced
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path
 from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.rgb_images import image_size, read_image
-from wsss.io.rasters.working_size import reduction, scaled_size
+from wsss.io.rasters.working_size import working_size
 from wsss.pipeline.run.items import map_items, map_shared, pending
-from wsss.pipeline.stage import Context, Input, Read
+from wsss.pipeline.stage import Context, Input, reads_of
 from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.image_size_notes import Sizes, note_reduced
 from wsss.stages.common.inspect_inputs import inspect_maps
@@ -50,7 +50,7 @@ class WorkingGrid:
 
     def cells(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return height and width of the grid of an image of this height and width."""
-        height, width = scaled_size(size, reduction(size, self.max_side))
+        height, width = working_size(size, self.max_side)
         return math.ceil(height / self.stride), math.ceil(width / self.stride)
 
     def of_file(self, sample: Sample) -> tuple[int, int]:
@@ -126,23 +126,12 @@ def _means_and_size(sample: Sample, *, out: Path, classes: Classes) -> tuple[lis
 
 def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:
     """Read an image, reduced to a longer side of ``max_side`` pixels: ``(H, W, 3)`` uint8."""
-    image = read_image(*sample.source)
-    return scaled(image, reduction(image.shape[:2], max_side))
+    return reduced(read_image(*sample.source), max_side)
 
 
 def reduced_in(metrics: dict[str, Any]) -> dict[str, Any]:
     """Return the entry of the metrics on images that were reduced, for the provenance; empty if there were none."""
     return {key: value for key, value in metrics.items() if key == "reduced"}
-
-
-def _reads(config: Any) -> list[Read]:
-    """Return the parts of the dataset that a stage with ``splits`` reads: images."""
-    return [Read(split, "images") for split in config.splits]
-
-
-def _check_splits(config: Any, data: Any) -> None:
-    """Require that the dataset has the ``splits``."""
-    data.samples(config.splits)
 
 
 def ready_maps(ctx: Context[Any]) -> None:
@@ -158,10 +147,10 @@ def inspect_refined(ctx: Context[Any]) -> None:
 REFINES: dict[str, Any] = {
     "provides": "cams",
     "resumes": True,
-    "reads": _reads,
+    "reads": lambda config: reads_of(config.splits, "images"),
     "covers": lambda config: config.splits,
     "needs_splits": lambda config: config.splits,
-    "check": _check_splits,
+    "check": lambda config, data: data.samples(config.splits),
     "inspect": inspect_refined,
 }
 """Fields of `Stage` that the stages have in common."""

@@ -56,12 +56,9 @@ def stored_maps(run: Path, samples: Sequence[Sample], classes: Classes, names: S
 def _probabilities(sample: Sample, *, folder: Path, classes: Classes, indices: Sequence[int]) -> NDArray[np.float32]:
     import numpy as np
 
-    from wsss.io.rasters.probabilities import read_probabilities
-    from wsss.io.rasters.rgb_images import image_size
+    from wsss.data.artifacts import read_scores
 
-    size = image_size(*sample.source)
-    found = read_probabilities(probability_path(folder, sample.id), classes=len(classes), size=size)
-    return np.asarray(found[list(indices)], np.float32)
+    return np.asarray(read_scores(folder, sample, classes)[list(indices)], np.float32)
 
 
 def _cams(sample: Sample, *, folder: Path, classes: Classes, indices: Sequence[int]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from wsss.data.image_transforms.transforms import Transform
 from wsss.data.label_matrix import label_targets
 from wsss.data.sample import Sample
 from wsss.data.tiles.tile_table import Tile
+from wsss.io.rasters.working_size import scaled_size
 from wsss.metrics.multilabel import MultilabelScores, multilabel_scores
 from wsss.train.image_cache import ArrayCache, cached_images
 from wsss.train.sample_order import Item
@@ -131,7 +132,6 @@ def score_classifier(
     for index in range(len(images)):
         image = images[index]
         factor = size / math.sqrt(image.shape[0] * image.shape[1])
-        height, width = (max(1, round(side * factor)) for side in image.shape[:2])
-        pixels = torch.from_numpy(resize(image, (height, width))).permute(2, 0, 1)[None]
+        pixels = torch.from_numpy(resize(image, scaled_size(image.shape, factor))).permute(2, 0, 1)[None]
         rows.append(model(pixels.to(device))[0].sigmoid())  # fetched at the end: the next image is read meanwhile
     return multilabel_scores(torch.stack(rows).cpu().numpy(), labels)

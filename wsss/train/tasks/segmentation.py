@@ -15,6 +15,7 @@ from torch.utils.data import default_collate
 from wsss.data.classes import Classes
 from wsss.data.corrections.corrected_pixels import CorrectedMasks, overridden, reduced_corrections
 from wsss.data.image_transforms.augmentation import SegmentationAugmentation
+from wsss.data.image_transforms.resizing import reduced, reduced_mask
 from wsss.data.image_transforms.transforms import Transform
 from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
@@ -23,7 +24,7 @@ from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard
 from wsss.losses.targets import contents_of, known_contents
 from wsss.train.config import DeepSupervisionConfig
-from wsss.train.image_cache import ArrayCache, reduced, reduced_mask
+from wsss.train.image_cache import ArrayCache
 from wsss.train.sample_order import Item
 from wsss.train.tasks.deep_supervision import deep_loss
 from wsss.train.training_job import Batch

@@ -26,6 +26,9 @@ FORMATS: tuple[Format, ...] = ("svg", "pdf")
 COLOURS = ("#0072b2", "#c84e00", "#00795a", "#a83f85", "#7d6400", "#4b5563")
 """Distinguishable with any colour vision, with a contrast of at least 4.5 on white; the same as in ``report.css``."""
 
+MIN_WIDTH = 8
+"""Minimum width of a figure with a caption, inches."""
+
 INK, MUTED, GRID = "#1a1f26", "#566170", "#d5dae1"
 
 STYLE: Any = {
@@ -105,7 +108,6 @@ def panel_grid(
     size: tuple[float, float],
     gap: tuple[float, float],
     left: float,
-    min_width: float = 0,
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with a grid of panels, a title above and a caption below. All lengths are inches.
 
@@ -116,7 +118,6 @@ def panel_grid(
         size: width and height of a panel without labels.
         gap: width and height between panels, including labels.
         left: width of the labels left of the first panel.
-        min_width: minimum width of the figure, for the caption.
     """
     from matplotlib.figure import Figure
 
@@ -124,7 +125,7 @@ def panel_grid(
     down = -(-count // across)
     grid = (across * (size[0] + gap[0]) - gap[0], down * (size[1] + gap[1]) - gap[1])
     top, right, bottom = 0.75, 0.2, 0.6
-    width, height = max(min_width, left + grid[0] + right), top + grid[1] + bottom
+    width, height = max(MIN_WIDTH, left + grid[0] + right), top + grid[1] + bottom
     figure = Figure(figsize=(width, height))
     figure.suptitle(printable(title), x=0.12 / width, y=1 - 0.12 / height, ha="left", va="top")
     figure.text(0.12 / width, 0.12 / height, printable(caption), fontsize=8, color=MUTED)

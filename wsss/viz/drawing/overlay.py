@@ -10,6 +10,8 @@ import numpy as np
 
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import write_png
+from wsss.io.rasters.working_size import scaled_size
+from wsss.metrics.mask_uncertainty import boundary
 from wsss.viz.drawing.lettering import drawable, font
 from wsss.viz.drawing.palette import HATCH
 
@@ -69,19 +71,8 @@ def _bands(height: int) -> Iterator[slice]:
 def _lines(mask: NDArray[np.uint8], rows: slice) -> NDArray[np.bool_]:
     """Return the contour pixels in some rows of a mask."""
     around = slice(max(0, rows.start - 1), rows.stop + 1)
-    lines = border(mask[around])[rows.start - around.start :][: rows.stop - rows.start]
+    lines = boundary(mask[around])[rows.start - around.start :][: rows.stop - rows.start]
     return lines & (mask[rows] > 0) & (mask[rows] != IGNORE)
-
-
-def border(mask: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return the pixels with a 4-neighbour of a different value, ``(H, W)`` bool; the image edge does not count."""
-    pixels = np.zeros(mask.shape, bool)
-    across, down = mask[:, 1:] != mask[:, :-1], mask[1:] != mask[:-1]
-    pixels[:, 1:] |= across
-    pixels[:, :-1] |= across
-    pixels[1:] |= down
-    pixels[:-1] |= down
-    return pixels
 
 
 def overlay(
@@ -179,7 +170,7 @@ def fit_into(size: tuple[int, int], width: int, height: int | None = None) -> tu
         height: maximum height; ``None`` for no limit.
     """
     factor = width / size[0] if height is None else min(width / size[0], height / size[1])
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+    return scaled_size(size, factor)
 
 
 def fitted(draw: Any, text: str, letters: Any, width: int) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def at_page(image: Image, page: int | None, where: object) -> Iterator[None]:
+def at_page(image: Image, page: int | None) -> Iterator[None]:
     """Show a page of an open image; afterwards it is at the same frame as before.
 
     Args:
@@ -33,7 +33,7 @@ def at_page(image: Image, page: int | None, where: object) -> Iterator[None]:
         found = Verbatim(counted(getattr(image, "n_frames", 1), "frame"))
         raise InvalidInput(
             f"data.page ({page}) applies only to TIFF files",
-            subject=where,
+            subject="image",
             allowed="a single frame",
             found=found,
             hint="Pass image.copy() to use the current frame.",
@@ -41,12 +41,12 @@ def at_page(image: Image, page: int | None, where: object) -> Iterator[None]:
     frames = _frames_of_pages(image)
     if page > len(frames):
         image.seek(here)
-        raise InvalidInput("no such page", subject=where, allowed=f"data.page from 1 to {len(frames)}", found=page)
+        raise InvalidInput("no such page", subject="image", allowed=f"data.page from 1 to {len(frames)}", found=page)
     if here not in (0, frames[page - 1]):
         image.seek(here)
         raise InvalidInput(
             f"the image is at frame {here}, but the network reads page {page}",
-            subject=where,
+            subject="image",
             hint=f"Call image.seek({frames[page - 1]}), or pass image.copy() to use the current frame.",
         )
     image.seek(frames[page - 1])

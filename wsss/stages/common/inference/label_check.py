@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsss.io.files.stage_files import mask_path
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -23,10 +21,10 @@ def class_fractions(sample: Sample, *, out: Path, classes: Classes) -> NDArray[n
     """Return the fraction of each class in the pixels of a mask in a stage's folder, ``(C,)``."""
     import numpy as np
 
-    from wsss.io.rasters.label_masks import read_mask, value_counts
+    from wsss.data.artifacts import read_indices
+    from wsss.io.rasters.label_masks import value_counts
 
-    path = mask_path(out, sample.id)
-    mask = classes.encode(read_mask(path), where=str(path))
+    mask = read_indices(out, sample.id, classes)
     return np.asarray(value_counts(mask)[: len(classes)] / mask.size)
 
 

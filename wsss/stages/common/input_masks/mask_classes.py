@@ -60,12 +60,12 @@ def _values_in(items: Sequence[Item], folder: Path, *, listed: bool) -> list[int
     """
     import numpy as np
 
-    from wsss.io.rasters.label_masks import IGNORE, read_mask
+    from wsss.io.rasters.label_masks import IGNORE, read_mask, value_counts
 
     present = np.zeros(256, bool)
     for item in items:
         try:
-            present |= np.bincount(read_mask(item.mask).ravel(), minlength=256) > 0
+            present |= value_counts(read_mask(item.mask)) > 0
         except InvalidInput:  # reported when it is exported
             continue
     values = [int(value) for value in np.flatnonzero(present) if value not in (0, IGNORE)]

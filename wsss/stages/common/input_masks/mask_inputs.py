@@ -52,7 +52,7 @@ def with_masks(
         InvalidInput: an image has no mask, or two.
     """
     directory = masks_folder(folder)
-    ids = {sample.id for split in data.splits.values() for sample in split} | {sample.id for sample in samples}
+    ids = {sample.id for sample in (*data.all_samples(), *samples)}
     files = masks_by_id(directory, ids)
     missing = [sample.id for sample in samples if sample.id not in files.paths]
     remarks = dict(files.remarks())

@@ -178,7 +178,7 @@ def _open_dataset(request: Request, config: Source, work: Path, log: Callable[[s
 
 def _of_dataset(data: Dataset, request: Request, folder: Path, log: Callable[[str], None]) -> list[Item]:
     """Return the masks of the images of a dataset, or of some of its splits."""
-    files = mask_files(folder, log, {sample.id for samples in data.splits.values() for sample in samples})
+    files = mask_files(folder, log, {sample.id for sample in data.all_samples()})
     splits: dict[str, list[str]] = {}
     samples: dict[str, Sample] = {}
     for split in request.splits or data.splits:

@@ -73,12 +73,11 @@ def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
     Raises:
         InvalidInput: a mask cannot be read, the sizes differ, or a value has no meaning.
     """
-    import numpy as np
 
     from wsss.data.masks.encodings import shown
     from wsss.data.truth import load_truth, mask_remarks, read_truth
     from wsss.io.confusions import cells_of
-    from wsss.io.rasters.label_masks import load_mask
+    from wsss.io.rasters.label_masks import load_mask, value_counts
     from wsss.io.rasters.rgb_images import image_size
     from wsss.metrics.overlap import confusion_matrix
 
@@ -90,7 +89,7 @@ def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
         size = image_size(*sample.source)
         read_truth(sample, classes, size=size)
         load_mask(path, size=size)
-    histogram = np.bincount(mask.ravel(), minlength=256)
+    histogram = value_counts(mask)
     others = [int(histogram[value]) if values is classes else 0 for value in sorted(classes.other)]
     prediction = _encode(values, mask, path, classes, config)
     confusion = confusion_matrix(prediction, truth, len(classes), uncertain=config.uncertain)

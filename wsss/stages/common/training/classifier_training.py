@@ -11,7 +11,7 @@ from wsss.data.image_transforms.augmentation import ClassificationAugmentation
 from wsss.data.label_matrix import label_targets
 from wsss.data.sample import require_labels
 from wsss.errors import InvalidInput, listing
-from wsss.pipeline.stage import Artifact, Context, Input, Read
+from wsss.pipeline.stage import Artifact, Context, Input, Read, reads_of
 from wsss.train.config import TrainConfig
 from wsss.validation import OptionName
 
@@ -241,7 +241,7 @@ def _val_metrics(scores: MultilabelScores, names: tuple[str, ...], images: int) 
 
 def labelled_reads(config: LabelledConfig) -> list[Read]:
     """Return the images and labels that training reads; masks are never read."""
-    return [Read(split, kind) for split in config.splits for kind in ("images", "labels")]
+    return reads_of(config.splits, "images", "labels")
 
 
 def check_examples(config: LabelledConfig, ids: Mapping[str, Sequence[str]]) -> None:

@@ -221,8 +221,8 @@ def _offsets(classifier: CAMClassifier, sample: Sample, max_side: int | None) ->
     """Return the offsets ``(1, 2·T, h, w)`` of the last sampler, the image size, and pixels per pixel of the input."""
     import torch
 
+    from wsss.data.image_transforms.resizing import reduced
     from wsss.io.rasters.rgb_images import read_image
-    from wsss.train.image_cache import reduced
 
     original = read_image(*sample.source)
     image = reduced(original, max_side or LARGEST)

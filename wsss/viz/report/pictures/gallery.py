@@ -198,7 +198,7 @@ def _columns(
         if record.has_masks:
             images = frozenset(path.stem for path in (record.path / "masks").glob("*.png"))
             columns.append(Column(record.id, "masks", images, record, values.get(record.id, {}), record.id in oracles))
-    truth = frozenset(sample.id for samples in data.splits.values() for sample in samples if sample.mask is not None)
+    truth = frozenset(sample.id for sample in data.all_samples() if sample.mask is not None)
     return [*columns, Column(TRUTH, "truth", truth)]
 
 

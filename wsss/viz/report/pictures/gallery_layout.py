@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wsss.errors import counted, listing
 from wsss.viz.drawing.palette import class_colours, hex_colour, magma
 
 if TYPE_CHECKING:
@@ -122,6 +124,12 @@ class Gallery:
 def missing_image(sample: Sample) -> UnreadableImage:
     """Return the entry for an image in `Dataset.missing`."""
     return UnreadableImage(sample.id, f"no such image in {sample.image.parent}")
+
+
+def unread_text(unread: Sequence[UnreadableImage]) -> str:
+    """Return the log line on images that cannot be read."""
+    images = listing(f"{image.id} ({image.why.rstrip('.')})" for image in unread)
+    return f"{counted(len(unread), 'unreadable image')} omitted: {images}"
 
 
 def reasons(gallery: Gallery) -> tuple[str, ...]:

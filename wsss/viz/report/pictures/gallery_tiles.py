@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from wsss.data.artifacts import read_maps
+from wsss.data.artifacts import read_indices, read_maps
 from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
-from wsss.io.files.stage_files import mask_path
-from wsss.io.rasters.label_masks import IGNORE, read_mask
+from wsss.io.rasters.label_masks import IGNORE, foreground_values, value_counts
 from wsss.io.rasters.rgb_images import read_image
 from wsss.metrics.contradictions import contradiction, in_words
 from wsss.viz.drawing.palette import class_colours
@@ -112,7 +111,7 @@ def _classes_in(sample: Sample, classes: Classes) -> tuple[int, ...]:
     if sample.labels is not None or sample.mask is None:
         return sample.labels or ()
     try:
-        return tuple(int(index) for index in np.unique(read_truth(sample, classes)) if 0 < index < IGNORE)
+        return tuple(foreground_values(read_truth(sample, classes)))
     except InvalidInput:  # reported in the column of the ground truth
         return ()
 
@@ -121,8 +120,7 @@ def _tiles(column: Column, sample: Sample, size: tuple[int, int], classes: Class
     if column.stage is None:
         yield _mask_tile(column, sample, read_truth(sample, classes, size=size), classes, detail)
     elif column.kind == "masks":
-        path = mask_path(column.stage.path, sample.id)
-        mask = classes.encode(read_mask(path, size=size), where=str(path))
+        mask = read_indices(column.stage.path, sample.id, classes, size=size)
         yield _mask_tile(column, sample, mask, classes, detail)
     else:
         maps = tuple(map_tiles(column.stage, sample, classes, size, detail))
@@ -130,7 +128,7 @@ def _tiles(column: Column, sample: Sample, size: tuple[int, int], classes: Class
 
 
 def _mask_tile(column: Column, sample: Sample, mask: NDArray[np.uint8], classes: Classes, detail: Detail) -> Tile:
-    shares = np.bincount(mask.ravel(), minlength=256) / mask.size
+    shares = value_counts(mask) / mask.size
     areas = [f"{classes.names[index]} {shares[index]:.0%}" for index in range(1, len(classes)) if shares[index]]
     areas += [f"{'uncertain' if column.stage else 'ignored'} {shares[IGNORE]:.0%}"] if shares[IGNORE] else []
     alt = f"{column.title} of {sample.id}: {', '.join(areas) or 'background only'}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wsss.io.rasters.working_size import working_size
 from wsss.viz.drawing.heatmap import resize_map, to_bytes
 from wsss.viz.drawing.overlay import mask_layer
 from wsss.viz.drawing.palette import magma
@@ -46,17 +47,11 @@ DETAILS = (
 """From high to low; a page uses the highest that fits its size limit."""
 
 
-def fit(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Return ``(height, width)`` shrunk so that the longer side is at most ``side`` pixels."""
-    factor = min(1.0, side / max(size))
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-
-
 def photo_uri(image: NDArray[np.uint8], detail: Detail) -> str:
     """Return an ``(H, W, 3)`` uint8 RGB image as a JPEG data URI."""
     from PIL import Image
 
-    height, width = fit(image.shape[:2], detail.side)
+    height, width = working_size(image.shape[:2], detail.side)
     small = Image.fromarray(image).resize((width, height), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, format="JPEG", quality=detail.quality, optimize=True)
@@ -67,7 +62,7 @@ def mask_uri(mask: NDArray[np.uint8], palette: NDArray[np.uint8], detail: Detail
     """Return an ``(H, W)`` mask of class indices as a PNG layer: background transparent, ignored pixels hatched."""
     from PIL import Image
 
-    height, width = fit(mask.shape, detail.side)
+    height, width = working_size(mask.shape, detail.side)
     small = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
     return png_uri(indexed_png(mask_layer(small, palette)))
 
@@ -76,7 +71,7 @@ def heat_uri(values: NDArray[Any], size: tuple[int, int], detail: Detail) -> str
     """Return an ``(h, w)`` map in [0, 1] as a PNG with the aspect ratio of ``size``, in 64 colours of magma."""
     from PIL import Image
 
-    steps = to_bytes(resize_map(values, fit(size, detail.heat_side))) // 4
+    steps = to_bytes(resize_map(values, working_size(size, detail.heat_side))) // 4
     picture = Image.fromarray(steps)
     picture.putpalette(magma()[2::4].ravel().tolist())
     return png_uri(_save_png(picture))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wsss.errors import counted
+from wsss.io.rasters.working_size import working_size
 from wsss.viz.drawing.matched_regions import UNMATCHED, Feature, Regions, features_of, hatched
-from wsss.viz.report.pictures.thumbnails import Detail, fit, indexed_png, png_uri
+from wsss.viz.report.pictures.thumbnails import Detail, indexed_png, png_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +112,7 @@ def _layer_uri(layer: NDArray[np.uint8], detail: Detail) -> str:
     """Return a layer as a data URI, at up to twice the resolution of photographs, to keep thin lines."""
     from PIL import Image
 
-    height, width = fit(layer.shape[:2], 2 * detail.side)
+    height, width = working_size(layer.shape[:2], 2 * detail.side)
     if (height, width) != layer.shape[:2]:
         layer = np.asarray(Image.fromarray(layer).resize((width, height), Image.Resampling.NEAREST))
     return png_uri(indexed_png(layer))

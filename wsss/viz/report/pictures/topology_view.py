@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wsss.data.artifacts import read_indices, read_scores
 from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.recorded import check_recorded
-from wsss.io.files.stage_files import RECORD, mask_path, probability_path
+from wsss.io.files.stage_files import RECORD, probability_path
 from wsss.io.process.thread_map import map_in_threads
-from wsss.io.rasters.label_masks import IGNORE, read_mask
-from wsss.io.rasters.probabilities import read_probabilities
+from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.text.tables import read_table
 from wsss.viz.drawing.diagrams import barcode_svg, persistence_svg
@@ -131,7 +131,7 @@ def topology_view(
     """
     measured = [record for record in records if (record.path / STRUCTURE).is_file() and masks_of(record, records)]
     shown = _first_seeds(measured)[-MAX_SCORES:]
-    samples = {sample.id: sample for several in data.splits.values() for sample in several if sample.mask is not None}
+    samples = {sample.id: sample for sample in data.all_samples() if sample.mask is not None}
     jobs: list[tuple[Sample, str, StageRecord, str]] = []
     for index, score in enumerate(shown):
         share = count // len(shown) + (index < count % len(shown))
@@ -201,8 +201,7 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
     image = read_image(*sample.source)
     size = image.shape[:2]
     truth = read_truth(sample, classes, size=size)
-    path = mask_path(masks.path, sample.id)
-    mask = classes.encode(read_mask(path, size=size), where=str(path))
+    mask = read_indices(masks.path, sample.id, classes, size=size)
     counted = truth != IGNORE
     pred, gt = (mask == index) & counted, (truth == index) & counted
     matching = betti_matching(pred.astype(np.float64), gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
@@ -210,7 +209,7 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
     panels.append(centreline_panel(pred, gt, detail))
     marks.sort(key=lambda mark: -mark.pixels)
     height, width = size
-    diagram, bars = _soft(sample, index, len(classes), masks, gt & counted, frame)
+    diagram, bars = _soft(sample, index, classes, masks, gt & counted, frame)
     return TopologyRow(
         sample.id,
         name,
@@ -238,14 +237,13 @@ def _summary(matching: BettiMatching) -> str:
 
 
 def _soft(
-    sample: Sample, index: int, classes: int, masks: StageRecord, gt: NDArray[np.bool_], frame: str
+    sample: Sample, index: int, classes: Classes, masks: StageRecord, gt: NDArray[np.bool_], frame: str
 ) -> tuple[str, str]:
     """Return persistence diagram and barcode of the class probabilities, if the stage stored them."""
     from wsss.topology import betti_matching
 
-    path = probability_path(masks.path, sample.id)
-    if not path.is_file():
+    if not probability_path(masks.path, sample.id).is_file():
         return "", ""
-    soft = read_probabilities(path, classes=classes, size=gt.shape)[index].astype(np.float64)
+    soft = read_scores(masks.path, sample, classes, size=gt.shape)[index].astype(np.float64)
     matching = betti_matching(soft, gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
     return persistence_svg(matching), barcode_svg(matching)

@@ -1,0 +1,17 @@
+"""A clock that tests set."""
+
+from __future__ import annotations
+
+
+class Clock:
+    """Stands in for the module ``time``."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time that was set."""
+        return self.now
+
+    def strftime(self, format: str) -> str:
+        """Return a fixed time."""
+        return "2030-01-01 00:00:00"

@@ -1,0 +1,31 @@
+"""Commands whose options are the keys of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wsss.model_fields import KeyPath
+from wsss.validation import M, validate
+
+OPTIONS = {"classes": "class-count"}
+"""Key → option, if they differ."""
+
+
+def option_of_key(key: str) -> str:
+    """Return the name of a key's option without leading dashes."""
+    return OPTIONS.get(key, key).replace("_", "-")
+
+
+def config_of(model: type[M], values: Mapping[str, Any]) -> M:
+    """Return the config of options, without those that are not set (``None``).
+
+    Raises:
+        InvalidInput: an invalid value; names the option.
+    """
+    stated = {key: value for key, value in values.items() if value is not None}
+    return validate(model, stated, where="", locate=_option_at)
+
+
+def _option_at(path: KeyPath) -> str:
+    return f"--{option_of_key(str(path[0]))}" if path else ""
