@@ -52,7 +52,7 @@ def check_dataset(dataset: Any, subject: str) -> None:
 
 def _check_labels(labels: Iterable[Any], classes: int, where: str) -> None:
     found = list(labels)
-    valid = all(isinstance(label, Integral) and 1 <= label <= classes for label in found)
+    valid = all(isinstance(label, Integral) and 1 <= int(label) <= classes for label in found)
     if not valid or found != sorted(set(found)):
         raise InvalidInput(
             "invalid labels",

@@ -119,8 +119,8 @@ def _print(result: Imported, out: Path, *, as_json: bool) -> None:
     all_corrected = f"{counted(total, 'image')} with corrected masks"
     echo(f"{out}: {counted(len(records), 'mask')} imported from {result.format}{also}; {all_corrected}")
     if result.several:
-        images = f"{counted(len(result.several), 'image has', 'images have')} several annotations"
-        echo(f"note: {images}, of which one was imported: {listing(result.several)}", err=True)
+        several = f"{counted(len(result.several), 'image has', 'images have')} several annotations"
+        echo(f"note: {several}, of which one was imported: {listing(result.several)}", err=True)
     if result.skipped:
         skipped = f"skipped {counted(len(result.skipped), 'image')} without regions: {listing(result.skipped)}"
         echo(f"{skipped}. To import them as background: {AS_BACKGROUND}", err=True)
