@@ -72,8 +72,8 @@ class PredictConfig(StageConfig):
     )
     tile: TileSide | None = Field(
         default=None,
-        description=f"{TILE_HELP} (predict: tiles of 1024 with an overlap of 256 above 4.2 "
-        "megapixels at the largest scale, or above 268 million class probabilities)",
+        description=f"{TILE_HELP}, but tiles of 1024 with an overlap of 256 above 4.2 megapixels at the largest "
+        "scale, or above 268 million class probabilities",
     )
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
@@ -87,9 +87,9 @@ class PredictConfig(StageConfig):
         default=None,
         ge=0,
         le=1,
-        description="weight α of the training statistics in BatchNorm, mixed with those of each image (of each tile, "
-        "for images predicted in tiles), for images whose colours or contrast differ from the training images; null: "
-        "training statistics only",
+        description="mix the statistics of each image (of each tile, for images predicted in tiles) into BatchNorm, "
+        "for images whose colours or contrast differ from the training images: weight α of the training statistics; "
+        "null: training statistics only",
     )
     labels: Literal["ignore", "restrict"] = Field(
         default="ignore",
