@@ -159,7 +159,7 @@ def _refuse_ids(lines: Sequence[Line], *, numbered: bool) -> None:
         zero = _ZERO.fullmatch(line.text)
         if zero is not None and is_background(zero[1]):
             raise InvalidInput(
-                "an id beside names without ids",
+                "a line with an id, although other lines have none",
                 subject=line,
                 found=line.text,
                 allowed="'id name' in all lines, or a name in all lines",

@@ -46,6 +46,6 @@ def check_below_image_size(tile: int | None, scales: tuple[float, ...], max_side
     """
     if tile is not None and max_side is not None and max_side * max(scales) <= tile:
         raise ValueError(
-            f"tile: no image exceeds {tile} pixels, because max_side reduces it to {max_side} times the largest scale; "
+            f"tile: no image exceeds {tile} pixels, because max_side limits it to {max_side} times the largest scale; "
             "set max_side: null, or omit tile"
         )

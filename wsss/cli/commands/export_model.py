@@ -59,6 +59,6 @@ def export_model(network: str, format_name: str, out: Path, force: bool, as_json
     echo(
         f"{out}/model.onnx: {written['bytes'] / 1e6:.1f} MB; masks differ from torch's at "
         f"{round((1 - agreement['equal']) * agreement['pixels']):,} of {agreement['pixels']:,} pixels "
-        f"({agreement['pictures']} generated pictures), largest difference of a probability "
+        f"({agreement['pictures']} generated images), largest difference between probabilities "
         f"{agreement['largest_difference']:.2g}"
     )

@@ -116,7 +116,7 @@ def check_new_class(name: str, where: object) -> str:
     """
     if not names_a_class(check_class(name, where)):
         raise InvalidInput(
-            "a word that label tables do not read as a class",
+            "reserved word, which label tables do not read as a class",
             subject=where,
             found=name,
             allowed="a name that does not mean no class, unknown, yes or no",

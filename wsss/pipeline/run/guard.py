@@ -62,7 +62,8 @@ def require_shared(folder: Path, ranks: AnyRanks) -> None:
     if blind:
         word = "rank" if len(blind) == 1 else "ranks"
         raise InvalidInput(
-            f"not shared by all processes: {word} {listing(blind)} of {ranks.size} found another folder than rank 0",
+            f"not shared by all processes: {word} {listing(blind)} of {ranks.size} found a different folder than "
+            "rank 0",
             subject=folder,
             hint="Use a folder on a file system that all machines share (--run-dir or --out), and start all processes "
             "in the same directory.",

@@ -35,7 +35,7 @@ def note_reduced(ctx: Context[Any], sizes: Sizes, max_side: int | None, *, how: 
     if not ids:
         return {}
     ctx.log(
-        f"note: {ctx.out.name}: {len(ids)} of {len(sizes)} images exceed max_side and were reduced to {max_side} "
+        f"note: {ctx.out.name}: {len(ids)} of {len(sizes)} images exceed max_side and were downscaled to {max_side} "
         f"pixels; {how}: {listing(ids)}"
     )
     return {"reduced": {"max_side": max_side, "images": len(ids)}}
@@ -91,7 +91,8 @@ def note_tiled(
     tiling = next(iter(tiled.values()))
     ctx.log(
         f"note: {ctx.out.name}: {len(tiled)} of {images} images were processed in tiles of {tiling.tile} pixels with "
-        f"an overlap of {tiling.overlap}: {listing(tiled)}. A network trained on reduced images needs max_side instead."
+        f"an overlap of {tiling.overlap}: {listing(tiled)}. For a network trained on downscaled images, set max_side "
+        "instead."
     )
     reasons = approximations(network, pooling_calls(network, compute, 2 * tile_multiple(network)))
     if reasons:

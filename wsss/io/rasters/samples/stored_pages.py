@@ -140,7 +140,7 @@ def stored_page(path: Path, reading: Reading) -> StoredPage | None:
             subject=path,
             allowed=f"data.page (wsss predict: --page) from 1 to {count}",
             found=reading.page,
-            hint="wsss predict --images inherits the page from the training; override it: --page 1.",
+            hint="wsss predict --images uses the page of the training images; override it: --page 1.",
         )
     return pages[(reading.page or 1) - 1]
 

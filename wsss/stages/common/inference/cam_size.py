@@ -86,13 +86,13 @@ def note_full_resolution(ctx: Context[Any], sizes: Sizes, classifier: CAMClassif
     if not is_full_resolution(classifier, ctx.config):
         return
     reduced = reduced_ids(sizes, size.max_side)
-    learned = f"note: {ctx.out.name}: the classifier learned on tiles at full resolution"
+    learned = f"note: {ctx.out.name}: the classifier was trained on tiles at full resolution"
     if reduced:
         plain = ctx.config.method.name == PlainCam().name
         hint = "max_side: auto computes them in tiles" if plain else f"method {PlainCam().name} computes them in tiles"
-        ctx.log(f"{learned}, but {len(reduced)} of {len(sizes)} images were reduced, which costs accuracy; {hint}.")
+        ctx.log(f"{learned}, but {len(reduced)} of {len(sizes)} images were downscaled, which costs accuracy; {hint}.")
     elif ctx.config.max_side == "auto" and (large := reduced_ids(sizes, AUTO_SIDE)):
         ctx.log(
             f"{learned}, so {len(large)} of {len(sizes)} images with a side of more than {AUTO_SIDE} pixels were not "
-            f"reduced: {listing(large)}. max_side changes this."
+            f"downscaled: {listing(large)}. To downscale them, set max_side."
         )
