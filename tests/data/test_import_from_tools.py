@@ -174,7 +174,7 @@ def test_the_image_of_a_task_is_the_one_with_regions(
     assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
 
 
-def test_images_of_a_task_that_nothing_tells_apart_are_refused(data: Dataset, tmp_path: Path) -> None:
+def test_images_of_a_task_that_cannot_be_distinguished_are_refused(data: Dataset, tmp_path: Path) -> None:
     """The regions name a tag of the labelling interface, which the export does not contain."""
     value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
     task = {"before": "a.png", "after": "b.png"}

@@ -214,7 +214,7 @@ def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], hint: st
     Args:
         choice: as for `choose_classes`.
         base: class name → number, as in masks.
-        hint: says what the numbers are.
+        hint: explains the numbers.
 
     Raises:
         InvalidInput: a number of no class; or a class that has a name of ``base``, but none of its pixels, as by a

@@ -39,7 +39,7 @@ def check_overlap(tile: int | None, overlap: int | None) -> None:
 
 
 def check_below_image_size(tile: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
-    """Require that tiles are smaller than reduced images can be.
+    """Require that tiles are smaller than downscaled images can be.
 
     Raises:
         ValueError: otherwise.

@@ -82,8 +82,8 @@ class CamConfig(StageConfig):
     max_side: Annotated[int, Field(ge=16)] | Literal["auto"] | None = Field(
         default="auto",
         description="maximum side length in pixels; larger images are downscaled; null: no limit; auto: 1024, or "
-        "no limit if tile is set or (with method cam) the classifier was trained on tiles; its maps are then computed in "
-        "tiles",
+        "no limit if tile is set or, with method cam, if the classifier was trained on tiles (then maps are computed "
+        "in tiles)",
     )
     tile: TileSide | None = Field(default=None, description=TILE_HELP)
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)

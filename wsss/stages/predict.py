@@ -1,9 +1,9 @@
 """Predict masks for dataset splits or a folder of images with a trained segmentation network.
 
-Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
-`wsss.models.segmentation_networks.blockwise_prediction`): besides the tile, memory holds the decoded image (7 bytes per
-pixel while it is read, 6 to 39 with more than 8 bits, measured by ``benchmarks/deep_images.py``; then 3) and its mask.
-``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
+Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` downscales them
+(see `wsss.models.segmentation_networks.blockwise_prediction`): besides the tile, memory holds the decoded image (7
+bytes per pixel while it is read, 6 to 39 with more than 8 bits, measured by ``benchmarks/deep_images.py``; then 3) and
+its mask. ``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Notes and metrics on images that were reduced to ``max_side`` or predicted in tiles."""
+"""Notes and metrics on images that were downscaled to ``max_side`` or predicted in tiles."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Sizes = Sequence[tuple[str, tuple[int, int]]]
 
 
 def note_reduced(ctx: Context[Any], sizes: Sizes, max_side: int | None, *, how: str) -> dict[str, Any]:
-    """Log which images were reduced, and return an entry for metrics and provenance.
+    """Log which images were downscaled, and return an entry for metrics and provenance.
 
     Args:
         ctx: the context of the stage.
         sizes: ids and sizes of all images.
-        max_side: longer side in pixels to which larger images were reduced; ``None``: no limit.
+        max_side: longer side in pixels to which larger images were downscaled; ``None``: no limit.
         how: how the result was brought back to full size.
 
     Returns:
-        ``{"reduced": {"max_side": …, "images": number}}``; empty if no image was reduced.
+        ``{"reduced": {"max_side": …, "images": number}}``; empty if no image was downscaled.
     """
     ids = reduced_ids(sizes, max_side)
     if not ids:
@@ -49,7 +49,7 @@ def reduced_ids(sizes: Sizes, max_side: int | None) -> list[str]:
 def note_predicted(
     ctx: Context[Any], samples: Sequence[Sample], classes: int, network: nn.Module, tiling: Tiling | None
 ) -> dict[str, Any]:
-    """Log which images `predict` reduced or split into tiles, and return entries for its metrics and provenance.
+    """Log which images `predict` downscaled or split into tiles, and return entries for its metrics and provenance.
 
     Args:
         ctx: the context of the stage, with its masks written.

@@ -1,4 +1,4 @@
-"""The size at which `cam` computes maps: images reduced to ``max_side``, or in tiles at full resolution."""
+"""The size at which `cam` computes maps: images downscaled to ``max_side``, or in tiles at full resolution."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CamSize:
     """The size of the network's input.
 
     Args:
-        max_side: longer side in pixels to which larger images are reduced; ``None``: no limit.
+        max_side: longer side in pixels to which larger images are downscaled; ``None``: no limit.
         tiling: tiles of images that are larger than one.
     """
 
@@ -53,15 +53,15 @@ def limit(max_side: MaxSide, tile: int | None) -> int | None:
 
 
 def is_full_resolution(classifier: CAMClassifier, config: SizeSettings) -> bool:
-    """Return whether the classifier was trained on tiles, or is fine-tuned on them: on images that are not reduced."""
+    """Return whether the classifier was trained on tiles, or is fine-tuned on them: not on downscaled images."""
     return classifier.trained_on_tiles or config.adapt is not None
 
 
 def cam_size(classifier: CAMClassifier, config: SizeSettings) -> CamSize:
     """Return the size for a classifier.
 
-    A classifier that learned on tiles at full resolution is less accurate on reduced images, whose structures are
-    smaller. With ``auto``, it gets large images in tiles instead, unless the method needs all pixels of an image.
+    A classifier that was trained on tiles at full resolution is less accurate on downscaled images, whose structures
+    are smaller. With ``auto``, it gets large images in tiles instead, unless the method needs all pixels of an image.
 
     Raises:
         InvalidInput: see `wsss.models.windows.tile_limits.tiling_of`.
@@ -76,7 +76,7 @@ def cam_size(classifier: CAMClassifier, config: SizeSettings) -> CamSize:
 
 
 def note_full_resolution(ctx: Context[Any], sizes: Sizes, classifier: CAMClassifier, size: CamSize) -> None:
-    """Log which large images a classifier trained on tiles gets at full resolution, or reduced.
+    """Log which large images a classifier trained on tiles gets at full resolution, or downscaled.
 
     Args:
         ctx: the context of the stage.
