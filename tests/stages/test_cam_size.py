@@ -1,4 +1,4 @@
-"""Large images in `cam`: classifiers that learned on tiles get them at full resolution, others reduced."""
+"""Large images in `cam`: those of classifiers trained on tiles are computed at full resolution, others downscaled."""
 
 from __future__ import annotations
 
