@@ -55,7 +55,7 @@ def test_expansion_gains_over_the_classifier_and_over_training_as_long(
 
 @pytest.mark.parametrize("column", [LABEL_FREE, CRF])
 @pytest.mark.parametrize("other", ["random", "no-reversal"])
-def test_learning_where_to_look_against_the_loss_is_what_gains(
+def test_the_gain_is_due_to_offsets_trained_against_the_loss(
     columns: dict[str, dict[str, float]], column: str, other: str
 ) -> None:
     assert columns[column]["expansion"] > columns[column][other] + 0.02

@@ -93,7 +93,7 @@ def test_rooms_of_the_engine_import_downwards_only() -> None:
     assert upwards == []
 
 
-def test_the_engine_knows_nothing_of_images() -> None:
+def test_the_engine_imports_nothing_about_images() -> None:
     foreign = ("data", "topology", "metrics", "models", "losses", "refine", "train", "viz", "export", "benchmark")
     result = [
         f"{module} -> {imported}"

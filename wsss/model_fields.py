@@ -54,7 +54,7 @@ def discriminator_at(model: type[BaseModel], path: KeyPath) -> str | None:
 def with_nested_defaults(model: type[BaseModel], value: Mapping[str, Any]) -> dict[str, Any]:
     """Return a mapping for ``model`` whose nested mappings have the defaults of their fields.
 
-    The default of a field may have other settings than the defaults of its type: `affinity` augments without colour
+    The default of a field may differ from the defaults of its type: `affinity` augments without colour
     jitter, although `SegmentationAugmentation` has it by default. pydantic completes ``augmentation: {size: 256}`` with
     the defaults of the type; here those that the default of the field sets come first. A mapping of another kind, such
     as another optimiser, is left unchanged; one without a kind is of that of the default.

@@ -162,9 +162,9 @@ def load_segmenter(
         flip: also use the mirror image.
         max_side: maximum side length in pixels; larger images are downscaled for the network.
         tile: side of overlapping tiles in pixels of the network's input, for larger images. By default, masks are
-            predicted in tiles of 1024 pixels with an overlap of 256 if ``max_side`` does not reduce the image, and it
-            has more than 4.2 megapixels (2²²) or 268 million class probabilities (2²⁸: with more than 64 classes), at
-            the largest scale or at full size, whichever is larger.
+            predicted in tiles of 1024 pixels with an overlap of 256 if ``max_side`` does not downscale the image, and
+            it has more than 4.2 megapixels (2²²) or 268 million class probabilities (2²⁸: with more than 64 classes),
+            at the largest scale or at full size, whichever is larger.
         overlap: pixels shared by neighbouring tiles, at most half of ``tile``; by default 256, or half of a smaller
             tile.
 

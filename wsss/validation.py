@@ -59,7 +59,7 @@ class NotInIdentity:
 
 
 class OptionName:
-    """Gives the option of a config field another name than its key: ``Annotated[str, OptionName("val-split")]``.
+    """Gives the option of a config field a name that differs from its key: ``Annotated[str, OptionName("val-split")]``.
 
     For keys that are unambiguous within their stage, while another command uses the option for something else.
     """

@@ -131,7 +131,7 @@ def test_a_threshold_is_applied_or_refused(masks: tuple[Path, Path], tmp_path: P
         assert "mutually exclusive" in refused("topo", *arguments, "--class", "255", "--threshold", "0.5")
 
 
-def test_the_threshold_of_a_prediction_leaves_a_binary_mask_alone(tmp_path: Path) -> None:
+def test_the_threshold_of_a_prediction_does_not_change_a_binary_mask(tmp_path: Path) -> None:
     soft, mask = np.zeros((2, 20, 30), np.uint8)
     soft[5:10, 5:10], mask[5:10, 5:10] = np.arange(100, 125).reshape(5, 5), 1
     for name, values in (("p.png", soft), ("m.png", mask)):

@@ -103,7 +103,7 @@ def test_equal_answers_give_equal_bytes_and_other_ones_are_refused(data: Dataset
     assert error.value.subject == str(tmp_path / "t") and contents(tmp_path / "t") == before
 
 
-def test_noise_inverts_a_share_of_the_answers(data: Dataset, tmp_path: Path) -> None:
+def test_noise_inverts_a_fraction_of_the_answers(data: Dataset, tmp_path: Path) -> None:
     rows = [
         Answer(Item("w1", x, y, 5), "mortar", "yes", "annotator-1", "2026-11-29T10:00:00Z")
         for x in range(10)

@@ -43,7 +43,7 @@ def test_a_file_is_parsed_once(coco: Path, open_at: Open, tmp_path: Path, monkey
         assert open_at(coco) == first
 
 
-def test_a_poisoned_cache_leads_nowhere(coco: Path, open_at: Open, tmp_path: Path) -> None:
+def test_a_manipulated_cache_is_rebuilt(coco: Path, open_at: Open, tmp_path: Path) -> None:
     from wsss.data.coco.index_cache import load_index
     from wsss.data.manifest import ContentHashes
     from wsss.io.rasters.arrays import read_arrays, write_arrays

@@ -108,7 +108,7 @@ def test_other_json_files_in_folders_beside_masks_are_ignored(other: str, data: 
 
 @pytest.mark.parametrize("beside", [True, False])
 def test_nested_annotations_of_another_kind_are_named(beside: bool, data: Dataset, tmp_path: Path) -> None:
-    """As Roboflow exports COCO: photographs are no masks."""
+    """As Roboflow exports COCO: photographs are not masks."""
     folder = tmp_path / "m" / "train"
     folder.mkdir(parents=True)
     if beside:
@@ -174,7 +174,7 @@ def test_the_image_of_a_task_is_the_one_with_regions(
     assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
 
 
-def test_images_of_a_task_that_nothing_tells_apart_are_refused(data: Dataset, tmp_path: Path) -> None:
+def test_images_of_a_task_that_cannot_be_distinguished_are_refused(data: Dataset, tmp_path: Path) -> None:
     """The regions name a tag of the labelling interface, which the export does not contain."""
     value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
     task = {"before": "a.png", "after": "b.png"}

@@ -1,4 +1,4 @@
-"""``wsss data check`` of a folder of masks says so; photographs are never taken for masks."""
+"""``wsss data check`` recognises a folder of masks, and never mistakes photographs for masks."""
 
 from __future__ import annotations
 

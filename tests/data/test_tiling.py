@@ -88,7 +88,7 @@ def test_tiles_on_ignored_pixels_are_not_drawn(tmp_path: Path) -> None:
     assert max(tile.column for tile in tiles) + 6 <= 40
 
 
-def test_noise_inverts_a_share_of_the_labels(tmp_path: Path) -> None:
+def test_noise_inverts_a_fraction_of_the_labels(tmp_path: Path) -> None:
     data = walls(tmp_path / "data")
     _, clean = draw(data, tmp_path / "clean", count=400, size=5)
     drawn, noisy = draw(data, tmp_path / "noisy", count=400, size=5, label_noise=0.25)

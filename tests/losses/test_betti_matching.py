@@ -33,7 +33,7 @@ def case(seed: int = 0, classes: int = 2, batch: int = 2, size: tuple[int, int] 
     """Logits whose probabilities differ from pixel to pixel by more than a finite difference, and a random target."""
     random = np.random.default_rng(seed)
     count = batch * size[0] * size[1]
-    # Evenly spaced margins, and whatever it takes besides: of two channels, all probabilities are 1/count apart or so.
+    # Evenly spaced margins between channels: with two channels, probabilities are about 1/count apart.
     margins = random.permutation(np.linspace(-2, 2, count)).reshape(batch, 1, *size)
     others = random.uniform(-1, 1, (batch, classes, *size))
     others[:, 1:] = others[:, :1] if classes == 2 else others[:, 1:]

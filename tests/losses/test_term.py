@@ -37,7 +37,7 @@ def test_sum_of_base_and_term(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["betti_matching", "topoloss"])
-def test_a_term_of_the_processor_follows_the_base_loss(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_term_on_the_cpu_is_computed_after_the_base_loss(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The copy for the term is started before the base loss is queued, and only waited for after that."""
     loss, order = build(name), []
     module, base = sys.modules[type(loss).__module__], loss.base.forward
@@ -55,7 +55,7 @@ def test_a_term_of_the_processor_follows_the_base_loss(name: str, monkeypatch: p
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("active_from", "first"), [(0, 0), (4, 4), (0.7, 7), (20, 10), (0.55, 6)])
-def test_the_term_counts_from_a_step_on(name: str, active_from: float, first: int) -> None:
+def test_the_term_is_active_from_a_step_on(name: str, active_from: float, first: int) -> None:
     logits, target = case()
     loss = build(name, base={"name": "ce"}, active_from=active_from)
     base = loss.config.base_weight * build("ce")(logits, target)
@@ -66,18 +66,18 @@ def test_the_term_counts_from_a_step_on(name: str, active_from: float, first: in
     assert counted == [step >= first for step in range(10)]
 
 
-@pytest.mark.parametrize(("share", "steps"), [(0.07, 100), (0.55, 100), (0.3, 10), (0.29, 100), (0.7, 12_000)])
-def test_a_share_of_the_steps_is_not_rounded_up(share: float, steps: int) -> None:
-    loss = build("cldice", active_from=share)
+@pytest.mark.parametrize(("fraction", "steps"), [(0.07, 100), (0.55, 100), (0.3, 10), (0.29, 100), (0.7, 12_000)])
+def test_a_fraction_of_the_steps_is_not_rounded_up(fraction: float, steps: int) -> None:
+    loss = build("cldice", active_from=fraction)
     active = []
     for step in range(steps):
         loss.begin_step(step, steps)
         active.append(loss.active)
-    assert active.index(True) == round(share * steps)
+    assert active.index(True) == round(fraction * steps)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_channel_stands_for_two(name: str) -> None:
+def test_one_channel_equals_two_with_a_background_of_zeros(name: str) -> None:
     logits, target = case()
     target = target.clamp(max=1)
     single = logits[:, :1]

@@ -62,7 +62,7 @@ def test_the_bias_multiplies_the_probability_of_the_background(head: str) -> Non
 
 
 @pytest.mark.parametrize("weight", [0.4, 1.0, 2.5])
-def test_the_share_is_that_of_the_masks_of_the_weighted_network(weight: float) -> None:
+def test_the_fraction_is_that_of_the_masks_of_the_weighted_network(weight: float) -> None:
     network, image = network_of("lraspp"), noise()  # at this size, every pixel is a point of the grid
     share = foreground_fraction(
         sampled_probabilities(network, image, scales=(1, 0.5), flip=True, max_side=None), weight
@@ -79,7 +79,7 @@ def test_the_share_is_that_of_the_masks_of_the_weighted_network(weight: float) -
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(3, 176))
-def test_the_largest_weight_that_reaches_the_share(seed: int, points: int) -> None:
+def test_the_largest_weight_that_reaches_the_fraction(seed: int, points: int) -> None:
     share = (points + 0.5) / 180  # between two possible shares, which rounding may place on either side of themselves
     generator = np.random.default_rng(seed)
     images = [generator.dirichlet([2.0, 0.5, 0.7], (2, 60)).transpose(0, 2, 1).astype(np.float32) for _ in range(3)]

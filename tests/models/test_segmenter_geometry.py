@@ -1,4 +1,4 @@
-"""Logits of a segmentation network lie where they lie in training, also if the size is no multiple of the stride."""
+"""Logits of segmentation networks have the same positions as in training, even if the stride does not divide a side."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_tiles_equal_the_whole_image(network: Any, size: tuple[int, int], option
 
 
 def test_a_crop_alone_differs_from_the_whole_image(network: Any) -> None:
-    """The network of `test_tiles_equal_the_whole_image` depends on the whole image indeed."""
+    """The network of `test_tiles_equal_the_whole_image` does depend on the whole image."""
     image = picture(301, 437)
     whole = class_probabilities(network, image[None])[0, :, 64:192, 64:192]
     crop = class_probabilities(network, np.ascontiguousarray(image[32:256, 32:256])[None])[0, :, 32:160, 32:160]

@@ -20,7 +20,7 @@ Floats = NDArray[np.floating[Any]]
 
 
 def on_path(cell: tuple[int, int], one: tuple[int, int], other: tuple[int, int]) -> bool:
-    """IRN's ``PathIndex``: inside the bounding box, and less than 1 away from the line through both ends."""
+    """IRN's ``PathIndex``: inside the bounding box, and at a distance below 1 from the line through both ends."""
     boxed = all(min(a, b) <= x <= max(a, b) for x, a, b in zip(cell, one, other, strict=True))
     (down, right), (y, x) = np.subtract(other, one), np.subtract(cell, one)
     return boxed and abs(down * x - right * y) / math.hypot(down, right) < 1 - 1e-9

@@ -76,7 +76,7 @@ def predicted_share(weights: str) -> float:
     return float(np.mean([mask != 0 for mask in masks]))
 
 
-def test_predicted_masks_show_the_share_of_the_training_masks(
+def test_predicted_masks_have_the_foreground_fraction_of_the_training_masks(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     metrics, log = calibrate(capsys, model, "--masks", "masks", "--scales", "1,0.75", "--flip")
@@ -150,7 +150,7 @@ def test_images_that_need_tiles_are_refused(
     assert calibrate(capsys, model, "--foreground", "0.5", "--max-side", "32")[0]["images"] == IMAGES
 
 
-def test_a_given_share_needs_no_masks(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_given_fraction_needs_no_masks(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     metrics, _ = calibrate(capsys, model, "--foreground", "0.9", "--max-images", "5")
     assert (metrics["target_foreground"], metrics["images"]) == (0.9, 5)
     assert metrics["background_weight"] < 1
@@ -184,7 +184,7 @@ WEAK, FULL = "image-level labels", "ground-truth masks"
         (WEAK, None, f"{WEAK} and the share of object pixels of masks of unstated origin"),
     ],
 )
-def test_supervision_is_that_of_the_network_and_of_the_share(
+def test_supervision_is_that_of_the_network_and_of_the_fraction(
     model: Path,
     data: Path,
     capsys: pytest.CaptureFixture[str],
@@ -226,7 +226,7 @@ def test_all_unreadable_images_are_named(model: Path, data: Path, capsys: pytest
     assert "v1.png" in error and "v4.png" in error
 
 
-def test_a_share_needs_no_training_split(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_fraction_needs_no_training_split(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "data/splits/train.txt").unlink()
     assert calibrate(capsys, model, "--foreground", "0.5")[0]["target_foreground"] == 0.5
 
@@ -246,7 +246,7 @@ def refusal(capsys: pytest.CaptureFixture[str], model: Path, *options: str) -> s
     return capsys.readouterr().err
 
 
-def test_inputs_that_say_nothing_about_the_share(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_inputs_without_a_foreground_fraction(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "or set foreground" in refusal(capsys, model)
     write_masks(data / "empty", (0, 0))
     assert "found no foreground" in refusal(capsys, model, "--masks", "empty")
@@ -262,7 +262,7 @@ def test_too_few_images(model: Path, data: Path, capsys: pytest.CaptureFixture[s
     assert f"at least {FEWEST} images" in error and "2" in error
 
 
-def test_unreachable_shares(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreachable_fractions(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     network = biased(model, data / "certain", 1000)
     assert "no background weight" in refusal(capsys, network, "--foreground", "0.5")
 
@@ -284,7 +284,7 @@ def test_evenly_spaced_images(total: int, limit: int) -> None:
     assert steps.max() - steps.min() <= 1
 
 
-def test_invalid_shares() -> None:
+def test_invalid_fractions() -> None:
     for share in (0, 1, -0.5):
         with pytest.raises(InvalidInput):
             validate(CalibrateConfig, {"foreground": share}, where="")
@@ -299,7 +299,7 @@ def test_invalid_shares() -> None:
         (None, FULL, False),
     ],
 )
-def test_the_share_of_noisy_masks_is_no_oracle(kind: str | None, trained: str, oracle: bool) -> None:
+def test_the_fraction_of_noisy_masks_is_no_oracle(kind: str | None, trained: str, oracle: bool) -> None:
     """That of true masks is one for a network that was trained on noisy ones."""
     kinds = {} if kind is None else {"train": kind}
     dataset = Dataset("walls", Path(), Classes(("background", "mortar"), ((0,), (1,))), {"train": ()}, mask_kinds=kinds)

@@ -1,4 +1,4 @@
-"""Large images in `cam`: classifiers that learned on tiles get them at full resolution, others reduced."""
+"""Large images in `cam`: those of classifiers trained on tiles are computed at full resolution, others downscaled."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_classifier_of_tiles_gets_full_resolution(
     assert result.metrics["tiled"] == {"images": 3, "tile": 64, "overlap": 32}
     assert result.provenance["cam"]["tiled"]["images"] == 3 and "reduced" not in result.metrics
     (line,) = [line for line in lines if "full resolution" in line]
-    assert "3 of 3 images" in line and "not reduced" in line
+    assert "3 of 3 images" in line and "not downscaled" in line
 
 
 @pytest.mark.parametrize("config", [{"max_side": 64}, {"method": "layercam", "activation": "relu"}])
@@ -68,7 +68,7 @@ def test_reduced_images_of_such_a_classifier_are_noted(
     result, _ = maps(run, tmp_path / "m", lines, **config)
     assert result.metrics["reduced"] == {"max_side": 64, "images": 3} and "tiled" not in result.metrics
     (line,) = [line for line in lines if "full resolution" in line]
-    assert "3 of 3 images were reduced" in line and ("auto" in line) == ("max_side" in config)
+    assert "3 of 3 images were downscaled" in line and ("auto" in line) == ("max_side" in config)
 
 
 def test_other_classifiers_get_reduced_images(run: tuple[Path, Dataset], tmp_path: Path) -> None:

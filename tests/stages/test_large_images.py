@@ -57,7 +57,7 @@ def test_reduced_images_are_listed_counted_and_logged(tmp_path: Path, data: Data
     assert result.provenance["crf_reduced"] == expected and result.provenance["crf"] == "mine"
     ids = [f"train{number}" for number in range(4)]
     assert json.loads((tmp_path / "crf/reduced.json").read_text()) == {"max_side": 100, "images": ids}
-    (line,) = [line for line in lines if "reduced" in line]
+    (line,) = [line for line in lines if "downscaled" in line]
     assert "4 of 5 images" in line and "100 pixels" in line and "train0" in line and "small" not in line
     for sample in data.split("train"):
         truth = read_mask(sample.mask)  # type: ignore[arg-type]

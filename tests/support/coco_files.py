@@ -14,15 +14,17 @@ from wsss.io.rasters.rgb_images import write_png
 from wsss.io.rasters.rle import coco_rle, runs
 
 UNUSED = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-"""Numbers up to 90 that are the id of no category."""
+"""Numbers up to 90 that are not the id of any category."""
 
 IDS = [number for number in range(1, 91) if number not in UNUSED]
 NAMES = read_class_list(Path(__file__).parents[2] / "data" / "classes" / "coco.txt")
 CATEGORIES = dict(zip(IDS, NAMES, strict=True))
 
 SIZE = (24, 32)
+"""Height and width of the images of `write_small_coco`."""
+
 TRAIN = "annotations/instances_train2014.json"
-"""Size of the images of `write_small_coco`, and its file of the training split."""
+"""File of the training split of `write_small_coco`."""
 
 
 def square(left: float, top: float, side: float) -> list[float]:

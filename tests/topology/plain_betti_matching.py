@@ -1,4 +1,4 @@
-"""Betti matching written the plain way: sort every edge, run Kruskal's algorithm, remember every representative.
+"""Betti matching in its simplest form: sort every edge, run Kruskal's algorithm, remember every representative.
 
 This is the oracle of the tests: no contraction, no packing, no compiled code, one idea per function. It follows the
 same conventions as `wsss.topology` (V-construction, the C++ reference's order of ties), in sublevel wording.
@@ -96,14 +96,14 @@ def merges_dim1(order_image: np.ndarray, tracked: list[dict[Cell, float]]):
 
 
 def edge_pixel(image: np.ndarray, edge: tuple[float, int, int, int]) -> Cell:
-    """The pixel an edge has its value from: the second one when both attain it."""
+    """The pixel whose value the edge has; the second one if both have it."""
     value, r, c, kind = edge
     second = (r + 1, c) if kind == 0 else (r, c + 1)
     return second if image[second] == value else (r, c)
 
 
 def face_pixel(image: np.ndarray, face: Cell) -> Cell:
-    """The pixel a face has its value from, looked for in the order (+1,+1), (+1,0), (0,+1), (0,0)."""
+    """The pixel whose value the face has; the first one in the order (+1,+1), (+1,0), (0,+1), (0,0)."""
     r, c = face
     corners = [(r + 1, c + 1), (r + 1, c), (r, c + 1), (r, c)]
     return max(corners, key=lambda cell: (image[cell], -corners.index(cell)))

@@ -155,7 +155,9 @@ def read_view(folder: Path) -> tuple[View, list[EmbeddedPlot]]:
             None if contrasts is None else _read_contrasts(contrasts),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"not tables of a bench stage ({type(error).__name__}: {error})", subject=path) from error
+        raise InvalidInput(
+            f"not the tables of a bench stage ({type(error).__name__}: {error})", subject=path
+        ) from error
     files = sorted((folder / PLOTS).glob("*.svg"))
     for file in files:
         check_recorded(file)

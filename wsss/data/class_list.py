@@ -159,7 +159,7 @@ def _refuse_ids(lines: Sequence[Line], *, numbered: bool) -> None:
         zero = _ZERO.fullmatch(line.text)
         if zero is not None and is_background(zero[1]):
             raise InvalidInput(
-                "an id beside names without ids",
+                "a line with an id, although other lines have none",
                 subject=line,
                 found=line.text,
                 allowed="'id name' in all lines, or a name in all lines",
@@ -214,7 +214,7 @@ def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], hint: st
     Args:
         choice: as for `choose_classes`.
         base: class name → number, as in masks.
-        hint: says what the numbers are.
+        hint: explains the numbers.
 
     Raises:
         InvalidInput: a number of no class; or a class that has a name of ``base``, but none of its pixels, as by a

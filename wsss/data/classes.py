@@ -2,7 +2,7 @@
 
 In memory, masks contain class indices: 0 is the background, 1 … K are the foreground classes, 255 (`IGNORE`) is
 ignored. Files keep the dataset's own ids (VOC's, for example), in ground truth and in results, so that other tools can
-compare the two. Datasets whose ground truth has other values than class ids (TopoMortar's 0 and 255) describe them in
+compare the two. Datasets whose ground truth has values that are not class ids (TopoMortar's 0 and 255) describe them in
 `wsss.data.mask_values.MaskValues`.
 """
 

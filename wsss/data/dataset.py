@@ -111,7 +111,7 @@ class Dataset:
         """Decode all images of a split, or validate all its masks; labels were validated when the dataset was opened.
 
         Raises:
-            InvalidInput: names all unreadable files, and masks with unknown values or of another size than their image.
+            InvalidInput: names all unreadable files, and masks with unknown values or not of the size of their image.
         """
         if kind == "labels":
             return

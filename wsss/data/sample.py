@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wsss.data.mask_values import MaskValues
 
 Remark = tuple[str, str]
-"""Something worth knowing about a file: the kind of remark, and a message that names the file."""
+"""A remark on a file: its kind, and a message that names the file."""
 
 
 class MaskDrawing(Protocol):
@@ -57,7 +57,7 @@ class Sample:
         drawing: draws the mask from ``mask``; ``None`` if that is an image.
 
     Raises:
-        ValueError: ``drawing`` reads another file than ``mask``, as after ``replace(sample, mask=…)``.
+        ValueError: ``drawing`` reads a different file than ``mask``, as after ``replace(sample, mask=…)``.
     """
 
     id: str

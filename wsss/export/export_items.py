@@ -136,7 +136,7 @@ class Masks:
         """Return a mask as class indices ``(H, W)`` (255 = ignored), with ``min_area`` and ``keep_ignored`` applied.
 
         Args:
-            any_size: the mask may have another size than its image.
+            any_size: the mask may differ in size from its image.
 
         Raises:
             InvalidInput: the mask is missing or broken, differs in size from its image, or contains an invalid value.

@@ -95,7 +95,7 @@ class Loss(nn.Module):
             default = InputForm.model_fields[field].default
             if setting not in (default, settings.get(field, default)):
                 raise InvalidInput(
-                    "an inner loss has the form of the outer one",
+                    "the outer loss determines this setting of its inner losses",
                     subject=f"{subject}.{field}",
                     found=setting,
                     allowed=repr(settings.get(field, default)),

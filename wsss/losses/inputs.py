@@ -128,7 +128,7 @@ def check_foreground(values: Tensor) -> None:
             subject="target",
             found=float(values[wrong][0]),
             allowed="values from 0 to 1",
-            hint="For class indices as floats (0, 1, 255) pass target.long(); for scores pass target.sigmoid().",
+            hint="For class indices as floats (0, 1, 255) pass target.long(); for logits pass target.sigmoid().",
         )
 
 
@@ -147,5 +147,5 @@ def check_distribution(values: Tensor) -> None:
             subject="target",
             found=[f"{value:.4g}" for value in values.movedim(1, -1)[wrong][0].tolist()],
             allowed="values ≥ 0 that sum to 1, or all 0 for an ignored pixel",
-            hint="For scores pass target.softmax(1); for class indices as floats pass target.long().",
+            hint="For logits pass target.softmax(1); for class indices as floats pass target.long().",
         )

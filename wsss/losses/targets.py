@@ -77,7 +77,7 @@ def contents_of(masks: Tensor) -> Contents:
     """Return the contents of class indices ``(B, H, W)`` uint8; call it before they are moved to a device."""
     if not masks.numel():
         return Contents(-1, False)
-    largest = int((masks + 1).amax()) - 1  # as bytes plus 1, 255 becomes 0 and every class one more
+    largest = int((masks + 1).amax()) - 1  # uint8: adding 1 turns 255 into 0
     return Contents(largest, int(masks.amax()) == IGNORE)
 
 

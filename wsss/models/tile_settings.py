@@ -39,13 +39,13 @@ def check_overlap(tile: int | None, overlap: int | None) -> None:
 
 
 def check_below_image_size(tile: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
-    """Require that tiles are smaller than reduced images can be.
+    """Require that tiles are smaller than downscaled images can be.
 
     Raises:
         ValueError: otherwise.
     """
     if tile is not None and max_side is not None and max_side * max(scales) <= tile:
         raise ValueError(
-            f"tile: no image exceeds {tile} pixels, because max_side reduces it to {max_side} times the largest scale; "
+            f"tile: no image exceeds {tile} pixels, because max_side limits it to {max_side} times the largest scale; "
             "set max_side: null, or omit tile"
         )

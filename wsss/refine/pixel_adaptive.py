@@ -34,7 +34,7 @@ class PixelAdaptiveConfig(Settings):
 
     iterations: int = Field(default=10, ge=1, le=1000, description="number of iterations")
     dilations: tuple[Annotated[int, Field(ge=1, le=256)], ...] = Field(
-        default=(1, 2, 4, 8, 12, 24), min_length=1, description="distances of the eight neighbours, in elements"
+        default=(1, 2, 4, 8, 12, 24), min_length=1, description="distances to the eight neighbours, in map elements"
     )
     width: float = Field(default=0.3, gt=0, description="w: width of both kernels, in local standard deviations")
     position_weight: float = Field(default=0.01, ge=0, description="w_pos: weight of the position kernel; 0: off")

@@ -1,9 +1,10 @@
 """Labels at full size from label probabilities at a smaller size, along the edges of the full-size image.
 
 In a window around every pixel, the probabilities of each label are fitted by a linear function of the colours of the
-reduced image (guided filter: He, Sun & Tang, TPAMI 2013); its coefficients are upsampled and applied to the full-size
-image (fast guided filter: He & Sun, arXiv 1505.00996). On VOC photographs reduced to a sixth, it labels 0.9 percentage
-points more pixels near borders correctly than bilinear upsampling (docs/pipelines.md, "Large photographs").
+downscaled image (guided filter: He, Sun & Tang, TPAMI 2013); its coefficients are upsampled and applied to the
+full-size image (fast guided filter: He & Sun, arXiv 1505.00996). On VOC photographs downscaled to a sixth, it labels
+0.9 percentage points more pixels near borders correctly than bilinear upsampling (docs/pipelines.md, "Large
+photographs").
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ BAND = 256
 def upsample_labels(image: NDArray[np.uint8], small: NDArray[np.uint8], marginals: Floats) -> NDArray[np.uint8]:
     """Return the most probable label of every pixel of an image.
 
-    Needs about 6 bytes per pixel of the image and 60 per pixel of the reduced one, in addition to its arguments.
+    Needs about 6 bytes per pixel of the image and 60 per pixel of the smaller one, in addition to its arguments.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
-        small: ``(h, w, 3)`` uint8, the reduced image.
+        small: ``(h, w, 3)`` uint8, the downscaled image.
         marginals: ``(C, h, w)`` float32 label probabilities, C ≤ 256.
 
     Returns:
@@ -57,7 +58,7 @@ def upsample_labels(image: NDArray[np.uint8], small: NDArray[np.uint8], marginal
 
 
 class _Guide:
-    """Local statistics of a reduced image ``(h, w, 3)`` uint8, for fits by its colours."""
+    """Local statistics of a downscaled image ``(h, w, 3)`` uint8, for fits by its colours."""
 
     def __init__(self, small: NDArray[np.uint8]) -> None:
         self.colours = small.astype(np.float32) / 255

@@ -48,7 +48,7 @@ class CalibrateConfig(StageConfig):
         min_length=1,
         description="splits with images that the network was not trained on; their labels are not read",
     )
-    max_images: int = Field(default=200, ge=FEWEST, description="maximum number of images to predict, evenly spaced")
+    max_images: int = Field(default=200, ge=FEWEST, description="maximum number of images to predict, spaced evenly")
     mask_split: str = Field(default="train", description="split whose masks define the target foreground fraction")
     foreground: Annotated[float, Field(gt=0, lt=1)] | Literal["ground-truth"] | None = Field(
         default=None,
@@ -280,7 +280,10 @@ STAGE = Stage(
     inputs={
         "segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights"),
         "masks": Input(
-            ("masks",), f"masks that the network was trained on, or {ANY_FOLDER}", optional=True, nested=True
+            ("masks",),
+            f"masks that the network was trained on: folder of a pseudo, crf or predict stage, or {ANY_FOLDER}",
+            optional=True,
+            nested=True,
         ),
     },
     reads=_reads,

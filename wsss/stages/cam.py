@@ -81,8 +81,9 @@ class CamConfig(StageConfig):
     )
     max_side: Annotated[int, Field(ge=16)] | Literal["auto"] | None = Field(
         default="auto",
-        description="maximum side length in pixels; larger images are downscaled; null: no limit; auto: 1024; no "
-        "limit with tile, and none, in tiles, if the classifier was trained on tiles",
+        description="maximum side length in pixels; larger images are downscaled; null: no limit; auto: 1024, or "
+        "no limit if tile is set or, with method cam, if the classifier was trained on tiles (then maps are computed "
+        "in tiles)",
     )
     tile: TileSide | None = Field(default=None, description=TILE_HELP)
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
@@ -256,7 +257,7 @@ STAGE = Stage(
     resumes=True,
     inputs={
         "classifier": Input(("classifier",), "folder of a classify, expand or shrink stage"),
-        "tiles": Input(("tiles",), "folder of a tiles stage, for adapt", optional=True),
+        "tiles": Input(("tiles",), "folder of a tiles stage, required by the setting adapt", optional=True),
     },
     reads=_reads,
     covers=lambda config: config.splits,

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 REDUCED = "reduced.json"
-"""Lists the images that were reduced for the CRF; written only if there are any."""
+"""Lists the images that were downscaled for the CRF; written only if there are any."""
 
 USUAL_LABELS = 4
 """Number of classes per image, including background, assumed in memory estimates."""

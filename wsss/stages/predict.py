@@ -1,9 +1,9 @@
 """Predict masks for dataset splits or a folder of images with a trained segmentation network.
 
-Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` reduces them (see
-`wsss.models.segmentation_networks.blockwise_prediction`): besides the tile, memory holds the decoded image (7 bytes per
-pixel while it is read, 6 to 39 with more than 8 bits, measured by ``benchmarks/deep_images.py``; then 3) and its mask.
-``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
+Photographs of several megapixels are predicted a few rows at a time, or in tiles unless ``max_side`` downscales them
+(see `wsss.models.segmentation_networks.blockwise_prediction`): besides the tile, memory holds the decoded image (7
+bytes per pixel while it is read, 6 to 39 with more than 8 bits, measured by ``benchmarks/deep_images.py``; then 3) and
+its mask. ``save_probabilities`` needs another 2 bytes × classes × pixels, in memory and on disk.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class PredictConfig(StageConfig):
     )
     tile: TileSide | None = Field(
         default=None,
-        description=f"{TILE_HELP} (predict: tiles of 1024 with an overlap of 256 above 4.2 "
-        "megapixels at the largest scale, or above 268 million class probabilities)",
+        description=f"{TILE_HELP}, but tiles of 1024 with an overlap of 256 above 4.2 megapixels at the largest "
+        "scale, or above 268 million class probabilities",
     )
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
@@ -87,9 +87,9 @@ class PredictConfig(StageConfig):
         default=None,
         ge=0,
         le=1,
-        description="weight α of the training statistics in BatchNorm, mixed with those of each image (of each tile, "
-        "for images predicted in tiles), for images whose colours or contrast differ from the training images; null: "
-        "training statistics only",
+        description="mix the statistics of each image (of each tile, for images predicted in tiles) into BatchNorm, "
+        "for images whose colours or contrast differ from the training images: weight α of the training statistics; "
+        "null: training statistics only",
     )
     labels: Literal["ignore", "restrict"] = Field(
         default="ignore",

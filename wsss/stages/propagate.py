@@ -151,11 +151,11 @@ def _bytes(sample: Sample, *, grid: WorkingGrid, radius: int) -> int:
 
 NETWORKS = {
     "boundaries": Input(
-        ("affinity",), "folder of an affinity stage, for affinity: learned", optional=True, nested=True
+        ("affinity",), "folder of an affinity stage, required by affinity: learned", optional=True, nested=True
     ),
     "classifier": Input(
         ("classifier",),
-        "folder of a classify, expand or shrink stage, for affinity: features or attention",
+        "folder of a classify, expand or shrink stage, required by affinity: features or attention",
         optional=True,
         nested=True,
     ),

@@ -93,7 +93,7 @@ class TrainConfig(Settings):
         ge=16,
         description="maximum side length in pixels; larger images are downscaled; null: no limit",
     )
-    """Images are reduced on reading, before scaling and cropping."""
+    """Images are downscaled on reading, before scaling and cropping."""
 
     @property
     def images_per_step(self) -> int:

@@ -81,7 +81,7 @@ class ArrayCache:
 
 
 class ImageLoader:
-    """Loads images ``(H, W, 3)`` uint8 RGB by index, reduced to a longer side of ``max_side`` pixels."""
+    """Loads images ``(H, W, 3)`` uint8 RGB by index, downscaled to a longer side of ``max_side`` pixels."""
 
     def __init__(self, sources: Sequence[ImageSource], max_side: int | None = None) -> None:
         self.sources, self.max_side = list(sources), max_side

@@ -38,7 +38,7 @@ from wsss.stages import STAGES
 
 
 def test_images_of_which_all_labels_are_unknown_are_unlabelled(images: Path, tmp_path: Path) -> None:
-    """No image shows b, so that it is no class; of i11, the presence of the other class is unknown."""
+    """No image shows b, so b is not a class; in i11, the presence of the other class is unknown."""
     rows = ["image,a,b", *(f"i{n}.png,{int(n < 6)},0" for n in range(11)), "i11.png,?,0"]
     (tmp_path / "labels.csv").write_text("\n".join(rows) + "\n")
     project = plan(images, tmp_path / "labels.csv", tmp_path)

@@ -73,7 +73,7 @@ MAX_CLASSES = 9
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, help="Port to serve the page on. [default: any free one]"
 )
-@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+@click.option("--open", "open_page", is_flag=True, help="Also open the page in the default browser.")
 @click.option("--summary", is_flag=True, help="Print counts and disagreements of the answers, and exit.")
 @click.option(
     "--export",

@@ -153,7 +153,9 @@ def _print_next(command: str | None) -> None:
     help="Minimum fraction of a tile that a class must cover to be labelled; tiles with a smaller, nonzero fraction "
     "are not drawn. [default: 0.05]",
 )
-@click.option("--label-noise", type=float, help="Fraction of wrong labels. [default: 0]")
+@click.option(
+    "--label-noise", type=float, help="Fraction of the labels to invert, to simulate wrong answers. [default: 0]"
+)
 @shared(
     "--answers",
     type=click.Path(path_type=Path),

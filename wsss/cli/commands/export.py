@@ -35,7 +35,9 @@ NAMES = ("voc", "coco", "cvat", "label-studio", "overlay", "sheet", "polygons", 
 @shared("--ids", help="Export only these images; @FILE lists one id per line.")
 @click.option("--with-images", type=click.Choice(["copy", "link"]), help="Also copy or link the images.")
 @click.option(
-    "--min-area", type=click.IntRange(min=0), help="Turn regions with fewer pixels into background. [default: 0]"
+    "--min-area",
+    type=click.IntRange(min=0),
+    help="Turn regions of fewer pixels than this into background. [default: 0]",
 )
 @click.option(
     "--components", is_flag=True, default=None, help="Export one object per connected region instead of one per class."

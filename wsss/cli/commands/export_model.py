@@ -24,9 +24,9 @@ from wsss.cli.options.shared_options import print_json
 def export_model(network: str, format_name: str, out: Path, force: bool, as_json: bool) -> None:
     """Export the trained network in the folder NETWORK, such as RUN/segment, for programs without torch.
 
-    The file takes the pixels of an RGB image of any size, (H, W, 3) uint8, and returns its mask, (H, W) uint8 with the
-    dataset's own values, and the probabilities, (C, H, W). It includes normalisation and resizing. Before it is
-    written, its masks are compared with torch's. Requires pip install 'wsss[onnx]'.
+    The model takes an RGB image of any size, (H, W, 3) uint8, and returns its mask, (H, W) uint8 with the dataset's own
+    values, and the class probabilities, (C, H, W). Normalisation and resizing are part of the model. Before the file is
+    written, its masks are compared with those of the original network. Requires pip install 'wsss[onnx]'.
 
     \b
     wsss export-model runs/quickstart/segment --format onnx --out deploy
@@ -59,6 +59,6 @@ def export_model(network: str, format_name: str, out: Path, force: bool, as_json
     echo(
         f"{out}/model.onnx: {written['bytes'] / 1e6:.1f} MB; masks differ from torch's at "
         f"{round((1 - agreement['equal']) * agreement['pixels']):,} of {agreement['pixels']:,} pixels "
-        f"({agreement['pictures']} generated pictures), largest difference of a probability "
+        f"({agreement['pictures']} generated images), largest difference between probabilities "
         f"{agreement['largest_difference']:.2g}"
     )

@@ -56,8 +56,8 @@ def rank(
     """List the images of RUN by the expected gain of correcting their masks, without any ground truth.
 
     The expected gain is the number of boundary pixels of the mask times the mean of two values: the disagreement
-    between all masks of the image (seeds, CRF, networks), and the entropy (of class probabilities if a stage saved
-    them, otherwise of maps). Images with corrected masks are left out.
+    between all masks of the image (pseudo masks, CRF, networks), and the entropy (of class probabilities if a stage
+    saved them, otherwise of maps). Images with corrected masks are left out.
 
     \b
     wsss rank quickstart --count 20 --tasks label-studio --out correct

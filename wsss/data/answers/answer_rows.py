@@ -109,14 +109,14 @@ def check_class(name: str, where: object) -> str:
 
 
 def check_new_class(name: str, where: object) -> str:
-    """Return the name of a class that no dataset declares, after checking that readers of labels take it for a class.
+    """Return the name of a class that no dataset declares, after checking that label tables would read it as a class.
 
     Raises:
         InvalidInput: see `check_class`; or the name usually means no class, unknown, yes or no ("ok", "unknown", "1").
     """
     if not names_a_class(check_class(name, where)):
         raise InvalidInput(
-            "a word that label tables do not read as a class",
+            "reserved word, which label tables do not read as a class",
             subject=where,
             found=name,
             allowed="a name that does not mean no class, unknown, yes or no",

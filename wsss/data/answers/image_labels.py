@@ -17,7 +17,7 @@ COLUMNS = ("image_id", "labels")
 def write_labels(path: Path, ballot: Ballot, images: Sequence[str]) -> dict[str, int]:
     """Write ``image_id,labels`` of all images with answers; the labels are separated by ``;``.
 
-    A class is present if more people said yes than no; ``?name`` marks a class without a majority, whose presence
+    A class is present if more people answered yes than no; ``?name`` marks a class without a majority, whose presence
     readers treat as unknown. If the name of a class contains a space or a comma, cells end with ``;``, so that
     "brick wall" is not read as two classes.
 

@@ -125,7 +125,7 @@ def _require_one_meaning(mask: NDArray[np.uint8], classes: Classes, truth: MaskV
     values = classes.decode(indices)
     try:
         meant = truth.encode(values[None], where=image.where)[0]
-    except InvalidInput:  # the mask has other values than the ground truth
+    except InvalidInput:  # the mask has values that the ground truth lacks
         return
     for value, index, other in zip(values.tolist(), indices.tolist(), meant.tolist(), strict=True):
         if index != other:

@@ -153,7 +153,7 @@ def _earlier(out: Path, data: Dataset) -> Corrections | None:
         _refuse_foreign(corrections)
         return corrections
     if out.is_dir() and any(out.iterdir()):
-        raise InvalidInput("the folder is not empty, and holds no corrected masks", subject=subject, hint=hint)
+        raise InvalidInput("the folder is not empty, but contains no corrected masks", subject=subject, hint=hint)
     return None
 
 
@@ -174,7 +174,7 @@ def _refuse_corrected(ids: list[str], kept: Corrections | None, out: Path, *, fo
         raise InvalidInput(
             f"{len(twice)} of {len(ids)} images already have corrected masks: {listing(twice)}",
             subject=out,
-            hint="Replace them with --force, or import the other images only (--ids).",
+            hint="Replace them with --force, or import only the other images (--ids).",
         )
 
 

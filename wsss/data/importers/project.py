@@ -195,9 +195,9 @@ def _require_absence(gathered: Gathered, train: Sequence[ImportedImage]) -> None
             f"all {len(train)} training images show {listing(map(repr, everywhere))}: a classifier cannot learn a "
             f"class that is never absent{left_out}",
             subject=gathered.folder,
-            hint="Add images without the class: rows with an empty label or one such as ok (any other word: --negative "
-            "WORD), or a folder named ok, good or normal. If every image shows the class, cut them into "
-            "tiles: wsss data tiles --help",
+            hint="Add images without the class: rows with an empty label or a label such as ok (any other word: "
+            "--negative WORD), or a folder named ok, good or normal. If every image shows the class, cut the images "
+            "into tiles: wsss data tiles --help",
         )
     labels = [image.labels for image in gathered.labelled]
     if len(gathered.classes) == 2 and all(names is not None and len(names) == 1 for names in labels):

@@ -12,7 +12,7 @@ USUAL = 500
 """Longer side in pixels of PASCAL VOC's photographs, on which the crops and scales of the presets were chosen."""
 
 TRAIN = 1000
-"""Longer side in pixels to which larger photographs are reduced when read for training: a decoded photograph of 12
+"""Longer side in pixels to which larger photographs are downscaled when read for training: a decoded photograph of 12
 megapixels takes as much memory as twenty of these."""
 
 CRF = 1024
@@ -36,7 +36,7 @@ class Recipe:
         classify_epochs, sampler_epochs, segment_epochs: passes over the training images.
         small: use images at their own size; else the classifier scales their longer sides to 170 to 430 px.
         classify_crop, segment_crop: side of the square crops in pixels, a multiple of 32.
-        max_side: longer side in pixels to which larger images are reduced for maps and predictions.
+        max_side: longer side in pixels to which larger images are downscaled for maps and predictions.
         crf_side: the same for the dense CRF, whose masks follow the edges of the full-size image.
         train_side: the same for training; ``None`` if no image is larger.
         train_scales: range of size factors of the segmentation network's training images, after ``train_side``.

@@ -135,7 +135,7 @@ def _annotation_files(config: Config, root: Path) -> dict[str, Path]:
     if config.annotations is not None:
         if config.year is not None:
             hint = "Omit data.year: data.annotations lists the files."
-            raise InvalidInput("has no effect with data.annotations", subject="data.year", found=config.year, hint=hint)
+            raise InvalidInput("no effect with data.annotations", subject="data.year", found=config.year, hint=hint)
         return {split: root / name for split, name in config.annotations.items()}
     found: dict[str, dict[str, Path]] = {}
     for path in sorted((root / ANNOTATIONS).glob("instances_*.json")):

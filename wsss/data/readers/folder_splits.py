@@ -36,7 +36,7 @@ class SplitConfig(Protocol):
 
     @property
     def val_fraction(self) -> float:
-        """Share of the images in val, if no file defines splits."""
+        """Fraction of the images in val, if no file defines splits."""
 
 
 def read_split_lists(root: Path, find: Callable[..., Path]) -> dict[str, list[str]]:
@@ -62,13 +62,14 @@ def split_ids(
     root: Path,
     log: Log,
 ) -> dict[str, list[str]]:
-    """Return split → ids: from ``lists``, the column ``split`` or a hash of the id, the first that exists.
+    """Return split → ids: from ``lists``, else from the column ``split``, else by a hash of the id.
 
     Args:
         lists: see `read_split_lists`.
         rows: id → row of the label table.
         images: ids of all images.
-        unlabelled: ids of rows without a known label, which a hash leaves out of train and val, unless all are.
+        unlabelled: ids of rows without a known label; a hash assigns them to neither train nor val, unless no row has a
+            known label.
 
     Raises:
         InvalidInput: a row without a split in a table that has the column, or an unknown split in ``data.splits``.

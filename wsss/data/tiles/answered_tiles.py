@@ -69,8 +69,8 @@ class Crops:
 def read_answered(path: Path, samples: Sequence[Sample], classes: Classes, config: TilesConfig) -> Answered:
     """Read a table of answers, and decide on the label of each tile.
 
-    A class is in a tile if more people said yes than no. Tiles with a tie, or without an answer about every class, are
-    left out; so are tiles on which people disagree at all, with ``disagreement: exclude``.
+    A class is in a tile if more people answered yes than no. Tiles with a tie, or without an answer about every class,
+    are left out; so are tiles on which people disagree at all, with ``disagreement: exclude``.
 
     Args:
         config: ``size`` if it is not the default, and ``disagreement``.

@@ -85,7 +85,7 @@ def _settings(config: TilesConfig) -> dict[str, Any]:
 
 
 def _contents(dataset: Dataset, split: str, config: TilesConfig) -> dict[str, str]:
-    """Return the hashes of the images and masks, with their ids, their reading and the classes."""
+    """Return hashes of the images and masks, which also cover their ids, how they are read, and the classes."""
     kinds: tuple[Kind, ...] = ("images", "masks") if config.answers is None else ("images",)
     return {kind: dataset.fingerprint(split, kind) for kind in kinds}
 

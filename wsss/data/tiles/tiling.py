@@ -44,7 +44,9 @@ class TilesConfig(Settings):
         description="minimum fraction of a tile that a class must cover to be labelled; tiles with a smaller, nonzero "
         "fraction are not drawn",
     )
-    label_noise: float = Field(default=0.0, ge=0, le=0.5, description="fraction of wrong labels")
+    label_noise: float = Field(
+        default=0.0, ge=0, le=0.5, description="fraction of the labels to invert, to simulate wrong answers"
+    )
     answers: Path | None = Field(
         default=None,
         description="table of answers written by wsss ask; its tiles and labels are used instead of masks",

@@ -89,7 +89,7 @@ class Georeference:
 
 
 def _subdivided(ring: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the points of a closed ring with further ones on its edges: a long edge is no jump of the longitude."""
+    """Return a closed ring with further points on its edges, so that a long edge is not mistaken for a jump."""
     share = np.arange(PIECES)[:, None] / PIECES
     ends = np.roll(ring, -1, axis=0)
     points = (ring[:, None] * (1 - share) + ends[:, None] * share).reshape(-1, 2)
@@ -108,8 +108,8 @@ def georeference_of(item: Item, size: tuple[int, ...]) -> Georeference:
         size: (height, width) of the mask; the transform is scaled if the image has another size.
 
     Raises:
-        InvalidInput: the image is no TIFF, has no transform, is rotated by its EXIF orientation, or has other
-            proportions than the mask; or rasterio is not installed.
+        InvalidInput: the image is not a TIFF, has no transform, is rotated by its EXIF orientation, or
+            differs from the mask in proportions; or rasterio is not installed.
     """
     assert item.image is not None
     path = item.image

@@ -24,8 +24,8 @@ BLOCK = 256
 def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
     """Write ``NAME.tif`` per image: 8-bit, compressed, with CRS and transform of the image, and VOC's colours.
 
-    The values are those of the classes; 255 marks ignored pixels and is the nodata value. Tags ``CLASS_VALUE`` of the
-    band name the classes.
+    The values are those of the classes; 255 marks ignored pixels and is the nodata value. The band has a tag
+    ``CLASS_VALUE`` with the name of each class.
     """
     require_rasterio("--format geotiff", "a GeoTIFF")
 

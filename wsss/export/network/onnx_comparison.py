@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZES = ((64, 96), (33, 40), (150, 101), (256, 320))
-"""Sizes (height, width) of the pictures: multiples of strides and others, higher and wider than the traced one."""
+"""Sizes (height, width) of the pictures: multiples of strides and others, taller and wider than the traced one."""
 
 REQUIRED = 0.999
 """Minimum fraction of pixels on which both have to agree."""
@@ -53,7 +53,7 @@ class Agreement:
 def compare(
     content: bytes, network: SegmentationNetwork, classes: Classes, sizes: Sequence[tuple[int, int]] = SIZES
 ) -> Agreement:
-    """Return the agreement of an ONNX file with a network on generated pictures.
+    """Return the agreement of an ONNX file with a network on generated images.
 
     Args:
         content: of the file.

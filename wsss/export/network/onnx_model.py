@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 OPSET = 18
-"""Version of ONNX's operators: the first that resizes with antialiasing, as the position embeddings of transformers."""
+"""Version of ONNX's operators: the first with antialiased resizing, for the position embeddings of transformers."""
 
 EXAMPLE = (75, 107)
-"""Size (height, width) of the image that the network is traced with: different sides, no multiples of a stride."""
+"""Size (height, width) of the image that the network is traced with: unequal, and not multiples of a stride."""
 
 SHAPES = {INPUT: ("height", "width", 3), "mask": ("height", "width"), "probabilities": ("classes", "height", "width")}
 """Input or output → names of its axes."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def expand_home(path: str | os.PathLike[str]) -> Path:
-    """Return a path with a leading ``~`` or ``~user`` expanded; unchanged where the user is unknown (a file's name)."""
+    """Return a path with a leading ``~`` or ``~user`` expanded; unchanged if there is no such user."""
     try:
         return Path(path).expanduser()
     except RuntimeError:

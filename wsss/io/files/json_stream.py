@@ -18,7 +18,7 @@ MAX_ELEMENT = 1 << 26
 """Maximum size in bytes of one element; the largest annotation of COCO has less than 100 kB."""
 
 CUT = 16
-"""Errors within this many characters of the end of the text in memory may be due to its end: ``-Infin``, ``\\ud8``."""
+"""Errors within this many characters of the end of the text in memory may be due to the cut: ``-Infin``, ``\\ud8``."""
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _NESTING = re.compile(r'["\[\]{}]')
@@ -42,7 +42,7 @@ class Element(NamedTuple):
 def stream_lists(path: Path, keys: Collection[str]) -> Iterator[tuple[str, int, Element]]:
     """Yield the elements of some lists of a JSON object in the order of the file; its other keys are skipped.
 
-    Of skipped values, which may have any size, only the end is searched for: they are not checked.
+    Skipped values, which may have any size, are only searched for their end, not validated.
 
     Args:
         path: a file (UTF-8) that contains one object.
@@ -134,7 +134,7 @@ class _Scanner:
         while True:
             try:
                 value, end = self._decoder.raw_decode(self._text, self._at)
-                if len(self._text) - end > 2 or self._ended:  # otherwise a number may go on: 1 of 1.5, 1e-3
+                if len(self._text) - end > 2 or self._ended:  # otherwise a number may continue: 1 of 1.5, 1e-3
                     break
             except json.JSONDecodeError as error:
                 cut = error.pos > len(self._text) - CUT or error.msg.startswith("Unterminated string")

@@ -22,7 +22,7 @@ class Offsets:
     Args:
         offsets: ``(T, 2, h, w)`` floats: displacement of each of the T taps (of all groups) from its regular position
             at each element of the feature map, in feature pixels; channel 0 is down, channel 1 to the right.
-        stride: image pixels per feature pixel, ≥ 1, a fraction for reduced images; element (i, j) is at image pixel
+        stride: image pixels per feature pixel, ≥ 1, a fraction for downscaled images; element (i, j) is at image pixel
             (``origin`` + ``stride`` · i, ``origin`` + ``stride`` · j).
         size: ``(height, width)`` of the image.
         origin: image pixel of element (0, 0), along both sides.

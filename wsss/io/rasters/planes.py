@@ -50,7 +50,8 @@ def read_plane(
         value: class of a mask with several classes; its pixels are the foreground.
         threshold: the threshold that was requested for the values, which implies that grey values are probabilities;
             it is not applied here.
-        binary_mask: read grey values of only 0 and 1 as a mask, even with a threshold, which is for another file.
+        binary_mask: read an image in which all grey values are 0 or 1 as a mask, even with a threshold, which is for
+            another file.
 
     Raises:
         InvalidInput: the file is missing, broken, multi-channel, not two-dimensional, not numeric or not finite;
@@ -96,8 +97,8 @@ def _grey(values: NDArray[Any], white: int, path: Path, threshold: Threshold | N
         raise InvalidInput("invalid grey value", subject=path, allowed=f"values from 0 to {white}", found=found)
     if high == 1 and threshold not in (None, "none") and not binary_mask:
         raise InvalidInput(
-            f"grey values of only 0 and 1 are a mask, or probabilities of at most 1/{white}; --threshold does not "
-            "apply to a mask",
+            f"all grey values are 0 or 1: a mask, to which --threshold does not apply, or probabilities of at most "
+            f"1/{white}",
             subject=path,
             hint=f"Omit --threshold, or save the mask with the values 0 and {white}.",
         )

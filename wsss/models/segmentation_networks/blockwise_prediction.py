@@ -1,7 +1,7 @@
 """Masks of whole images within bounded memory: large images are predicted in blocks of pixels.
 
 The probabilities of a 24-megapixel photograph with 21 classes take 2 GB, several times over. Images that ``max_side``
-reduces, and those within `MAX_PIXELS` and `MAX_WHOLE`, pass through the network as a whole, and probabilities are
+downscales, and those within `MAX_PIXELS` and `MAX_WHOLE`, pass through the network as a whole, and probabilities are
 upsampled a few rows at a time if there are more than `MAX_PROBABILITIES`. Others are predicted in overlapping tiles
 (`wsss.models.segmentation_networks.tiled_prediction`).
 """
@@ -30,7 +30,7 @@ MAX_PROBABILITIES = 1 << 26
 """Maximum number of probabilities (classes × pixels) of images that are predicted in one block: 256 MiB per array."""
 
 MAX_PIXELS = 1 << 22
-"""Maximum number of pixels, at the largest scale, of an unreduced image that is predicted as a whole by default."""
+"""Maximum number of pixels, at the largest scale, of a full-size image that is predicted as a whole by default."""
 
 MAX_WHOLE = 1 << 28
 """Maximum number of probabilities of such an image: 1 GiB per array. With at most 64 classes, `MAX_PIXELS` is less."""
@@ -147,7 +147,7 @@ def require_bounded(size: int) -> None:
 
 
 def needs_tiles(size: tuple[int, int], classes: int, scales: Sequence[float], max_side: int | None) -> bool:
-    """Return whether an image of a size (height, width) is too large to be predicted as a whole, and not reduced."""
+    """Return whether an image of a size (height, width) is not downscaled, and too large to be predicted as a whole."""
     pixels = _pixels(size, scales, max_side)
     return reduction(size, max_side) == 1 and (pixels > MAX_PIXELS or classes * pixels > MAX_WHOLE)
 

@@ -85,7 +85,7 @@ class Segmenter(nn.Module):
         """Return logits ``(B, C, H, W)`` of images ``(B, 3, H, W)``, uint8 or floats in [0, 1]."""
         trunk, size = self.backbone, (images.shape[2], images.shape[3])
         # Training crops are multiples of the stride. At other sizes, the logits would be stretched over the image, and
-        # shifted by up to a stride against those of training.
+        # shifted by up to a stride relative to those in training.
         pixels = padded(self.normalise(images), trunk.output_stride)
         logits = self.head(trunk(pixels))
         if not trunk.exact_upsampling:

@@ -1,1 +1,1 @@
-"""Large images in overlapping windows, through which a network sees them as it would see the whole image."""
+"""Large images in overlapping windows, from which a network computes the same as from the whole image."""

@@ -1,4 +1,4 @@
-"""What tiles a network can be computed in, and which of its layers see only the tile instead of the whole image."""
+"""What tiles a network can be computed in, and which of its layers depend on more than the tile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tiling_of(network: nn.Module, tile: int | None, overlap: int | None, *, subj
         subject: prefix of the settings' names in errors.
 
     Raises:
-        InvalidInput: a side or an overlap is no multiple of the network's stride, or the overlap exceeds half of the
+        InvalidInput: a side or an overlap is not a multiple of the network's stride, or the overlap exceeds half of the
             tile.
     """
     if tile is None:

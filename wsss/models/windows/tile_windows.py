@@ -3,7 +3,7 @@
 Predictions near the border of a tile lack context. A tile therefore gets weight 0 in the outer three eighths of an
 overlap, and the weights of both tiles change linearly in its middle quarter, on at most `RAMP` pixels. If a network's
 receptive field reaches at most three eighths of the overlap to either side, blended tiles equal the whole image. Wider
-ramps smooth no more, but mix in pixels with less context.
+ramps do not make seams smoother, but mix in pixels with less context.
 """
 
 from __future__ import annotations

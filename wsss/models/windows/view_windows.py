@@ -16,7 +16,7 @@ from wsss.models.windows.whole_image import Measured, PooledMeans, Side, WholeIm
 
 
 class ViewWindows:
-    """Computes windows of a view like the whole view.
+    """Computes windows of a view so that the results equal those of the whole view.
 
     Args:
         network: the network; images are moved to its device.
@@ -95,7 +95,7 @@ def pooling_calls(network: nn.Module, compute: Callable[[Tensor], Tensor], side:
 
 @contextmanager
 def own_statistics(image: ScaledImage) -> Iterator[None]:
-    """Within the block, networks of this thread that normalise by the image's own statistics use those of all of it."""
+    """Within the block, networks of this thread that normalise by own statistics use those of the whole image."""
     token = whole_image_statistics.set(torch.from_numpy(image.statistics)[None])
     try:
         yield

@@ -2,7 +2,8 @@
 
 One operation of a convolutional network depends on the size of its input: global pooling, as in LR-ASPP, DeepLabV3's
 ASPP and squeeze-and-excitation, averages over all positions. Within `WholeImage`, it gives the results of the whole
-image. (Resizing maps to a size that is no multiple of the stride would be another; the networks pad their images.)
+image. (Resizing maps to a size that is not a multiple of the stride would be another, but the networks pad their
+images.)
 """
 
 from __future__ import annotations

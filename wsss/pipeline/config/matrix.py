@@ -92,7 +92,7 @@ def select_values(base: Source, override: Source) -> tuple[Source, Source]:
 def _misspelled(name: str, known: Iterable[str]) -> bool:
     """Return whether a name without digits is almost a known one, and so hardly a value of its own.
 
-    Letters in another order, or one letter of ten: ``cbdice`` is another loss than ``cldice``, not its misspelling.
+    A misspelling has the letters in a different order, or one wrong letter in ten: ``cbdice`` is not one of ``cldice``.
     """
     if any(map(str.isdigit, name)):
         return False

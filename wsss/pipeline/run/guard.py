@@ -26,7 +26,7 @@ INTERVAL = 0.1
 
 @contextmanager
 def lock_on_first(folder: Path, session: Session, *, temporary: bool = False) -> Iterator[None]:
-    """Hold the lock of a folder on rank 0 inside the block, which all ranks enter if they see the same folder.
+    """Hold the lock of a folder on rank 0 inside the block, which all ranks enter if they find the same folder.
 
     Args:
         temporary: each rank has a folder of its own, of which only that of rank 0 counts.
@@ -50,7 +50,7 @@ def require_shared(folder: Path, ranks: AnyRanks) -> None:
         folder: as given to this process; called by every rank, on rank 0 while it holds the lock.
 
     Raises:
-        InvalidInput: a rank sees another folder; raised on every rank.
+        InvalidInput: a rank finds a different folder; raised on every rank.
     """
     if ranks.size == 1:
         return
@@ -62,7 +62,8 @@ def require_shared(folder: Path, ranks: AnyRanks) -> None:
     if blind:
         word = "rank" if len(blind) == 1 else "ranks"
         raise InvalidInput(
-            f"not shared by all processes: {word} {listing(blind)} of {ranks.size} found another folder than rank 0",
+            f"not shared by all processes: {word} {listing(blind)} of {ranks.size} found a different folder than "
+            "rank 0",
             subject=folder,
             hint="Use a folder on a file system that all machines share (--run-dir or --out), and start all processes "
             "in the same directory.",

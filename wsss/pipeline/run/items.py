@@ -66,7 +66,7 @@ def pending(
 def log_resume(ctx: Context[Any], done: int, total: int) -> None:
     """Log the number of items that an earlier run has finished, if any; called by every rank before it begins.
 
-    Files are no measure: a rank that is ahead has already written some in this run.
+    Counting files would be wrong: a rank that is ahead has already written some in this run.
 
     Args:
         ctx: context of the stage; the first rank logs.

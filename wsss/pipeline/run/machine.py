@@ -102,7 +102,7 @@ def _has_results(task: Task) -> bool:
 
 
 def torch_threads(*, load: bool = False) -> int | None:
-    """Return torch's number of threads; ``None`` if torch is not imported and ``load`` does not ask for it."""
+    """Return torch's number of threads; ``None`` if torch is not imported and ``load`` is false."""
     if not load and "torch" not in sys.modules:
         return None
     import torch

@@ -46,7 +46,7 @@ class RunRecord:
         }
 
     def plan(self, steps: Iterable[Step]) -> None:
-        """List the results of other settings, or of another dataset, that may remain if this run ends before them."""
+        """List the results of other settings or datasets that remain if this run ends before it replaces them."""
         for step in steps:
             before = (step.decision.record or {}).get("identity")
             if step.identity and before not in (None, step.identity):
@@ -58,7 +58,7 @@ class RunRecord:
             self.write("running")
 
     def start(self) -> None:
-        """Replace the ``run.json`` of an earlier run, whose results the first stage that starts may replace."""
+        """Replace the ``run.json`` of an earlier run: the first stage starts, and may replace its results."""
         self.started = True
         self.write("running")
 
@@ -69,7 +69,7 @@ class RunRecord:
         run_folder.write_run(self.session.run_dir, self.record)
 
     def end(self, status: str, report: Path | None, error: BaseException | None, failed: str | None = None) -> None:
-        """Write the end of the run; a run without anything to do leaves ``run.json`` unchanged.
+        """Write the end of the run; a run with nothing to do leaves ``run.json`` unchanged.
 
         If the run ended before a stage started, earlier results remain, and with them the record of the pipeline and
         the dataset that they belong to.

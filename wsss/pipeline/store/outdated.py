@@ -1,8 +1,8 @@
 """Outdated results: finished stages whose settings or inputs have changed since.
 
 `wsss run` compares identities before it skips a stage. Commands that read a finished run have only its records:
-``run.json`` lists the results that the pipeline no longer makes, and the record of a stage has the identities of its
-inputs and hashes of their files. Nothing is deleted for it: if pipeline and inputs change back, a result is current
+``run.json`` lists the results that the pipeline no longer produces, and the record of a stage has the identities of its
+inputs and hashes of their files. Nothing is deleted: if pipeline and inputs change back, a result is current
 again.
 """
 
@@ -19,7 +19,7 @@ from wsss.pipeline.store.run_folder import read_run
 from wsss.pipeline.store.stage_folder import INPUT_RESULTS, read_record, result_of
 
 OUTDATED = "outdated"
-"""Key of ``run.json``: id → identity of a result of other settings or another dataset than those of the run."""
+"""Key of ``run.json``: id → identity of a result of settings or a dataset that differ from those of the run."""
 
 STALE = "earlier settings or inputs, or --force"
 """The reasons for the status ``stale``, for messages."""
@@ -77,7 +77,7 @@ class Outdated:
         return any(self._changed(*used) for used in _inputs(record) if used[0] in self._ids)
 
     def _changed(self, id: str, identity: Any, result: Any) -> bool:
-        """Return whether the result of an input stage is another one than the one that was used."""
+        """Return whether the result of an input stage differs from the one that was used."""
         now = self.read(id)
         if not now.get("identity") or not isinstance(identity, str) or identity.startswith("content:"):
             return False  # unknown, or files that were edited before they were used

@@ -73,7 +73,7 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """
     check_record(folder / RECORD, record)
     copy = folder / COPIES[RECORD]
-    if record.get("status") == "done":  # copy first: a kill in between leaves an unfinished stage
+    if record.get("status") == "done":  # copy first: if killed in between, the stage is unfinished
         write_sealed_json(copy, record)
     elif os.path.lexists(copy):  # first: it must not outlive the result
         with convert_os_errors(copy):
@@ -165,7 +165,7 @@ def delete_damaged(folder: Path, damages: Sequence[Damage]) -> None:
 
 
 def drop_checkpoint(folder: Path) -> None:
-    """Delete the checkpoint of a stage whose record says done; any earlier, a kill would cost all the work."""
+    """Delete the checkpoint of a stage whose record states done; deleted earlier, a kill would lose all work."""
     if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link, in which nothing is deleted
         with convert_os_errors(folder / CHECKPOINT):
             delete_file(folder / CHECKPOINT)
@@ -174,7 +174,7 @@ def drop_checkpoint(folder: Path) -> None:
 def empty(folder: Path, record: Mapping[str, Any]) -> None:
     """Delete the content of a stage's folder except its record, the lock and generated data.
 
-    The record becomes ``stale`` first: after a kill in between, the folder is emptied again.
+    The record becomes ``stale`` first: if the process is killed in between, the folder is emptied again.
     """
     check_contained(folder / RECORD)
     with convert_os_errors(folder):

@@ -48,10 +48,10 @@ def corrections_of(ctx: Context[Any]) -> Corrections | None:
 
 
 def check_corrections(folder: Path | None, data: Dataset | None) -> None:
-    """Reject a folder that has no valid record, or no mask of an image of the dataset; there may be no folder.
+    """Reject a folder that has no valid record, or no mask of an image of the dataset; ``None``: nothing is checked.
 
     Raises:
-        InvalidInput: see `open_corrections`; or no mask, or none of the dataset.
+        InvalidInput: see `open_corrections`; or the folder has no mask, or none of an image of the dataset.
     """
     from wsss.data.corrections.correction_folder import open_corrections
 
@@ -69,7 +69,7 @@ def check_corrections(folder: Path | None, data: Dataset | None) -> None:
 
 
 def inspect_corrections(folder: Path | None, data: Dataset | None, splits: Sequence[str]) -> None:
-    """Read the corrected masks of all samples of some splits; there may be no folder.
+    """Read the corrected masks of all samples of some splits; ``None``: nothing is read.
 
     Stages call this before the first one of a pipeline starts, which may take hours, and again before they start.
 

@@ -1,9 +1,9 @@
 """Rank the images of a run by the expected gain of correcting their masks.
 
 The expected gain is the number of boundary pixels of the current mask, where most wrong pixels lie, times the mean of
-two values: the disagreement between the masks of the image (seeds, CRF and networks), and the entropy; whichever the
-run provides. All pixels of a mask without any boundary count, unless its image shows no class. No ground truth is used:
-stages that were trained on it, or whose threshold was chosen on it, are left out.
+two values: the disagreement between the masks of the image (pseudo masks, CRF and networks), and the entropy, as far
+as the run provides them. All pixels of a mask without any boundary count, unless its image shows no class. No ground
+truth is used: stages that were trained on it, or whose threshold was chosen on it, are left out.
 """
 
 from __future__ import annotations

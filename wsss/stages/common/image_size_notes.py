@@ -1,4 +1,4 @@
-"""Notes and metrics on images that were reduced to ``max_side`` or predicted in tiles."""
+"""Notes and metrics on images that were downscaled to ``max_side`` or predicted in tiles."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Sizes = Sequence[tuple[str, tuple[int, int]]]
 
 
 def note_reduced(ctx: Context[Any], sizes: Sizes, max_side: int | None, *, how: str) -> dict[str, Any]:
-    """Log which images were reduced, and return an entry for metrics and provenance.
+    """Log which images were downscaled, and return an entry for metrics and provenance.
 
     Args:
         ctx: the context of the stage.
         sizes: ids and sizes of all images.
-        max_side: longer side in pixels to which larger images were reduced; ``None``: no limit.
+        max_side: longer side in pixels to which larger images were downscaled; ``None``: no limit.
         how: how the result was brought back to full size.
 
     Returns:
-        ``{"reduced": {"max_side": …, "images": number}}``; empty if no image was reduced.
+        ``{"reduced": {"max_side": …, "images": number}}``; empty if no image was downscaled.
     """
     ids = reduced_ids(sizes, max_side)
     if not ids:
         return {}
     ctx.log(
-        f"note: {ctx.out.name}: {len(ids)} of {len(sizes)} images exceed max_side and were reduced to {max_side} "
+        f"note: {ctx.out.name}: {len(ids)} of {len(sizes)} images exceed max_side and were downscaled to {max_side} "
         f"pixels; {how}: {listing(ids)}"
     )
     return {"reduced": {"max_side": max_side, "images": len(ids)}}
@@ -49,7 +49,7 @@ def reduced_ids(sizes: Sizes, max_side: int | None) -> list[str]:
 def note_predicted(
     ctx: Context[Any], samples: Sequence[Sample], classes: int, network: nn.Module, tiling: Tiling | None
 ) -> dict[str, Any]:
-    """Log which images `predict` reduced or split into tiles, and return entries for its metrics and provenance.
+    """Log which images `predict` downscaled or split into tiles, and return entries for its metrics and provenance.
 
     Args:
         ctx: the context of the stage, with its masks written.
@@ -91,7 +91,8 @@ def note_tiled(
     tiling = next(iter(tiled.values()))
     ctx.log(
         f"note: {ctx.out.name}: {len(tiled)} of {images} images were processed in tiles of {tiling.tile} pixels with "
-        f"an overlap of {tiling.overlap}: {listing(tiled)}. A network trained on reduced images needs max_side instead."
+        f"an overlap of {tiling.overlap}: {listing(tiled)}. For a network trained on downscaled images, set max_side "
+        "instead."
     )
     reasons = approximations(network, pooling_calls(network, compute, 2 * tile_multiple(network)))
     if reasons:

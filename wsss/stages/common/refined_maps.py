@@ -42,7 +42,7 @@ class WorkingGrid:
 
     Args:
         stride: pixels per element.
-        max_side: longer side to which larger images are reduced first; ``None``: no limit.
+        max_side: longer side to which larger images are downscaled first; ``None``: no limit.
     """
 
     stride: int
@@ -125,12 +125,12 @@ def _means_and_size(sample: Sample, *, out: Path, classes: Classes) -> tuple[lis
 
 
 def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:
-    """Read an image, reduced to a longer side of ``max_side`` pixels: ``(H, W, 3)`` uint8."""
+    """Read an image, downscaled to a longer side of ``max_side`` pixels: ``(H, W, 3)`` uint8."""
     return reduced(read_image(*sample.source), max_side)
 
 
 def reduced_in(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry of the metrics on images that were reduced, for the provenance; empty if there were none."""
+    """Return the entry of the metrics on images that were downscaled, for the provenance; empty if there were none."""
     return {key: value for key, value in metrics.items() if key == "reduced"}
 
 

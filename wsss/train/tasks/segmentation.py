@@ -33,7 +33,7 @@ from wsss.train.training_job import Batch
 class PairLoader:
     """Loads image and mask of a sample as one ``(H, W, 4)`` uint8 array: RGB and class indices (255 = ignore).
 
-    If the longer side exceeds ``max_side`` pixels, both are reduced to it.
+    If the longer side exceeds ``max_side`` pixels, both are downscaled to it.
 
     Args:
         samples, classes, max_side: the images with their masks.

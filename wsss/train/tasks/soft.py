@@ -27,7 +27,7 @@ from wsss.train.tasks.segmentation import PairExamples
 class SoftPairLoader:
     """Loads an image and its class probabilities as one ``(H, W, 3 + 2C)`` uint8 array: RGB, then float16 bytes.
 
-    If the longer side exceeds ``max_side`` pixels, both are reduced to it.
+    If the longer side exceeds ``max_side`` pixels, both are downscaled to it.
 
     Args:
         pairs, classes, max_side: the images with their probabilities.

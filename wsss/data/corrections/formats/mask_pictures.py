@@ -179,7 +179,7 @@ def _refuse_sorted_palette(path: Path, mask: NDArray[np.uint8], known: Set[int])
     raise InvalidInput(
         f"value {value} has the colour of value {number} in VOC's palette",
         subject=path,
-        hint=f"Some programs sort the palette when they save: save the mask as RGB. If the value {value} is right, "
+        hint=f"Some programs sort the palette when saving: save the mask as RGB. If the value {value} is right, "
         f"define the colours of the classes in {LABELMAP} beside the masks.",
     )
 

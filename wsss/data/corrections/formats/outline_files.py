@@ -35,7 +35,7 @@ def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
             raise InvalidInput(
                 "the coordinates are longitudes and latitudes, not pixels",
                 subject=path,
-                hint="Edit and import masks that were exported with --format polygons.",
+                hint="Export the masks with --format polygons, then edit and import those files.",
             )
         features = objects(content.get("features"), f"{path}: features")
         shapes = [_shape(feature, f"{path}: features[{index}]") for index, feature in enumerate(features)]

@@ -65,7 +65,7 @@ def eight_bits(values: NDArray[Any], scaling: Scaling | None, page: StoredPage, 
     """
     if page.kind == COMPLEX:
         raise InvalidInput(
-            "complex values, as of radar images, are not supported",
+            "complex values, as in radar images, are not supported",
             subject=where,
             allowed="real values",
             found=Verbatim(page.depth),
@@ -125,7 +125,7 @@ def _on_white(
         raise InvalidInput(
             "colours multiplied by their transparency (associated alpha) cannot be scaled",
             subject=where,
-            allowed="data.scaling: full or [0, HIGH], and black as zero",
+            allowed="data.scaling: full or [0, HIGH], and an image in which 0 is black",
             found=reading.scaling,
             hint=_alpha_hint(page),
         )

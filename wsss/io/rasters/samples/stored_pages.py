@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 MAX_PAGES = 100_000
-"""Maximum number of pages of a TIFF that are looked at."""
+"""Maximum number of pages of a TIFF that are examined."""
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, CMYK = 0, 1, 2, 3, 5
 """Values of the TIFF tag PhotometricInterpretation."""
@@ -97,7 +97,7 @@ class StoredPage:
         return not self.deep and self.bands == COLOURS.get(self.photometric, 0) + self.alpha
 
     def converted(self, bands: tuple[int, ...] | None) -> bool:
-        """Whether Pillow converts the page to RGB, from which ``bands`` are chosen, as of other formats.
+        """Whether Pillow converts the page to RGB, from which ``bands`` are chosen, as for other formats.
 
         Bands of 8-bit grey and RGB pages with transparency are chosen among the stored ones instead.
         """
@@ -118,7 +118,7 @@ def stored_page(path: Path, reading: Reading) -> StoredPage | None:
     ``reading.page`` applies to TIFF files only: no other file has pages.
 
     Raises:
-        InvalidInput: the TIFF has several pages and ``reading`` names none, or has not as many.
+        InvalidInput: the TIFF has several pages and ``reading`` names none, or has fewer pages.
         OSError, SyntaxError, ValueError: the file cannot be read, or is not valid.
     """
     pages = stored_pages(path)
@@ -140,7 +140,7 @@ def stored_page(path: Path, reading: Reading) -> StoredPage | None:
             subject=path,
             allowed=f"data.page (wsss predict: --page) from 1 to {count}",
             found=reading.page,
-            hint="wsss predict --images inherits the page from the training; override it: --page 1.",
+            hint="wsss predict --images uses the page of the training images; override it: --page 1.",
         )
     return pages[(reading.page or 1) - 1]
 

@@ -57,7 +57,7 @@ def require_bands(bands: tuple[int, ...] | None, count: int, where: object) -> N
             subject=where,
             allowed=f"data.bands (wsss predict: --bands) from 1 to {count}",
             found=list(bands),
-            hint="wsss predict --images inherits the bands from the training; override them: --bands 1.",
+            hint="wsss predict --images uses the bands of the training images; override them: --bands 1.",
         )
 
 

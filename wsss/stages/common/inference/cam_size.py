@@ -1,4 +1,4 @@
-"""The size at which `cam` computes maps: images reduced to ``max_side``, or in tiles at full resolution."""
+"""The size at which `cam` computes maps: images downscaled to ``max_side``, or in tiles at full resolution."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CamSize:
     """The size of the network's input.
 
     Args:
-        max_side: longer side in pixels to which larger images are reduced; ``None``: no limit.
+        max_side: longer side in pixels to which larger images are downscaled; ``None``: no limit.
         tiling: tiles of images that are larger than one.
     """
 
@@ -53,15 +53,15 @@ def limit(max_side: MaxSide, tile: int | None) -> int | None:
 
 
 def is_full_resolution(classifier: CAMClassifier, config: SizeSettings) -> bool:
-    """Return whether the classifier was trained on tiles, or is fine-tuned on them: on images that are not reduced."""
+    """Return whether the classifier was trained on tiles, or is fine-tuned on them: not on downscaled images."""
     return classifier.trained_on_tiles or config.adapt is not None
 
 
 def cam_size(classifier: CAMClassifier, config: SizeSettings) -> CamSize:
     """Return the size for a classifier.
 
-    A classifier that learned on tiles at full resolution is less accurate on reduced images, whose structures are
-    smaller. With ``auto``, it gets large images in tiles instead, unless the method needs all pixels of an image.
+    A classifier that was trained on tiles at full resolution is less accurate on downscaled images, whose structures
+    are smaller. With ``auto``, it gets large images in tiles instead, unless the method needs all pixels of an image.
 
     Raises:
         InvalidInput: see `wsss.models.windows.tile_limits.tiling_of`.
@@ -76,7 +76,7 @@ def cam_size(classifier: CAMClassifier, config: SizeSettings) -> CamSize:
 
 
 def note_full_resolution(ctx: Context[Any], sizes: Sizes, classifier: CAMClassifier, size: CamSize) -> None:
-    """Log which large images a classifier trained on tiles gets at full resolution, or reduced.
+    """Log which large images a classifier trained on tiles gets at full resolution, or downscaled.
 
     Args:
         ctx: the context of the stage.
@@ -86,13 +86,13 @@ def note_full_resolution(ctx: Context[Any], sizes: Sizes, classifier: CAMClassif
     if not is_full_resolution(classifier, ctx.config):
         return
     reduced = reduced_ids(sizes, size.max_side)
-    learned = f"note: {ctx.out.name}: the classifier learned on tiles at full resolution"
+    learned = f"note: {ctx.out.name}: the classifier was trained on tiles at full resolution"
     if reduced:
         plain = ctx.config.method.name == PlainCam().name
         hint = "max_side: auto computes them in tiles" if plain else f"method {PlainCam().name} computes them in tiles"
-        ctx.log(f"{learned}, but {len(reduced)} of {len(sizes)} images were reduced, which costs accuracy; {hint}.")
+        ctx.log(f"{learned}, but {len(reduced)} of {len(sizes)} images were downscaled, which costs accuracy; {hint}.")
     elif ctx.config.max_side == "auto" and (large := reduced_ids(sizes, AUTO_SIDE)):
         ctx.log(
             f"{learned}, so {len(large)} of {len(sizes)} images with a side of more than {AUTO_SIDE} pixels were not "
-            f"reduced: {listing(large)}. max_side changes this."
+            f"downscaled: {listing(large)}. To downscale them, set max_side."
         )

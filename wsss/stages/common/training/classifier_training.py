@@ -187,7 +187,8 @@ def _examples(ctx: Context[Any]) -> ClassificationExamples | TileExamples:
 
 
 IMAGES_HINT = (
-    "Add images without the class (with an empty label, or one such as ok), or cut the images into tiles (stage tiles)."
+    "Add images without the class (with an empty label, or a label such as ok), or cut the images into tiles (stage "
+    "tiles)."
 )
 TILES_HINT = "Use smaller tiles, or more of them, so that some do not show the class."
 

@@ -74,7 +74,7 @@ def sampler_stage(
 
 
 LARGEST = 1024
-"""Longer side in pixels to which images are reduced before offsets are measured, unless ``max_side`` is set."""
+"""Longer side in pixels to which images are downscaled before offsets are measured, unless ``max_side`` is set."""
 
 WATCHED = 32
 """Number of images whose offsets are measured after every epoch: the first of val, or of split without val."""

@@ -29,7 +29,7 @@ class PropagateConfig(StageConfig):
     steps: Annotated[int, OptionName("walk-steps")] = Field(
         default=256, ge=1, le=1 << 16, description="steps of the random walk"
     )
-    radius: int = Field(default=5, ge=2, le=16, description="map elements closer than this form a pair")
+    radius: int = Field(default=5, ge=2, le=16, description="elements of a map that are closer than this form a pair")
     boundary_factor: bool = Field(
         default=True,
         description="multiply the maps by 1 − boundary before the walk, so that scores at boundaries do not spread",

@@ -54,7 +54,7 @@ class Column:
 
 
 def make_row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail: Detail) -> Row | UnreadableImage:
-    """Return the row of an image; a missing or broken photograph only costs this row."""
+    """Return the row of an image; a missing or broken photograph affects only this row."""
     sample = pick.sample
     try:
         image = read_image(*sample.source)
@@ -75,7 +75,7 @@ def make_row(pick: Pick, *, columns: Sequence[Column], classes: Classes, detail:
 
 
 def tiles_or_error(title: str, sample: Sample, tiles: Iterable[Tile]) -> tuple[Tile, ...]:
-    """Return the tiles of a cell; a broken file is reported in its place and only costs this cell."""
+    """Return the tiles of a cell; a broken file is reported in its place and affects only this cell."""
     try:
         return tuple(tiles)
     except DamagedFile:

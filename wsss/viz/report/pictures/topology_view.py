@@ -157,7 +157,7 @@ def topology_view(
 def _row_or_error(
     sample: Sample, name: str, masks: StageRecord, frame: str, *, classes: Classes, detail: Detail
 ) -> TopologyRow | UnshownImage:
-    """Return a row; a missing or broken file is reported in its place and only costs this row."""
+    """Return a row; a missing or broken file is reported in its place and affects only this row."""
     try:
         return _row(sample, name, masks, classes, frame, detail)
     except DamagedFile:
