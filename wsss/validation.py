@@ -58,6 +58,13 @@ class NotInIdentity:
     """
 
 
+class InIdentityIfSet:
+    """Marks a config field that is part of the identity only if it differs from its default.
+
+    For settings that a stage has gained, and without which its results are as before: finished stages do not re-run.
+    """
+
+
 class OptionName:
     """Gives the option of a config field a name that differs from its key: ``Annotated[str, OptionName("val-split")]``.
 

@@ -22,7 +22,7 @@ from wsss.pipeline.plan.identity import (
 )
 from wsss.pipeline.plan.identity_changes import describe_changes
 from wsss.pipeline.stage import Input, Result, Stage, StageConfig
-from wsss.validation import NotInIdentity, Settings
+from wsss.validation import InIdentityIfSet, NotInIdentity, Settings
 
 
 def parts(stage: Any = MAKE, config: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
@@ -125,6 +125,19 @@ def test_marked_fields_do_not_count_but_are_shown() -> None:
         Config.model_validate({"train": {"cache_mb": -1}})
 
 
+def test_fields_that_count_if_they_are_set() -> None:
+    class Before(StageConfig):
+        n: int = 1
+
+    class After(Before):
+        ema: Annotated[float | None, InIdentityIfSet()] = Field(None, gt=0)
+
+    before, after = (Stage("s", 1, config, lambda ctx: Result({}), "numbers") for config in (Before, After))
+    assert parts(before) == parts(after) == parts(after, {"ema": None})
+    assert parts(after, {"ema": 0.5})["config"] == {"n": 1, "ema": 0.5}
+    assert describe_changes(parts(after), parts(after, {"ema": 0.5})) == ["config changed: ema added (0.5)"]
+
+
 def test_a_field_that_a_stage_has_gained_is_named() -> None:
     class Before(StageConfig):
         n: int = 1
@@ -160,7 +173,7 @@ def test_the_identity_of_every_stage_holds_its_dumped_config() -> None:
 
     def without(value: Any) -> Any:
         marked = {"checkpoint_every", "checkpoint_steps", "cudnn_benchmark", "cache_mb"}
-        marked |= {"corrections", "correction_weight"}  # keys of the supervision block count only if they are set
+        marked |= {"corrections", "correction_weight", "ema"}  # these count only if they are set
         return {k: without(v) for k, v in value.items() if k not in marked} if isinstance(value, dict) else value
 
     for name in STAGES:

@@ -12,11 +12,14 @@ import pytest
 import torch
 from learning import BACKBONE, SMALL_SEGMENTATION, SMALL_TRAINING, contents, run_stage
 from onethread import one_thread
+from safetensors.torch import load_file
 
 from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
+from wsss.io.files.stage_files import CHECKPOINT
 from wsss.io.rasters.label_masks import write_mask
 from wsss.stages import classify, segment
+from wsss.validation import validate
 
 __all__ = ["one_thread"]  # a fixture of every test here
 
@@ -40,6 +43,31 @@ def test_supervision_is_recorded(data: Dataset, tmp_path: Path) -> None:
 
 def _config(values: dict[str, Any]) -> Any:
     return segment.SegmentConfig.model_validate(values)
+
+
+def test_the_moving_average_is_saved(data: Dataset, tmp_path: Path) -> None:
+    def trained(name: str, **keys: Any) -> tuple[dict[str, torch.Tensor], Any]:
+        result = run_stage(segment.STAGE, SMALL_SEGMENTATION | keys, tmp_path / name, data, masks=data.root)
+        return load_file(tmp_path / name / "model.safetensors"), result
+
+    last, without = trained("last")
+    average, with_it = trained("average", ema=0.9)
+    assert "weight_average" not in without.provenance
+    assert with_it.provenance["weight_average"] == "moving average, decay 0.9"
+    assert with_it.metrics == without.metrics  # training itself is the same
+    checkpoint = torch.load(tmp_path / "average" / CHECKPOINT, weights_only=True)
+    assert average.keys() == last.keys() == checkpoint["average"].keys()
+    assert all(torch.equal(value, checkpoint["average"][name]) for name, value in average.items())
+    assert all(torch.equal(value, checkpoint["model"][name]) for name, value in last.items())
+    trained_parts = [name for name, value in last.items() if value.is_floating_point()]
+    assert not any(torch.equal(average[name], last[name]) for name in trained_parts if name.endswith("weight"))
+
+
+@pytest.mark.parametrize("decay", [0, 1, -0.5, 2])
+def test_decays_that_average_nothing_are_refused(decay: float) -> None:
+    with pytest.raises(InvalidInput) as error:
+        validate(segment.SegmentConfig, SMALL_SEGMENTATION | {"ema": decay}, where="segment")
+    assert error.value.subject == "segment.ema" and error.value.found == decay
 
 
 def test_segment_requires_masks_of_all_images(data: Dataset, tmp_path: Path) -> None:

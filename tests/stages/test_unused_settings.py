@@ -14,6 +14,7 @@ CASES: list[tuple[str, dict[str, Any], str, Any, str]] = [
     ("segment", {"head": "deeplabv3"}, "head_channels", 64, "head: lraspp"),
     ("segment", {"head": "lraspp"}, "atrous_rates", [6, 12], "head: deeplabv3"),
     ("segment", {"schedule": {"name": "constant"}}, "schedule.power", 2.0, "name: poly"),
+    ("classify", {"schedule": {"name": "cosine"}}, "schedule.power", 2.0, "name: poly"),
     ("cam", {}, "threshold", 0.3, "classes: predicted"),
     ("crf", {"unary": "softmax"}, "label_probability", 0.9, "unary: labels"),
     ("propagate", {}, "colour_sigma", 5, "affinity: colour"),

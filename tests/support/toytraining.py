@@ -1,10 +1,13 @@
-"""Training of a tiny network, also as a program that tests can kill: ``python toytraining.py OUT [KILL_AT]``."""
+"""Training of a tiny network, also as a program that tests can kill.
+
+``python toytraining.py OUT [KILL_AT] [--average DECAY]``
+"""
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -97,6 +100,7 @@ def train(
     loss: Callable[..., Tensor] | None = None,
     pictures: Callable[[], Any] | None = None,
     network: type[Toy] = Toy,
+    average_decay: float | None = None,
     **keys: Any,
 ) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """Train the toy network in ``out``; return its weights and the history."""
@@ -116,6 +120,7 @@ def train(
         loss=loss or toy_loss(after, stop),
         validate=score if validate else None,
         pictures=pictures,
+        average_decay=average_decay,
     )
     history = fit(job, config, run or Run(out))
     return {name: tensor.clone() for name, tensor in model.state_dict().items()}, history
@@ -149,11 +154,19 @@ def check_resumed(folder: Path, afters: Sequence[int], **keys: Any) -> list[dict
 
 def main() -> None:
     """Train, and kill this process while it computes the KILL_AT-th loss."""
-    out = Path(sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("kill_at", type=int, nargs="?")
+    parser.add_argument("--average", type=float)
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    at = int(sys.argv[2]) if len(sys.argv) > 2 else None
-    weights, _ = train(out, after=at, stop=lambda: os.kill(os.getpid(), signal.SIGKILL))
-    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, out / "weights.safetensors")
+    weights, _ = train(
+        options.out,
+        after=options.kill_at,
+        stop=lambda: os.kill(os.getpid(), signal.SIGKILL),
+        average_decay=options.average,
+    )
+    save_file({name: tensor.contiguous() for name, tensor in weights.items()}, options.out / "weights.safetensors")
 
 
 if __name__ == "__main__":

@@ -121,6 +121,25 @@ def test_another_number_of_threads_is_reported(tmp_path: Path) -> None:
     assert run.progress.bars == [("toy", 12, 6)]
 
 
+@pytest.mark.parametrize("average", [None, {"head.weight": torch.zeros(2, 4)}, [], {}])
+def test_checkpoints_without_the_average(tmp_path: Path, average: Any) -> None:
+    weights, history = train(tmp_path / "uninterrupted", average_decay=0.8)
+    path = interrupted(tmp_path / "resumed", average_decay=0.8)
+    rewrite(path, average=average)
+    run = Run(tmp_path / "resumed")
+    resumed, second = train(tmp_path / "resumed", run=run, average_decay=0.8)
+    assert any("checkpoint discarded" in line for line in run.lines)
+    assert same(resumed, weights) and second == history
+
+
+def test_checkpoints_have_an_average_only_if_there_is_one(tmp_path: Path) -> None:
+    state = torch.load(interrupted(tmp_path), weights_only=True)
+    assert "average" not in state
+    average = torch.load(interrupted(tmp_path / "averaged", average_decay=0.8), weights_only=True)["average"]
+    assert average.keys() == state["model"].keys()
+    assert not same(average, state["model"])
+
+
 class SecondRank:
     """The second of two processes; the first one has restored another step."""
 

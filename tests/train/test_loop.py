@@ -28,6 +28,7 @@ SETTINGS: list[dict[str, Any]] = [
     {"optimiser": {"name": "sgd", "lr": 0.1}, "schedule": {"warmup_steps": 3}, "clip_norm": 0.1},
     {"accumulate": 2, "checkpoint_steps": 1},
     {"precision": "bf16-mixed"},
+    {"average_decay": 0.8, "schedule": {"name": "cosine", "warmup_steps": 2}},
 ]
 
 
@@ -51,9 +52,10 @@ def test_resuming_several_times_and_restarting_a_finished_run(tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_killed_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("average", [(), ("--average", "0.8")])
+def test_killed_process(tmp_path: Path, average: tuple[str, ...]) -> None:
     def program(out: Path, *kill_at: str) -> int:
-        return wsss("--script", str(SUPPORT / "toytraining.py"), str(out), *kill_at).returncode
+        return wsss("--script", str(SUPPORT / "toytraining.py"), str(out), *kill_at, *average).returncode
 
     assert program(tmp_path / "killed", "7") == -signal.SIGKILL
     assert (tmp_path / "killed/checkpoint.pt").is_file()
@@ -204,7 +206,8 @@ def test_tensorboard_has_each_step_once_after_a_resume(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_train_one_network(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decay", [None, 0.8])
+def test_two_processes_train_one_network(tmp_path: Path, decay: float | None) -> None:
     program = f"""
 import sys
 sys.path[:0] = [{str(SUPPORT)!r}]
@@ -218,7 +221,8 @@ with join_ranks("cpu") as ranks:
     for network in (Toy, EvenToy):
         out = Path({str(tmp_path)!r}) / network.__name__
         out.mkdir(exist_ok=True)
-        weights, history = train(out, run=Run(out, ranks=ranks), batch_size=1, network=network)
+        run = Run(out, ranks=ranks)
+        weights, history = train(out, run=run, batch_size=1, network=network, average_decay={decay})
         weights = {{name: t for name, t in weights.items() if "running" not in name}}
         torch.save(weights, out / f"weights{{ranks.rank}}.pt")
         assert len(history) == 3
@@ -231,7 +235,8 @@ with join_ranks("cpu") as ranks:
         first, second = (torch.load(out / f"weights{rank}.pt", weights_only=True) for rank in (0, 1))
         assert same(first, second)
         assert (out / "history.csv").read_text().count("\n") == 4
-        alone, history = train(tmp_path / f"alone{network.__name__}", network=network)  # the same images in each step
+        # the same images in each step
+        alone, history = train(tmp_path / f"alone{network.__name__}", network=network, average_decay=decay)
         differences[network] = max(float((alone[name] - first[name]).abs().max()) for name in first)
         losses = [float(row["train_loss"]) for row in csv.DictReader((out / "history.csv").open())]
         if network is EvenToy:

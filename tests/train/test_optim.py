@@ -21,6 +21,27 @@ def test_warm_up_and_constant() -> None:
     assert [factor(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
 
 
+@pytest.mark.parametrize(("warmup", "steps"), [(0, 8), (3, 8), (0, 1), (5, 4)])
+def test_cosine_decay_is_that_of_torch(warmup: int, steps: int) -> None:
+    """Without warm-up the factors are those of torch's scheduler; the warm-up multiplies them."""
+    config = SGDConfig(lr=1.0, head_lr_factor=1)
+    factor = learning_rate_factor(ScheduleConfig(name="cosine", warmup_steps=warmup), steps)
+    optimiser = build_optimiser(config, [Group([torch.nn.Parameter(torch.zeros(1))])])
+    oracle = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=steps)
+    for step in range(steps + 1):
+        warm = min(1.0, (step + 1) / (warmup + 1))
+        assert factor(step) == pytest.approx(warm * oracle.get_last_lr()[0], abs=1e-12)
+        optimiser.step()
+        oracle.step()
+    assert factor(0) == pytest.approx(1 / (warmup + 1))
+    assert factor(steps) == factor(steps + 1) == 0  # torch's rate would rise again
+
+
+def test_cosine_decay_by_hand() -> None:
+    factor = learning_rate_factor(ScheduleConfig(name="cosine", warmup_steps=1), 6)
+    assert [factor(step) for step in (0, 1, 2, 3, 4, 6)] == pytest.approx([0.5, 0.5 + 3**0.5 / 4, 0.75, 0.5, 0.25, 0])
+
+
 def test_learning_rates_of_trunk_and_head() -> None:
     model = Toy()
     model.backbone[0].bias.requires_grad_(False)

@@ -26,6 +26,7 @@ HELP = {
     "crf": "Refine masks with a dense CRF.",
     "snap": "Align masks with class-agnostic segments (from SAM, or superpixels).",
     "segment": "Train a segmentation network on pseudo masks or ground truth.",
+    "scales": "Choose the scales of prediction without ground truth, by agreement with pseudo masks.",
     "calibrate": "Reweight a network's background, so that its masks contain as much foreground as its training masks.",
     "predict": "Predict masks for a split or a folder of images.",
     "score": "Score masks against the ground truth (mIoU, topology …).",

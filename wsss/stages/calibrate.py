@@ -18,20 +18,18 @@ from wsss.errors import InvalidInput, listing
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.image_size_notes import require_whole_images
+from wsss.stages.common.inference.whole_images import evenly_spaced, load_network, predict_whole
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of, with_masks
 from wsss.stages.common.inspect_inputs import inspect_masks
 from wsss.stages.common.require_inputs import MAKE_MASKS, require_truth
-from wsss.stages.common.training.classifier_training import require_same_classes
 from wsss.validation import refuse_unused
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wsss.data.classes import Classes
     from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
-    from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
 
 FEWEST = 5
 """Minimum number of images for a mean foreground fraction."""
@@ -154,40 +152,16 @@ def _provenance(ctx: Context[CalibrateConfig], total: float, target: float, imag
 
 def _chosen(config: CalibrateConfig, data: Dataset) -> list[Sample]:
     """Return the images to predict: all, or evenly spaced ones."""
-    samples: Sequence[Sample] = data.samples(config.splits)
-    count = min(len(samples), config.max_images)
-    return [samples[position * len(samples) // count] for position in range(count)]
+    return evenly_spaced(data.samples(config.splits), config.max_images)
 
 
 def _predicted(ctx: Context[CalibrateConfig], samples: Sequence[Sample]) -> list[NDArray[np.float32]]:
     """Return the `sampled_probabilities` of images, computed by all ranks."""
-    import torch
-
-    from wsss.io.process.retained_memory import retained_memory
-    from wsss.io.rasters.rgb_images import read_image
     from wsss.models.segmentation_networks.background_weight import sampled_probabilities
-    from wsss.models.weights.folding import fold_for_inference
-    from wsss.stages.common.inference.batches import require_all
-    from wsss.train.runtime import deterministic, torch_device
 
-    config, mine = ctx.config, ctx.ranks.shard(samples)
-    network, _ = _load(ctx)
-    network.to(torch_device(ctx.device)).to(memory_format=torch.channels_last)
-    fold_for_inference(network)
+    config, (network, _) = ctx.config, load_network(ctx)
     views: dict[str, Any] = {"scales": config.scales, "flip": config.flip, "max_side": config.max_side}
-    advance = ctx.progress.track("predicting", len(mine))
-    points: dict[str, NDArray[np.float32]] = {}
-    failed: dict[str, InvalidInput] = {}
-    with deterministic(ctx.device, ctx.seed), retained_memory():
-        for sample in mine:
-            try:
-                points[sample.id] = sampled_probabilities(network, read_image(*sample.source), **views)
-            except InvalidInput as error:
-                failed[sample.id] = error if sample.id in error.message else error.within(sample.image)
-            advance(1)
-    require_all(ctx, failed, samples)
-    every = {id: each for part in ctx.ranks.gather(points) for id, each in part.items()}
-    return [every[sample.id] for sample in samples]
+    return predict_whole(ctx, network, samples, lambda sample, image: sampled_probabilities(network, image, **views))
 
 
 def _weight(points: Sequence[NDArray[np.float32]], target: float) -> float:
@@ -223,15 +197,6 @@ def _masked(ctx: Context[CalibrateConfig]) -> tuple[Sample, ...]:
     return with_masks(masks.path, ctx.data.split(split), ctx.data, of=f"split {split!r}", hint=MAKE_MASKS)
 
 
-def _load(ctx: Context[CalibrateConfig]) -> tuple[SegmentationNetwork, Classes]:
-    from wsss.models.segmentation_networks.segmenters import load_segmenter
-
-    folder = ctx.inputs["segmenter"].path
-    network, classes = load_segmenter(folder)
-    require_same_classes(folder, "network", classes.names, ctx.data.classes.names)
-    return network, classes
-
-
 def _reads(config: CalibrateConfig) -> list[Read]:
     reads = [Read(split, "images") for split in config.splits]
     if not isinstance(config.foreground, float):  # the list of images of the masks, and the masks of the dataset
@@ -261,7 +226,7 @@ def _prepare(config: CalibrateConfig, data: Dataset) -> None:
 
 
 def _ready(ctx: Context[CalibrateConfig]) -> None:
-    _load(ctx)
+    load_network(ctx)
     if ctx.config.foreground is None:
         _masked(ctx)
 

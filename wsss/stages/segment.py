@@ -35,7 +35,7 @@ from wsss.stages.common.training.training_targets import (
     training_examples,
 )
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
-from wsss.validation import OptionName, refuse_unused
+from wsss.validation import InIdentityIfSet, OptionName, refuse_unused
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -59,6 +59,13 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
     )
     corrections: CorrectionsFolder = None
     correction_weight: CorrectionWeight = 1.0
+    ema: Annotated[float | None, InIdentityIfSet()] = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="decay per step of a moving average of the weights, which is saved instead of the last weights; "
+        "null: no average",
+    )
     loss: LossConfig = Field(default=CrossEntropyConfig(), description="loss function, with its settings")
     deep_supervision: DeepSupervisionConfig = Field(
         default=DeepSupervisionConfig(), description="loss weights of the coarser outputs"
@@ -107,7 +114,7 @@ class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
 
 
 def run(ctx: Context[SegmentConfig]) -> Result:
-    """Train a network, and save the weights of the last epoch."""
+    """Train a network, and save its weights after the last step, or their moving average."""
     from wsss.losses.targets import OnlyBackground
     from wsss.models.classifier import load_classifier
     from wsss.models.segmentation_networks.segmenters import build_segmenter, save_segmenter
@@ -134,6 +141,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         "segmenter_initial_weights": model.origin.label,
         "supervision": _supervision(config, ctx.data, ctx.inputs["masks"]),
         "loss": config.loss.name,
+        **({"weight_average": f"moving average, decay {config.ema:g}"} if config.ema is not None else {}),
     }
     samples = ctx.data.split(config.split)
     counted, stated = stated_corrections(ctx, samples, "training images", provenance["supervision"])
@@ -169,6 +177,7 @@ def _job(ctx: Context[SegmentConfig], model: SegmentationNetwork, examples: Segm
         pictures=segmentation_pictures(model, examples, ctx.data.classes),
         image_bytes=examples.pairs.largest,
         collate=examples.collate,
+        average_decay=config.ema,
     )
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from wsss.io.files.atomic import atomic_open
 from wsss.io.files.sealed import check_sealed_zip, check_stored_zip, write_sealed_zip
 from wsss.io.process.exhausted import raise_if_exhausted
+from wsss.train.weight_average import WeightAverage
 
 FORMAT = 3
 
@@ -55,6 +56,7 @@ class TrainingState:
         ranks: number of training processes.
         effective_batch: images per optimiser step, over all processes.
         identity: hash of everything that the result depends on.
+        average: moving average of the model's weights, if there is one.
     """
 
     model: nn.Module
@@ -64,6 +66,7 @@ class TrainingState:
     ranks: int
     effective_batch: int
     identity: str
+    average: WeightAverage | None = None
 
 
 def save_checkpoint(path: Path, training: TrainingState, progress: Progress) -> None:
@@ -85,6 +88,7 @@ def save_checkpoint(path: Path, training: TrainingState, progress: Progress) -> 
         "step": progress.step,
         "loss_sum": progress.loss_sum,
         "history": progress.history,
+        **({"average": training.average.state_dict()} if training.average is not None else {}),
     }
     content = io.BytesIO()  # torch's own writer hides the cause when the disk is full
     torch.save(state, content)
@@ -125,6 +129,8 @@ def _restore(state: Mapping[str, Any], training: TrainingState) -> None:
     parts: dict[str, Any] = {"model": training.model, "optimiser": training.optimiser, "schedule": training.schedule}
     if training.scaler is not None and state["scaler"]:  # empty after steps in another precision: its scale adapts
         parts["scaler"] = training.scaler
+    if training.average is not None:
+        parts["average"] = training.average
     before = {name: copy.deepcopy(part.state_dict()) for name, part in parts.items()}
     try:
         for name, part in parts.items():
@@ -142,8 +148,9 @@ def _check(state: Any, training: TrainingState) -> None:
     if state["identity"] != training.identity:
         raise ValueError("it belongs to a run with a different seed, config, dataset or input")
     shapes = {name: value.shape for name, value in training.model.state_dict().items()}
-    if shapes != {name: value.shape for name, value in state["model"].items()}:
-        raise ValueError("it belongs to another network")
+    for part in ("model", "average") if training.average is not None else ("model",):
+        if shapes != {name: value.shape for name, value in state[part].items()}:
+            raise ValueError("it belongs to another network")
     sizes = [len(group["params"]) for group in training.optimiser.state_dict()["param_groups"]]
     if sizes != [len(group["params"]) for group in state["optimiser"]["param_groups"]]:
         raise ValueError("it belongs to another optimiser")

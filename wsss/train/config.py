@@ -45,15 +45,17 @@ OptimiserConfig = Annotated[SGDConfig | AdamWConfig, Field(discriminator="name")
 
 
 class ScheduleConfig(Settings):
-    """Learning-rate schedule: linear warm-up, then polynomial decay to 0 or a constant rate."""
+    """Learning-rate schedule: linear warm-up, then polynomial or cosine decay to 0, or a constant rate."""
 
-    name: Literal["poly", "constant"] = Field(default="poly", description="decay of the learning rate")
+    name: Literal["poly", "cosine", "constant"] = Field(
+        default="poly", description="decay of the learning rate; cosine: (1 + cos(π · step/steps))/2"
+    )
     power: float = Field(default=0.9, gt=0, description="exponent of poly: (1 − step/steps)^power")
     warmup_steps: int = Field(default=0, ge=0, description="steps of linear warm-up from 0")
 
     @model_validator(mode="after")
     def _power_has_an_effect(self) -> ScheduleConfig:
-        if self.name == "constant":
+        if self.name != "poly":
             refuse_unused(self, "power", requires="name: poly", got=self.name)
         return self
 

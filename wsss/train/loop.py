@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -30,6 +33,7 @@ from wsss.train.runtime import deterministic, seed_all
 from wsss.train.sample_order import Plan, derive_seed
 from wsss.train.step_losses import StepLosses, steps_between_fetches
 from wsss.train.training_job import Batch, Job, RunContext
+from wsss.train.weight_average import WeightAverage
 from wsss.train.workers import begin_worker
 
 __all__ = ["Batch", "Job", "fit"]
@@ -79,8 +83,9 @@ class _Loop:
         schedule = build_schedule(config.schedule, optimiser, plan.steps)
         self.model, self.optimiser = self.fabric.setup(job.model, optimiser)
         scaler = self.fabric.strategy.precision if precision == "16-mixed" else None
+        self.average = WeightAverage(job.model, job.average_decay) if job.average_decay is not None else None
         self.training = TrainingState(
-            job.model, optimiser, schedule, scaler, plan.ranks, plan.effective_batch, run.identity
+            job.model, optimiser, schedule, scaler, plan.ranks, plan.effective_batch, run.identity, self.average
         )
         self.path = run.out / CHECKPOINT
         self.progress = load_checkpoint(self.path, self.training, run.log)
@@ -102,6 +107,8 @@ class _Loop:
             while progress.step < plan.steps:
                 loss = self._step(batches)
                 progress.step += 1
+                if self.average is not None:
+                    self.average.update(progress.step)
                 rate = float(self.training.schedule.get_last_lr()[0])
                 self.losses.add(progress.step, loss, rate)
                 ended = progress.step % plan.steps_per_row == 0 or progress.step == plan.steps
@@ -123,6 +130,8 @@ class _Loop:
         if self.leader:
             write_history(run.out, progress.history)
         run.ranks.barrier()
+        if self.average is not None:
+            self.average.apply()
         return progress.history
 
     def _position(self) -> str:
@@ -214,15 +223,19 @@ class _Loop:
         epoch = progress.step // plan.steps_per_epoch if in_epochs else progress.step / plan.steps_per_epoch
         steps = (progress.step - 1) % plan.steps_per_row + 1  # the last row may be shorter
         row = {"epoch": epoch, "step": progress.step, "lr": rate, "train_loss": progress.loss_sum / steps}
-        if self.leader and self.job.validate:
-            self.job.model.eval()
-            row |= self.job.validate()
+        pictures: Mapping[str, NDArray[np.uint8]] = {}
+        if self.leader:
+            with self.average.applied() if self.average is not None else nullcontext():
+                if self.job.validate:
+                    self.job.model.eval()
+                    row |= self.job.validate()
+                pictures = self.job.pictures() if self.job.pictures else {}
         progress.history.append(row)
         progress.loss_sum = 0.0
         if scalars:
             values = {f"epoch/{name}": value for name, value in row.items() if name not in ("epoch", "step")}
             scalars.write(values, progress.step)
-            scalars.draw(self.job.pictures() if self.job.pictures else {}, progress.step)
+            scalars.draw(pictures, progress.step)
         if self.leader:
             shown = [f"{name} {value:.4g}" for name, value in row.items() if name not in ("epoch", "step", "lr")]
             done = f"epoch {epoch}/{plan.epochs}" if in_epochs else f"step {progress.step}/{plan.steps}"

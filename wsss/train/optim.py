@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -50,16 +51,22 @@ def learning_rate_factor(config: ScheduleConfig, steps: int) -> Callable[[int], 
     """Return step → factor on the learning rate.
 
     Args:
-        config: poly decays as ``(1 − step/steps)^power`` (Liu et al., ParseNet); the warm-up multiplies it by
-            ``(step + 1)/(warmup_steps + 1)``.
+        config: poly decays as ``(1 − step/steps)^power`` (Liu et al., ParseNet), cosine as
+            ``(1 + cos(π·step/steps))/2`` (Loshchilov & Hutter, ICLR 2017, without restarts); the warm-up multiplies it
+            by ``(step + 1)/(warmup_steps + 1)``.
         steps: total number of optimiser steps.
 
     """
 
+    decays: dict[str, Callable[[int], float]] = {
+        "poly": lambda step: max(0.0, 1 - step / steps) ** config.power,
+        "cosine": lambda step: (1 + math.cos(math.pi * min(1.0, step / steps))) / 2,
+        "constant": lambda step: 1.0,
+    }
+    decay = decays[config.name]
+
     def factor(step: int) -> float:
-        warm = min(1.0, (step + 1) / (config.warmup_steps + 1))
-        decay = max(0.0, 1 - step / steps) ** config.power if config.name == "poly" else 1.0
-        return warm * decay
+        return min(1.0, (step + 1) / (config.warmup_steps + 1)) * decay(step)
 
     return factor
 

@@ -19,7 +19,7 @@ from wsss.io.files.sealed import json_digest
 from wsss.io.files.visible import visible_below
 from wsss.pipeline.config.supervision_block import key_of
 from wsss.pipeline.stage import ALL_SPLITS, Data, Kind, Read, Stage, StageConfig
-from wsss.validation import NotInIdentity
+from wsss.validation import InIdentityIfSet, NotInIdentity
 
 Parts = Mapping[str, Any]
 """The identity before hashing: ``stage``, ``version``, ``seed``, ``config``, ``inputs``, ``reads``, and ``ranks`` of
@@ -145,8 +145,12 @@ def _identity_config(value: Any) -> Any:
 
 
 def _is_omitted(config: BaseModel, name: str, field: FieldInfo) -> bool:
-    """Return whether a setting of the ``supervision:`` block has its default, as in pipelines without the block."""
-    return key_of(field) is not None and getattr(config, name) == field.default
+    """Return whether a setting that counts only if it is set has its default.
+
+    These are those of the ``supervision:`` block, as in pipelines without the block, and those with `InIdentityIfSet`.
+    """
+    marked = key_of(field) is not None or any(isinstance(mark, InIdentityIfSet) for mark in field.metadata)
+    return marked and getattr(config, name) == field.default
 
 
 def affects_identity(field: FieldInfo) -> bool:

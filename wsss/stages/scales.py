@@ -1,0 +1,195 @@
+"""Choose the scales of prediction without ground truth, by agreement with masks from image-level labels.
+
+The masks are those of a `pseudo` or `crf` stage, for images that the network was not trained on; the image-level labels
+exclude classes that an image does not show. The choice is only recorded: set it as ``scales`` of `calibrate` and
+`predict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator
+
+from wsss.data.dataset import GROUND_TRUTH
+from wsss.errors import InvalidInput
+from wsss.models.config import Scale
+from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.common.image_size_notes import require_whole_images
+from wsss.stages.common.inference.whole_images import evenly_spaced, load_network, predict_whole
+from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of, with_masks
+from wsss.stages.common.inspect_inputs import inspect_masks
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wsss.data.dataset import Dataset
+    from wsss.data.sample import Sample
+    from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
+
+Scales = tuple[float, ...]
+
+
+class ScalesConfig(StageConfig):
+    """Config of `scales`."""
+
+    splits: tuple[str, ...] = Field(
+        default=("val",), min_length=1, description="splits with images that the network was not trained on"
+    )
+    max_images: int = Field(default=200, ge=1, description="maximum number of images to predict, evenly spaced")
+    candidates: tuple[Scale, ...] = Field(
+        default=(0.5, 0.75, 1.0, 1.25),
+        min_length=2,
+        max_length=6,
+        description="scale factors of the image, ascending; all runs of consecutive ones are compared",
+    )
+    flip: bool = Field(default=False, description="also use the mirrored image")
+    max_side: int | None = Field(
+        default=None,
+        ge=16,
+        description="maximum side length in pixels; larger images are downscaled; null: no limit",
+    )
+
+    @field_validator("candidates")
+    @classmethod
+    def _ascending(cls, candidates: Scales) -> Scales:
+        if list(candidates) != sorted(set(candidates)):
+            raise ValueError("expected ascending scales without repetitions")
+        return candidates
+
+    @property
+    def runs(self) -> tuple[Scales, ...]:
+        """All runs of consecutive candidates, short ones first."""
+        lengths = range(1, len(self.candidates) + 1)
+        return tuple(
+            self.candidates[first : first + length]
+            for length in lengths
+            for first in range(len(self.candidates) - length + 1)
+        )
+
+
+def run(ctx: Context[ScalesConfig]) -> Result:
+    """Predict the images at all scales, and compare each candidate's masks with those of the input."""
+    import numpy as np
+
+    from wsss.metrics.overlap import mean_scores
+
+    config, (network, _) = ctx.config, load_network(ctx)
+    samples = _masked(ctx)
+    counted = predict_whole(ctx, network, samples, lambda sample, image: _count(ctx, network, sample, image))
+    agreement = mean_scores(np.sum(counted, axis=0), "miou")
+    if np.isnan(agreement).any():
+        raise InvalidInput("all pixels of the masks are uncertain", subject=ctx.inputs["masks"].path)
+    chosen = config.runs[int(agreement.argmax())]  # the shortest of equal ones
+    table = [
+        {"scales": list(candidate), "agreement": round(float(value), 6)}
+        for candidate, value in zip(config.runs, agreement, strict=True)
+    ]
+    if ctx.ranks.rank == 0:
+        _log(ctx, chosen, table)
+    metrics = {"images": len(samples), "scales": list(chosen), "flip": config.flip, "candidates": table}
+    masks = ctx.inputs["masks"]
+    stated = {
+        "chosen": list(chosen),
+        "by": f"mIoU of the network's masks with {masks.id or 'other masks'} on {len(samples)} images",
+        "supervision": supervision_of(masks),
+        "ground_truth": "not used" if masks.provenance.get("supervision") else "unknown",
+    }
+    return Result(metrics, {"scales": stated})
+
+
+def _log(ctx: Context[ScalesConfig], chosen: Scales, table: Sequence[Mapping[str, Any]]) -> None:
+    ranked = sorted(table, key=lambda row: -row["agreement"])
+    shown = "; ".join(f"{_text(row['scales'])}: {row['agreement']:.4f}" for row in ranked)
+    ctx.log(f"agreement by scales: {shown}")
+    ctx.log(f"chosen: {_text(chosen)} (calibrate, predict: --scales {','.join(f'{scale:g}' for scale in chosen)})")
+    if ranked[0]["agreement"] == ranked[-1]["agreement"]:
+        ctx.log("note: all candidates agree equally with the masks, which is no reason to choose one of them.")
+    ends = {ctx.config.candidates[0], ctx.config.candidates[-1]}
+    if len(chosen) == 1 and chosen[0] in ends:
+        ctx.log("note: the best scale is the first or last one; others beyond it may be better.")
+
+
+def _text(scales: Sequence[float]) -> str:
+    return " + ".join(f"{scale:g}" for scale in scales)
+
+
+def _count(
+    ctx: Context[ScalesConfig], network: SegmentationNetwork, sample: Sample, image: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Return the confusion matrix of every candidate, ``(N, C, C + 1)``, the masks of the input being the truth."""
+    import numpy as np
+
+    from wsss.data.truth import read_truth
+    from wsss.metrics.overlap import confusion_matrix
+    from wsss.models.segmentation_networks.inference import class_probabilities
+
+    config, classes = ctx.config, ctx.data.classes
+    mask = read_truth(sample, classes, size=image.shape[:2])
+    views = {
+        scale: class_probabilities(network, image[None], scales=[scale], flip=config.flip, max_side=config.max_side)[0]
+        for scale in config.candidates
+    }
+    matrices = []
+    for candidate in config.runs:
+        predicted = sum((views[scale] for scale in candidate[1:]), views[candidate[0]]).argmax(0)
+        matrices.append(confusion_matrix(predicted.cpu().numpy(), mask, len(classes)))
+    return np.stack(matrices)
+
+
+def _chosen(config: ScalesConfig, data: Dataset) -> list[Sample]:
+    return evenly_spaced(data.samples(config.splits), config.max_images)
+
+
+def _masked(ctx: Context[ScalesConfig]) -> tuple[Sample, ...]:
+    """Return the images to predict with the masks of the input.
+
+    Raises:
+        InvalidInput: the masks are ground truth, or some are missing.
+    """
+    masks, config = ctx.inputs["masks"], ctx.config
+    policy = str(masks.provenance.get("threshold_policy", ""))
+    if GROUND_TRUTH in supervision_of(masks) or policy.startswith("ORACLE"):
+        raise InvalidInput(
+            "scales chosen by ground-truth masks would make later scores on these images too good",
+            subject="scales.masks",
+            found=policy if policy.startswith("ORACLE") else supervision_of(masks),
+            allowed="masks from image-level labels",
+            hint="Pass the masks of a pseudo or crf stage.",
+        )
+    hint = f"Add {' and '.join(config.splits)} to the splits of the stage that makes the masks, and of its needs."
+    return with_masks(masks.path, _chosen(config, ctx.data), ctx.data, of="the splits", hint=hint)
+
+
+def _check(config: ScalesConfig, data: Dataset) -> None:
+    data.samples(config.splits)
+
+
+def _prepare(config: ScalesConfig, data: Dataset) -> None:
+    require_whole_images(_chosen(config, data), len(data.classes), config.candidates, config.max_side)
+
+
+def _ready(ctx: Context[ScalesConfig]) -> None:
+    load_network(ctx)
+    _masked(ctx)
+
+
+STAGE = Stage(
+    name="scales",
+    version=1,
+    config=ScalesConfig,
+    run=run,
+    provides="scales",
+    inputs={
+        "segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights"),
+        "masks": Input(("masks",), f"masks from image-level labels of these images, or {ANY_FOLDER}", nested=True),
+    },
+    reads=lambda config: [Read(split, "images") for split in config.splits],
+    needs_splits=lambda config: config.splits,
+    check=_check,
+    prepare=_prepare,
+    ready=_ready,
+    inspect=lambda ctx: inspect_masks(ctx, _masked(ctx)),
+)
