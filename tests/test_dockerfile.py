@@ -113,6 +113,7 @@ def test_all_packages_of_an_image_have_one_version() -> None:
     assert seen - pinned - of_cuda <= {"setuptools"}
 
 
+@pytest.mark.slow
 def test_torch_is_installed_from_an_index_that_has_nothing_else(tmp_path: Path) -> None:
     """Torch's index has some of torch's dependencies, but rarely in the versions of the constraints."""
     [command] = [text for text in STAGES["packages"].of("RUN") if "--index-url" in text]

@@ -45,6 +45,7 @@ def test_a_file_per_metric_and_case_with_equal_bytes_for_equal_results(tmp_path:
     assert [(path.name, path.read_bytes()) for path in again] == [("one.svg", b"<svg/>")]
 
 
+@pytest.mark.slow
 def test_plots_as_pdf(tmp_path: Path) -> None:
     benchmark = read(write_results(tmp_path, {"CEDiceLoss": 1.0}, seeds=(1,)))
     first, second = (write_plots(benchmark, tmp_path / name, "pdf") for name in ("one", "two"))

@@ -130,6 +130,7 @@ def test_unwritable_output_is_reported(tmp_path: Path, arguments: list[str]) -> 
     assert done.stderr == "error: Cannot write the output: No space left on device.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [[2], [1], [0, 1, 2]], ids=str)
 def test_closed_streams_are_ignored(tmp_path: Path, closed: list[int]) -> None:
     text = f"import os, sys\nfor number in {closed}: os.close(number)\nos.execv(sys.executable, sys.argv[1:])\n"

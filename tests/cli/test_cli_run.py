@@ -155,6 +155,7 @@ def test_precision_and_workers(here: Path) -> None:
     assert done.returncode == 2 and "--precision 8: stages.train.with.precision: " in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_run_resumes(here: Path, number: signal.Signals, code: int) -> None:
     assert toy("run", "p.yaml", "--run-dir", "whole", "--set", "train.steps=8", cwd=here).returncode == 0
@@ -178,6 +179,7 @@ def test_interrupted_run_resumes(here: Path, number: signal.Signals, code: int) 
         assert (here / "runs" / "toy" / name).read_bytes() == (here / "whole" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_all_workers(here: Path) -> None:
     """Ctrl-C is sent to the whole process group."""
     process = start_toy(

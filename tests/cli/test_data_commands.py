@@ -222,6 +222,7 @@ def test_folders_of_negatives_and_of_unlabelled_images(photographs: Path) -> Non
     assert "12 images: crack 5, no class 3, unlabelled 4." in succeed("check", "parts").stdout
 
 
+@pytest.mark.slow
 def test_pipelines_by_file_and_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stages = "stages: {colour: {uses: colour}}\n"

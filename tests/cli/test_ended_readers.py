@@ -23,6 +23,7 @@ def here(tmp_path: Path) -> Path:
     return make_toy_pipeline(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
 def test_run_continues_after_its_reader_has_ended(here: Path, closed: str) -> None:
     reading, writing = os.pipe()

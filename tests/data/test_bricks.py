@@ -82,6 +82,7 @@ def test_label_kinds_differ(dataset: Dataset) -> None:
         assert not np.array_equal(a, n) and not np.array_equal(a, p) and not np.array_equal(n, p)
 
 
+@pytest.mark.slow
 def test_images_depend_on_the_config_only(dataset: Dataset, tmp_path: Path) -> None:
     generate(SMALL, tmp_path / "again")
     assert digest(tmp_path / "again") == digest(dataset.root)

@@ -140,6 +140,7 @@ def test_image_and_label_are_aligned() -> None:
     assert np.median(right) > 3 * np.median(wrong)
 
 
+@pytest.mark.slow
 def test_errors_of_noisy_and_pseudo_labels() -> None:
     noisy, pseudo = [], []
     for seed in range(10):

@@ -104,6 +104,7 @@ def test_interrupted_calls_are_completed(tmp_path: Path) -> None:
     assert digest(out) == digest(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_concurrent_processes_draw_the_dataset_once(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from wsss.data.readers.registry import open_dataset\n"

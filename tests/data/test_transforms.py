@@ -53,6 +53,7 @@ def test_results_depend_on_the_seed_only(name: str) -> None:
     assert len(set(expected)) == (1 if name == "fit" else len(seeds))
 
 
+@pytest.mark.slow
 def test_results_are_equal_in_other_processes() -> None:
     """Including a child forked after use; importing albumentations does not access the network."""
     code = (

@@ -22,7 +22,7 @@ def photographs() -> Masks:
     return photographs_masks()
 
 
-@pytest.fixture(params=["made", "photographs"])
+@pytest.fixture(params=["made", pytest.param("photographs", marks=pytest.mark.slow)])
 def masks(request: pytest.FixtureRequest) -> Masks:
     """Synthetic masks, and masks of photographs."""
     masks: Masks = request.getfixturevalue(request.param)

@@ -7,6 +7,7 @@ from fuzzing import fuzz
 from fuzztargets import TARGETS, Target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_corrupted_inputs(target: Target) -> None:
     failures = fuzz(target, target.quick, seed=0)

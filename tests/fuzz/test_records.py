@@ -78,6 +78,7 @@ def _record(folder: Path, id: str, needs: list[str]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_every_command_survives_mutated_records(run: Path, tmp_path: Path) -> None:
     (run.parent / "victim").write_text("kept")
     files = [

@@ -12,6 +12,7 @@ from wsss.io.rasters.png_check import check_pixel_chunks
 from wsss.io.rasters.rgb_images import read_image, write_png
 
 
+@pytest.mark.slow
 def test_flipped_bit_of_a_mask_is_harmless_or_detected(tmp_path: Path) -> None:
     """Pillow alone reads one in twenty of these as another mask."""
     generator = np.random.default_rng(0)

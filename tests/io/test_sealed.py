@@ -46,6 +46,7 @@ def test_sealed_zip_is_a_zip_file(tmp_path: Path) -> None:
         assert archive.comment.startswith(b"sha256:")
 
 
+@pytest.mark.slow
 def test_flipped_bits_of_a_sealed_zip_are_detected(tmp_path: Path) -> None:
     path = sealed_zip(tmp_path / "a.zip")
     for bit in range(0, 8 * path.stat().st_size, 3):

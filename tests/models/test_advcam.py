@@ -115,6 +115,7 @@ def test_objective_by_hand() -> None:
         assert value.item() == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_regularisation_preserves_high_regions(model: CAMClassifier) -> None:
     first = own_maps(model, images())
 

@@ -19,6 +19,10 @@ from wsss.models.weights.folding import FoldedConv2d, freeze_batchnorm
 ARCHITECTURES = ("resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_large")
 WITHOUT_GLOBAL_POOLING = ("resnet18", "resnet50", "mobilenet_v2")
 
+every_architecture = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "resnet50" else ()) for name in ARCHITECTURES]
+)
+
 
 def make(name: str, **keys: object) -> tuple[nn.Module, object]:
     return build_backbone(BackboneConfig.model_validate({"name": name, "weights": "none", **keys}))
@@ -39,7 +43,7 @@ def randomised(module: nn.Module, seed: int = 0) -> nn.Module:
     return module
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@every_architecture
 @pytest.mark.parametrize("stride", [8, 16, 32])
 def test_strides_and_channels(name: str, stride: int) -> None:
     backbone, _ = make(name, output_stride=stride)
@@ -118,7 +122,7 @@ def test_images_as_bytes_or_floats() -> None:
     assert from_bytes[0, 1, 0, 0] == pytest.approx((pixels[0, 1, 0, 0].item() / 255 - 0.4) / 0.25, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@every_architecture
 def test_frozen_batchnorm_equals_batchnorm_in_evaluation_mode(name: str) -> None:
     """In double precision: in single precision, the rounding of 50 layers depends on the processor."""
     torch.manual_seed(1)

@@ -48,7 +48,9 @@ def separate_gradients(model: CAMClassifier, batch: Tensor, image: int, class_in
     return layers
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize(
+    "name", ["resnet18", *(pytest.param(name, marks=pytest.mark.slow) for name in ARCHITECTURES if name != "resnet18")]
+)
 def test_gradients_equal_those_of_single_images(name: str) -> None:
     model, batch = random_classifier(name).double(), as_batch(noise_pictures()).double() / 255
     alone = {(image, index): separate_gradients(model, batch, image, index) for image, index in ((0, 2), (1, 0))}
@@ -200,6 +202,7 @@ def test_slots_contain_each_selected_class_once(table: list[list[bool]]) -> None
     assert len(slots) == int(selected.sum(1).max())
 
 
+@pytest.mark.slow
 def test_low_features_are_centred_on_every_eighth_pixel() -> None:
     for name in ARCHITECTURES:
         model = random_classifier(name)

@@ -44,6 +44,7 @@ def test_resampling_interpolates(features: int, step: int, targets: int, cut: in
     torch.testing.assert_close(matrix @ ramp, centres.clamp(0, (features - 1) * step), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_features_are_centred_on_multiples_of_the_stride(model: CAMClassifier) -> None:
     """The gradient of a feature with respect to the image is centred on pixel stride·i."""
     torch.manual_seed(1)

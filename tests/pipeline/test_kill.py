@@ -98,10 +98,9 @@ SITUATIONS = {
 }
 
 
-@pytest.mark.parametrize("situation", SITUATIONS)
-def test_a_run_survives_kills_at_some_writes(folder: Path, situation: str) -> None:
-    prepare, work = SITUATIONS[situation]
-    assert kill_everywhere(prepare, work, folder, before=14, after=14) > 4
+def test_a_run_survives_kills_at_some_writes(folder: Path) -> None:
+    prepare, work = SITUATIONS["changed"]
+    assert kill_everywhere(prepare, work, folder, before=14, after=28) > 4
 
 
 @pytest.mark.slow

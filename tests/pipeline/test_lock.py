@@ -89,6 +89,7 @@ time.sleep(2)
 """
 
 
+@pytest.mark.slow
 def test_wait_for_children_of_a_dead_holder(tmp_path: Path) -> None:
     """A forked child shares its parent's lock, and may outlive a killed parent for some seconds."""
     dead = subprocess.Popen([sys.executable, "-c", ""])

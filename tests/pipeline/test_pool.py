@@ -47,6 +47,7 @@ def needs(item: int, of_each: dict[int, int]) -> int:
     return of_each.get(item, MIB)
 
 
+@pytest.mark.slow
 def test_large_items_are_processed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     offer(monkeypatch, 3, 100 * MIB)
     lines: list[str] = []
@@ -66,6 +67,7 @@ def test_large_items_are_processed_alone(tmp_path: Path, monkeypatch: pytest.Mon
     )
 
 
+@pytest.mark.slow
 def test_ranks_on_one_machine_share_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each measures the memory at the same time: with a limit of its own, all together would exceed it."""
     lines: list[str] = []
@@ -145,6 +147,7 @@ def fail(item: int, error: Exception) -> None:
     raise error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
     "error",
@@ -161,6 +164,7 @@ def test_a_failed_allocation_has_the_same_hint(tmp_path: Path, workers: int, err
     assert "--workers 1" in str(caught.value.hint)
 
 
+@pytest.mark.slow
 def test_items_in_work_are_published(tmp_path: Path) -> None:
     from wsss.io.process.shared_state import current_items
 

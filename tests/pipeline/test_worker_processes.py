@@ -48,6 +48,7 @@ def wait_for_end(pid: int) -> None:
     assert not alive(pid)
 
 
+@pytest.mark.slow
 def test_processes_are_kept_to_the_end_of_the_block(tmp_path: Path) -> None:
     ctx = context(tmp_path, 2)
     with kept_processes():
@@ -58,6 +59,7 @@ def test_processes_are_kept_to_the_end_of_the_block(tmp_path: Path) -> None:
     assert not processes(ctx) & first and kept_count() == 0
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_idle_is_replaced(tmp_path: Path) -> None:
     ctx = context(tmp_path, 2)
     with kept_processes():
@@ -69,6 +71,7 @@ def test_a_process_killed_while_idle_is_replaced(tmp_path: Path) -> None:
     assert not any(map(alive, first | second))
 
 
+@pytest.mark.slow
 def test_processes_end_after_an_error_of_the_machine_only(tmp_path: Path) -> None:
     ctx = context(tmp_path, 2)
     with kept_processes():

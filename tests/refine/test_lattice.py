@@ -47,7 +47,9 @@ def ours(image: NDArray[np.uint8], unary: NDArray[np.float32], preset: tuple[flo
     return infer(unary, filters, steps)
 
 
-@pytest.mark.parametrize("labels", [2, 3, MOST_CHANNELS + 2, 2 * MOST_CHANNELS + 3])
+@pytest.mark.parametrize(
+    "labels", [2, 3, MOST_CHANNELS + 2, pytest.param(2 * MOST_CHANNELS + 3, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("preset", PRESETS)
 def test_marginals_are_those_of_pydensecrf(preset: str, labels: int) -> None:
     image, unary = picture(), energies(labels)

@@ -100,9 +100,8 @@ def test_maps_have_the_format_of_cam_and_absent_classes_none(workspace: Path, tm
     run_stage(STAGES["pseudo"], {}, tmp_path / "p", dataset(workspace), cams=tmp_path)
 
 
-@pytest.mark.parametrize(
-    "stage", ["learned", pytest.param("colour", marks=pytest.mark.slow), pytest.param("par", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["learned", "colour", "par"])
 def test_workers_and_a_restart_do_not_change_results(workspace: Path, tmp_path: Path, stage: str) -> None:
     def run(out: Path, workers: int, lines: list[str] | None = None) -> None:
         keys: dict[str, Any] = {"workers": workers, "lines": lines, "cams": workspace / "cam"}

@@ -120,6 +120,7 @@ def test_commands_print_the_tables(tmp_path, data, scores):
     assert benchmark_tables("score", out) is None and benchmark_tables("bench", tmp_path) is None
 
 
+@pytest.mark.slow
 def test_the_same_scores_give_the_same_bytes(tmp_path, data, scores):
     for name in ("one", "other"):
         bench(tmp_path / name, data, scores, plots=True)

@@ -71,6 +71,7 @@ def test_reduced_images_of_such_a_classifier_are_noted(
     assert "3 of 3 images were downscaled" in line and ("auto" in line) == ("max_side" in config)
 
 
+@pytest.mark.slow
 def test_other_classifiers_get_reduced_images(run: tuple[Path, Dataset], tmp_path: Path) -> None:
     """Also one that was trained on tiles before."""
     root, data = run

@@ -203,6 +203,7 @@ stages:
     assert used == {**others, "refined": corrections if own else None}
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_workers(tmp_path, data, corrections):
     cams = write_maps(tmp_path / "cams", data)
     for workers in (0, 2):

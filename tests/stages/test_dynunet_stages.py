@@ -101,6 +101,7 @@ def test_on_a_folder_of_images(tmp_path: Path) -> None:
     assert read_mask(tmp_path / "p/masks/val0.png").shape == (37, 45)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("labels", ["ground-truth", "soft"])
 @pytest.mark.parametrize("at", [1, 4, 12])
 def test_resumed_after_a_crash_ends_bit_identical(

@@ -11,6 +11,7 @@ from learning import coloured_dataset
 from wsss.cli.main import _call
 
 
+@pytest.mark.slow
 def test_an_earlier_classifier_survives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = coloured_dataset(tmp_path / "data")
     rows = [

@@ -79,6 +79,7 @@ def test_smaller_images_are_not_reduced(tmp_path: Path, data: Dataset, masks: Pa
         assert len(files) == 1
 
 
+@pytest.mark.slow
 def test_results_of_reduced_images_do_not_depend_on_workers(tmp_path: Path, data: Dataset, masks: Path) -> None:
     for workers in (0, 2):
         config = {**SETTINGS, "max_side": 60}

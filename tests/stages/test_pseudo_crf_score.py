@@ -76,6 +76,7 @@ def test_the_oracle_needs_masks(tmp_path, cams):
     assert error.value.subject == "pseudo.oracle" and "2 of the 2 images" in error.value.problem
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_workers_or_broken_files(tmp_path, data, cams):
     run_stage(PSEUDO, FIXED, tmp_path / "one", data, cams=cams)
     mask_path(tmp_path / "two", "train1").parent.mkdir(parents=True)

@@ -148,6 +148,7 @@ def test_memory_does_not_grow_with_images_times_classes_times_thresholds(tmp_pat
     assert peak(90) - peak(10) < 80 * dense / 4
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_workers(tmp_path, data, cams):
     run_stage(SWEEP, {}, tmp_path / "one", data, cams=cams)
     run_stage(SWEEP, {}, tmp_path / "two", data, cams=cams, workers=2)

@@ -52,6 +52,7 @@ def test_joints_are_segmented_without_masks(run: tuple[Path, Dataset], tmp_path:
     assert min(score for name, score in scores.items() if name != "w3") > 0.85
 
 
+@pytest.mark.slow
 def test_fine_tuning_on_its_own_tiles_helps_an_unusual_wall(run: tuple[Path, Dataset], tmp_path: Path) -> None:
     root, data = run
     adapted = {**MAPS, "adapt": {"steps": 30, "lr": 0.01}}

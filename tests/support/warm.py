@@ -254,6 +254,7 @@ def preload() -> None:
     from wsss.refine.dense_crf import CrfConfig, refine_labels
     from wsss.viz.report.page import environment
 
+    os.fsync = lambda descriptor: None  # type: ignore[assignment]  # as in conftest.py
     for template in ("report.html.j2", "parts.html.j2"):
         environment().get_template(template)
     refine_labels(np.zeros((8, 8, 3), np.uint8), np.eye(8, dtype=np.uint8), 2, CrfConfig(iterations=1))

@@ -85,6 +85,7 @@ print(betti_numbers(np.ones((4, 5), bool)).b0)
 """
 
 
+@pytest.mark.slow
 def test_a_warm_cache_prints_nothing(tmp_path):
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
     messages = []
@@ -106,6 +107,7 @@ print(set_cells(flags, np.empty(16, np.uint64)), sum(set_cells.stats.cache_hits.
 """
 
 
+@pytest.mark.slow
 def test_cached_code_is_used_until_any_file_of_the_package_changes(tmp_path):
     """Numba itself checks one file only, but a kernel includes the code of the kernels it calls."""
     package = tmp_path / "wsss"

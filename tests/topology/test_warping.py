@@ -197,6 +197,7 @@ def test_invalid_arguments() -> None:
         warping_error_mask(np.zeros((3, 3)), np.ones((3, 3)), connectivity=6)
 
 
+@pytest.mark.slow
 @needs_shared_data
 @pytest.mark.parametrize("kind", ["noisy", "pseudo"])
 def test_labels_of_real_walls(kind: str) -> None:

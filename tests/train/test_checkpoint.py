@@ -34,6 +34,7 @@ def rewrite(path: Path, **changes: Any) -> None:
         write_sealed_zip(file, memoryview(content))
 
 
+@pytest.mark.slow
 def test_flipped_bits(tmp_path: Path, uninterrupted: Any) -> None:
     weights, history = uninterrupted
     path = interrupted(tmp_path)

@@ -32,7 +32,7 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("keys", SETTINGS)
+@pytest.mark.parametrize("keys", [SETTINGS[0], *(pytest.param(keys, marks=pytest.mark.slow) for keys in SETTINGS[1:])])
 def test_a_resumed_run_is_bit_identical(tmp_path: Path, keys: dict[str, Any]) -> None:
     check_resumed(tmp_path, (1, 2, 4, 5, 8, 12), **keys)
 

@@ -72,7 +72,7 @@ def test_a_row_contains_the_mean_of_its_own_steps(tmp_path: Path) -> None:
     assert history[0]["train_loss"] == 2 and history[-2]["train_loss"] == 41 and history[-1]["train_loss"] == 43
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_resumed_run_is_bit_identical(tmp_path: Path, accumulate: int) -> None:
     keys = STEPS | {"accumulate": accumulate, "steps": 43, "optimiser": {"name": "sgd", "lr": 0.1, "nesterov": True}}
     history = check_resumed(tmp_path, (4, 20, 40), **keys)

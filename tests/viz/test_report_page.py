@@ -234,6 +234,7 @@ def test_unreadable_photographs_only_cost_their_rows(tmp_path: Path) -> None:
     assert "4 images omitted" in Page(made.html).text
 
 
+@pytest.mark.slow
 @needs_shared_data
 def test_real_photographs_fit_the_limit(tmp_path: Path) -> None:
     from wsss.data.readers import voc

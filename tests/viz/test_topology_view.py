@@ -157,8 +157,9 @@ def test_a_missing_mask_only_costs_its_row(run: tuple[Path, Dataset], tmp_path: 
     assert isinstance(good, TopologyRow)
 
 
+@pytest.mark.slow
 @needs_chromium
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_readable_on_a_phone_and_in_the_dark(
     run: tuple[Path, Dataset], tmp_path: Path, chromium: Any, width: int, scheme: str
 ) -> None:
@@ -171,6 +172,7 @@ def test_readable_on_a_phone_and_in_the_dark(
     page.close()
 
 
+@pytest.mark.slow
 def test_clicking_a_circle_zooms_all_pictures(run: tuple[Path, Dataset], tmp_path: Path, chromium: Any) -> None:
     records = [read_record(path.parent) for path in sorted(run[0].glob("*/stage.json"))]
     write_text(tmp_path / "index.html", build_report(records, run[1], Options("topology")).html)

@@ -160,6 +160,7 @@ def test_a_table_saved_by_a_spreadsheet_is_read(tmp_path: Path) -> None:
     assert read_answers(path) == [*ROWS, ROWS[0]]
 
 
+@pytest.mark.slow
 def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
     first = opened(tmp_path / "a.csv")
     (tmp_path / "link.csv").symlink_to(tmp_path / "a.csv")
@@ -170,6 +171,7 @@ def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
     opened(tmp_path / "link.csv").close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(3))
 def test_processes_that_start_together_do_not_replace_the_table(tmp_path: Path, number: int) -> None:
     """One of them creates and locks it; none of its rows is lost."""
