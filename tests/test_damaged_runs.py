@@ -146,7 +146,7 @@ def test_a_damaged_mask_is_neither_exported_nor_reported(run_dir: Path, tmp_path
     flip(mask, 8 * (mask.stat().st_size - 30))
     for arguments in (
         ["export", str(run_dir), "--format", "voc", "--out", str(tmp_path / "voc")],
-        ["report", str(run_dir), "--out", str(tmp_path / "page")],
+        ["report", str(run_dir), "--gallery", "99", "--out", str(tmp_path / "page")],
         ["score", "--pred", str(run_dir / "predict"), "--data.layout", "folder", "--data.root",
          str(next(run_dir.glob("data/shapes-*/images")).parent), "--split", "val"],
     ):  # fmt: skip

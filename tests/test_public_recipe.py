@@ -101,7 +101,7 @@ def test_plans_need_neither_network_nor_weights(
 
 @pytest.mark.slow
 def test_every_stage_of_voc2012_runs(voc: Path, tmp_path: Path) -> None:
-    result = run("voc2012", *smallest(voc, "resnet18", 64), "--run-dir", str(tmp_path / "run"))
+    result = run("voc2012", *smallest(voc, "timm/test_resnet", 64), "--run-dir", str(tmp_path / "run"))
     assert result["status"] == "done" and Path(result["report"]).is_file()
     scores = {stage["id"]: stage["metrics"] for stage in result["stages"] if stage["uses"] == "score"}
     assert scores["score-segment-val"]["images"] == 2 and scores["score-segment-val"]["split"] == "val"
@@ -112,7 +112,7 @@ def test_every_stage_of_voc2012_runs(voc: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_stage_of_coco2014_runs_and_is_skipped_again(coco: Path, tmp_path: Path) -> None:
-    options = [*smallest(coco, "resnet18", 32), *ONE_SCALE, "--run-dir", str(tmp_path / "run")]
+    options = [*smallest(coco, "timm/test_resnet", 32), *ONE_SCALE, "--run-dir", str(tmp_path / "run")]
     result = run("coco2014", *options)
     assert result["status"] == "done" and Path(result["report"]).is_file()
     scores = {stage["id"]: stage["metrics"] for stage in result["stages"] if stage["uses"] == "score"}

@@ -20,7 +20,7 @@ stages:
   classify:
     uses: classify
     with:
-      {{backbone: {{name: mobilenet_v2, weights: none}}, epochs: 1, batch_size: 2, val: val,
+      {{backbone: {{name: timm/test_resnet, weights: none}}, epochs: 1, batch_size: 2, val: val,
        augmentation: {{size: 32}}}}
   cam: {{uses: cam, needs: [classify], with: {{scales: [1], splits: [train, val]}}}}
   pseudo: {{uses: pseudo, needs: [cam], with: {{splits: [train, val]}}}}
@@ -142,6 +142,7 @@ def single_image(root: Path) -> None:
     relabel(root, lambda lines: [lines[0], lines[1], lines[-1]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change", [cmyk, sixteen_bits, rotated, single_class, single_image], ids=lambda one: one.__name__
 )

@@ -20,7 +20,7 @@ data:
 stages:
   net:
     uses: segment
-    with: {{labels: ground-truth, steps: 1, backbone: {{name: mobilenet_v2, weights: none}}}}
+    with: {{labels: ground-truth, steps: 1, backbone: {{name: timm/test_resnet, weights: none}}}}
   pred: {{uses: predict, needs: [net], with: {{splits: [val]}}}}
   score: {{uses: score, needs: [pred]}}
 """

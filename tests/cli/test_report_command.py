@@ -42,7 +42,7 @@ stages:
   classify:
     uses: classify
     with:
-      backbone: {name: resnet18, weights: none}
+      backbone: {name: timm/test_resnet, weights: none}
       epochs: 1
       batch_size: 4
       augmentation: {size: 32}

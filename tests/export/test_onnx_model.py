@@ -13,7 +13,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from inprocess import document, error_of, refused
-from learning import CLASSES, random_segmenter
+from learning import BACKBONE, CLASSES, random_segmenter
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
@@ -157,6 +157,7 @@ def test_unneeded_padding_copies_nothing() -> None:
     assert padded(images, 16, least=2) is images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stride", "offset"), [(8, 0.0), (16, 7.5), (32, 31.0)])
 def test_symbolic_sizes_give_the_same_upsampling(stride: int, offset: float) -> None:
     """Maps are placed at every pixel alike, whether sizes are numbers or the symbols of an export."""
@@ -233,10 +234,13 @@ def test_networks_that_cannot_be_converted(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.onnx, "export", fail)
     message = refused("export-model", model, "--format", "onnx", "--out", tmp_path / "out")
-    assert "mobilenet_v2 with head lraspp" in message and "RuntimeError: no operator for aten::strange)" in message
+    assert (
+        f"{BACKBONE['name']} with head lraspp" in message and "RuntimeError: no operator for aten::strange)" in message
+    )
     assert "long explanation" not in message and not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_branches_on_the_size_are_noticed() -> None:
     """Code that branches on the size of the image is exported with one of its branches."""
 

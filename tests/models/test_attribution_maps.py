@@ -119,6 +119,7 @@ def test_frozen_restores_gradients_after_an_error(model: CAMClassifier) -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("placement", "merge"), [("bottleneck", "mean"), ("features", "max"), ("features", "shrinkage")]
 )

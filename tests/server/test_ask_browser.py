@@ -7,12 +7,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 from browser import AXE, needs_chromium
 from walls import walls
 
@@ -32,7 +32,7 @@ class Server:
             shutil.copytree(data.root / "images", folder / "photos")
         self.table = folder / "answers.csv"
         words = [folder / "photos", "--answers", self.table, "--size", 9, *options]
-        command = [sys.executable, "-m", "wsss", "ask", *map(str, words), "--json"]
+        command = [*warm.command(), "ask", *map(str, words), "--json"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self.process.stdout is not None
         self.url: str = json.loads(self.process.stdout.readline())["url"]

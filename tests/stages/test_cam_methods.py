@@ -56,29 +56,32 @@ def make(workspace: Path, out: Path, **config: Any) -> Any:
 @every_method
 def test_maps_of_the_classes_present(workspace: Path, tmp_path: Path, method: Any) -> None:
     result = make(workspace, tmp_path, method=method, batch_size=2)
+    plain = []
     for sample in dataset(workspace).split("train"):
-        cams = read_cams(tmp_path / "cams" / f"{sample.id}.npz")
+        cams, others = (read_cams(folder / "cams" / f"{sample.id}.npz") for folder in (tmp_path, workspace / "cam"))
+        plain.append(np.allclose(cams.maps, others.maps, atol=2e-3))
         assert cams.classes == sample.labels
         assert cams.size == (36, 44)
         assert cams.maps.shape == (len(sample.labels or ()), 9, 11)
         assert cams.maps.min() >= 0
         assert set(cams.maps.max((1, 2)).tolist()) == {1.0}
     assert contents(tmp_path).keys() == contents(workspace / "cam").keys()
-    assert (contents(tmp_path) == contents(workspace / "cam")) == (method == "cam")
+    assert all(plain) == (method == "cam")
     assert result.metrics["images"] == 4
     json.dumps(dict(result.provenance), allow_nan=False)
 
 
+@pytest.mark.slow
 @every_method
 def test_repeated_maps_have_the_same_bytes(workspace: Path, tmp_path: Path, method: Any) -> None:
-    config: dict[str, Any] = {"method": method, "batch_size": 2}
-    make(workspace, tmp_path, **config)
+    make(workspace, tmp_path, method=method)
     complete = contents(tmp_path)
     (tmp_path / "cams" / "train1.npz").unlink()
-    make(workspace, tmp_path, **config)
+    make(workspace, tmp_path, method=method)
     assert contents(tmp_path) == complete
 
 
+@pytest.mark.slow
 @every_method
 def test_maps_of_predicted_classes(workspace: Path, tmp_path: Path, method: Any) -> None:
     unlabelled = tuple(Sample(s.id, s.image) for s in dataset(workspace).split("train"))

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from learning import SMALL_TRAINING, coloured_dataset, contents, run_stage
+from learning import BACKBONE, SMALL_TRAINING, coloured_dataset, contents, run_stage
 from onethread import one_thread
 
 from wsss.data.dataset import Dataset
@@ -28,7 +28,7 @@ def test_classify_makes_a_classifier_with_history_and_scores(data: Dataset, clas
     assert 0 <= result.metrics["val_map"] <= 1
     assert result.metrics["val_average_precision"].keys() <= {"red", "green"}
     assert result.provenance == {
-        "backbone": "mobilenet_v2",
+        "backbone": BACKBONE["name"],
         "initial_weights": "none",
         "supervision": "image-level labels",
     }

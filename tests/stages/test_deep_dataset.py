@@ -18,7 +18,7 @@ data: {{root: {root}, classes: {{cell: 1}}{data}}}
 stages:
   classify:
     uses: classify
-    with: {{backbone: {{name: mobilenet_v2, weights: none}}, epochs: 1, batch_size: 2, augmentation: {{size: 32}}}}
+    with: {{backbone: {{name: timm/test_resnet, weights: none}}, epochs: 1, batch_size: 2, augmentation: {{size: 32}}}}
   cam: {{uses: cam, needs: [classify], with: {{splits: [train]}}}}
   segment:
     uses: segment

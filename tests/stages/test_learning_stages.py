@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from learning import CLASSES, SMALL_TRAINING, coloured_dataset, run_stage
+from learning import BACKBONE, CLASSES, SMALL_TRAINING, coloured_dataset, run_stage
 from onethread import one_thread
 from pydantic import ValidationError
 
@@ -117,6 +117,7 @@ def test_tiles_that_a_stage_cannot_use(data: Dataset, classified: Path, segmente
         assert error.value.subject == f"{stage.STAGE.name}.tile" and error.value.found == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", [classify, segment])
 def test_training_on_reduced_images(data: Dataset, tmp_path: Path, stage: Any) -> None:
     """Reducing to the size of the images changes nothing, to a smaller size changes the weights."""
@@ -163,8 +164,8 @@ def test_training_learns(tmp_path: Path) -> None:
     }
     assert run_stage(classify.STAGE, config, tmp_path / "c", data).metrics["val_map"] > 0.9
     config = training | {
-        "backbone": {"name": "resnet18", "weights": "none", "output_stride": 16},
-        "optimiser": {"name": "adamw", "lr": 0.001, "head_lr_factor": 3},
+        "backbone": BACKBONE,
+        "optimiser": {"name": "adamw", "lr": 0.003, "head_lr_factor": 3},
         "augmentation": {"size": 48, "colour": None, "scale": [0.9, 1.1]},
         "head_channels": 32,
     }

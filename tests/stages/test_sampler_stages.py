@@ -120,9 +120,10 @@ def test_only_the_parts_in_update_are_trained(workspace: Path, tmp_path: Path) -
     everything = TRAINING | {"trainable": ["offsets", "kernel", "head", "trunk"]}
     run_stage(expand.STAGE, everything, tmp_path / "t", dataset(workspace), classifier=workspace / "classify")
     after = weights(tmp_path / "t")
-    assert not torch.equal(after["backbone.low.0.0.weight"], before["backbone.low.0.0.weight"])
+    first = next(name for name in before if name.startswith("backbone.") and name.endswith(".weight"))
+    assert not torch.equal(after[first], before[first])
     trained = weights(workspace / "expand")
-    assert torch.equal(trained["backbone.low.0.0.weight"], before["backbone.low.0.0.weight"])
+    assert torch.equal(trained[first], before[first])
     assert not torch.equal(trained["head.weight"], before["head.weight"])
 
 
@@ -230,7 +231,8 @@ def test_incompatible_samplers_and_classes_are_refused(workspace: Path, tmp_path
     with pytest.raises(InvalidInput) as error:
         run_stage(expand.STAGE, config, tmp_path / "x", dataset(workspace), classifier=workspace / "classify")
     assert error.value.subject == "sampler"
-    assert all(part in error.value.problem for part in ("offset_groups: ", "320", "(1, 2, 4, 5, 8", "7"))
+    channels = str(weights(workspace / "classify")["head.weight"].shape[1])
+    assert all(part in error.value.problem for part in ("offset_groups: ", channels, "(1, 2, ", "7"))
     other = Classes(("background", "red", "blue"), CLASSES.values)
     with pytest.raises(InvalidInput) as error:
         run_stage(
@@ -276,15 +278,18 @@ def test_update_sampler_trains_offsets_and_kernel(workspace: Path, tmp_path: Pat
 
 def test_placement_of_the_shrinkage_sampler(workspace: Path, tmp_path: Path) -> None:
     data = dataset(workspace)
+    widened = SMALL_TRAINING | {"backbone": {"name": "mobilenet_v2", "weights": "none"}, "epochs": 1}
+    run_stage(classify.STAGE, widened, tmp_path / "classify", data)
+    run_stage(expand.STAGE, TRAINING, tmp_path / "expand", data, classifier=tmp_path / "classify")
     for placement, channels in ((None, 320), ("bottleneck", 320), ("features", 1280)):
         out = tmp_path / str(placement)
         config = SHRINKING | {"placement": placement}
-        run_stage(shrink.STAGE, config, out, data, classifier=workspace / "classify")
+        run_stage(shrink.STAGE, config, out, data, classifier=tmp_path / "classify")
         assert weights(out)["samplers.shrinkage.kernel"].shape[0] == channels
     same, other = (SHRINKING | {"placement": placement} for placement in ("bottleneck", "features"))
-    run_stage(shrink.STAGE, same, tmp_path / "same", data, classifier=workspace / "expand")
+    run_stage(shrink.STAGE, same, tmp_path / "same", data, classifier=tmp_path / "expand")
     with pytest.raises(InvalidInput) as error:
-        run_stage(shrink.STAGE, other, tmp_path / "x", data, classifier=workspace / "expand")
+        run_stage(shrink.STAGE, other, tmp_path / "x", data, classifier=tmp_path / "expand")
     assert (error.value.subject, error.value.found) == ("shrink.placement", "features")
 
 
@@ -302,6 +307,7 @@ def test_a_control_can_still_be_expanded(workspace: Path, tmp_path: Path) -> Non
     assert load_classifier(tmp_path / "e")[0].samplers.expansion is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("merge", ["shrinkage", "mean", "max", "expansion"])
 def test_scores_are_those_of_the_saved_classifier(
     workspace: Path, tmp_path: Path, merge: str, monkeypatch: pytest.MonkeyPatch
