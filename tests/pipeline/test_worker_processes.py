@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from killing import is_alive
 from processids import process_of
-from test_items import alive, context, fail_at
+from test_items import context, fail_at
 from toys import TOYS, make_toy_data, open_toy_data
 
 from wsss.errors import InvalidInput, RunFailed
@@ -43,9 +44,9 @@ def processes(ctx: Context[Any], items: int = 4) -> set[int]:
 
 def wait_for_end(pid: int) -> None:
     end = time.monotonic() + 60
-    while alive(pid) and time.monotonic() < end:
+    while is_alive(pid) and time.monotonic() < end:
         time.sleep(0.02)
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 @pytest.mark.slow
@@ -55,7 +56,7 @@ def test_processes_are_kept_to_the_end_of_the_block(tmp_path: Path) -> None:
         first = processes(ctx)
         assert len(first) == kept_count() == 2
         assert processes(ctx) == first == processes(ctx, items=2)
-    assert kept_count() == 0 and not any(map(alive, first))
+    assert kept_count() == 0 and not any(map(is_alive, first))
     assert not processes(ctx) & first and kept_count() == 0
 
 
@@ -68,7 +69,7 @@ def test_a_process_killed_while_idle_is_replaced(tmp_path: Path) -> None:
         wait_for_end(min(first))
         second = processes(ctx)
         assert len(second) == 2 and not second & first
-    assert not any(map(alive, first | second))
+    assert not any(map(is_alive, first | second))
 
 
 @pytest.mark.slow
@@ -81,7 +82,7 @@ def test_processes_end_after_an_error_of_the_machine_only(tmp_path: Path) -> Non
         assert processes(ctx) == first
         with pytest.raises(RunFailed):
             map_items(ctx, list(range(6)), partial(fail_at, bad=3, kind="full"), "x")
-        assert kept_count() == 0 and not any(map(alive, first))
+        assert kept_count() == 0 and not any(map(is_alive, first))
         assert len(processes(ctx)) == 2
 
 
@@ -89,7 +90,7 @@ def test_an_error_between_calls_ends_the_processes(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), kept_processes():
         first = processes(context(tmp_path, 2))
         raise KeyboardInterrupt
-    assert not any(map(alive, first))
+    assert not any(map(is_alive, first))
 
 
 def test_a_run_has_one_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +107,7 @@ def test_a_run_has_one_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     result = run_pipeline(spec_from(parse_yaml(TEXT, "p.yaml")), toys, session=session, open_data=open_toy_data)
     assert result.status == "done"
     assert len(seen) == 2 and seen[0] == seen[1] and len(seen[0]) == 2
-    assert not any(map(alive, seen[0]))
+    assert not any(map(is_alive, seen[0]))
 
 
 def test_threads_share_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

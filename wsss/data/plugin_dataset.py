@@ -46,7 +46,7 @@ def check_dataset(dataset: Any, subject: str) -> None:
                 raise InvalidInput(
                     "an image of another split has the same id", subject=where, found=sample.id, allowed="unique ids"
                 )
-            for labels in (sample.labels or (), sample.unknown):
+            for labels in (() if sample.labels is None else sample.labels, sample.unknown):
                 _check_labels(labels, len(dataset.classes.foreground), f"{where}: {sample.id}")
 
 

@@ -38,7 +38,7 @@ class ScalesConfig(StageConfig):
     splits: tuple[str, ...] = Field(
         default=("val",), min_length=1, description="splits with images that the network was not trained on"
     )
-    max_images: int = Field(default=200, ge=1, description="maximum number of images to predict, evenly spaced")
+    max_images: int = Field(default=200, ge=1, description="maximum number of images to predict, spaced evenly")
     candidates: tuple[Scale, ...] = Field(
         default=(0.5, 0.75, 1.0, 1.25),
         min_length=2,

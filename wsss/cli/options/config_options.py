@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wsss.model_fields import KeyPath
-from wsss.validation import M, validate
+if TYPE_CHECKING:
+    from wsss.model_fields import KeyPath
+    from wsss.validation import M
 
 OPTIONS = {"classes": "class-count"}
 """Key → option, if they differ."""
@@ -23,6 +24,8 @@ def config_of(model: type[M], values: Mapping[str, Any]) -> M:
     Raises:
         InvalidInput: an invalid value; names the option.
     """
+    from wsss.validation import validate  # pydantic takes as long to import as the rest of the help
+
     stated = {key: value for key, value in values.items() if value is not None}
     return validate(model, stated, where="", locate=_option_at)
 

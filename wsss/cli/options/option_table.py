@@ -109,7 +109,7 @@ def shared(name: str, *names: str, more: str = "", **settings: Any) -> Callable[
 
 
 json_option = shared("--json", "as_json", is_flag=True)
-workers_option = shared("--workers", type=click.IntRange(min=0), more=". [default: number of cores]")
+workers_option = shared("--workers", type=click.IntRange(min=0), more=". [default: number of available cores]")
 
 
 def device_option(command: F) -> F:

@@ -78,7 +78,9 @@ def _require_form(
         rows: the numbers of images and classes.
         cells: height and width of the image in elements of the layer.
     """
-    fits = maps.ndim == 4 and all(abs(length - cell) < 4 for length, cell in zip(maps.shape[2:], cells, strict=True))
+    fits = maps.ndim == 4 and all(
+        cell - 4 < length <= math.ceil(cell) + 1 for length, cell in zip(maps.shape[2:], cells, strict=True)
+    )
     if not fits or maps.shape[:2] != tuple(rows):
         height, width = map(math.ceil, cells)
         raise InvalidInput(

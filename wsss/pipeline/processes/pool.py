@@ -18,9 +18,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 NOT_STARTED = (
-    "Worker processes import the calling program, so it has to call run_pipeline inside "
-    '`if __name__ == "__main__":`, and they cannot run functions that a notebook defines: move these to a module. With '
-    "workers=1 (--workers 1) there are none."
+    "If memory is exhausted, use fewer workers. In Python, worker processes import the calling program, so it has to "
+    'call run_pipeline inside `if __name__ == "__main__":`, and they cannot run functions that a notebook defines: move '
+    "these to a module. With workers=1 (--workers 1) there are none."
 )
 """Hint for worker processes that end before they have an item."""
 
