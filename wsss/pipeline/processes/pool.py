@@ -19,8 +19,8 @@ R = TypeVar("R")
 
 NOT_STARTED = (
     "If memory is exhausted, use fewer workers. In Python, worker processes import the calling program, so it has to "
-    'call run_pipeline inside `if __name__ == "__main__":`, and they cannot run functions that a notebook defines: move '
-    "these to a module. With workers=1 (--workers 1) there are none."
+    'call run_pipeline inside `if __name__ == "__main__":`, and they cannot run functions that a notebook defines: '
+    "move these to a module. With workers=1 (--workers 1) there are none."
 )
 """Hint for worker processes that end before they have an item."""
 
