@@ -98,6 +98,18 @@ def test_rotated_boxes_of_cvat_in_coco(data: Dataset, tmp_path: Path) -> None:
         assert np.array_equal(imported(coco(tmp_path, box), data, tmp_path / name, boxes="fill"), mask), name
 
 
+def test_upright_boxes_are_not_rounded(data: Dataset, tmp_path: Path) -> None:
+    """Corners computed from the centre of a box gained a column: its right edge was at 3.5000000000000004."""
+    expected = np.zeros(SIZE, np.uint8)
+    expected[1:3, 1:3] = CAT
+    for source in (
+        coco(tmp_path, {"bbox": [1.05, 1.05, 2.45, 2.45]}),
+        cvat(tmp_path, '<box label="cat" xtl="1.05" ytl="1.05" xbr="3.5" ybr="3.5" />'),
+    ):
+        (tmp_path / source.stem).mkdir()
+        assert np.array_equal(imported(source, data, tmp_path / source.stem, boxes="fill"), expected), source
+
+
 @pytest.mark.parametrize("other", ['{"images": [], "annotations": [], "categories": []}', '[{"data": {}}]', "{"])
 def test_other_json_files_in_folders_beside_masks_are_ignored(other: str, data: Dataset, tmp_path: Path) -> None:
     write_mask(tmp_path / "m" / "train" / "a.png", rectangle(8))

@@ -25,6 +25,7 @@ from drawn_sources import (
 from PIL import Image
 
 from wsss.data.corrections.correction_folder import open_corrections
+from wsss.data.corrections.formats import mask_pictures
 from wsss.data.corrections.import_masks import import_masks
 from wsss.data.dataset import Dataset
 from wsss.io.rasters.label_masks import voc_palette, write_mask
@@ -95,10 +96,13 @@ def test_the_class_list_of_a_folder_names_its_values(data: Dataset, tmp_path: Pa
         assert error.found == found and "a.png" in str(error.subject)
 
 
+@pytest.mark.parametrize("name", ["SegmentationClass", "masks"])
 @pytest.mark.parametrize("statement", ["classes.txt", "labelmap.txt"])
-def test_the_classes_of_voc_masks_are_stated_above_their_folder(statement: str, data: Dataset, tmp_path: Path) -> None:
-    """VOC's layout and CVAT's "Segmentation mask" state the classes beside SegmentationClass."""
-    folder = tmp_path / "m" / "SegmentationClass"
+def test_classes_may_be_stated_above_the_folder_of_masks(
+    statement: str, name: str, data: Dataset, tmp_path: Path
+) -> None:
+    """VOC's layout and CVAT's "Segmentation mask" state the classes beside SegmentationClass, others beside masks."""
+    folder = tmp_path / "m" / name
     write_mask(folder / "a.png", rectangle(8))
     red, green, blue = voc_palette()[8].tolist()
     text = {"classes.txt": "8 dog\n12 cat\n", "labelmap.txt": f"background:0,0,0::\ndog:{red},{green},{blue}::\n"}
@@ -108,6 +112,24 @@ def test_the_classes_of_voc_masks_are_stated_above_their_folder(statement: str, 
     with contextlib.chdir(folder):
         assert np.array_equal(imported(Path(), data, tmp_path / "relative"), rectangle(DOG))
     assert open_corrections(tmp_path / "relative" / "c").images["a"].source == "a.png"
+    for number, inside in enumerate((folder / "train", folder)):
+        inside.mkdir(exist_ok=True)
+        (tmp_path / f"above{number}").mkdir()
+        with contextlib.chdir(inside):
+            source = Path("..") if inside != folder else Path("..", name)
+            assert np.array_equal(imported(source, data, tmp_path / f"above{number}"), rectangle(DOG)), source
+
+
+def test_masks_of_a_stage_are_named_by_ids_wherever_they_are_read(data: Dataset, tmp_path: Path) -> None:
+    """The record of the stage is above the folder of the masks, also above the working directory."""
+    folder = tmp_path / "pseudo" / "masks"
+    write_mask(folder / "a.png", rectangle(8))
+    (tmp_path / "pseudo" / "stage.json").write_text("{}")
+    (folder / "part").mkdir()
+    for inside, source in ((folder, "."), (folder / "part", "..")):
+        with contextlib.chdir(inside):
+            [image] = mask_pictures.read(Path(source), data.classes)
+        assert image.id == "a", source
 
 
 def test_masks_beside_their_photographs(data: Dataset, tmp_path: Path) -> None:

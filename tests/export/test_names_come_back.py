@@ -35,7 +35,6 @@ NAMES: dict[str, dict[str, str]] = {
     "suffixes": {"a.png": "a_png", "a.jpg": "a_jpg"},
     "two suffixes": {"scan.jpg.png": "scan_jpg", "scan.png": "scan"},
     "numbers": {"1.png": "1", "01.png": "01", "img_1.png": "img_1"},
-    "ids of others": {"1.png": "2", "2.png": "1"},
     "URLs": {"100%.png": "100%", "a%20b.png": "a%20b", "a b.png": "a b", "0123abcd-x.png": "0123abcd-x", "x.png": "x"},
 }
 
@@ -79,12 +78,22 @@ def test_every_mask_comes_back_for_its_image(kind: str, format_name: str, tmp_pa
     assert comes_back(source, data, tmp_path / "c")
 
 
-def test_names_that_are_ids_and_files_of_different_images(tmp_path: Path) -> None:
-    """Without a suffix, a name may be either, except in the folder of a stage."""
-    masks, data = made({"1.jpg": "2", "2.jpg": "1"}, tmp_path)
-    export_masks(masks, "voc", Options(), tmp_path / "o")
-    with pytest.raises(InvalidInput, match="matches several images: 1, 2"):
-        import_masks(tmp_path / "o", data, tmp_path / "c")
+@pytest.mark.parametrize("format_name", ["coco", "label-studio", "polygons"])
+def test_formats_that_state_ids_or_files_are_unambiguous(format_name: str, tmp_path: Path) -> None:
+    masks, data = made({"1.png": "2", "2.png": "1"}, tmp_path)
+    export_masks(masks, format_name, Options(role="annotations"), tmp_path / "o")
+    assert comes_back(tmp_path / "o", data, tmp_path / "c")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_names_that_are_ids_and_files_of_different_images(suffix: str, tmp_path: Path) -> None:
+    """The name of a mask may be either, except in the folder of a stage: its suffix is not that of the image."""
+    masks, data = made({f"1{suffix}": "2", f"2{suffix}": "1"}, tmp_path)
+    for format_name in ("voc", "cvat"):
+        out = tmp_path / format_name
+        export_masks(masks, format_name, Options(role="annotations"), out)
+        with pytest.raises(InvalidInput, match="matches several images: 1, 2"):
+            import_masks(next(out.glob("*.zip"), out), data, tmp_path / "c")
     for number, item in enumerate(masks.items):
         write_mask(tmp_path / "stage" / "masks" / f"{item.id}.png", mask_of(number) * 3)
     with pytest.raises(InvalidInput, match="matches several images"):
@@ -93,3 +102,13 @@ def test_names_that_are_ids_and_files_of_different_images(tmp_path: Path) -> Non
     assert comes_back(tmp_path / "stage", data, tmp_path / "c")
     assert comes_back(tmp_path / "c", data, tmp_path / "again")
     assert comes_back(tmp_path / "c" / "masks", data, tmp_path / "once more")
+
+
+def test_the_mask_of_one_of_two_images_of_a_name(tmp_path: Path) -> None:
+    """A mask ``a.png`` may be of the image of this name, or of the one with the id ``a``; ``c`` is not an id."""
+    _, data = made({"a.jpg": "a", "a.png": "b", "c.png": "d"}, tmp_path)
+    write_mask(tmp_path / "m" / "a.png", mask_of(0) * 3)
+    with pytest.raises(InvalidInput, match="matches several images: a, b"):
+        import_masks(tmp_path / "m", data, tmp_path / "c")
+    (tmp_path / "m" / "a.png").rename(tmp_path / "m" / "c.png")
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").ids == ("d",)

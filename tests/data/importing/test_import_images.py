@@ -88,6 +88,12 @@ from wsss.errors import InvalidInput
         (["a.jpg"], "a.jpg?sig=abc", [], ""),
         (["a.jpg"], "http://[x/a.jpg", ["a.jpg"], ""),
         ([unicodedata.normalize("NFD", "żółw.jpg")], unicodedata.normalize("NFC", "Żółw"), ["żółw.jpg"], "case"),
+        ([unicodedata.normalize("NFD", "né 1.jpg")], "/data/upload/1/0123abcd-ne_1.jpg", ["né 1.jpg"], ""),
+        ([unicodedata.normalize("NFC", "né 1.jpg")], "/data/upload/1/0123abcd-ne_1.jpg", ["né 1.jpg"], ""),
+        (["né 1.jpg"], "/data/upload/1/0123abcd-né_1.jpg", ["né 1.jpg"], ""),
+        (["né (1).jpg", "nè 1.jpg"], "/data/upload/1/0123abcd-ne_1.jpg", ["né (1).jpg", "nè 1.jpg"], ""),
+        (["né.jpg", "ne.jpg"], "/data/upload/1/0123abcd-ne.jpg", ["ne.jpg"], ""),
+        ([unicodedata.normalize("NFD", "각 1.jpg")], "/data/upload/1/0123abcd-각_1.jpg", ["각 1.jpg"], ""),
     ],
 )
 def test_matching(files: list[str], name: str, matches: list[str], difference: str) -> None:

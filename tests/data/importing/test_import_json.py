@@ -10,7 +10,7 @@ import pytest
 from labelfiles import by_image, by_kind, put, read
 
 from wsss.data.classes import Classes
-from wsss.data.importers.formats.labelstudio_labels import UNANSWERED
+from wsss.data.importers.formats.labelstudio_labels import DISAGREEMENT, OVERRULED, UNANSWERED
 from wsss.data.importers.importer_registry import read_labels
 from wsss.data.importers.rules.read_context import EMPTY_IMAGES, ReadOptions
 from wsss.errors import InvalidInput
@@ -238,7 +238,26 @@ def test_label_studio(file: Path) -> None:
     )
     notes = by_kind(labels.notes)
     assert notes.pop(UNANSWERED) == ["skipped.jpg", "unseen.jpg"]
-    assert ["/data/local-files/?d=photos/a%20b.jpg"] in notes.values(), "annotators disagree"
+    assert notes[DISAGREEMENT] == ["/data/local-files/?d=photos/a%20b.jpg"] and OVERRULED not in notes
+
+
+def test_annotations_marked_as_ground_truth_decide(file: Path) -> None:
+    """As in ``wsss import-masks``: a reviewer marks the right one; others only disagree."""
+    reviewed = task("1.jpg", ["Cat"], None, ["Dog"], ["Cat", "Dog"])
+    marked = task("2.jpg", ["Cat"], ["Dog"])
+    skipped = task("3.jpg", ["Cat"], None)
+    single = task("4.jpg", ["Dog"])
+    for one, at in ((reviewed, 2), (skipped, 1), (single, 0)):
+        one["annotations"][at]["ground_truth"] = True
+    for answer in marked["annotations"]:
+        answer["ground_truth"] = True
+    labels = read(put(file, [reviewed, marked, skipped, single]), format="label-studio")
+    assert by_image(labels) == {"1.jpg": ("Dog",), "2.jpg": ("Cat", "Dog"), "3.jpg": ("Cat",), "4.jpg": ("Dog",)}
+    notes = by_kind(labels.notes)
+    assert notes[OVERRULED] == ["1.jpg"] and notes[DISAGREEMENT] == ["2.jpg"]
+    reviewed["annotations"][2]["result"][1]["value"]["choices"] = "Dog"
+    with pytest.raises(InvalidInput, match=r"\[0\]\.annotations\[2\]\.result\[1\]"):
+        read(put(file, [reviewed]), format="label-studio")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,9 @@ class _Names:
         stem = without_suffix(image.name)
         for name in (image.name, stem):  # a.jpg.png is a mask of a.jpg, unless it is an image itself
             if name in self._ids:
-                return [self._ids[name]]
+                # masks are PNG files whatever the suffix of the image, so this may also be named by an id
+                by_id = {stem} & self.samples.keys() if image.mask is not None and image.id is None else set()
+                return sorted({self._ids[name]} | by_id)
         for name in (image.name, stem, without_suffix(stem)):
             if named := self._by_path.get(name, set()) | ({name} & self.samples.keys()):
                 return sorted(named)

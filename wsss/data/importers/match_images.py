@@ -14,7 +14,7 @@ from wsss.data.importers.rules.urls import (
     SCHEME,
     image_path,
     is_url,
-    uploaded_name,
+    uploaded_names,
     without_prefix,
     without_upload_folder,
 )
@@ -91,7 +91,8 @@ class Finder:
         self._uploads: dict[str, list[str]] = defaultdict(list)
         self._numbers: dict[int, list[str]] = defaultdict(list)
         for file in files:
-            self._uploads[uploaded_name(_name(file))].append(file)
+            for upload in uploaded_names(_name(file)):
+                self._uploads[upload].append(file)
             digits = re.search(r"[0-9]{1,18}$", _stem(file))
             if digits:
                 self._numbers[int(digits[0])].append(file)

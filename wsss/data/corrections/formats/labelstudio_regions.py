@@ -13,6 +13,7 @@ from wsss.data.corrections.drawing_rules import AnnotatedImage, Kind, Shape
 from wsss.data.corrections.formats.json_values import number, pairs, size_in, text
 from wsss.data.importers.json.json_file import objects, read_json, wrong_type
 from wsss.data.importers.rules.keys import VAGUE, is_image
+from wsss.data.importers.rules.task_answers import decisive, submitted
 from wsss.data.importers.rules.urls import is_url
 from wsss.data.readers.label_rules import IMAGE_KEYS, find_key
 from wsss.errors import InvalidInput
@@ -58,13 +59,11 @@ def read(path: Path) -> Iterator[AnnotatedImage]:
     annotated = 0
     for index, task in enumerate(content):
         where = f"{path}: [{index}]"
-        answers = objects(task.get("annotations") or [], f"{where}.annotations")
-        answers = [answer for answer in answers if not answer.get("was_cancelled")]
+        answers = submitted(objects(task.get("annotations") or [], f"{where}.annotations"))
         if answers:
             annotated += 1
-            marked = [answer for answer in answers if answer.get("ground_truth") is True] or answers
-            newest = max(range(len(marked)), key=lambda at: (_time(marked[at]), at))
-            yield replace(_image(task["data"], marked[newest], where), others=len(answers) - 1)
+            _, answer = max(decisive(answers).items(), key=lambda one: (_time(one[1]), one[0]))
+            yield replace(_image(task["data"], answer, where), others=len(answers) - 1)
     if not annotated:
         raise InvalidInput("no task has an annotation", subject=path, hint=EXPORT)
 

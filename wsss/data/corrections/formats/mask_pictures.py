@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 LABELMAP = "labelmap.txt"
 CLASS_LIST = "classes.txt"
 CLASS_MASKS = "SegmentationClass"
+FOLDERS = (CLASS_MASKS, "masks")
+"""Names of folders of masks inside a folder that may state their classes."""
+
 WRITTEN = (stage_files.RECORD, correction_folder.RECORD)
 """Records beside masks whose values are those of the classes on disk."""
 
@@ -64,7 +67,7 @@ def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
     Raises:
         InvalidInput: there is no mask, or the label map or class list is invalid.
     """
-    inside = next((folder / name for name in (CLASS_MASKS, "masks") if (folder / name).is_dir()), folder)
+    inside = next((folder / name for name in FOLDERS if (folder / name).is_dir()), folder)
     paths = mask_paths(inside)
     if not paths:
         raise InvalidInput("no masks in this folder", subject=folder, allowed="PNG files named after their images")
@@ -78,12 +81,17 @@ def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
 
 
 def _stating(folder: Path) -> Path:
-    """Return the folder that states the classes of the masks in a folder: above ``SegmentationClass`` in VOC's layout.
+    """Return the folder that states the classes of the masks in a folder: the one above ``SegmentationClass`` or masks.
 
     Without it, the masks would be read with the values of other classes if the folder itself is passed.
     """
-    whole = folder if folder.name else folder.absolute()
-    return whole.parent if whole.name == CLASS_MASKS and not _has_statement(folder) else folder
+    whole = _whole(folder)
+    return whole.parent if whole.name in FOLDERS and not _has_statement(folder) else folder
+
+
+def _whole(folder: Path) -> Path:
+    """Return a folder with its own name and the folder above it, which ``.`` and ``..`` do not contain."""
+    return folder if folder.name not in ("", "..") else folder.resolve()
 
 
 def _has_statement(folder: Path) -> bool:
@@ -92,7 +100,7 @@ def _has_statement(folder: Path) -> bool:
 
 def _are_written(folder: Path) -> bool:
     """Return whether the masks in a folder were written by a stage or an import, which name them by ids."""
-    return any((above / name).is_file() for above in (folder, folder.parent) for name in WRITTEN)
+    return any((above / name).is_file() for above in (folder, _whole(folder).parent) for name in WRITTEN)
 
 
 def _decoder(folder: Path, classes: Classes) -> tuple[Callable[[Path, Size], NDArray[np.uint8]], Mapping[str, int]]:

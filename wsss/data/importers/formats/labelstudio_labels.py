@@ -19,6 +19,7 @@ from wsss.data.importers.rules.keys import LABEL_HINT, columns_of, image_key, la
 from wsss.data.importers.rules.presence import yes_and_no
 from wsss.data.importers.rules.read_context import ReadContext
 from wsss.data.importers.rules.split_names import split_in
+from wsss.data.importers.rules.task_answers import decisive, submitted
 from wsss.data.readers.label_rules import LABEL_KEYS, find_key
 from wsss.errors import InvalidInput, counted, listing
 
@@ -26,6 +27,8 @@ SEVERAL = "labels taken from one of several controls (--label-key NAME: another)
 PREDICTED = "images with the labels of a model's predictions, not checked by an annotator"
 ONLY_PREDICTED = "tasks with predictions but no annotation, left unlabelled (--use-predictions reads them)"
 UNANSWERED = "tasks without an annotation"
+OVERRULED = "images with several annotations, of which only those marked as ground truth count"
+DISAGREEMENT = "images on which annotators disagree; all their labels are kept"
 
 
 class _Result(NamedTuple):
@@ -44,12 +47,16 @@ class _Result(NamedTuple):
 
 @dataclass(frozen=True)
 class _Task:
-    """An image with its annotations or predictions, each of them a list of results."""
+    """An image with its annotations or predictions, each of them a list of results.
+
+    ``overruled`` if other annotations were left out because these are marked as ground truth.
+    """
 
     where: str
     data: Mapping[str, Any]
     answers: tuple[tuple[_Result, ...], ...]
     predicted: bool
+    overruled: bool
 
 
 def looks_like(content: Any) -> bool:
@@ -63,10 +70,11 @@ def looks_like(content: Any) -> bool:
 def read(path: Path, context: ReadContext) -> Labels:
     """Read an export of tasks.
 
-    An image has the labels of all its annotators; disagreements are noted. Cancelled (skipped) annotations are ignored;
-    a task that has no others is unlabelled. An annotation without a choice means that the image shows no class. If the
-    project has no choices, the labels of boxes and other regions are read. Without a ``label_key``, the labels come
-    from the only control with choices, a control with a usual name, or the only control with labels of regions.
+    An image has the labels of all its annotators; disagreements are noted. If a reviewer marked annotations as ground
+    truth, only these count. Cancelled (skipped) annotations are ignored; a task that has no others is unlabelled. An
+    annotation without a choice means that the image shows no class. If the project has no choices, the labels of boxes
+    and other regions are read. Without a ``label_key``, the labels come from the only control with choices, a control
+    with a usual name, or the only control with labels of regions.
 
     Raises:
         InvalidInput: the file is not a valid export; names file and key.
@@ -95,6 +103,8 @@ def read(path: Path, context: ReadContext) -> Labels:
             entries.append(_entry(image, task, chosen, context))
             if task.predicted:
                 context.note(PREDICTED, image)
+            if task.overruled:
+                context.note(OVERRULED, image)
         else:
             context.note(ONLY_PREDICTED if raw.get("predictions") else UNANSWERED, image)
     choices = options.label_key is None and all(controls[name] == "choices" for name in chosen)
@@ -103,14 +113,15 @@ def read(path: Path, context: ReadContext) -> Labels:
 
 def _task(task: dict[str, Any], where: str, use_predictions: bool) -> _Task:
     key = "annotations"
-    answers = objects(task[key], f"{where}.{key}") if isinstance(task.get(key), list) else []
-    answers = [answer for answer in answers if not answer.get("was_cancelled")]
-    if not answers and use_predictions and task.get("predictions"):
+    given = submitted(objects(task[key], f"{where}.{key}") if isinstance(task.get(key), list) else [])
+    answers = decisive(given)
+    if not given and use_predictions and task.get("predictions"):
         key = "predictions"
-        answers = objects(task[key], f"{where}.{key}")
+        answers = dict(enumerate(objects(task[key], f"{where}.{key}")))
     predicted = key == "predictions"
-    results = [tuple(_results(answer, f"{where}.{key}[{at}]", predicted)) for at, answer in enumerate(answers)]
-    return _Task(where, task["data"], tuple(results), predicted)
+    results = [tuple(_results(answer, f"{where}.{key}[{at}]", predicted)) for at, answer in answers.items()]
+    overruled = len(given) > len(answers)
+    return _Task(where, task["data"], tuple(results), predicted, overruled)
 
 
 def _check_predictions(path: Path, content: list[dict[str, Any]], tasks: Sequence[_Task], used: bool) -> None:
@@ -171,7 +182,7 @@ def _entry(image: str, task: _Task, chosen: Sequence[str], context: ReadContext)
     answers = [_presence(answer, chosen, context) for answer in task.answers]
     shown = [{name for name, present in answer.items() if present is not False} for answer in answers]
     if any(names != shown[0] for names in shown):
-        context.note("images on which annotators disagree; all their labels are kept", image)
+        context.note(DISAGREEMENT, image)
     presence: dict[str, bool | None] = {}
     for answer in answers:
         for name, value in answer.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from wsss.data.image_ids import composed
@@ -46,12 +47,14 @@ def without_prefix(path: str) -> str:
     return folder + slash + _UPLOAD.sub("", name)
 
 
-def uploaded_name(name: str) -> str:
-    """Return the name of a file, in normal form NFC, as Label Studio stores uploads, apart from the prefix.
+def uploaded_names(name: str) -> set[str]:
+    """Return the names of a file, in normal form NFC, as Label Studio may store uploads, apart from the prefix.
 
-    Spaces become ``_``; other characters than letters, digits, ``-``, ``_`` and ``.`` are removed (by Django).
+    Spaces become ``_``; other characters than letters, digits, ``-``, ``_`` and ``.`` are removed (by Django), also the
+    accents of names in normal form NFD, as from macOS (``é.jpg`` → ``e.jpg``).
     """
-    return re.sub(r"[^-\w.]", "", composed(name).replace(" ", "_"))
+    forms = {unicodedata.normalize(form, name) for form in ("NFC", "NFD")}
+    return {composed(re.sub(r"[^-\w.]", "", form.replace(" ", "_"))) for form in forms}
 
 
 def without_upload_folder(path: str) -> str:
