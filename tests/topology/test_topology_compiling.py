@@ -137,29 +137,101 @@ def test_cached_code_is_used_until_any_file_of_the_package_changes(tmp_path):
     assert probe() == "1"
 
 
-@pytest.mark.parametrize("damage", ["empty index", "truncated index", "truncated code", "full disk"])
+_FULL = """
+from numba.core.caching import IndexDataCacheFile
+def full(*_): raise OSError(28, "No space left on device")
+IndexDataCacheFile._save_data = full
+"""
+
+_FOREIGN = """
+import os, pathlib
+def refuse(*_, **__): raise PermissionError(1, "Operation not permitted")
+pathlib.Path.unlink = os.replace = refuse
+"""
+
+_NO_FOLDER = """
+import shutil
+from wsss.topology.kernels.padded_layout import set_cells
+folder = set_cells._cache.cache_path
+shutil.rmtree(folder)
+open(folder, "w").close()
+"""
+
+_ANOTHER_KIND = """
+import numpy as np
+from wsss.topology.kernels.padded_layout import set_cells
+flags = np.zeros(16, np.uint8)
+flags.flags.writeable = False
+set_cells(flags, np.empty(16, np.uint64))
+"""
+
+_NO_MEMORY = """
+from numba.core.caching import IndexDataCacheFile
+def fail(*_): raise MemoryError
+IndexDataCacheFile._load_data = fail
+"""
+
+
+def _probe(cache: Path, before: str = "") -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+    return subprocess.run(
+        [sys.executable, "-c", before + _CACHE_PROBE], env=environment, capture_output=True, text=True, timeout=900
+    )
+
+
+def _probed(cache: Path, before: str = "") -> list[str]:
+    """Return the result of a kernel, and the number of kernels loaded from the cache."""
+    run = _probe(cache, before)
+    assert run.returncode == 0, run.stderr
+    return run.stdout.split()
+
+
+@pytest.mark.parametrize("damage", ["empty index", "truncated index", "truncated code"])
 def test_a_damaged_cache_is_replaced(tmp_path, damage):
     """Numba's files are not synchronised with the disk: a power failure leaves them empty."""
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    assert _probed(tmp_path) == ["2", "0"]
+    size = 0 if damage == "empty index" else 20
+    for path in tmp_path.rglob("*.nbc" if damage == "truncated code" else "*.nbi"):
+        os.truncate(path, size)
+    assert _probed(tmp_path) == ["2", "0"]
+    assert _probed(tmp_path) == ["2", "1"]
 
-    def probe(code: str = "") -> list[str]:
-        run = subprocess.run(
-            [sys.executable, "-c", code + _CACHE_PROBE], env=environment, capture_output=True, text=True, timeout=900
-        )
-        assert run.returncode == 0, run.stderr
-        return run.stdout.split()
 
-    if damage == "full disk":
-        full = "def full(*_): raise OSError(28, 'No space left on device')\n"
-        full += "from numba.core.caching import IndexDataCacheFile\nIndexDataCacheFile._save_data = full\n"
-        assert probe(full) == ["2", "0"]
-    else:
-        assert probe() == ["2", "0"]
-        size = 0 if damage == "empty index" else 20
-        for path in tmp_path.rglob("*.nbc" if damage == "truncated code" else "*.nbi"):
-            os.truncate(path, size)
-    assert probe() == ["2", "0"]
-    assert probe() == ["2", "1"]
+@pytest.mark.parametrize("before", [_FULL, _NO_FOLDER], ids=["full disk", "no folder"])
+def test_kernels_run_without_a_cache_and_warn_once(tmp_path, before):
+    run = _probe(tmp_path, before + _ANOTHER_KIND)
+    assert run.stdout.split() == ["2", "0"], run.stderr
+    (warning,) = [line for line in run.stderr.splitlines() if "kernels are not cached" in line]
+    assert str(tmp_path) in warning
+    assert ("No space left on device" if before == _FULL else "File exists") in warning
+
+
+def test_a_new_index_never_refers_to_code_of_old_source(tmp_path):
+    """Numba writes the index first; after a change of the source it reuses the names of the old code."""
+    assert _probed(tmp_path) == ["2", "0"]
+    for index in tmp_path.rglob("*.nbi"):
+        index.unlink()
+    assert list(tmp_path.rglob("*.nbc"))
+    assert _probed(tmp_path, _FULL) == ["2", "0"]
+    assert _probed(tmp_path) == ["2", "0"]
+    assert _probed(tmp_path) == ["2", "1"]
+
+
+def test_a_damaged_cache_of_another_user_is_ignored(tmp_path):
+    """In a shared folder with the sticky bit, the files of others can be neither deleted nor replaced."""
+    assert _probed(tmp_path) == ["2", "0"]
+    for index in tmp_path.rglob("*.nbi"):
+        os.truncate(index, 20)
+    run = _probe(tmp_path, _FOREIGN)
+    assert run.stdout.split() == ["2", "0"], run.stderr
+    assert run.stderr.count("Operation not permitted") == 1
+
+
+def test_lack_of_memory_is_no_damage_of_the_cache(tmp_path):
+    assert _probed(tmp_path) == ["2", "0"]
+    run = _probe(tmp_path, _NO_MEMORY)
+    assert run.returncode == 1 and run.stderr.rstrip().endswith("MemoryError")
+    assert _probed(tmp_path) == ["2", "1"]
 
 
 def test_set_cells_finds_all_flags_at_any_place():

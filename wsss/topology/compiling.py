@@ -36,39 +36,61 @@ def kernel(function: Callable[..., Any]) -> Any:
     except RuntimeError:  # Numba has no writable cache folder; `_announce` warns
         _uncached.append(function.__name__)
         return numba.njit(nogil=True)(function)
-    cache_file = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
+    numba_cache: Any = getattr(dispatcher, "_cache", None)
+    cache_file = getattr(numba_cache, "_cache_file", None)
     if cache_file is not None:
         # Private attribute: the (time, size) that cached code is compared with, by default those of a single file.
         cache_file._source_stamp = _stamp(function.__module__.split(".")[1])
-        cache_file.load, cache_file.save = _loading(cache_file), _saving(cache_file.save, function.__name__)
+        cache_file._load_index = _unless_damaged(cache_file._load_index, dict)
+        cache_file._save_index = _indexing(cache_file)
+        cache_file.load = _unless_damaged(cache_file.load, lambda: None)
+        numba_cache.save_overload = _saving(numba_cache, function.__name__)
     return dispatcher
 
 
-def _loading(cache_file: Any) -> Callable[[Any], Any]:
-    """Return a function that loads cached code; a damaged cache is emptied, so that it is compiled again.
+def _unless_damaged(read: Callable[..., Any], empty: Callable[[], Any]) -> Callable[..., Any]:
+    """Return a function that reads a file of the cache; a damaged one counts as empty, so that it is replaced.
 
     Numba does not synchronise its files: after a power failure, or on a full disk, they may be empty or truncated.
     """
-    load = cache_file.load
 
-    def load_intact(key: Any) -> Any:
+    def read_intact(*arguments: Any) -> Any:
         try:
-            return load(key)
+            return read(*arguments)
+        except MemoryError:
+            raise
         except Exception:  # unpickling a damaged file raises any kind of exception
-            Path(cache_file._index_path).unlink(missing_ok=True)
-            return None
+            return empty()
 
-    return load_intact
+    return read_intact
 
 
-def _saving(save: Callable[[Any, Any], None], name: str) -> Callable[[Any, Any], None]:
+def _indexing(cache_file: Any) -> Callable[[dict[Any, str]], None]:
+    """Return a function that writes the index of a kernel after deleting older code at the names that it adds.
+
+    Numba writes the index first, and numbers the files of code from 1 again after a change of the source: if the code
+    could then not be written, the new index would refer to code of the old source.
+    """
+    save_index = cache_file._save_index
+
+    def save_index_without_old_code(overloads: dict[Any, str]) -> None:
+        for name in set(overloads.values()) - set(cache_file._load_index().values()):
+            Path(cache_file._data_path(name)).unlink(missing_ok=True)
+        save_index(overloads)
+
+    return save_index_without_old_code
+
+
+def _saving(numba_cache: Any, name: str) -> Callable[[Any, Any], None]:
     """Return a function that caches code; if the disk is full or was made read-only, the code is used uncached."""
+    save = numba_cache.save_overload
 
-    def save_if_possible(key: Any, data: Any) -> None:
+    def save_if_possible(signature: Any, code: Any) -> None:
         try:
-            save(key, data)
-        except OSError:
-            _uncached.append(name)  # `_announce` warns
+            save(signature, code)
+        except OSError as error:
+            _uncached.append(name)
+            _warn(f"{numba_cache.cache_path}: {error.strerror or error}")
 
     return save_if_possible
 
@@ -76,6 +98,18 @@ def _saving(save: Callable[[Any, Any], None], name: str) -> Callable[[Any, Any],
 _ONCE = "once per kind of computation, then cached; to compile all in advance: wsss topo warmup"
 _uncached: list[str] = []
 _announced = threading.Event()
+_warned = threading.Event()
+
+
+def _warn(reason: str) -> None:
+    if _warned.is_set():
+        return
+    _warned.set()
+    print(
+        f"Compiled kernels are not cached, so that every process compiles them again ({reason}). "
+        "Free disk space, or set NUMBA_CACHE_DIR to a writable folder.",
+        file=sys.stderr,
+    )
 
 
 def _announce() -> None:

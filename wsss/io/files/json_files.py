@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,9 @@ MAX_DEPTH = 60
 
 MAX_BYTES = 256_000_000
 """Maximum file size; the record of a stage with a million masks takes 200 MB."""
+
+CHUNK_BYTES = 1 << 16
+"""Number of bytes by which reading continues, at least, if a file is larger than it states."""
 
 
 def read_json(path: Path, *, max_bytes: int | None = None) -> Any:
@@ -28,7 +33,24 @@ def read_json(path: Path, *, max_bytes: int | None = None) -> Any:
             bytes or `MAX_DEPTH` levels.
     """
     with open_to_read(path) as file:
-        return parse_json(file.read((max_bytes or MAX_BYTES) + 1), max_bytes=max_bytes)
+        return parse_json(read_limited(file, max_bytes or MAX_BYTES), max_bytes=max_bytes)
+
+
+def read_limited(file: BufferedReader, max_bytes: int) -> bytes:
+    """Return the content of an open file; of a larger one, the first ``max_bytes + 1`` bytes.
+
+    ``file.read(max_bytes + 1)`` would allocate that many bytes for a small file, too.
+    """
+    content, end = b"", min(max_bytes, _size(file)) + 1
+    while True:
+        content += file.read(end - len(content))
+        if len(content) < end or end > max_bytes:
+            return content
+        end = min(max_bytes, 2 * end + CHUNK_BYTES) + 1  # the file has grown, or states no size (/proc)
+
+
+def _size(file: BufferedReader) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def read_json_object(path: Path) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from wsss.io.files.atomic import atomic_open
 from wsss.io.files.contained import open_to_read
-from wsss.io.files.json_files import MAX_BYTES, parse_json
+from wsss.io.files.json_files import MAX_BYTES, parse_json, read_limited
 from wsss.io.utf8 import unwritable
 
 SEAL = "seal"
@@ -144,7 +144,7 @@ def read_intact_json(path: Path) -> dict[str, Any]:
 def _read(path: Path) -> tuple[Any, Any, int]:
     """Return the value in a JSON file without its seal, the seal, and the modification time in nanoseconds."""
     with open_to_read(path) as file:
-        value = parse_json(file.read(MAX_BYTES + 1))
+        value = parse_json(read_limited(file, MAX_BYTES))
         changed = os.fstat(file.fileno()).st_mtime_ns
     return value, value.pop(SEAL, None) if isinstance(value, dict) else None, changed
 
