@@ -76,7 +76,7 @@ def test_features_of_a_classifier_are_the_affinities(workspace: Path, tmp_path: 
     assert not np.allclose(maps_of(tmp_path), maps, atol=0.01)
     stated = result.provenance["propagate"]
     assert stated["feature_levels"] == (0, -1) and stated["network_weights"] == "none"
-    assert stated["network"] == ("mobilenet_v2" if network == "cnn" else "timm/test_vit")
+    assert stated["network"] == ("timm/test_resnet" if network == "cnn" else "timm/test_vit")
     assert "attention_blocks" not in stated and stated["radius"] == 5
 
 

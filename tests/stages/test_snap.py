@@ -17,6 +17,7 @@ from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
+from wsss.pipeline.stage import Artifact
 from wsss.stages.snap import STAGE as SNAP
 from wsss.validation import validate
 from wsss.viz.report.report_scores import is_oracle
@@ -108,6 +109,8 @@ def test_the_oracle_assigns_true_classes_and_is_stamped(
     assert is_oracle(result.metrics) and is_oracle(result.provenance)
     assert not is_oracle(vote.metrics) and not is_oracle(vote.provenance)
     assert "min_share" in vote.provenance["snap"] and "min_share" not in result.provenance["snap"]
+    masks = Artifact(tmp_path / "out", provenance=result.provenance)
+    assert is_oracle(run_stage(SNAP, config, tmp_path / "later", data, masks=masks).provenance)
     run_stage(SNAP, config | {"oracle": True}, tmp_path / "again", data, masks=shifted)
     assert contents(tmp_path / "again") == contents(tmp_path / "out")
 

@@ -127,16 +127,17 @@ def run_stage(
     lines: list[str] | None = None,
     seed: int = 0,
     workers: int = 0,
-    **inputs: Path,
+    **inputs: Path | Artifact,
 ) -> Result:
     """Validate and run one stage like the runner, without a run store."""
+    artifacts = {name: value if isinstance(value, Artifact) else Artifact(value) for name, value in inputs.items()}
     checked = validate(stage.config, config, where=stage.name)
     stage.check(checked, data)
     out.mkdir(parents=True, exist_ok=True)
     context = Context(
         config=checked,
         out=out,
-        inputs={name: Artifact(inputs[name]) if name in inputs else None for name in stage.inputs},
+        inputs={name: artifacts.get(name) for name in stage.inputs},
         data=data,
         seed=seed,
         device="cpu",

@@ -69,6 +69,8 @@ class Input:
         alias: name of the option of the single-stage command, if it is not the name of the input.
         nested: record the provenance of this input separately, under the input's name, because it does not describe the
             stage's result directly.
+        in_identity_if_set: part of the identity only if it is present; for inputs that a stage has gained, as
+            `wsss.validation.InIdentityIfSet` for settings.
     """
 
     kinds: tuple[str, ...]
@@ -77,6 +79,7 @@ class Input:
     many: bool = False
     alias: str | None = None
     nested: bool = False
+    in_identity_if_set: bool = False
 
 
 @dataclass(frozen=True)

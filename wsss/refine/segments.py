@@ -118,7 +118,7 @@ def snap_to_regions(
 def with_true_classes(
     mask: NDArray[np.uint8], numbers: NDArray[np.integer], truth: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
-    """Return the mask with every segment assigned its most frequent true class: an oracle, for the ceiling of `snap`.
+    """Return the mask with every segment assigned its most frequent true class: an oracle.
 
     Args:
         mask: ``(H, W)`` class indices; kept in pixels that belong to no segment, and in segments without a true class.

@@ -158,6 +158,7 @@ NETWORKS = {
         "folder of a classify, expand or shrink stage, required by affinity: features or attention",
         optional=True,
         nested=True,
+        in_identity_if_set=True,
     ),
 }
 """Inputs besides the maps."""

@@ -141,7 +141,7 @@ def run(ctx: Context[SegmentConfig]) -> Result:
         "segmenter_initial_weights": model.origin.label,
         "supervision": _supervision(config, ctx.data, ctx.inputs["masks"]),
         "loss": config.loss.name,
-        **({"weight_average": f"moving average, decay {config.ema:g}"} if config.ema is not None else {}),
+        **({"weight_average": f"moving average, decay {config.ema}"} if config.ema is not None else {}),
     }
     samples = ctx.data.split(config.split)
     counted, stated = stated_corrections(ctx, samples, "training images", provenance["supervision"])

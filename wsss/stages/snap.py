@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, model_validator
 
@@ -43,7 +43,7 @@ from wsss.stages.common.mask_stages import (
     write_masks,
 )
 from wsss.stages.common.require_inputs import require_truth
-from wsss.validation import refuse_unused
+from wsss.validation import InIdentityIfSet, refuse_unused
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +78,7 @@ class SnapConfig(SegmentVoteConfig, StageConfig):
         default=400, ge=16, description="pixels per superpixel: the mean for slic, the minimum for felzenszwalb"
     )
     corrections: CorrectionsFolder = None
-    oracle: bool = Field(
+    oracle: Annotated[bool, InIdentityIfSet()] = Field(
         default=False,
         description="assign every segment its most frequent class in the ground-truth masks, to measure how accurate "
         "masks of these segments can be; all scores derived from it are marked ORACLE",
@@ -110,6 +110,8 @@ def run(ctx: Context[SnapConfig]) -> Result:
     parts = read_changes(ctx, samples)
     source = config.superpixels if config.segments is None else "external segments"
     counted, stated = stated_refinement(ctx, samples)
+    earlier = ctx.inputs["masks"].provenance.get("snap")  # an oracle there still determines the scores
+    before = {"before": earlier} if earlier else {}
     vote = {"classes": ORACLE} if config.oracle else {"min_share": config.min_share, "min_cover": config.min_cover}
     return Result(
         {
@@ -120,7 +122,7 @@ def run(ctx: Context[SnapConfig]) -> Result:
             **({"classes": ORACLE} if config.oracle else {}),
             **counted,
         },
-        {"snap": {"segments": source, **vote}, **stated},
+        {"snap": {"segments": source, **vote, **before}, **stated},
     )
 
 

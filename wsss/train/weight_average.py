@@ -16,7 +16,7 @@ class WeightAverage:
     """The average ``a ← d·a + (1 − d)·w`` of all parameters and buffers of a network.
 
     ``d = min(decay, 1 − 1/(step + 1))``: at first the mean of all weights so far including the initial ones, so that
-    these do not remain in the average of a short training run.
+    these have no more weight than those of any other step.
 
     Floating-point buffers, such as BatchNorm's running statistics, are averaged like parameters; the others, such as
     its number of batches, have their current values. A frozen tensor keeps its value exactly.

@@ -92,7 +92,7 @@ def build_walk_network(config: BackboneConfig) -> WalkNetwork:
 
 
 def check_backbone(config: BackboneConfig, *, levels: Sequence[int] = (), blocks: int = 0) -> None:
-    """Apply `check_levels` and `check_attention` to a network with random weights.
+    """Apply `check_trunk` to a network with random weights.
 
     Raises:
         InvalidInput: the network has no such levels or no such attention.

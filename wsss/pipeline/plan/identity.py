@@ -117,7 +117,11 @@ def identity_parts(
         "version": stage.version,
         "seed": seed,
         "config": config_parts(config, contents),
-        "inputs": {name: inputs.get(name) for name in stage.inputs},
+        "inputs": {
+            name: inputs.get(name)
+            for name, declared in stage.inputs.items()
+            if inputs.get(name) is not None or not declared.in_identity_if_set
+        },
         "reads": fingerprints.of_all(stage.reads(config)),
         **({RANKS: ranks} if stage.trains is not None and ranks > 1 else {}),
     }

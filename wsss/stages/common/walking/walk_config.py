@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from wsss.models.config import BackboneConfig
 from wsss.pipeline.stage import StageConfig
-from wsss.validation import OptionName, refuse_unused
+from wsss.validation import InIdentityIfSet, OptionName, refuse_unused
 
 OF_PAIRS = ("radius", "boundary_factor")
 """Settings of affinities between nearby elements."""
@@ -44,15 +44,15 @@ class PropagateConfig(StageConfig):
     colour_sigma: float = Field(
         default=30.0, gt=0, description="standard deviation of the colour affinity, in grey levels (0 … 255)"
     )
-    feature_levels: tuple[int, ...] = Field(
+    feature_levels: Annotated[tuple[int, ...], InIdentityIfSet()] = Field(
         default=(-1,),
         min_length=1,
         description="feature maps whose similarities are averaged: indices, the finest first; -1: the coarsest",
     )
-    attention_blocks: int = Field(
+    attention_blocks: Annotated[int, InIdentityIfSet()] = Field(
         default=8, ge=1, description="blocks whose attention is averaged, counted from the last"
     )
-    backbone: BackboneConfig | None = Field(
+    backbone: Annotated[BackboneConfig | None, InIdentityIfSet()] = Field(
         default=None,
         description="network for features or attention, with its weights; null: the trunk of the input classifier",
     )
