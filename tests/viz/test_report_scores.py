@@ -8,7 +8,7 @@ import pytest
 from wsss.data.dataset import Dataset
 from wsss.data.readers.topomortar import CLASSES
 from wsss.viz.report.report_scores import class_table, is_oracle, scores_of
-from wsss.viz.report.run_overview import StageRecord
+from wsss.viz.report.run_overview import StageRecord, recipes_of
 from wsss.viz.report.run_page import stage_numbers
 from wsss.viz.report.supervision_ratios import Ratio, ratios
 
@@ -45,6 +45,21 @@ def test_ratio_of_comparable_networks(tmp_path: Path) -> None:
 def test_other_differences_of_a_ratio_are_listed(tmp_path: Path) -> None:
     (ratio,) = ratios(scores_of(run(tmp_path, initial_weights="none")))
     assert ratio.differences == ("initial weights",)
+
+
+def test_an_average_of_one_of_two_networks_is_a_difference(tmp_path: Path) -> None:
+    (ratio,) = ratios(scores_of(run(tmp_path, weight_average="moving average, decay 0.99")))
+    assert ratio.differences == ("moving average of the weights",)
+
+
+def test_a_null_setting_is_as_a_missing_one() -> None:
+    """A stage that has gained a setting has the recipe of its earlier records."""
+    records = [
+        StageRecord(f"segment@seed={seed}", "segment", Path("s"), config=config)
+        for seed, config in enumerate(({"epochs": 2}, {"epochs": 2, "ema": None}, {"epochs": 2, "ema": 0.9}))
+    ]
+    before, after, other = recipes_of(records).values()
+    assert before == after != other
 
 
 @pytest.mark.parametrize(

@@ -233,7 +233,9 @@ def recipes_of(records: Sequence[StageRecord]) -> dict[str, str]:
                 return id
             record = by_id[id]
             inputs = sorted(recipe(need, above | {id}) for need in record.needs)
-            parts = (record.entry, record.uses, json.dumps(record.config, sort_keys=True, default=str), inputs)
+            # A setting that is null may be missing from a record of before the setting existed.
+            config = {key: value for key, value in record.config.items() if value is not None}
+            parts = (record.entry, record.uses, json.dumps(config, sort_keys=True, default=str), inputs)
             recipes[id] = hashlib.sha256(repr(parts).encode()).hexdigest()
         return recipes[id]
 

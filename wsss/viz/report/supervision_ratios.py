@@ -109,6 +109,8 @@ def _differences(weak: Repeats, full: Repeats) -> tuple[str, ...]:
     differing = [name for name in ours if name not in EXPECTED and theirs.get(name, ours[name]) != ours[name]]
     if ("calibrated" in ours) != ("calibrated" in theirs):  # each has its own weight
         differing.append("calibration")
+    if ("weight average" in ours) != ("weight average" in theirs):
+        differing.append("moving average of the weights")
     splits = {weak.first.training_split, full.first.training_split} - {None}
     if len(splits) > 1:
         differing.append("training split")

@@ -33,6 +33,7 @@ FACTS = (
     "initial_weights",
     "supervision",
     "calibrated",
+    "weight_average",
     "corrected_masks",
     "uncertain_counted_as",
 )

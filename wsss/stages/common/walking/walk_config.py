@@ -77,7 +77,7 @@ class PropagateConfig(StageConfig):
     def _walk_on_patches(self) -> PropagateConfig:
         if self.affinity == "attention":
             refuse_unused(self, *OF_PAIRS, requires="affinity: learned, colour or features", got=self.affinity)
-            if "steps" not in self.model_fields_set:
+            if self.steps == type(self).model_fields["steps"].default:  # also if it comes from a preset for pixels
                 raise ValueError(
                     "affinity: attention requires steps, such as the 2 of preset propagate/attention: every patch is "
                     "a neighbour of every other, and after the 256 steps for pairs of pixels, maps are nearly constant"
