@@ -182,13 +182,21 @@ def test_masks_of_a_network_are_refused(model: Path, data: Path, capsys: pytest.
     assert "masks predicted by lraspp on resnet18" in " ".join(capsys.readouterr().err.split())
 
 
-@pytest.mark.parametrize(("config", "noted"), [({"split": "val"}, True), ({"split": "train"}, False)])
+@pytest.mark.parametrize(
+    ("uses", "config", "noted"),
+    [
+        ("segment", {"split": "val"}, True),
+        ("segment", {"split": "train"}, False),
+        ("calibrate", {"mask_split": "val", "foreground": None}, True),
+        ("calibrate", {"mask_split": "val", "foreground": 0.3}, False),
+    ],
+)
 def test_a_split_of_the_training_is_noted(
-    model: Path, data: Path, capsys: pytest.CaptureFixture[str], config: dict[str, str], noted: bool
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], uses: str, config: dict[str, Any], noted: bool
 ) -> None:
     network = data / "network"
     shutil.copytree(model, network)
-    stated = {"status": "done", "id": "segment", "uses": "segment", "provides": "segmenter", "identity": "0"}
+    stated = {"status": "done", "id": uses, "uses": uses, "provides": "segmenter", "identity": "0"}
     (network / "stage.json").write_text(json.dumps(stated | {"config": config, "metrics": {}, "provenance": {}}))
     _, _, log = choose(capsys, network, unrecorded(predict(model, (0.75,))))
     assert ("trained on the split 'val'" in " ".join(log.split())) == noted

@@ -112,10 +112,10 @@ def _ground_truth(masks: Artifact) -> str:
 def _note_training_split(ctx: Context[ScalesConfig]) -> None:
     """Log if the network was trained on one of the splits, as far as its record states that."""
     network = ctx.inputs["segmenter"]
-    key = "split"
-    if network.uses == "calibrate":  # its target is the foreground of the masks that the network was trained on
-        key = "mask_split"
-    if (split := network.config.get(key)) in ctx.config.splits:
+    split = network.config.get("split")
+    if network.uses == "calibrate" and network.config.get("foreground") is None:
+        split = network.config.get("mask_split")  # that of the masks that the network was trained on
+    if split in ctx.config.splits:
         ctx.log(
             f"note: the network was trained on the split {split!r}, where its masks agree with those that it learned; "
             "choose the scales on other images."
