@@ -93,7 +93,7 @@ def test_memory_of_bands(network: Any, options: Any, monkeypatch: pytest.MonkeyP
     count = 0
     for block in blockwise_prediction._bands(network, image, chosen["scales"], chosen["flip"], chosen["max_side"]):
         assert sum(view() is not None for view in views) == (1 if "max_side" in options else 0)
-        expected = sum(blockwise_prediction._upsampled(view, (73, 91), block.rows) for view in every)
+        expected = sum(blockwise_prediction.upsampled(view, (73, 91), block.rows) for view in every)
         assert torch.equal(block.probabilities, expected / len(every))
         count += block.rows.stop - block.rows.start
     assert count == 73 and len(views) == len(every)
@@ -106,7 +106,7 @@ def test_upsampled_rows_equal_interpolate(height: int, width: int, small: int, n
     expected = F.interpolate(probabilities, (height, width), mode="bilinear", align_corners=False)
     for start in range(0, height, 16):
         rows = slice(start, min(start + 16, height))
-        upsampled = blockwise_prediction._upsampled(probabilities, (height, width), rows)
+        upsampled = blockwise_prediction.upsampled(probabilities, (height, width), rows)
         torch.testing.assert_close(upsampled, expected[:, :, rows], atol=1e-5, rtol=1e-5)
 
 

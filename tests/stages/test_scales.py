@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +47,20 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def predict(model: Path, scales: tuple[float, ...]) -> Path:
+def predict(model: Path, scales: tuple[float, ...], *options: str) -> Path:
     """Predict val at some scales; return the folder."""
     out = Path("-".join(map(str, scales)))
     chosen = ",".join(map(str, scales))
     words = ["predict", "--weights", str(model), "--data.root", "data", "--splits", "val", "--out", str(out)]
-    assert _call([*words, "--scales", chosen, "--flip"]) == 0
+    assert _call([*words, "--scales", chosen, "--flip", *options]) == 0
     return out
+
+
+def unrecorded(folder: Path) -> Path:
+    """Remove the record of a stage, so that its masks are of unstated origin; return the folder."""
+    (folder / "stage.json").unlink()
+    (folder / ".wsss-stage.json").unlink()
+    return folder
 
 
 def words(model: Path, masks: Path, out: str, *options: str) -> list[str]:
@@ -75,24 +83,23 @@ def masks_of(folder: Path) -> dict[str, Any]:
     return {name: read_mask(folder / "masks" / f"{name}.png") for name in IDS}
 
 
-@pytest.mark.parametrize("best", [(0.75,), (1.25,), (0.5, 0.75), (0.5, 0.75, 1.25)])
-def test_masks_of_the_network_itself_are_agreed_with(
-    model: Path, data: Path, capsys: pytest.CaptureFixture[str], best: tuple[float, ...]
-) -> None:
+def test_the_agreement_is_that_of_predict(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The agreement of every candidate is the mIoU of what `predict` writes at its scales, which differ."""
-    folder = data / predict(model, best)
-    (folder / "stage.json").unlink()  # as masks of another origin
-    (folder / ".wsss-stage.json").unlink()
-    metrics, provenance, log = choose(capsys, model, folder)
-    assert metrics["scales"] == list(best) and metrics["flip"] and metrics["images"] == len(IDS)
+    for number, name in enumerate(IDS):
+        mask = np.zeros(SIZE, np.uint8)
+        mask[: 10 * number + 10, 8:40] = (40, 90)[number % 2]
+        mask[50:, :9] = 255
+        write_mask(data / "blocks" / f"{name}.png", mask)
+    metrics, provenance, log = choose(capsys, model, data / "blocks")
+    assert metrics["flip"] and metrics["images"] == len(IDS)
     agreement = {tuple(row["scales"]): row["agreement"] for row in metrics["candidates"]}
-    assert list(agreement) == RUNS
-    assert agreement[best] == 1 and sorted(agreement.values())[-2] < 1
-    truth = np.stack(list(masks_of(folder).values()))
+    assert list(agreement) == RUNS and len(set(agreement.values())) == len(RUNS)
+    truth = relabelled(np.stack([read_mask(data / "blocks" / f"{name}.png") for name in IDS]))
     for scales, value in agreement.items():
-        if scales != best:
-            found = np.stack(list(masks_of(predict(model, scales)).values()))
-            assert value == pytest.approx(mean_iou(relabelled(found), relabelled(truth), classes=3), abs=1e-6)
+        found = np.stack(list(masks_of(predict(model, scales)).values()))
+        assert value == pytest.approx(mean_iou(relabelled(found), truth, classes=3), abs=1e-6)
+    best = max(agreement, key=lambda scales: agreement[scales])
+    assert metrics["scales"] == list(best)
     assert provenance["scales"] == {
         "chosen": list(best),
         "by": f"mIoU of the network's masks with other masks on {len(IDS)} images",
@@ -100,42 +107,99 @@ def test_masks_of_the_network_itself_are_agreed_with(
         "ground_truth": "unknown",
     }
     assert f"--scales {','.join(f'{scale:g}' for scale in best)})" in log
+
+
+@pytest.mark.parametrize("best", [(1.25,), (0.5, 0.75)])
+def test_the_first_or_last_scale_is_noted(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], best: tuple[float, ...]
+) -> None:
+    metrics, _, log = choose(capsys, model, unrecorded(predict(model, best)))
+    assert metrics["scales"] == list(best)
     assert ("first or last" in log) == (best == (1.25,))
 
 
+def test_max_side_is_that_of_predict(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limit = ("--max-side", "64")
+    metrics, _, _ = choose(capsys, model, unrecorded(predict(model, (0.5, 0.75), *limit)), *limit)
+    assert metrics["scales"] == [0.5, 0.75]
+    assert max(row["agreement"] for row in metrics["candidates"]) == pytest.approx(1, abs=1e-3)
+
+
 def relabelled(masks: Any) -> Any:
-    """Return class indices for the values of the classes."""
-    return np.searchsorted([0, 40, 90], masks)
+    """Return class indices for the values of the classes, and 255 for itself."""
+    return np.array([0, 1, 2, 255])[np.searchsorted([0, 40, 90, 255], masks)]
 
 
-def record(folder: Path, **provenance: str) -> None:
+def record(folder: Path, **provenance: Any) -> None:
     """Write the record of a finished stage."""
     stated = {"status": "done", "id": "crf", "uses": "crf", "provides": "masks", "identity": "0", "config": {}}
     (folder / "stage.json").write_text(json.dumps(stated | {"metrics": {}, "provenance": provenance}))
 
 
-def test_the_supervision_of_the_masks_is_stated(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("supervision", "ground_truth"),
+    [("image-level labels", "not used"), ("image-level labels and corrected masks", "corrected masks")],
+)
+def test_the_supervision_of_the_masks_is_stated(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], supervision: str, ground_truth: str
+) -> None:
     folder = data / predict(model, (0.75,))
-    record(folder, supervision="image-level labels", threshold_policy="otsu")
+    record(folder, supervision=supervision, threshold_policy="otsu")
     _, provenance, _ = choose(capsys, model, folder)
-    assert provenance["scales"]["ground_truth"] == "not used"
-    assert provenance["scales"]["supervision"] == "image-level labels"
+    assert provenance["scales"]["ground_truth"] == ground_truth
+    assert provenance["scales"]["supervision"] == supervision
     assert provenance["scales"]["by"].startswith("mIoU of the network's masks with crf on")
-    assert provenance["masks"]["supervision"] == "image-level labels"
+    assert provenance["masks"]["supervision"] == supervision
 
 
 @pytest.mark.parametrize(
-    ("supervision", "policy"),
-    [("ground-truth masks", "otsu"), ("image-level labels", "ORACLE fixed .34 (best on the ground-truth masks)")],
+    ("stated", "found"),
+    [
+        ({"supervision": "ground-truth masks"}, "ground-truth masks"),
+        ({"threshold_policy": "ORACLE fixed .34 (best on the ground-truth masks)"}, "ORACLE fixed .34"),
+        ({"snap": {"classes": "ORACLE: the most frequent class of the ground-truth masks"}}, "ORACLE: the most"),
+        ({"calibrated": {"share_of": "ORACLE: ground-truth masks"}, "segmenter": "lraspp"}, "ORACLE: ground-truth"),
+    ],
 )
-def test_ground_truth_is_refused(
-    model: Path, data: Path, capsys: pytest.CaptureFixture[str], supervision: str, policy: str
+def test_masks_that_depend_on_the_ground_truth_are_refused(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], stated: dict[str, Any], found: str
 ) -> None:
     folder = data / predict(model, (0.75,))
-    record(folder, supervision=supervision, threshold_policy=policy)
+    record(folder, **({"supervision": "image-level labels"} | stated))
     assert _call(words(model, folder, "chosen")) == 2
-    error = capsys.readouterr().err
-    assert "scales.masks" in error and (policy if "ORACLE" in policy else supervision) in error
+    error = " ".join(capsys.readouterr().err.split())
+    assert "scales.masks" in error and "depend on the ground truth" in error and found in error
+
+
+def test_masks_of_a_network_are_refused(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They agree best with the scales of their own prediction, also after a CRF."""
+    folder = data / predict(model, (0.75,))
+    assert _call(words(model, folder, "chosen")) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "scales.masks" in error and "masks predicted by a network" in error and "pseudo stage" in error
+    record(folder, supervision="image-level labels", segmenter="lraspp on resnet18", crf="irn")
+    assert _call(words(model, folder, "chosen")) == 2
+    assert "masks predicted by lraspp on resnet18" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    ("uses", "config", "noted"),
+    [
+        ("segment", {"split": "val"}, True),
+        ("segment", {"split": "train"}, False),
+        ("calibrate", {"mask_split": "val", "foreground": None}, True),
+        ("calibrate", {"mask_split": "val", "foreground": 0.3}, False),
+    ],
+)
+def test_a_split_of_the_training_is_noted(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], uses: str, config: dict[str, Any], noted: bool
+) -> None:
+    network = data / "network"
+    shutil.copytree(model, network)
+    stated = {"status": "done", "id": uses, "uses": uses, "provides": "segmenter", "identity": "0"}
+    (network / "stage.json").write_text(json.dumps(stated | {"config": config, "metrics": {}, "provenance": {}}))
+    _, _, log = choose(capsys, network, unrecorded(predict(model, (0.75,))))
+    assert ("trained on the split 'val'" in " ".join(log.split())) == noted
 
 
 def test_uncertain_pixels_do_not_count(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,15 +217,24 @@ def test_uncertain_pixels_do_not_count(model: Path, data: Path, capsys: pytest.C
     assert choose(capsys, model, data / "mixed", "--force")[0]["scales"] == [0.5]
 
 
-def test_masks_without_certain_pixels(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [(255, "4 of 4 masks contain 255"), (0, "none of the 4 masks shows a class")],
+)
+def test_masks_without_a_class(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], value: int, found: str
+) -> None:
     for name in IDS:
-        write_mask(data / "empty" / f"{name}.png", np.full(SIZE, 255, np.uint8))
+        mask = np.zeros(SIZE, np.uint8)
+        mask[:20] = value
+        write_mask(data / "empty" / f"{name}.png", mask)
     assert _call(words(model, data / "empty", "chosen")) == 2
-    assert "all pixels of the masks are uncertain" in capsys.readouterr().err
+    error = " ".join(capsys.readouterr().err.split())
+    assert found in error and ("renumber it: red 40, green 90" in error) == (value == 255)
 
 
 def test_missing_masks(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = data / predict(model, (0.75,))
+    folder = unrecorded(data / predict(model, (0.75,)))
     (folder / "masks/v2.png").unlink()
     assert _call(words(model, folder, "chosen")) == 2
     error = capsys.readouterr().err
@@ -176,7 +249,7 @@ def test_invalid_candidates(candidates: list[float]) -> None:
 
 
 def test_two_processes_choose_the_same(model: Path, data: Path) -> None:
-    folder = data / predict(model, (0.75,))
+    folder = unrecorded(data / predict(model, (0.75,)))
     for count in (1, 2):
         done = several(count, *words(model, folder, f"by{count}"), cwd=data)
         assert done.returncode == 0, done.stderr

@@ -1,25 +1,27 @@
 """Choose the scales of prediction without ground truth, by agreement with masks from image-level labels.
 
 The masks are those of a `pseudo` or `crf` stage, for images that the network was not trained on; the image-level labels
-exclude classes that an image does not show. The choice is only recorded: set it as ``scales`` of `calibrate` and
-`predict`.
+exclude classes that an image does not show. Masks of a network would agree best at the scales of their own prediction,
+so they are refused, as are masks that depend on the ground truth. The choice is only recorded: set it as ``scales`` of
+`calibrate` and `predict`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator
 
-from wsss.data.dataset import GROUND_TRUTH
 from wsss.errors import InvalidInput
 from wsss.models.config import Scale
-from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
+from wsss.stages.common.corrected_masks import AND_CORRECTED
 from wsss.stages.common.image_size_notes import require_whole_images
 from wsss.stages.common.inference.whole_images import evenly_spaced, load_network, predict_whole
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of, with_masks
 from wsss.stages.common.inspect_inputs import inspect_masks
+from wsss.stages.common.mask_stages import require_foreground
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,11 +79,11 @@ def run(ctx: Context[ScalesConfig]) -> Result:
     from wsss.metrics.overlap import mean_scores
 
     config, (network, _) = ctx.config, load_network(ctx)
-    samples = _masked(ctx)
+    samples = _masked(ctx, log=ctx.log if ctx.ranks.rank == 0 else lambda line: None)
+    if ctx.ranks.rank == 0:
+        _note_training_split(ctx)
     counted = predict_whole(ctx, network, samples, lambda sample, image: _count(ctx, network, sample, image))
     agreement = mean_scores(np.sum(counted, axis=0), "miou")
-    if np.isnan(agreement).any():
-        raise InvalidInput("all pixels of the masks are uncertain", subject=ctx.inputs["masks"].path)
     chosen = config.runs[int(agreement.argmax())]  # the shortest of equal ones
     table = [
         {"scales": list(candidate), "agreement": round(float(value), 6)}
@@ -95,9 +97,29 @@ def run(ctx: Context[ScalesConfig]) -> Result:
         "chosen": list(chosen),
         "by": f"mIoU of the network's masks with {masks.id or 'other masks'} on {len(samples)} images",
         "supervision": supervision_of(masks),
-        "ground_truth": "not used" if masks.provenance.get("supervision") else "unknown",
+        "ground_truth": _ground_truth(masks),
     }
     return Result(metrics, {"scales": stated})
+
+
+def _ground_truth(masks: Artifact) -> str:
+    """Return what is known about the use of ground truth for masks that `_refuse` accepts."""
+    if not masks.provenance.get("supervision"):
+        return "unknown"
+    return "corrected masks" if AND_CORRECTED in supervision_of(masks) else "not used"
+
+
+def _note_training_split(ctx: Context[ScalesConfig]) -> None:
+    """Log if the network was trained on one of the splits, as far as its record states that."""
+    network = ctx.inputs["segmenter"]
+    split = network.config.get("split")
+    if network.uses == "calibrate" and network.config.get("foreground") is None:
+        split = network.config.get("mask_split")  # that of the masks that the network was trained on
+    if split in ctx.config.splits:
+        ctx.log(
+            f"note: the network was trained on the split {split!r}, where its masks agree with those that it learned; "
+            "choose the scales on other images."
+        )
 
 
 def _log(ctx: Context[ScalesConfig], chosen: Scales, table: Sequence[Mapping[str, Any]]) -> None:
@@ -124,43 +146,79 @@ def _count(
 
     from wsss.data.truth import read_truth
     from wsss.metrics.overlap import confusion_matrix
-    from wsss.models.segmentation_networks.inference import class_probabilities
+    from wsss.models.segmentation_networks.scale_candidates import candidate_bands
 
     config, classes = ctx.config, ctx.data.classes
     mask = read_truth(sample, classes, size=image.shape[:2])
-    views = {
-        scale: class_probabilities(network, image[None], scales=[scale], flip=config.flip, max_side=config.max_side)[0]
-        for scale in config.candidates
-    }
-    matrices = []
-    for candidate in config.runs:
-        predicted = sum((views[scale] for scale in candidate[1:]), views[candidate[0]]).argmax(0)
-        matrices.append(confusion_matrix(predicted.cpu().numpy(), mask, len(classes)))
-    return np.stack(matrices)
+    total = np.zeros((len(config.runs), len(classes), len(classes) + 1), np.int64)
+    bands = candidate_bands(network, image, config.runs, flip=config.flip, max_side=config.max_side)
+    for rows, predicted in bands:
+        total += np.stack([confusion_matrix(found, mask[rows], len(classes)) for found in predicted])
+    return total
 
 
 def _chosen(config: ScalesConfig, data: Dataset) -> list[Sample]:
     return evenly_spaced(data.samples(config.splits), config.max_images)
 
 
-def _masked(ctx: Context[ScalesConfig]) -> tuple[Sample, ...]:
-    """Return the images to predict with the masks of the input.
+def _masked(ctx: Context[ScalesConfig], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:
+    """Return the images to predict with the masks of the input; ``log`` receives a note on guessed file names.
 
     Raises:
-        InvalidInput: the masks are ground truth, or some are missing.
+        InvalidInput: the masks are those of a network or depend on the ground truth, or some are missing.
     """
     masks, config = ctx.inputs["masks"], ctx.config
-    policy = str(masks.provenance.get("threshold_policy", ""))
-    if GROUND_TRUTH in supervision_of(masks) or policy.startswith("ORACLE"):
-        raise InvalidInput(
-            "scales chosen by ground-truth masks would make later scores on these images too good",
-            subject="scales.masks",
-            found=policy if policy.startswith("ORACLE") else supervision_of(masks),
-            allowed="masks from image-level labels",
-            hint="Pass the masks of a pseudo or crf stage.",
-        )
+    _refuse(masks)
     hint = f"Add {' and '.join(config.splits)} to the splits of the stage that makes the masks, and of its needs."
-    return with_masks(masks.path, _chosen(config, ctx.data), ctx.data, of="the splits", hint=hint)
+    return with_masks(masks.path, _chosen(config, ctx.data), ctx.data, of="the splits", hint=hint, log=log)
+
+
+def _refuse(masks: Artifact) -> None:
+    """Refuse masks that depend on the ground truth, or on a network's own prediction."""
+    from wsss.viz.report.report_scores import depends_on_truth
+
+    hint = "Pass the masks of a pseudo stage, or of a crf stage that refines those."
+    if depends_on_truth(masks.metrics, masks.provenance):
+        raise InvalidInput(
+            "scales chosen by masks that depend on the ground truth would make later scores on these images too good",
+            subject="scales.masks",
+            found=_truth_in(masks),
+            allowed="masks from image-level labels",
+            hint=hint,
+        )
+    if {"segmenter", "predict_scales"} & set(masks.provenance):  # weights without a record have no segmenter
+        raise InvalidInput(
+            "masks of a network agree best with the scales that they were predicted at",
+            subject="scales.masks",
+            found=f"masks predicted by {masks.provenance.get('segmenter', 'a network')}",
+            allowed="masks computed from maps",
+            hint=hint,
+        )
+
+
+def _truth_in(masks: Artifact) -> str:
+    """Return the statement on the ground truth that masks depend on."""
+    from wsss.viz.report.report_scores import is_oracle
+
+    stated = [f"{key}: {value}" for key, value in masks.provenance.items() if is_oracle({key: value})]
+    return "; ".join(stated) or supervision_of(masks)
+
+
+def _require_class(ctx: Context[ScalesConfig], samples: Sequence[Sample]) -> None:
+    """Require that a mask shows a class: otherwise, the best scales would be those that find least.
+
+    Raises:
+        InvalidInput: none does.
+    """
+    from wsss.data.truth import read_truth, shows_class
+
+    require_foreground(ctx, samples, purpose="to compare with")
+    if not any(shows_class(read_truth(sample, ctx.data.classes)) for sample in samples):
+        raise InvalidInput(
+            f"none of the {len(samples)} masks shows a class: all pixels are background or uncertain",
+            subject=ctx.inputs["masks"].path,
+            hint="Choose splits whose masks show a class, or lower the thresholds of the stage that made them.",
+        )
 
 
 def _check(config: ScalesConfig, data: Dataset) -> None:
@@ -173,12 +231,12 @@ def _prepare(config: ScalesConfig, data: Dataset) -> None:
 
 def _ready(ctx: Context[ScalesConfig]) -> None:
     load_network(ctx)
-    _masked(ctx)
+    _require_class(ctx, _masked(ctx))
 
 
 STAGE = Stage(
     name="scales",
-    version=1,
+    version=2,
     config=ScalesConfig,
     run=run,
     provides="scales",

@@ -236,12 +236,12 @@ def _total(views: Iterable[Tensor], size: tuple[int, int], bands: Sequence[slice
         if total is None:
             total = view.new_zeros(1, view.shape[1], bands[-1].stop - first, size[1])
         for rows in bands:
-            total[:, :, rows.start - first : rows.stop - first] += _upsampled(view, size, rows)
+            total[:, :, rows.start - first : rows.stop - first] += upsampled(view, size, rows)
     assert total is not None, "at least one scale"
     return total
 
 
-def _upsampled(probabilities: Tensor, size: tuple[int, int], rows: slice) -> Tensor:
+def upsampled(probabilities: Tensor, size: tuple[int, int], rows: slice) -> Tensor:
     """Return some rows of ``(1, C, h, w)``, bilinearly upsampled to ``size`` like `F.interpolate`."""
     above, below, weight = (
         torch.from_numpy(each).to(probabilities.device) for each in bilinear_rows(probabilities.shape[2], size[0], rows)

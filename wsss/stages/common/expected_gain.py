@@ -8,10 +8,10 @@ truth is used: stages that were trained on it, or whose threshold was chosen on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.home_paths import expand_home
@@ -85,8 +85,14 @@ def find_sources(
         InvalidInput: fewer than two stages have masks of all images, and none has probabilities or maps; or the given
             stage has no masks of all images.
     """
+    from wsss.viz.report.report_scores import depends_on_truth
+
     records = records_of_run(run_dir, read_run(run_dir) or {})
-    usable = {id: record for id, record in records.items() if not _depends_on_truth(record)}
+    usable = {
+        id: record
+        for id, record in records.items()
+        if not depends_on_truth(record.get("metrics") or {}, record.get("provenance") or {})
+    }
     done = [run_dir / id for id, record in usable.items() if record.get("status") == "done"]
     note_left_out(run_dir, {id: record for id, record in usable.items() if record.get("provides") in PROVIDERS}, log)
 
@@ -118,15 +124,6 @@ def _with_last(masks: tuple[Path, ...], stage: str) -> tuple[Path, ...]:
             allowed=names,
         )
     return (*(folder for folder in masks if folder.name != stage), masks[names.index(stage)])
-
-
-def _depends_on_truth(record: Mapping[str, Any]) -> bool:
-    """Return whether ground-truth masks influenced the result of a stage."""
-    from wsss.viz.report.report_scores import is_full, is_oracle
-
-    provenance = record.get("provenance") or {}
-    supervision = provenance.get("supervision")
-    return is_oracle(record.get("metrics") or {}, provenance) or is_full(supervision and str(supervision))
 
 
 def rank_images(

@@ -90,6 +90,12 @@ def _mentions_oracle(value: Any) -> bool:
     return False
 
 
+def depends_on_truth(metrics: Mapping[str, Any], provenance: Mapping[str, Any]) -> bool:
+    """Return whether ground-truth masks influenced the result of a stage, by its metrics and provenance."""
+    supervision = provenance.get("supervision")
+    return is_oracle(metrics, provenance) or is_full(supervision and str(supervision))
+
+
 @dataclass(frozen=True)
 class ClassRow:
     """The IoU of one class in each score, and whether the class has no pixels in its ground truth."""
