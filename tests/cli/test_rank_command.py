@@ -26,6 +26,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.slow
 def test_images_are_ranked_by_the_doubt_about_their_masks(work: Path) -> None:
     ranked = document("rank", "small")
     images = ranked["images"]
@@ -44,6 +45,7 @@ def test_images_are_ranked_by_the_doubt_about_their_masks(work: Path) -> None:
     assert images[1]["id"] in text and images[2]["id"] not in text
 
 
+@pytest.mark.slow
 def test_masks_of_another_stage(work: Path) -> None:
     ranked = document("rank", "small", "--stage", "pseudo")
     assert ranked["masks"] == ["crf", "pseudo"]
@@ -53,6 +55,7 @@ def test_masks_of_another_stage(work: Path) -> None:
     assert "'classify'" in refused("rank", "small", "--stage", "classify")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", ["label-studio", "cvat"])
 def test_tasks_come_back_as_corrections(tool: str, work: Path) -> None:
     out = work / tool
@@ -79,6 +82,7 @@ def test_tasks_come_back_as_corrections(tool: str, work: Path) -> None:
         assert np.array_equal(read_mask(mask_path(work / f"{tool}-corrections", id)), expected)
 
 
+@pytest.mark.slow
 def test_corrected_images_are_left_out(work: Path) -> None:
     worst = document("rank", "small")["images"][0]["id"]
     write_mask(work / "one" / f"{worst}.png", np.ones((32, 32), np.uint8))
@@ -89,6 +93,7 @@ def test_corrected_images_are_left_out(work: Path) -> None:
     assert ranked["corrected"] == 1 and worst not in {one["id"] for one in ranked["images"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("written", ["{work}/own", "~/own"])
 def test_images_corrected_for_one_stage_are_left_out(work: Path, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(work))
@@ -103,6 +108,7 @@ def test_images_corrected_for_one_stage_are_left_out(work: Path, written: str, m
     assert document("rank", run)["corrected"] == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_ranked_is_refused(work: Path) -> None:
     assert "--out" in refused("rank", "small", "--tasks", "cvat")
     assert "'trian'" in refused("rank", "small", "--split", "trian")

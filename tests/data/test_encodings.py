@@ -105,6 +105,7 @@ def test_no_network_is_trained_on_them(tmp_path: Path) -> None:
     assert found.value.problem.startswith("1 ground-truth mask ") and str(tmp_path / "c.png") in found.value.problem
 
 
+@pytest.mark.slow
 def test_stated_values_are_taken(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _call([*SCORE, *STATED]) == 0
     assert "miou: 1.0000" in capsys.readouterr().out
@@ -112,6 +113,7 @@ def test_stated_values_are_taken(here: Path, capsys: pytest.CaptureFixture[str])
     assert "miou: 1.0000" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_sweep_and_oracle_refuse_them(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from wsss.io.files.stage_files import cam_path
     from wsss.io.rasters.cams import Cams, write_cams

@@ -122,7 +122,7 @@ def test_corrected_pixels_seed_the_crf(unary, max_side, tmp_path, data, correcti
     assert result.metrics["corrected_masks"]["images"] == 2
 
 
-def test_the_crf_of_maps_states_no_corrections_that_it_does_not_use(tmp_path, data, corrections, monkeypatch):
+def test_the_crf_of_maps_states_no_corrections_that_it_does_not_use(tmp_path, data, corrections):
     """It computes the masks from the maps again, so that corrections of the pseudo masks are lost."""
     cams = write_maps(tmp_path / "cams", data)
     run_stage(PSEUDO, FIXED, tmp_path / "others", data, cams=cams)
@@ -131,10 +131,12 @@ def test_the_crf_of_maps_states_no_corrections_that_it_does_not_use(tmp_path, da
     of_maps = {"corrected_masks": "of the network of affinities"}
 
     def refined(out: str, masks: str, of_cams: dict[str, str], config: dict[str, Any] | None = None) -> Any:
-        provenance = {"pseudo": stated, "cams": of_cams}
-        monkeypatch.setattr("learning.Artifact", lambda path: Artifact(path, provenance=provenance.get(path.name, {})))
+        inputs = {
+            "masks": Artifact(tmp_path / masks, provenance=stated if masks == "pseudo" else {}),
+            "cams": Artifact(cams, provenance=of_cams),
+        }
         settings = {"iterations": 1, **(config or {})}
-        found = run_stage(CRF, settings, tmp_path / out, data, masks=tmp_path / masks, cams=cams).provenance
+        found = run_stage(CRF, settings, tmp_path / out, data, **inputs).provenance
         return found.get("supervision"), found.get("corrected_masks")
 
     assert refined("a", "pseudo", {}) == ("labels", None)

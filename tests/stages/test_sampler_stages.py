@@ -276,6 +276,7 @@ def test_update_sampler_trains_offsets_and_kernel(workspace: Path, tmp_path: Pat
     run_stage(expand.STAGE, config, tmp_path / "2", dataset(workspace), classifier=workspace / "classify")
 
 
+@pytest.mark.slow
 def test_placement_of_the_shrinkage_sampler(workspace: Path, tmp_path: Path) -> None:
     data = dataset(workspace)
     widened = SMALL_TRAINING | {"backbone": {"name": "mobilenet_v2", "weights": "none"}, "epochs": 1}

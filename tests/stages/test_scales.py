@@ -248,6 +248,7 @@ def test_invalid_candidates(candidates: list[float]) -> None:
     assert error.value.subject == "scales.candidates"
 
 
+@pytest.mark.slow
 def test_two_processes_choose_the_same(model: Path, data: Path) -> None:
     folder = unrecorded(data / predict(model, (0.75,)))
     for count in (1, 2):

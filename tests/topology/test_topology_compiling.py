@@ -186,6 +186,7 @@ def _probed(cache: Path, before: str = "") -> list[str]:
     return run.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["empty index", "truncated index", "truncated code"])
 def test_a_damaged_cache_is_replaced(tmp_path, damage):
     """Numba's files are not synchronised with the disk: a power failure leaves them empty."""
@@ -217,6 +218,7 @@ def test_a_new_index_never_refers_to_code_of_old_source(tmp_path):
     assert _probed(tmp_path) == ["2", "1"]
 
 
+@pytest.mark.slow
 def test_a_damaged_cache_of_another_user_is_ignored(tmp_path):
     """In a shared folder with the sticky bit, the files of others can be neither deleted nor replaced."""
     assert _probed(tmp_path) == ["2", "0"]
@@ -227,6 +229,7 @@ def test_a_damaged_cache_of_another_user_is_ignored(tmp_path):
     assert run.stderr.count("Operation not permitted") == 1
 
 
+@pytest.mark.slow
 def test_lack_of_memory_is_no_damage_of_the_cache(tmp_path):
     assert _probed(tmp_path) == ["2", "0"]
     run = _probe(tmp_path, _NO_MEMORY)

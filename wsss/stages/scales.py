@@ -236,7 +236,7 @@ def _ready(ctx: Context[ScalesConfig]) -> None:
 
 STAGE = Stage(
     name="scales",
-    version=2,
+    version=1,
     config=ScalesConfig,
     run=run,
     provides="scales",
