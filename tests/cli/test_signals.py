@@ -115,9 +115,9 @@ def write_dataset(folder: Path, sizes: dict[str, tuple[int, int]]) -> None:
 
 @pytest.mark.slow
 def test_dense_crf_of_a_large_image(tmp_path: Path) -> None:
-    write_dataset(tmp_path, {"a": (120, 160), "b": (90, 160), "large": (800, 1200)})
+    write_dataset(tmp_path, {"a": (120, 160), "b": (90, 160), "large": (1000, 1500)})
     (tmp_path / "masks").rename(tmp_path / "given")
-    options = ["--masks", "given", "--data.root", ".", "--set", "max_side=null", "--set", "iterations=20"]
+    options = ["--masks", "given", "--data.root", ".", "--set", "max_side=null", "--set", "iterations=40"]
     command = ["crf", *options, "--out", "cut", "--workers"]
     masks = tmp_path / "cut" / "masks"
     process = start(*command, "2", cwd=tmp_path)
