@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -40,24 +42,35 @@ def config_of(values: tuple[float, ...], engine: str) -> CrfConfig:
 
 
 def compare_threads(paths: Sequence[Path], labels: int, threads: int) -> None:
-    """Print the elapsed time of the lattice with one thread and with several."""
+    """Print the elapsed time of the lattice with one thread, with several, and with as many processes.
+
+    Processes share neither the interpreter nor the allocator: what they do not gain either, the machine does not have.
+    """
     print(f"{len(paths)} photographs, {labels} labels, 10 iterations, elapsed time per photograph")
-    print(f"preset     1 thread  {threads} threads  ratio")
-    for name, values in PRESETS.items():
-        config, generator = config_of(values, "lattice"), np.random.default_rng(0)
-        seconds = {1: 0.0, threads: 0.0}
-        for start in range(0, len(paths), 4 * threads):
-            images = [read_image(path) for path in paths[start : start + 4 * threads]]
-            unary = [-np.log(scores(labels, (image.shape[0], image.shape[1]), generator)) for image in images]
-            if start == 0:
-                _marginals(images[0], unary[0], config)  # compiles
-            for count in seconds:
-                with ThreadPoolExecutor(count) as pool:
-                    begin = time.perf_counter()
-                    list(pool.map(_marginals, images, unary, [config] * len(images)))
-                    seconds[count] += time.perf_counter() - begin
-        one, several = (value / len(paths) for value in seconds.values())
-        print(f"{name:10} {one:6.3f} s {several:8.3f} s {one / several:6.2f}×")
+    print(f"preset     1 thread  {threads} threads  ratio  {threads} processes  ratio")
+    with ProcessPoolExecutor(threads, get_context("spawn")) as processes:
+        for name, values in PRESETS.items():
+            config, generator = config_of(values, "lattice"), np.random.default_rng(0)
+            seconds = {1: 0.0, threads: 0.0, "processes": 0.0}
+            for start in range(0, len(paths), 4 * threads):
+                images = [read_image(path) for path in paths[start : start + 4 * threads]]
+                unary = [-np.log(scores(labels, (image.shape[0], image.shape[1]), generator)) for image in images]
+                work = images, unary, [config] * len(images)
+                if start == 0:  # compiles
+                    _refine(images[0], unary[0], config)
+                    list(processes.map(_refine, *work))
+                for count in seconds:
+                    with ThreadPoolExecutor(count) if isinstance(count, int) else nullcontext(processes) as pool:
+                        begin = time.perf_counter()
+                        list(pool.map(_refine, *work))
+                        seconds[count] += time.perf_counter() - begin
+            one, several, apart = (value / len(paths) for value in seconds.values())
+            threaded = f"{one:6.3f} s {several:8.3f} s {one / several:6.2f}×"
+            print(f"{name:10} {threaded} {apart:10.3f} s {one / apart:6.2f}×")
+
+
+def _refine(image: NDArray[np.uint8], unary: NDArray[np.float32], config: CrfConfig) -> None:
+    _marginals(image, unary, config)
 
 
 def main() -> None:
