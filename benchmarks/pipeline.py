@@ -2,12 +2,14 @@
 
     python benchmarks/pipeline.py --before PATH [--data FOLDER] [--images 64] [--repeats 3] [--stages …]
     python benchmarks/pipeline.py --before PATH --whole quickstart [--set KEY=VALUE …]
+    python benchmarks/pipeline.py --whole voc_animals voc_animals_fast [--set KEY=VALUE …]
 
 The stages and settings are those of ``pipelines/voc_animals.yaml``, on one split, without validation, one epoch each.
 ``--before`` is another source tree of this repository (for example a ``git worktree``), or the folder that contains an
-installed ``wsss``; the version after is the tree of this file. The data are photographs in the layout of PASCAL VOC, or
-generated ones. All commands run in turn, in processes of their own, and every round yields one ratio; the tables show
-medians over rounds, with minimum and maximum. Other work on the machine affects both sides, so compare ratios.
+installed ``wsss``; the version after is the tree of this file. Two pipelines of this tree are compared likewise. The
+data are photographs in the layout of PASCAL VOC, or generated ones. All commands run in turn, in processes of their
+own, and every round yields one ratio; the tables show medians over rounds, with minimum and maximum. Other work on the
+machine affects both sides, so compare ratios.
 
 CPU seconds are those of the process and its workers, as the kernel counts them. Most of a small run is start-up:
 importing torch, loading the network, starting workers. Therefore every command runs on few images and on many images,
@@ -121,19 +123,21 @@ def measure_stages(
     ]
 
 
-def measure_whole(pipeline: str, versions: Sequence[Version], options: Sequence[str], repeats: int) -> str:
-    """Run a whole pipeline with both versions in turn; return a table and the comparison of the results."""
+def measure_whole(pipelines: Sequence[str], versions: Sequence[Version], options: Sequence[str], repeats: int) -> str:
+    """Run a whole pipeline with both versions in turn, or two of them; return a table and the comparison of results."""
     usages: dict[str, list[Usage]] = {version.name: [] for version in versions}
     for number in range(repeats):
-        for version in versions:
+        for pipeline, version in zip(pipelines, versions, strict=True):
             usage = version.run_pipeline(pipeline, version.work / f"run-{number}", options)
             usages[version.name].append(usage)
             report(f"{pipeline}: {version.name}: {usage.cpu:.1f} CPU s, {usage.wall:.1f} s")
     rows = []
     for kind, label in (("cpu", "CPU s"), ("wall", "s")):
         values = {name: [getattr(usage, kind) for usage in each] for name, each in usages.items()}
-        medians = [f"{statistics.median(values[name]):.1f}" for name in ("before", "after")]
-        rows.append((pipeline, label, *medians, ratio(values["before"], values["after"])))
+        medians = [f"{statistics.median(values[version.name]):.1f}" for version in versions]
+        rows.append((" → ".join(dict.fromkeys(pipelines)), label, *medians, ratio(*values.values())))
+    if len(set(pipelines)) > 1:
+        return table(WHOLE, rows)
     files = compare_files(*(version.work / "run-0" for version in versions))
     lines = [f"- {kind}: {len(names)}{_some(names) if kind != 'equal' else ''}" for kind, names in files.items()]
     return "\n".join((table(WHOLE, rows), "", "Files of the results, by SHA-256, without logs and times:", "", *lines))
@@ -164,13 +168,13 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", default="500x375", metavar="WxH", help="of generated photographs; default 500x375")
     parser.add_argument("--repeats", type=int, default=3, help="rounds; default 3")
     parser.add_argument("--stages", nargs="+", choices=STAGES, metavar="STAGE", help=f"of {', '.join(STAGES)}")
-    parser.add_argument("--whole", help="a pipeline that both versions run from start to end; not by stage")
+    parser.add_argument("--whole", nargs="+", help="a pipeline that both versions run from start to end, or two")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="setting of the whole pipeline")
     parser.add_argument("--workers", type=int, help="parallel workers of wsss; default: number of cores")
     parser.add_argument("--work", type=Path, help="new folder for data and results, kept; default: temporary")
     arguments = parser.parse_args(words)
-    if arguments.whole and not arguments.before:
-        parser.error("--whole compares two versions: add --before")
+    if arguments.whole and len(arguments.whole) != (1 if arguments.before else 2):
+        parser.error("--whole takes one pipeline with --before, or two without")
     if min(arguments.images, arguments.repeats) < 1:
         parser.error("--images and --repeats: expected a number of at least 1")
     return arguments
@@ -201,7 +205,7 @@ def main(words: Sequence[str] | None = None) -> None:
         work = (arguments.work or Path(temporary) / "work").resolve()
         work.mkdir(parents=True)
         workers = () if arguments.workers is None else ("--workers", arguments.workers)
-        sources = {"before": arguments.before, "after": ROOT}
+        sources = {"before": arguments.before or (ROOT if arguments.whole else None), "after": ROOT}
         images, options = ((0, 0), []) if arguments.whole else prepare(arguments, work)
         versions = [
             Version(name, path.resolve(), work / name, (*workers, *options)) for name, path in sources.items() if path
@@ -211,7 +215,8 @@ def main(words: Sequence[str] | None = None) -> None:
         print(f"{machine()}; median of {arguments.repeats} rounds (minimum–maximum).\n", flush=True)
         if arguments.whole:
             settings = [word for each in arguments.set for word in ("--set", each)]
-            print(measure_whole(arguments.whole, versions, (*workers, *settings), arguments.repeats))
+            pipelines = arguments.whole if len(arguments.whole) == 2 else arguments.whole * 2
+            print(measure_whole(pipelines, versions, (*workers, *settings), arguments.repeats))
             return
         rows = measure_stages(arguments.stages or [*STAGES], versions, work / "data", images, arguments.repeats)
         print(f"CPU seconds per image, from runs on {images[0]} and {sum(images)} images; start-up in CPU seconds.\n")
