@@ -74,7 +74,7 @@ def read_sweep_counts(path: Path) -> SweepCounts:
     if not ascending or not _are_counts(arrays, len(images), math.prod(shape)):
         raise InvalidInput(
             subject=path,
-            allowed="ascending levels, and non-negative integer counts of each image",
+            allowed="ascending thresholds, and non-negative integer counts for each image",
             hint="Re-run the sweep.",
         )
     counts = SparseCounts(shape, *(arrays[key] for key in _NAMES[3:]))

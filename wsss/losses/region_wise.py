@@ -22,8 +22,8 @@ class RegionWiseLoss(Loss):
 
     Since probabilities sum to 1, ``Σ_k p_ik z_ik`` is ``(1 + D_i)(1 − p_i) − D_i`` with the probability p of the own
     class and its relative distance D. ``− D_i`` does not depend on the prediction and is omitted, so that the loss is
-    ``mean_i (1 + D_i)(1 − p_i) / C ≥ 0``. Its gradient is that of the authors' code (jmlipman/RegionWiseLoss), whose
-    values are lower by a constant of the label.
+    ``mean_i (1 + D_i)(1 − p_i) / C ≥ 0``. Its gradient equals that of the authors' code (jmlipman/RegionWiseLoss),
+    whose values are lower by a constant that depends on the label.
 
     Ignored pixels do not count and belong to no class. For a class that fills the image, distances are to the pixels
     around the image (not specified in the paper, and undefined in SciPy's transform, which the authors use).

@@ -84,8 +84,8 @@ def class_iou(
         pred: class indices; an array or a tensor of bool, integers or whole floats, of any shape.
         gt: class indices of the same shape.
         classes: number of classes including the background; by default the largest class index plus 1.
-        ignore_index: value of ignored pixels of ``gt``, or None; in ``pred`` it is wrong for every class. If it is not
-            255, 255 is a class index like any other.
+        ignore_index: value of ignored pixels of ``gt``, or None; in ``pred`` it counts as wrong for every class. If it
+            is not 255, 255 is a class index like any other.
 
     Returns:
         ``(classes,)`` in [0, 1]; NaN for classes without a true pixel.

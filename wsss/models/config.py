@@ -80,7 +80,7 @@ class BackboneConfig(Settings):
     )
     output_stride: Literal[8, 16, 32] | None = Field(
         default=16,
-        description="pixels per feature; below 32, strides are replaced by dilation; null: that of the network itself, "
+        description="pixels per feature; below 32, strides are replaced by dilation; null: the network's own stride, "
         "for networks that cannot be dilated, such as timm/swin_tiny_patch4_window7_224",
     )
     weights: Literal["imagenet", "imagenet-v1", "imagenet-wheel", "none"] | LocalWeights = Field(
@@ -140,8 +140,8 @@ class ConvNetConfig(Settings):
     stride: Literal[1, 2] = Field(default=1, description="pixels per feature")
     normalisation: ImageOrFixed = Field(
         default="image",
-        description="normalise by each image's own mean and standard deviation per channel (a tile by those of its "
-        "image), or by fixed ones",
+        description="normalise by each image's own mean and standard deviation per channel (a tile by the "
+        "statistics of its image), or by fixed ones",
     )
 
     @model_validator(mode="after")

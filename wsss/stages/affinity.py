@@ -36,7 +36,9 @@ class AffinityConfig(TrainConfig, StageConfig):
     """As in `segment`, whose training targets these are."""
 
     split: str = Field(default="train", description="split to train on")
-    radius: int = Field(default=5, ge=2, le=16, description="elements of a map that are closer than this form a pair")
+    radius: int = Field(
+        default=5, ge=2, le=16, description="two map elements form a pair if their distance, in elements, is below this"
+    )
     corrections: CorrectionsFolder = None
     channels: int = Field(default=32, ge=4, le=1024, multiple_of=4, description="channels per level of features")
     stride: int = Field(default=4, ge=1, le=32, description="image pixels per map element")

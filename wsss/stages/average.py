@@ -131,7 +131,7 @@ STAGE = Stage(
     run=run,
     provides="cams",
     resumes=True,
-    inputs={"cams": Input(("cams",), "folders of cam stages", many=True)},
+    inputs={"cams": Input(("cams",), "folders of cam stages, or of other stages that write maps", many=True)},
     reads=lambda config: reads_of(config.splits, "labels"),
     covers=lambda config: config.splits,
     needs_splits=lambda config: config.splits,

@@ -50,8 +50,8 @@ class CalibrateConfig(StageConfig):
     mask_split: str = Field(default="train", description="split whose masks define the target foreground fraction")
     foreground: Annotated[float, Field(gt=0, lt=1)] | Literal["ground-truth"] | None = Field(
         default=None,
-        description="target foreground fraction: a number, or ground-truth (that of the dataset's masks, for full "
-        "supervision); null: that of the input masks",
+        description="target foreground fraction: a number, or ground-truth (from the dataset's masks, for full "
+        "supervision); null: from the input masks",
     )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")

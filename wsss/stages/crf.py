@@ -201,7 +201,7 @@ STAGE = Stage(
     run=run,
     inputs={
         "masks": MASKS,
-        "cams": Input(("cams",), "folder of the cam stage that the pseudo masks were computed from", optional=True),
+        "cams": Input(("cams",), "folder of the stage whose maps the pseudo masks were computed from", optional=True),
     },
     check=lambda config, data: check_corrections(config.corrections, data),
     ready=_ready,

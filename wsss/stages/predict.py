@@ -72,8 +72,8 @@ class PredictConfig(StageConfig):
     )
     tile: TileSide | None = Field(
         default=None,
-        description=f"{TILE_HELP}, but tiles of 1024 with an overlap of 256 above 4.2 megapixels at the largest "
-        "scale, or above 268 million class probabilities",
+        description=f"{TILE_HELP}, except that images of more than 4.2 megapixels at the largest scale, or 268 million "
+        "class probabilities, are predicted in tiles of 1024 with an overlap of 256",
     )
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
@@ -87,8 +87,8 @@ class PredictConfig(StageConfig):
         default=None,
         ge=0,
         le=1,
-        description="mix the statistics of each image (of each tile, for images predicted in tiles) into BatchNorm, "
-        "for images whose colours or contrast differ from the training images: weight α of the training statistics; "
+        description="adapt BatchNorm to images whose colours or contrast differ from the training images: α times the "
+        "training statistics plus 1 − α times the statistics of the image (of the tile, if it is predicted in tiles); "
         "null: training statistics only",
     )
     labels: Literal["ignore", "restrict"] = Field(

@@ -155,7 +155,7 @@ NETWORKS = {
     ),
     "classifier": Input(
         ("classifier",),
-        "folder of a classify, expand or shrink stage, required by affinity: features or attention",
+        "folder of a classify, expand or shrink stage, for affinity: features or attention; not needed with a backbone",
         optional=True,
         nested=True,
         in_identity_if_set=True,

@@ -45,7 +45,7 @@ class ScalesConfig(StageConfig):
         default=(0.5, 0.75, 1.0, 1.25),
         min_length=2,
         max_length=6,
-        description="scale factors of the image, ascending; all runs of consecutive ones are compared",
+        description="scale factors of the image, ascending; every set of consecutive ones is compared",
     )
     flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: int | None = Field(
@@ -117,7 +117,7 @@ def _note_training_split(ctx: Context[ScalesConfig]) -> None:
         split = network.config.get("mask_split")  # that of the masks that the network was trained on
     if split in ctx.config.splits:
         ctx.log(
-            f"note: the network was trained on the split {split!r}, where its masks agree with those that it learned; "
+            f"note: the network was trained on the split {split!r}, where its masks agree with its training masks; "
             "choose the scales on other images."
         )
 
@@ -128,10 +128,10 @@ def _log(ctx: Context[ScalesConfig], chosen: Scales, table: Sequence[Mapping[str
     ctx.log(f"agreement by scales: {shown}")
     ctx.log(f"chosen: {_text(chosen)} (calibrate, predict: --scales {','.join(f'{scale:g}' for scale in chosen)})")
     if ranked[0]["agreement"] == ranked[-1]["agreement"]:
-        ctx.log("note: all candidates agree equally with the masks, which is no reason to choose one of them.")
+        ctx.log("note: all candidates agree equally well with the masks, so the choice is arbitrary.")
     ends = {ctx.config.candidates[0], ctx.config.candidates[-1]}
     if len(chosen) == 1 and chosen[0] in ends:
-        ctx.log("note: the best scale is the first or last one; others beyond it may be better.")
+        ctx.log("note: the best scale is the first or the last candidate; scales beyond it may be better.")
 
 
 def _text(scales: Sequence[float]) -> str:
@@ -169,7 +169,8 @@ def _masked(ctx: Context[ScalesConfig], log: Callable[[str], None] = lambda line
     """
     masks, config = ctx.inputs["masks"], ctx.config
     _refuse(masks)
-    hint = f"Add {' and '.join(config.splits)} to the splits of the stage that makes the masks, and of its needs."
+    splits = " and ".join(config.splits)
+    hint = f"Add {splits} to the splits of the stage that makes the masks, and of the stages it needs."
     return with_masks(masks.path, _chosen(config, ctx.data), ctx.data, of="the splits", hint=hint, log=log)
 
 
@@ -177,10 +178,10 @@ def _refuse(masks: Artifact) -> None:
     """Refuse masks that depend on the ground truth, or on a network's own prediction."""
     from wsss.viz.report.report_scores import depends_on_truth
 
-    hint = "Pass the masks of a pseudo stage, or of a crf stage that refines those."
+    hint = "Pass the masks of a pseudo stage, or of a crf stage that refines them."
     if depends_on_truth(masks.metrics, masks.provenance):
         raise InvalidInput(
-            "scales chosen by masks that depend on the ground truth would make later scores on these images too good",
+            "choosing scales with masks that depend on the ground truth would bias later scores on these images",
             subject="scales.masks",
             found=_truth_in(masks),
             allowed="masks from image-level labels",
@@ -188,7 +189,7 @@ def _refuse(masks: Artifact) -> None:
         )
     if {"segmenter", "predict_scales"} & set(masks.provenance):  # weights without a record have no segmenter
         raise InvalidInput(
-            "masks of a network agree best with the scales that they were predicted at",
+            "masks predicted by a network agree best at the scales at which they were predicted",
             subject="scales.masks",
             found=f"masks predicted by {masks.provenance.get('segmenter', 'a network')}",
             allowed="masks computed from maps",
@@ -242,7 +243,9 @@ STAGE = Stage(
     provides="scales",
     inputs={
         "segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights"),
-        "masks": Input(("masks",), f"masks from image-level labels of these images, or {ANY_FOLDER}", nested=True),
+        "masks": Input(
+            ("masks",), f"masks of these images: folder of a pseudo or crf stage, or {ANY_FOLDER}", nested=True
+        ),
     },
     reads=lambda config: [Read(split, "images") for split in config.splits],
     needs_splits=lambda config: config.splits,

@@ -49,8 +49,8 @@ class ScoreConfig(StageConfig):
     )
     pred_values: Literal["wsss", "dataset"] = Field(
         "wsss",
-        description="encoding of the predicted masks: that of masks written by wsss (255 = uncertain), or that of the "
-        "dataset's masks (TopoMortar: 255 = mortar)",
+        description="encoding of the predicted masks: wsss (as written by wsss, 255 = uncertain), or dataset (as in "
+        "the dataset's masks; TopoMortar: 255 = mortar)",
     )
     pred_mask_values: MaskNames = Field(
         None,

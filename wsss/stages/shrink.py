@@ -37,7 +37,7 @@ class ShrinkConfig(SamplingTraining, StageConfig):
     placement: Placement | None = Field(
         default=None,
         description="position of the sampler: features (after the last feature map), or bottleneck (before the final "
-        "1×1 convolution of a MobileNet); null: that of the expansion sampler, or bottleneck without one",
+        "1×1 convolution of a MobileNet); null: as for the expansion sampler, or bottleneck if there is none",
     )
     merge: Merge = Field(
         default="mean",

@@ -21,7 +21,7 @@ from wsss.topology.kernels.unionfind import find
 
 
 class CriticalPixels(NamedTuple):
-    """Fraction of the pairs of pixels of a window for which each pixel is critical.
+    """For each pixel, the fraction of the pairs of pixels of its window for which it is critical.
 
     Example:
         >>> import numpy as np

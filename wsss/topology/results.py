@@ -23,7 +23,7 @@ class Intervals:
         deaths: ``(n,)`` float64.
         birth_indices: ``(n,)`` int64, indices into the flattened image of the pixels with the values ``births``; -1 for
             values without a pixel (on a frame of zeros, and deaths of essential classes).
-        death_indices: ``(n,)`` int64, the same for ``deaths``.
+        death_indices: ``(n,)`` int64, likewise for ``deaths``.
         columns: width of the image.
 
     Example:

@@ -132,6 +132,6 @@ class DeepSupervisionConfig(Settings):
     @model_validator(mode="after")
     def _finest_counts(self) -> DeepSupervisionConfig:
         if self.weights is not None and not (self.weights and self.weights[0] > 0):
-            raise ValueError("weights: expected a first weight, that of the finest output, above 0")
+            raise ValueError("weights: expected a first weight (of the finest output) above 0")
 
         return self

@@ -150,7 +150,7 @@ def _print(written: dict[str, Any], name: str, *, as_json: bool) -> None:
         shown = listing((f"{old!r} to {new!r}" for old, new in renamed.items()), limit=3)
         echo(
             f"note: names that the format does not support were changed (see export.json): {shown}. Rename the images "
-            "accordingly; --with-images copy does, for formats with images.",
+            "accordingly; --with-images copy does so, for formats that can include images.",
             err=True,
         )
     if written.get("dropped"):

@@ -89,8 +89,12 @@ FORMATS = ("auto", "csv", "json", "jsonl", "npy", "coco", "label-studio", "cvat"
     help="Scaling of images with more than 8 bits: full (0 … 2^bits − 1 of the file, 65535 for 16 bits), or the "
     "values that become 0 and 255. [default: such images are left out]",
 )
-@shared("--page", type=click.IntRange(1), help="Page of TIFF files. [default: files with several are left out]")
-@shared("--bands", help="Bands for red, green and blue, or a single one. [default: 1 or 3 bands, and alpha]")
+@shared("--page", type=click.IntRange(1), help="Page of TIFF files. [default: files with several pages are left out]")
+@shared(
+    "--bands",
+    help="Bands for red, green and blue, or a single one. [default: images without 1 or 3 bands, besides alpha, are "
+    "left out]",
+)
 @shared("--force", is_flag=True, more=", including OUT/splits/*.txt")
 @json_option
 def init(

@@ -73,7 +73,7 @@ def topo() -> None:
     type=click.Choice(["omit", "match"]),
     default="omit",
     show_default=True,
-    help="Essential component, which never dies: omit it, or match it with that of the other image.",
+    help="Essential components, which never die: omit them, or match those of both images with each other.",
 )
 @click.option(
     "--filtration",

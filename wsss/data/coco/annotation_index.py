@@ -145,9 +145,9 @@ class _Collected:
             first = int(unknown[0])
             count = f"{counted(len(unknown), 'annotation')} of {len(wanted)}"
             raise InvalidInput(
-                f"unknown {what} {int(wanted[first])}; {count} refer to one that the file does not list",
+                f"unknown {what} {int(wanted[first])}; {count} refer to one that is not in the file",
                 subject=f"{self.path}: annotations[{first}].{key}",
-                hint="When creating a subset of a dataset, filter its images, annotations and categories alike.",
+                hint="When creating a subset of a dataset, filter images, annotations and categories consistently.",
             )
         return positions
 

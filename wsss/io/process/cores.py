@@ -53,12 +53,12 @@ def worker_count(workers: int | None, ranks: int = 1) -> int:
         ranks: number of processes of a distributed run, each of which starts its own; see `core_share`.
 
     Raises:
-        InvalidInput: not an integer ≥ 0.
+        InvalidInput: not an integer of at least 0.
     """
     if workers is None:
         return available_cores() if ranks == 1 else core_share(ranks)
     if not isinstance(workers, int) or isinstance(workers, bool) or workers < 0:
-        raise InvalidInput(subject="workers", found=workers, allowed="an integer ≥ 0, or none: one per core")
+        raise InvalidInput(subject="workers", found=workers, allowed="an integer of at least 0, or none (one per core)")
     return max(1, workers)
 
 

@@ -38,8 +38,8 @@ class BettiMatchingLoss(LossWithTerm):
     The authors train with Dice + ½ BM and ``frame="own-max"``; ``filtration="bothlevel"`` adds the losses of both
     filtrations.
 
-    With ``crop``, windows of that side are matched instead of the whole image, ``stride`` apart, and their sum is
-    scaled by the image's area over theirs. A stride larger than the side skips pixels.
+    With ``crop``, windows of that side, ``stride`` apart, are matched instead of the whole image. Their sum is
+    multiplied by the ratio of the image's area to theirs. A stride larger than the side skips pixels.
 
     NaN or infinite logits give NaN.
 

@@ -37,9 +37,9 @@ class CbDiceLoss(LossWithTerm):
     As in their code, P or S may exceed 1 where thin branches cross a wide structure, and the term may then be negative;
     it is 0 for a perfect prediction.
 
-    Our choices: skeletons are those of the masks (Zhang and Suen), times p for the prediction, as in TopoMortar's code
-    with another thinning; only p has a gradient. Each class is compared with the rest, while the authors compare all
-    classes together with the background. Ignored pixels are background in both.
+    Our choices: skeletons are computed from the masks (Zhang and Suen) and multiplied by p for the prediction, as in
+    TopoMortar's code, which uses a different thinning; only p has a gradient. Each class is compared with the rest,
+    while the authors compare all classes together with the background. Ignored pixels are background in both.
 
     The authors' whole loss is ``½ CE + α/(2(α + β)) Dice + β/(2(α + β)) cbDice``; the defaults are α = β = 1.
 

@@ -35,9 +35,10 @@ class TopoWindowLoss(LossWithTerm):
 
     From the paper: a regressed distance map, regions, windows, both terms, alpha and beta. Our choices: distances are
     signed, so that a threshold gives the mask; regions on both sides of a gap in the label are not separate, whereas in
-    the authors' code the dilated structure decides (``gaps="close"``); single pixels decide, not edges with the sum of
-    their pixels; the aim of C is y and not ``d_max``. With the last three a perfect prediction has a term of 0. (The
-    code of TopoMortar uses distances inside the structure, 0 outside, for which D and C work against the structure.)
+    the authors' code the dilated structure decides (``gaps="close"``); the critical element of a path is a pixel, not
+    an edge valued by the sum of its pixels; the target of C is y and not ``d_max``. With the last three choices, a
+    perfect prediction has a term of 0. (The code of TopoMortar uses distances inside the structure, 0 outside, for
+    which D and C work against the structure.)
 
     Ignored pixels are background, have no loss, and have the true distance instead of a predicted one, so that a path
     through them is as good as its labelled pixels.

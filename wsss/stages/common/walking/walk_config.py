@@ -29,7 +29,9 @@ class PropagateConfig(StageConfig):
     steps: Annotated[int, OptionName("walk-steps")] = Field(
         default=256, ge=1, le=1 << 16, description="steps of the random walk"
     )
-    radius: int = Field(default=5, ge=2, le=16, description="elements of a map that are closer than this form a pair")
+    radius: int = Field(
+        default=5, ge=2, le=16, description="two map elements form a pair if their distance, in elements, is below this"
+    )
     boundary_factor: bool = Field(
         default=True,
         description="multiply the maps by 1 − boundary before the walk, so that scores at boundaries do not spread",
@@ -79,8 +81,8 @@ class PropagateConfig(StageConfig):
             refuse_unused(self, *OF_PAIRS, requires="affinity: learned, colour or features", got=self.affinity)
             if self.steps == type(self).model_fields["steps"].default:  # also if it comes from a preset for pixels
                 raise ValueError(
-                    "affinity: attention requires steps, such as the 2 of preset propagate/attention: every patch is "
-                    "a neighbour of every other, and after the 256 steps for pairs of pixels, maps are nearly constant"
+                    "affinity: attention requires its own number of steps, such as 2 in preset propagate/attention: "
+                    "since all patches are neighbours, maps are nearly constant after the 256 steps of other affinities"
                 )
         return self
 
