@@ -180,8 +180,8 @@ def test_exactly_one_network_is_required(config: dict[str, Any], ids: dict[str, 
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"affinity": "attention"}, "requires steps"),
-        ({"affinity": "attention", "steps": 256}, "requires steps"),
+        ({"affinity": "attention"}, "own number of steps"),
+        ({"affinity": "attention", "steps": 256}, "own number of steps"),
         (ATTENTION | {"radius": 3}, "radius: 3 requires affinity: learned, colour or features"),
         (ATTENTION | {"boundary_factor": False}, "boundary_factor: false requires affinity"),
         ({"affinity": "colour", "backbone": VIT}, "backbone requires affinity: features or attention"),

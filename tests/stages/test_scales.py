@@ -115,7 +115,7 @@ def test_the_first_or_last_scale_is_noted(
 ) -> None:
     metrics, _, log = choose(capsys, model, unrecorded(predict(model, best)))
     assert metrics["scales"] == list(best)
-    assert ("first or last" in log) == (best == (1.25,))
+    assert ("first or the last" in log) == (best == (1.25,))
 
 
 def test_max_side_is_that_of_predict(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
