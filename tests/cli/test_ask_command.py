@@ -322,7 +322,10 @@ def test_images_in_subfolders_are_not_silently_left_out(photos: Path, tmp_path: 
     (tmp_path / "above").mkdir()
     photos.rename(tmp_path / "above" / "photos")
     message = refused("ask", tmp_path / "above", "--about", "mortar", "--answers", table)
-    assert "all images are in subfolders" in message and "Pass one of the subfolders" in message
+    assert "all images are in subfolders" in message and "--data.files" in message
+    (tmp_path / "above" / "files.csv").write_text("image_id,file\nw0,photos/w0.png\nother,photos/deep/w0.png\n")
+    listed = ("--about", "mortar", "--answers", table, "--data.files", "files.csv")
+    assert "mortar  1    0" in succeed("ask", tmp_path / "above", *listed, "--summary").stdout
     named = refused(
         "ask", tmp_path / "above", "--about", "mortar", "--answers", tmp_path / "b.csv", "--data.images", "photos"
     )

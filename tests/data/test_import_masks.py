@@ -35,6 +35,7 @@ from wsss.data.corrections.drawing_rules import DrawingRules
 from wsss.data.corrections.import_masks import ImportOptions, import_masks
 from wsss.data.dataset import Dataset
 from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.rgb_images import image_size
 
 
 def test_a_polygon_of_every_format_is_a_full_mask(data: Dataset, tmp_path: Path) -> None:
@@ -257,6 +258,23 @@ def test_unknown_classes_suggest_the_closest(data: Dataset, tmp_path: Path) -> N
     assert error_of(coco(tmp_path, {"bbox": [2, 1, 4, 3], "category_id": 2}), data, tmp_path).found == "cow"
     write_mask(tmp_path / "m" / "a.png", np.full(SIZE, 99, np.uint8))
     assert error_of(tmp_path / "m", data, tmp_path).found == [99]
+
+
+def test_masks_of_classes_that_the_labels_exclude(
+    folder: Path, open_at: Callable[..., Dataset], tmp_path: Path
+) -> None:
+    data = open_at(folder, val_fraction=0)
+    for sample in data.all_samples():
+        if sample.id in ("i0", "i2"):  # both classes, one class
+            mask = np.zeros(image_size(*sample.source), np.uint8)
+            mask[:1], mask[1:2] = 1, 2
+            write_mask(tmp_path / "m" / f"{sample.id}.png", mask)
+    assert import_masks(tmp_path / "m", data, tmp_path / "c").excluded == ("i2",)
+
+
+def test_a_file_of_json_min_is_named(data: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "min.json").write_text('[{"image": "a.png", "id": 1, "tag": [{"brushlabels": ["cat"]}]}]')
+    assert "not as JSON-MIN" in str(error_of(tmp_path / "min.json", data, tmp_path).hint)
 
 
 def test_unknown_images_are_refused(data: Dataset, tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ class Visitor:
 def test_keyboard_alone(chromium: Any, servers: Any) -> None:
     server = servers("--about", "mortar", "--count", 5)
     visitor = Visitor(chromium, server.url)
+    visitor.page.locator("#keys").get_by_text("any part of it shows mortar").wait_for()
     visitor.page.keyboard.press("Control+A")  # the field of the name has the focus
     visitor.page.keyboard.type("annotator-1")
     visitor.page.keyboard.press("Enter")

@@ -18,12 +18,12 @@ def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: st
     """Return the dataset with all settings that a plain folder of images lacks; other datasets are unchanged.
 
     Args:
-        named: a dataset; a folder is plain if no layout fits, and it directly contains images.
+        named: a dataset; a folder is plain if no layout fits, and it directly contains images or ``data.files`` is set.
         option: the option that names them, for the error; empty if a table of answers does.
 
     Raises:
         InvalidInput: the folder is plain, and there are no classes, here or in the settings; or no layout fits, there
-            are classes, and all images are in subfolders that ``data.images`` does not name.
+            are classes, and all images are in subfolders that neither ``data.images`` nor ``data.files`` names.
     """
     from wsss.data.readers.imagefolder import has_images_below
     from wsss.pipeline.config.source import Source, merge
@@ -31,10 +31,10 @@ def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: st
     if not named.is_folder or named.has_layout or not _has_no_layout(expand_home(str(named.config["root"]))):
         return named
     root = str(expand_home(str(named.config["root"])))
-    if not _has_images(Path(root)):
+    if "files" not in named.config and not _has_images(Path(root)):
         if not classes or "images" in named.config or not has_images_below(Path(root)):
             return named
-        hint = "Pass one of the subfolders, or collect the images in one folder (links are followed)."
+        hint = "List them in a table image_id,file in this folder (--data.files TABLE), or pass one of the subfolders."
         raise InvalidInput("all images are in subfolders", subject=root, hint=hint)
     if not classes and "classes" not in named.config:
         hint = f"Name what the images show: {option} NAME." if option else "Pass a table of answers: --answers FILE."

@@ -112,6 +112,7 @@ def _print(result: Imported, out: Path, *, as_json: bool) -> None:
                 "invisible": result.invisible,
                 "damaged": result.damaged,
                 "several_annotations": result.several,
+                "show_an_absent_class": result.excluded,
             }
         )
         return
@@ -121,6 +122,9 @@ def _print(result: Imported, out: Path, *, as_json: bool) -> None:
     if result.several:
         several = f"{counted(len(result.several), 'image has', 'images have')} several annotations"
         echo(f"note: {several}, of which one was imported: {listing(result.several)}", err=True)
+    if result.excluded:
+        wrong = counted(len(result.excluded), "mask shows", "masks show")
+        echo(f"note: {wrong} a class that the labels of the image exclude: {listing(result.excluded)}", err=True)
     if result.skipped:
         skipped = f"skipped {counted(len(result.skipped), 'image')} without regions: {listing(result.skipped)}"
         echo(f"{skipped}. To import them as background: {AS_BACKGROUND}", err=True)

@@ -13,7 +13,7 @@ from wsss.data.classes import Classes, renumber_as
 from wsss.data.corrections.drawing_rules import AnnotatedImage, DrawingRules, drawn_mask
 from wsss.data.masks.encodings import MIN_IGNORED, Shown, shown
 from wsss.errors import InvalidInput, counted, listing, together
-from wsss.io.rasters.label_masks import IGNORE
+from wsss.io.rasters.label_masks import IGNORE, value_counts
 from wsss.io.rasters.rgb_images import image_size
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Drawing:
         path: the source, for messages.
         advance: called with the number of images done.
         invisible: locations of the regions that cover no pixel, once the masks are drawn.
+        excluded: ids of the images whose masks show a class that their labels exclude, once the masks are drawn.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Drawing:
     rules: DrawingRules
     advance: Callable[[int], None]
     invisible: list[str] = field(default_factory=list)
+    excluded: list[str] = field(default_factory=list)
 
     def masks(self) -> Iterator[tuple[str, NDArray[np.uint8]]]:
         """Yield id and mask ``(H, W)`` of each image.
@@ -74,6 +76,8 @@ class Drawing:
         if image.as_written and sample.mask_values is not None:
             _require_one_meaning(mask, self.classes, sample.mask_values, image)
         self.invisible += invisible
+        if _shows_excluded(mask, sample):
+            self.excluded.append(sample.id)
         return mask
 
     def _check_encoding(self, seen: Sequence[Shown]) -> None:
@@ -107,6 +111,14 @@ class Drawing:
                 subject=self.path,
                 hint=hint,
             )
+
+
+def _shows_excluded(mask: NDArray[np.uint8], sample: Sample) -> bool:
+    """Return whether a mask of class indices shows a class that the labels of its image exclude."""
+    if sample.labels is None:
+        return False
+    allowed = {0, IGNORE, *sample.labels, *sample.unknown}
+    return not allowed.issuperset(np.flatnonzero(value_counts(mask)).tolist())
 
 
 def _require_one_meaning(mask: NDArray[np.uint8], classes: Classes, truth: MaskValues, image: AnnotatedImage) -> None:

@@ -58,6 +58,7 @@ class Imported:
         invisible: locations of the regions that cover no pixel.
         damaged: earlier corrections whose masks are missing or were changed; they are not repaired.
         several: ids of the images with several annotations, of which one was imported.
+        excluded: ids of the images whose masks show a class that their labels exclude.
     """
 
     format: str
@@ -67,6 +68,7 @@ class Imported:
     invisible: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     several: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 def import_masks(
@@ -112,6 +114,7 @@ def import_masks(
         invisible=tuple(_shown(where, path, source) for where in drawing.invisible),
         damaged=tuple(id for id in corrections.images if id not in origins and corrections.is_damaged(id)),
         several=tuple(sample.id for image, sample in chosen if image.others),
+        excluded=tuple(drawing.excluded),
     )
 
 

@@ -117,7 +117,12 @@ def _recognise_file(path: Path) -> tuple[Path, str]:
     if suffix == ".json":
         name = _kind_of_json(path)
         if name is None:
-            raise InvalidInput("unknown JSON format", subject=path, allowed=f"one of {listing(_JSON)}")
+            raise InvalidInput(
+                "unknown JSON format",
+                subject=path,
+                allowed=f"one of {listing(_JSON)}",
+                hint="From Label Studio, export as JSON, not as JSON-MIN.",
+            )
         return path, name
     raise InvalidInput("unknown suffix", subject=path, found=suffix, allowed=(".json", ".xml", ".geojson", ".zip"))
 

@@ -175,8 +175,8 @@ function addKey(key, text) {
 
 function build() {
   const keys = binary()
-    ? [["Y", "or → for yes"], ["N", "or ← for no"]]
-    : [["1", `to ${view.names.length} for the classes`]];
+    ? [["Y", `or → for yes: any part of it shows ${view.classes[0]}`], ["N", "or ← for no: no part of it does"]]
+    : [["1", `to ${view.names.length} for ${view.single_label ? "the class" : "each class"} that any part of it shows`]];
   if (binary()) {
     addButton("choices", "N", "No", "no", () => decide([], "no")).dataset.word = "no";
     addButton("choices", "Y", "Yes", "yes", () => decide(view.names, "yes")).dataset.word = "yes";
