@@ -191,6 +191,26 @@ def test_weights_from_files(tmp_path: Path, weights: dict[str, torch.Tensor]) ->
         assert (origin.mean, origin.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
+@pytest.mark.parametrize(
+    "prefix", ["_orig_mod.", "module._orig_mod.", "model.", "encoder.backbone."], ids=lambda prefix: prefix[:-1]
+)
+def test_weights_saved_with_a_prefix(tmp_path: Path, weights: dict[str, torch.Tensor], prefix: str) -> None:
+    """As torch.compile, Lightning and self-supervised pretraining do, perhaps beside other parts."""
+    wrapped = {f"{prefix}{key}": value for key, value in weights.items() if not key.startswith("fc.")}
+    torch.save({"state_dict": wrapped | {"projector.weight": torch.zeros(3)}}, tmp_path / "wrapped.pth")
+    backbone, _ = load(tmp_path / "wrapped.pth")
+    assert torch.equal(backbone.state_dict()["low.0.0.weight"], weights["conv1.weight"])
+    assert torch.equal(backbone.state_dict()["high.3.bn2.running_var"], weights["layer4.1.bn2.running_var"])
+
+
+def test_weights_of_two_networks_are_refused(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    both = {f"{prefix}.{key}": value for prefix in ("encoder_q", "encoder_k") for key, value in weights.items()}
+    torch.save({"state_dict": both}, tmp_path / "moco.pth")
+    with pytest.raises(InvalidInput) as error:
+        load(tmp_path / "moco.pth")
+    assert "unknown: encoder_q.conv1.weight" in error.value.problem
+
+
 def test_weights_of_another_architecture(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
     torch.save(weights, tmp_path / "r18.pth")
     for name, tensors in (
@@ -216,6 +236,25 @@ def test_invalid_weights(tmp_path: Path, weights: dict[str, torch.Tensor], name:
         load(tmp_path / name)
     assert error.value.subject == str(tmp_path / name)
     assert "weights_only" not in str(error.value), "torch recommends an unsafe setting"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"<!DOCTYPE html>", b"version https://git-lfs.github.com/spec/v1\n", b"\0" * 9],
+    ids=["page", "lfs", "0"],
+)
+def test_a_failed_download_is_not_a_pickle(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "saved.pth").write_bytes(content)
+    with pytest.raises(InvalidInput) as error:
+        load(tmp_path / "saved.pth")
+    assert "not written by torch.save" in error.value.problem
+
+
+def test_a_file_without_a_state_dict_names_its_keys(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    torch.save({"model_ema": weights, "epoch": 3}, tmp_path / "ema.pth")
+    with pytest.raises(InvalidInput) as error:
+        load(tmp_path / "ema.pth")
+    assert "got 'model_ema' (OrderedDict), 'epoch' (int)" in str(error.value)
 
 
 def test_download_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,13 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 
-from wsss.errors import InvalidInput, RunFailed, listing
+from wsss.errors import InvalidInput, RunFailed, Verbatim, listing
 from wsss.io.files.atomic import sha256_file
 from wsss.io.files.recorded import check_recorded
 from wsss.io.process.exhausted import raise_if_exhausted
 from wsss.io.weights import read_safetensors, require_usable
 from wsss.models.config import IMAGENET_MEAN, IMAGENET_STD, LocalWeights, Normalisation
-from wsss.models.weights.state_dicts import mismatches
+from wsss.models.weights.state_dicts import mismatches, without_prefix
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts store a state dict."""
@@ -108,12 +108,10 @@ def read_fitting(
         InvalidInput: the file is missing, invalid, of another architecture, contains values that are not finite, or
             has no BatchNorm statistics.
     """
-    state = renamed(read_weights(path))
     expected = _without(classifier, network.state_dict())
-    # Old files lack BatchNorm's counters.
-    required = {
-        name: value for name, value in expected.items() if name in state or not name.endswith("num_batches_tracked")
-    }
+    named = [name for name in expected if not name.endswith("num_batches_tracked")]  # which old files lack
+    state = renamed(without_prefix(named, read_weights(path)))
+    required = {name: value for name, value in expected.items() if name in state or name in named}
     problem = mismatches(required, _without(classifier, state))
     if problem:
         raise InvalidInput(
@@ -165,12 +163,25 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "no state dict",
             subject=path,
             allowed=f"a mapping of names to tensors, at the top level or under {listing(map(repr, WRAPPERS))}",
+            found=Verbatim(_not_tensors(content)),
         )
     return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
 
 
+def _not_tensors(content: Any) -> str:
+    if not isinstance(content, Mapping):
+        return type(content).__name__
+    return listing(f"{name!r} ({type(v).__name__})" for name, v in content.items() if not isinstance(v, Tensor)) or "{}"
+
+
 def _without(prefix: str | tuple[str, ...], state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: value for name, value in state.items() if not name.startswith(prefix)}
+
+
+def _starts_like_torch(path: Path) -> bool:
+    """Return whether a file begins as a ZIP archive or a pickle, unlike a web page or the pointer of Git LFS."""
+    with path.open("rb") as file:
+        return file.read(2).startswith((b"PK", b"\x80"))
 
 
 def _read_torch(path: Path) -> Any:
@@ -179,7 +190,7 @@ def _read_torch(path: Path) -> Any:
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise_if_exhausted(error)
         # torch's own messages recommend weights_only=False, which would run code in the file.
-        if isinstance(error, pickle.UnpicklingError):
+        if isinstance(error, pickle.UnpicklingError) and _starts_like_torch(path):
             reason = "it contains pickled Python objects other than tensors, which are refused"
         else:
             reason = "it is truncated, damaged, or not written by torch.save"

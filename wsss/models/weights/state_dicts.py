@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from wsss.errors import listing
+
+
+def without_prefix(expected: Sequence[str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefix that all expected names have, such as that of ``torch.compile`` or of a Lightning module.
+
+    Other weights are left out then. Without such a prefix, or with several (``encoder_q.`` and ``encoder_k.``), the
+    weights are unchanged.
+    """
+    prefixes = {name.removesuffix(expected[0]) for name in weights if f".{name}".endswith(f".{expected[0]}")}
+    whole = [prefix for prefix in prefixes if all(prefix + name in weights for name in expected)]
+    if len(whole) != 1 or "" in whole:
+        return dict(weights)
+    return {name.removeprefix(whole[0]): value for name, value in weights.items() if name.startswith(whole[0])}
 
 
 def mismatches(expected: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
