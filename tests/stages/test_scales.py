@@ -118,6 +118,20 @@ def test_the_first_or_last_scale_is_noted(
     assert ("first or the last" in log) == (best == (1.25,))
 
 
+def test_equal_candidates_are_no_reason_for_other_scales(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each mask has one labelled pixel, of a class that no scale predicts there."""
+    predicted = [masks_of(predict(model, scales)) for scales in RUNS]
+    for name in IDS:
+        mask, found = np.full(SIZE, 255, np.uint8), {int(masks[name][0, 0]) for masks in predicted}
+        mask[0, 0] = min({40, 90} - found)
+        write_mask(data / "blocks" / f"{name}.png", mask)
+    metrics, _, log = choose(capsys, model, data / "blocks")
+    assert {row["agreement"] for row in metrics["candidates"]} == {0}
+    assert "agree equally" in log and "first or the last" not in log
+
+
 def test_max_side_is_that_of_predict(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     limit = ("--max-side", "64")
     metrics, _, _ = choose(capsys, model, unrecorded(predict(model, (0.5, 0.75), *limit)), *limit)

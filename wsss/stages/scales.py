@@ -129,6 +129,7 @@ def _log(ctx: Context[ScalesConfig], chosen: Scales, table: Sequence[Mapping[str
     ctx.log(f"chosen: {_text(chosen)} (calibrate, predict: --scales {','.join(f'{scale:g}' for scale in chosen)})")
     if ranked[0]["agreement"] == ranked[-1]["agreement"]:
         ctx.log("note: all candidates agree equally well with the masks, so the choice is arbitrary.")
+        return
     ends = {ctx.config.candidates[0], ctx.config.candidates[-1]}
     if len(chosen) == 1 and chosen[0] in ends:
         ctx.log("note: the best scale is the first or the last candidate; scales beyond it may be better.")

@@ -70,8 +70,7 @@ def _last_attentions(trunk: Trunk, blocks: int) -> Sequence[Any]:
 
 def _no_attention(reason: str) -> InvalidInput:
     return InvalidInput(
-        f"affinity: attention requires a vision transformer of timm, such as timm/vit_small_patch14_dinov2 ({reason})",
+        f"attention requires a vision transformer of timm, such as timm/vit_small_patch14_dinov2 ({reason})",
         subject="affinity",
-        found="attention",
         hint="Use another network, or affinity: features.",
     )
