@@ -6,6 +6,7 @@ does, and on a busy one a test failed for nothing else.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -32,6 +33,10 @@ CHECKOUT = str(Path(__file__).parents[1])
 sys.path[:0] = [str(Path(__file__).parent / "support"), CHECKOUT]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHECKOUT, os.environ.get("PYTHONPATH")]))
 
+# Tests start hundreds of Python processes, each of which would compile all modules that it imports.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 hypothesis.settings.register_profile("wsss", deadline=None)
 hypothesis.settings.load_profile("wsss")
 
@@ -46,6 +51,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
     if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
         warm.share()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Keep what the test modules consist of, a million objects, from being searched for garbage again and again."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_sessionfinish() -> None:
+    """Let these objects be deleted when the process ends; extension modules report those that are not."""
+    gc.unfreeze()
 
 
 KERNELS = {"losses", "metrics", "topology"}

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import functools
+import gc
 import importlib
 import json
 import os
@@ -118,7 +119,10 @@ def serve(path: str) -> None:
         door.bind(path)
         door.listen(16)
         os.write(1, STARTED)  # the first clients wait for the imports
+        gc.disable()
         preload()
+        gc.freeze()  # the children collect none of these objects
+        gc.enable()
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         for source in (0, ended, door):
