@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wsss.io.process.shared_state import current_items
+from wsss.io.text.durations import duration
 
 SLOW_AFTER = 5.0
 """Minimum number of seconds after which an image that takes longer than the others is named."""
@@ -89,15 +90,3 @@ def time_left_column(clock: Callable[[], float]) -> Any:
             return Text(state.time_left(clock()), style="progress.remaining")
 
     return TimeLeft()
-
-
-def duration(seconds: float) -> str:
-    """Return a time as text: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -11,12 +11,12 @@ from typing import Any
 
 from wsss.errors import WsssError
 from wsss.io.files.contained import check_tree
+from wsss.io.text.durations import duration
 from wsss.pipeline.plan.input_results import follow_inputs, results_of
 from wsss.pipeline.plan.job import Job
 from wsss.pipeline.plan.job_checks import prepare_jobs
 from wsss.pipeline.plan.run_plan import make_plan
 from wsss.pipeline.plan.step import Choice, Step
-from wsss.pipeline.run.estimate import duration
 from wsss.pipeline.run.replacement_check import Replaced, check_replaced
 from wsss.pipeline.run.run_record import RunRecord
 from wsss.pipeline.run.runner import perform

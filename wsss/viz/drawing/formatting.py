@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wsss.io.text import durations
 from wsss.io.text.printable import printable
 
 if TYPE_CHECKING:
@@ -40,18 +41,7 @@ def number(value: Any) -> str:
 
 def duration(seconds: float | None) -> str:
     """Format seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``, with no-break spaces."""
-    if seconds is None:
-        return NOT_DEFINED
-    rounded = round(seconds)
-    if seconds < 9.95:
-        text = f"{seconds:.1f} s"
-    elif rounded < 60:
-        text = f"{rounded} s"
-    elif rounded < 3600:
-        text = f"{rounded // 60} min {rounded % 60:02d} s"
-    else:
-        text = f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+    return NOT_DEFINED if seconds is None else durations.duration(seconds, digits=2).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def plain(value: Any) -> str:
