@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.config.matrix import agree, instance_id, points, read_axes, read_instance_id, values_at
+from wsss.io.text.instance_ids import instance_id, read_instance_id
+from wsss.pipeline.config.matrix import agree, points, read_axes, values_at
 from wsss.pipeline.config.source import parse_yaml
 
 axes_strategy = st.dictionaries(

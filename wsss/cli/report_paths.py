@@ -11,6 +11,7 @@ from typing import Any
 from wsss.cli.echo import echo
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import PAGE
+from wsss.io.text.instance_ids import read_instance_id
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.config.spec import spec_from
 from wsss.pipeline.plan.graph import job_alone
@@ -37,7 +38,7 @@ def own_report(run_dir: Path) -> tuple[Job, tuple[Path, ...]] | None:
         return None
     try:
         spec = spec_from(Source(run.get("pipeline") or {}))
-        job = job_alone(spec, STAGES, stage["id"].partition("@")[0], stage["id"])
+        job = job_alone(spec, STAGES, read_instance_id(stage["id"])[0], stage["id"])
     except InvalidInput as error:
         echo(f"The settings of the report in {run_dir / 'run.json'} cannot be read: {error.message}", err=True)
         return None

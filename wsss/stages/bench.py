@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
-from wsss.pipeline.config.matrix import read_instance_id
+from wsss.io.text.instance_ids import read_instance_id
 from wsss.pipeline.stage import ALL_SPLITS, Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.validation import OptionName
 

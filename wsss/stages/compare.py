@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from wsss.errors import InvalidInput, listing
-from wsss.pipeline.config.matrix import Point, read_instance_id
+from wsss.io.text.instance_ids import Point, read_instance_id
 from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
 from wsss.validation import OptionName
 

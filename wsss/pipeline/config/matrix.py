@@ -10,14 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from wsss.errors import InvalidInput, listing
+from wsss.io.text.instance_ids import Point
 from wsss.pipeline.config.interpolate import first_expression
 from wsss.pipeline.config.source import Source
 
 Axes = Mapping[str, Mapping[str, Any]]
 """Axis → name of a value (as used in ids) → the value."""
-
-Point = Mapping[str, str]
-"""Axis → name of a value: one cell of the matrix, or of some of its axes."""
 
 LONGEST = 40
 """Maximum length of a value's name in characters: names of several axes have to fit into one folder name."""
@@ -114,19 +112,6 @@ def count_points(axes: Axes, over: Sequence[str]) -> int:
 def values_at(axes: Axes, point: Point) -> dict[str, Any]:
     """Return the values (not their names) at a point."""
     return {axis: axes[axis][name] for axis, name in point.items()}
-
-
-def instance_id(stage: str, point: Point) -> str:
-    """Return ``segment@loss=dice,seed=0``, or ``segment`` for a stage that does not fan out."""
-    return stage + ("@" + ",".join(f"{axis}={name}" for axis, name in point.items()) if point else "")
-
-
-def read_instance_id(id: str) -> tuple[str, Point]:
-    """Return stage and point of an id made by `instance_id`; any other string is a stage without a point."""
-    stage, at, rest = id.partition("@")
-    pairs = [part.partition("=") for part in rest.split(",")]
-    point = {axis: name for axis, _, name in pairs}
-    return (stage, point) if at and stage and instance_id(stage, point) == id else (id, {})
 
 
 def agree(first: Point, other: Point) -> bool:

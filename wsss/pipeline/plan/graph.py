@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wsss.errors import MAX_SHOWN, InvalidInput
+from wsss.io.text.instance_ids import Point, instance_id
 from wsss.pipeline.config.interpolate import references
-from wsss.pipeline.config.matrix import MAX_INSTANCES, Point, agree, count_points, instance_id, points
+from wsss.pipeline.config.matrix import MAX_INSTANCES, agree, count_points, points
 from wsss.pipeline.config.spec import Entry, Spec
 from wsss.pipeline.config.supervision_block import check_weight, require_taken
 from wsss.pipeline.plan.bind import bind

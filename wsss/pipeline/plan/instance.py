@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from wsss.errors import InvalidInput
+from wsss.io.text.instance_ids import Point
 from wsss.model_fields import KeyPath, discriminator_at
 from wsss.pipeline.config.interpolate import interpolate
-from wsss.pipeline.config.matrix import Point, values_at
+from wsss.pipeline.config.matrix import values_at
 from wsss.pipeline.config.presets import with_presets
 from wsss.pipeline.config.source import Source
 from wsss.pipeline.config.spec import Entry, Spec, read_seed

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from wsss.io.files.contained import open_regular
+from wsss.io.text.instance_ids import read_instance_id
 from wsss.io.text.printable import printable
 from wsss.pipeline.run.estimate import Steps, time_left_column
 from wsss.pipeline.store.progress_note import delete_note, write_note
@@ -180,7 +181,7 @@ class Reporter:
 
     def _label(self, description: str) -> str:
         """Return the label of a bar: the stage, and the description if it differs."""
-        return self.stage if description == self.stage.partition("@")[0] else f"{self.stage} {description}".strip()
+        return self.stage if description == read_instance_id(self.stage)[0] else f"{self.stage} {description}".strip()
 
     def _note(self, state: Steps) -> None:
         now = time.monotonic()

@@ -13,6 +13,7 @@ from wsss.errors import InvalidInput
 from wsss.io.files.recorded import check_recorded
 from wsss.io.files.records import read_stage_record
 from wsss.io.files.sealed import read_sealed_json
+from wsss.io.text.instance_ids import read_instance_id
 
 COMPARISON = "compare.json"
 BENCHMARK = "benchmark.json"
@@ -77,7 +78,7 @@ class StageRecord:
     @property
     def entry(self) -> str:
         """Id of the stage in the pipeline file, without the matrix values."""
-        return self.id.partition("@")[0]
+        return read_instance_id(self.id)[0]
 
     @property
     def has_model(self) -> bool:
@@ -168,7 +169,7 @@ def fold(records: Sequence[StageRecord]) -> Sequence[StageRecord]:
     folded = []
     for entry, several in by_entry(records):
         times = [record.seconds for record in several if record.seconds is not None]
-        needs = dict.fromkeys(need.partition("@")[0] for record in several for need in record.needs)
+        needs = dict.fromkeys(read_instance_id(need)[0] for record in several for need in record.needs)
         folded.append(
             StageRecord(
                 id=entry,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from wsss.data.dataset import OF_THE_DATASET
+from wsss.io.text.instance_ids import instance_id, read_instance_id
 from wsss.viz.report.report_scores import Score, is_full
 
 EXPECTED = frozenset({"supervision", "threshold policy", "CRF", "uncertain fraction", "calibrated"})
@@ -78,19 +79,9 @@ def _repeats(scores: Iterable[Score]) -> list[Repeats]:
 
 def _name(scores: Sequence[Score]) -> str:
     """Return the entry of the scores in the pipeline, with the matrix values that all of them have."""
-    entry = scores[0].id.partition("@")[0]
-    shared = [
-        f"{axis}={value}"
-        for axis, value in _point(scores[0]).items()
-        if all(_point(score).get(axis) == value for score in scores)
-    ]
-    return entry + ("@" + ",".join(shared) if shared else "")
-
-
-def _point(score: Score) -> dict[str, str]:
-    """Return the matrix values in the id of a stage, ``score@loss=dice,seed=0``."""
-    pairs = (pair.partition("=") for pair in score.id.partition("@")[2].split(",") if pair)
-    return {axis: value for axis, _, value in pairs}
+    (entry, point), *others = (read_instance_id(score.id) for score in scores)
+    shared = {axis: value for axis, value in point.items() if all(other.get(axis) == value for _, other in others)}
+    return instance_id(entry, shared)
 
 
 def _measured_on(score: Score) -> tuple[str, frozenset[str], str]:
@@ -114,8 +105,8 @@ def _differences(weak: Repeats, full: Repeats) -> tuple[str, ...]:
     splits = {weak.first.training_split, full.first.training_split} - {None}
     if len(splits) > 1:
         differing.append("training split")
-    for axis in _point(weak.first):
-        values = [{_point(score).get(axis) for score in one.scores} for one in (weak, full)]
+    for axis in read_instance_id(weak.first.id)[1]:
+        values = [{read_instance_id(score.id)[1].get(axis) for score in one.scores} for one in (weak, full)]
         if None not in values[1] and values[0].isdisjoint(values[1]):
             differing.append(axis)
     return tuple(dict.fromkeys(differing))

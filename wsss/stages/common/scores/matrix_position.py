@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wsss.pipeline.config.matrix import read_instance_id
+from wsss.io.text.instance_ids import instance_id, read_instance_id
 
 ONLY = "all"
 """Name of the row or seed without an axis."""
@@ -23,8 +23,7 @@ class MatrixPosition:
     @property
     def name(self) -> str:
         """Id of the stage with the values of the other axes; the same for all rows and seeds."""
-        rest = ",".join(f"{axis}={value}" for axis, value in self.rest.items())
-        return self.entry + (f"@{rest}" if rest else "")
+        return instance_id(self.entry, self.rest)
 
     def heading(self, titles: Mapping[str, str]) -> str:
         """Return the name as a heading; ``titles`` maps stage ids to titles."""

@@ -18,6 +18,7 @@ from wsss.io.files.stage_files import RECORD, probability_path
 from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import read_image
+from wsss.io.text.instance_ids import instance_id, read_instance_id
 from wsss.io.text.tables import read_table
 from wsss.viz.drawing.diagrams import barcode_svg, persistence_svg
 from wsss.viz.report.pictures.thumbnails import Detail, photo_uri
@@ -168,10 +169,10 @@ def _row_or_error(
 
 def _first_seeds(records: Sequence[StageRecord]) -> list[StageRecord]:
     """Return the first seed of each score."""
-    kept: dict[tuple[str, ...], StageRecord] = {}
+    kept: dict[str, StageRecord] = {}
     for record in records:
-        entry, _, point = record.id.partition("@")
-        kept.setdefault((entry, *(value for value in point.split(",") if not value.startswith("seed="))), record)
+        entry, point = read_instance_id(record.id)
+        kept.setdefault(instance_id(entry, {axis: name for axis, name in point.items() if axis != "seed"}), record)
     return list(kept.values())
 
 
