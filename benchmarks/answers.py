@@ -15,12 +15,11 @@ import csv
 import functools
 import itertools
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from measured_command import run
 from numpy.typing import NDArray
 from simulated_annotator import answer_questions, asking
 
@@ -37,12 +36,6 @@ stages:
   pseudo: {{uses: pseudo, needs: [cam], with: {{splits: [{split}], policy: {{name: otsu, scope: image}}}}}}
   score: {{uses: score, needs: [pseudo], with: {{split: {split}, structure: [dice, cldice]}}}}
 """
-
-
-def run(*arguments: str) -> str:
-    """Run a command of wsss, and return its output."""
-    return subprocess.run([sys.executable, "-m", "wsss", *arguments], check=True, stdout=subprocess.PIPE,
-                          text=True).stdout  # fmt: skip
 
 
 def true_masks(root: Path, split: str, work: Path) -> functools._lru_cache_wrapper[NDArray[np.uint8]]:
@@ -89,7 +82,7 @@ def curve(options: argparse.Namespace, order: str, seed: int, noise: float) -> I
         pipeline = folder / f"{count}.yaml"
         names = {"root": options.root.resolve(), "split": options.split, "answers": snapshot.resolve(), "seed": seed}
         pipeline.write_text(PIPELINE.format(**names, noise=noise))
-        run("run", str(pipeline), "--run-dir", str(step))
+        run("run", pipeline, "--run-dir", step)
         scores = json.loads((step / "score" / "metrics.json").read_text())
         tiles = json.loads((step / "tiles" / "metrics.json").read_text())
         yield {

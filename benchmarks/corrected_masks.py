@@ -17,29 +17,15 @@ import csv
 import itertools
 import json
 import random
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from measured_command import run
 
 #: Stages of mask_ablation that are repeated, in their order; their predecessors are options of the commands.
 CRF, SEGMENT, CALIBRATE, PREDICT, LAST = "crf", "segment", "calibrate", "predict-calibrated", "predict-calibrated-crf"
-
-
-def run(*arguments: str | Path, show: bool = False) -> str:
-    """Run a command of wsss with its progress on stderr, and return its output.
-
-    Raises:
-        SystemExit: it failed.
-    """
-    words = [sys.executable, "-m", "wsss", *map(str, arguments)]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=None if show else subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)}\n{done.stderr or ''}")
-    return done.stdout
 
 
 def record_of(run_dir: Path, name: str) -> tuple[Path, dict[str, Any]]:
@@ -66,7 +52,7 @@ class Repeat:
 
     def ranked(self, order: str) -> list[str]:
         """Return the ids of all training images in the order in which they are corrected."""
-        listed = json.loads(run("rank", self.run_dir, "--json"))["images"]
+        listed = json.loads(run("rank", self.run_dir, "--json", show=False))["images"]
         ids = [image["id"] for image in listed]
         return ids if order == "rank" else random.Random(self.seed).sample(sorted(ids), len(ids))
 
@@ -91,7 +77,7 @@ class Repeat:
         """Repeat the CRF and the network's training with the true masks of some images, and return their folders."""
         corrections = step / "corrections"
         if not corrections.is_dir():
-            run("import-masks", truth, "--ids", ",".join(ids), "--out", corrections, *self.data)
+            run("import-masks", truth, "--ids", ",".join(ids), "--out", corrections, *self.data, show=False)
         pseudo, propagate = (record_of(self.run_dir, name)[0] for name in ("pseudo", "propagate"))
         trunk = record_of(self.run_dir, SEGMENT)[1]["inputs"].get("classifier")
         using = ["--set", f"corrections={corrections}"]
@@ -106,13 +92,13 @@ class Repeat:
         config = self.out / f"{name}.yaml"
         config.write_text(yaml.safe_dump(record_of(self.run_dir, name)[1]["config"]))
         words = ["--config", config, *options, "--seed", str(self.seed), "--out", step / name]
-        run(command, *words, *self.data, show=True)
+        run(command, *words, *self.data)
         return step / name
 
     def score(self, folder: Path, masks: Path) -> float:
         """Return the mIoU of masks of the images that were predicted."""
         split = record_of(self.run_dir, PREDICT)[1]["config"]["splits"][0]
-        run("score", "--pred", masks, "--split", split, "--out", folder, *self.data)
+        run("score", "--pred", masks, "--split", split, "--out", folder, *self.data, show=False)
         return float(json.loads((folder / "metrics.json").read_text())["miou"])
 
 

@@ -1,4 +1,4 @@
-"""Time and memory of a whole command, in a process of its own; and the folder for its files."""
+"""A command in a process of its own: its output, or its time and memory; and the folder for its files."""
 
 from __future__ import annotations
 
@@ -28,6 +28,22 @@ class Measured(NamedTuple):
     seconds: float
     cpu: float
     peak: float
+
+
+def run(*words: object, show: bool = True) -> str:
+    """Run a command of wsss, and return its output.
+
+    Args:
+        show: let its progress appear on stderr.
+
+    Raises:
+        SystemExit: it failed.
+    """
+    call = [*WSSS, *map(str, words)]
+    done = subprocess.run(call, stdout=subprocess.PIPE, stderr=None if show else subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(call)}: exit code {done.returncode}\n{done.stderr or ''}")
+    return done.stdout
 
 
 def measured(words: tuple[str, ...]) -> Measured:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
 from large_photographs import photograph
-from measured_command import WSSS, work_folder
+from measured_command import run, work_folder
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -73,14 +72,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder of the temporary files")
     args = parser.parse_args()
     with work_folder(args.work) as place:
-        data, run = place / "data", place / "run"
+        data, run_dir = place / "data", place / "run"
         {"voc2012": write_voc, "coco2014": write_coco}[args.recipe](data)
         settings = {"data.root": data, "classify.backbone": RANDOM, "segment.backbone": RANDOM}
         settings |= {f"{stage}.{key}": value for stage in TRAINED for key, value in (("epochs", 1), ("batch_size", 2))}
         sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-        subprocess.run([*WSSS, "run", args.recipe, *sets, "--run-dir", str(run), "--workers", "1"], check=True)
+        run("run", args.recipe, *sets, "--run-dir", run_dir, "--workers", "1")
         print("| stage | seconds | MiB |\n|---|---|---|")
-        for record in sorted(run.glob("*/stage.json"), key=lambda path: json.loads(path.read_text())["finished"]):
+        for record in sorted(run_dir.glob("*/stage.json"), key=lambda path: json.loads(path.read_text())["finished"]):
             stage = json.loads(record.read_text())
             print(f"| {record.parent.name} | {stage['seconds']:.0f} | {stage['peak_memory_bytes'] / 2**20:.0f} |")
 

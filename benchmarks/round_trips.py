@@ -20,6 +20,7 @@ from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import numpy as np
+from measured_command import run
 from numpy.typing import NDArray
 
 from wsss.data.dataset import Dataset
@@ -97,7 +98,7 @@ def _masks(root: Path, out: Path, images: int) -> dict[str, Path]:
 def _round_trip(name: str, root: Path, masks: dict[str, Path], work: Path, tools: str) -> Counts:
     exported, changed, back = (work / f"{name}-{step}" for step in ("exported", "changed", "back"))
     folder, images = work / "masks", [] if name == "cvat" else ["--with-images", "copy"]
-    _wsss("export", folder, "--format", name, "--data.root", root, *images, "--out", exported)
+    run("export", folder, "--format", name, "--data.root", root, *images, "--out", exported)
     rectangles = _rectangles(masks, open_dataset({"root": root}, work=work))
     painted = {image: asdict(rectangle) for image, rectangle in rectangles.items()}
     task = {"format": name, "source": str(exported), "out": str(changed), "painted": painted}
@@ -105,7 +106,7 @@ def _round_trip(name: str, root: Path, masks: dict[str, Path], work: Path, tools
     subprocess.run([tools, ROOT / "benchmarks" / "round_trip_tools.py", work / "task.json"], check=True)
     source = changed / SAVED.get(name, "")
     options = ("--format", FORMATS[name], "--empty", "background", "--data.root", root)
-    _wsss("import-masks", source, *options, "--out", back)
+    run("import-masks", source, *options, "--out", back)
     counts = Counts()
     for image, file in masks.items():
         _count(read_mask(file), read_mask(back / "masks" / f"{image}.png"), rectangles[image], counts)
@@ -133,10 +134,6 @@ def _rectangles(masks: dict[str, Path], data: Dataset) -> dict[str, Rectangle]:
         label = data.classes.names[index]
         rectangles[image] = Rectangle(top, left, top + height // 3, left + width // 3, value, label)
     return rectangles
-
-
-def _wsss(*words: object) -> None:
-    subprocess.run([sys.executable, "-m", "wsss", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from measured_command import WSSS
 from numpy.typing import NDArray
 
 Truth = Callable[[str], NDArray[np.uint8]]
@@ -20,7 +20,7 @@ Truth = Callable[[str], NDArray[np.uint8]]
 @contextmanager
 def asking(arguments: Sequence[str]) -> Iterator[str]:
     """Run ``wsss ask ARGUMENTS``, and yield the address of its page."""
-    command = [sys.executable, "-m", "wsss", "ask", *arguments, "--json"]
+    command = [*WSSS, "ask", *arguments, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()

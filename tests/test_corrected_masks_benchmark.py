@@ -25,7 +25,7 @@ def benchmark(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     import corrected_masks
 
-    monkeypatch.setattr(corrected_masks, "run", lambda *words, show=False: succeed(*words).stdout)
+    monkeypatch.setattr(corrected_masks, "run", lambda *words, show=True: succeed(*words).stdout)
     yield corrected_masks
     del sys.modules["corrected_masks"]
 
