@@ -12,7 +12,7 @@ from wsss.errors import InvalidInput
 from wsss.models.architectures import TIMM, ArchitectureName, require_timm
 from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
-from wsss.validation import Settings
+from wsss.validation import OptionName, Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -45,6 +45,16 @@ Layer = Literal["features", "low"]
 
 InferencePrecision = Literal["32-true", "bf16-mixed"]
 """Floating-point precision of a network that is not trained, named as in training."""
+
+PrecisionSetting = Annotated[
+    InferencePrecision,
+    OptionName("inference-precision"),
+    Field(
+        description="floating-point precision of the network; bf16-mixed is faster and less exact, on devices with "
+        "bfloat16 instructions; other devices use 32-true"
+    ),
+]
+"""Config field ``precision`` of the stages that do not train."""
 
 
 class LocalWeights(Settings):

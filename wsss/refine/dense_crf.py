@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from wsss.errors import InvalidInput
-from wsss.io.rasters.working_size import working_size
+from wsss.io.rasters.working_size import MaxSide, working_size
 from wsss.validation import Settings
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ class CrfConfig(Settings):
         default=5.0, gt=0, description="colour standard deviation of the appearance kernel, in grey levels (0 … 255)"
     )
     bilateral_weight: float = Field(default=10.0, ge=0, description="weight of the appearance kernel; 0: off")
-    max_side: int | None = Field(
-        default=MAX_SIDE,
-        ge=16,
-        description="maximum side length in pixels; larger images are downscaled; null: no limit",
-    )
+    max_side: MaxSide = MAX_SIDE
     """Labels are upsampled along the edges of the full-size image (`wsss.refine.upsample`)."""
 
 

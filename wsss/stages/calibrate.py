@@ -15,6 +15,7 @@ from pydantic import Field, model_validator
 from wsss.data.dataset import GROUND_TRUTH
 from wsss.data.importers.training_recipe import RELIABLE
 from wsss.errors import InvalidInput, listing
+from wsss.io.rasters.working_size import MaxSide
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.image_size_notes import require_whole_images
@@ -55,11 +56,7 @@ class CalibrateConfig(StageConfig):
     )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")
-    max_side: int | None = Field(
-        default=None,
-        ge=16,
-        description="maximum side length in pixels; larger images are downscaled; null: no limit",
-    )
+    max_side: MaxSide = None
 
     @model_validator(mode="after")
     def _split_of_masks(self) -> CalibrateConfig:

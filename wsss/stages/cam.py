@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
-from wsss.models.config import InferencePrecision, Scale
+from wsss.models.config import PrecisionSetting, Scale
 from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig, reads_of
 from wsss.stages.common.check_outputs import check_maps
@@ -88,11 +88,7 @@ class CamConfig(StageConfig):
     tile: TileSide | None = Field(default=None, description=TILE_HELP)
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
-    precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
-        default="32-true",
-        description="floating-point precision of the network; bf16-mixed is faster and less exact, on devices with "
-        "bfloat16 instructions; other devices use 32-true",
-    )
+    precision: PrecisionSetting = "32-true"
     adapt: AdaptConfig | None = Field(
         default=None,
         description="fine-tune the classifier on the tiles of each image before its maps are computed; requires tiles",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from wsss.io.rasters.working_size import MaxSide
 from wsss.pipeline.stage import Context, Result, Stage, StageConfig
 from wsss.refine.pixel_adaptive import PixelAdaptiveConfig
 from wsss.stages.common.refined_maps import (
@@ -32,9 +33,7 @@ class ParConfig(PixelAdaptiveConfig, StageConfig):
 
     splits: tuple[str, ...] = Field(default=("train",), min_length=1, description="splits whose maps are refined")
     stride: int = Field(default=2, ge=1, le=32, description="image pixels per map element")
-    max_side: int | None = Field(
-        default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
-    )
+    max_side: MaxSide = 1024
 
 
 def run(ctx: Context[ParConfig]) -> Result:

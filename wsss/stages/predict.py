@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 
 from wsss.data.readers.image_reading import BandsSetting, PageSetting, ScalingSetting
 from wsss.errors import InvalidInput, listing
-from wsss.models.config import InferencePrecision, Scale
+from wsss.io.rasters.working_size import MaxSide
+from wsss.models.config import PrecisionSetting, Scale
 from wsss.models.tile_settings import OVERLAP_HELP, TILE_HELP, Overlap, TileSide, check_tiles
 from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, StageConfig
 from wsss.stages.common.image_size_notes import note_predicted
@@ -33,7 +34,6 @@ from wsss.stages.common.inference.prediction_record import (
 )
 from wsss.stages.common.training.classifier_training import require_same_classes
 from wsss.train.config import MAX_BATCH
-from wsss.validation import OptionName
 
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
@@ -65,11 +65,7 @@ class PredictConfig(StageConfig):
     )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")
-    max_side: int | None = Field(
-        default=None,
-        ge=16,
-        description="maximum side length in pixels; larger images are downscaled; null: no limit",
-    )
+    max_side: MaxSide = None
     tile: TileSide | None = Field(
         default=None,
         description=f"{TILE_HELP}, except that images of more than 4.2 megapixels at the largest scale, or 268 million "
@@ -78,11 +74,7 @@ class PredictConfig(StageConfig):
     overlap: Overlap | None = Field(default=None, description=OVERLAP_HELP)
     save_probabilities: bool = Field(default=False, description="also write class probabilities (float16, .npz)")
     batch_size: int = Field(default=1, ge=1, le=MAX_BATCH, description="images of equal size per forward pass")
-    precision: Annotated[InferencePrecision, OptionName("inference-precision")] = Field(
-        default="32-true",
-        description="floating-point precision of the network; bf16-mixed is faster and less exact, on devices with "
-        "bfloat16 instructions; other devices use 32-true",
-    )
+    precision: PrecisionSetting = "32-true"
     adapt_batchnorm: float | None = Field(
         default=None,
         ge=0,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, field_validator
 
 from wsss.errors import InvalidInput
+from wsss.io.rasters.working_size import MaxSide
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.corrected_masks import AND_CORRECTED
@@ -48,11 +49,7 @@ class ScalesConfig(StageConfig):
         description="scale factors of the image, ascending; every set of consecutive ones is compared",
     )
     flip: bool = Field(default=False, description="also use the mirrored image")
-    max_side: int | None = Field(
-        default=None,
-        ge=16,
-        description="maximum side length in pixels; larger images are downscaled; null: no limit",
-    )
+    max_side: MaxSide = None
 
     @field_validator("candidates")
     @classmethod

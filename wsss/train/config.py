@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from wsss.io.rasters.working_size import MaxSide
 from wsss.validation import NotInIdentity, Settings, refuse_unused
 
 MAX_BATCH = 1 << 14
@@ -90,11 +91,7 @@ class TrainConfig(Settings):
     cache_mb: Annotated[int, NotInIdentity()] = Field(
         default=1024, ge=0, description="memory for decoded images in MiB; 0: no cache"
     )
-    max_side: int | None = Field(
-        default=None,
-        ge=16,
-        description="maximum side length in pixels; larger images are downscaled; null: no limit",
-    )
+    max_side: MaxSide = None
     """Images are downscaled on reading, before scaling and cropping."""
 
     @property

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
+from pydantic import Field
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
+
+MaxSide = Annotated[
+    int | None,
+    Field(ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"),
+]
+"""Config field ``max_side``."""
 
 
 def reduction(size: Sequence[int], max_side: int | None) -> float:
@@ -41,6 +48,8 @@ def bilinear_rows(
     Returns:
         For each row, the index of the source row above and below, and the weight in [0, 1] of the row below.
     """
+    import numpy as np
+
     position = (np.arange(rows.start, rows.stop) + 0.5) * height / full - 0.5
     position = position.clip(0, height - 1)
     above = position.astype(np.intp)

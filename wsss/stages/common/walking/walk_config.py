@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from wsss.io.rasters.working_size import MaxSide
 from wsss.models.config import BackboneConfig
 from wsss.pipeline.stage import StageConfig
 from wsss.validation import InIdentityIfSet, OptionName, refuse_unused
@@ -58,9 +59,7 @@ class PropagateConfig(StageConfig):
         default=None,
         description="network for features or attention, with its weights; null: the trunk of the input classifier",
     )
-    max_side: int | None = Field(
-        default=1024, ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"
-    )
+    max_side: MaxSide = 1024
 
     @model_validator(mode="after")
     def _settings_of_the_affinity(self) -> PropagateConfig:
