@@ -89,7 +89,7 @@ class Predictor:
         """
         from wsss.models.segmentation_networks.blockwise_prediction import predict
 
-        options = self._overridden(scales, flip, max_side, tile, overlap)
+        options = self._overridden(scales=scales, flip=flip, max_side=max_side, tile=tile, overlap=overlap)
         pixels = as_rgb(image, self._reading)[None]
         return self.classes.decode(predict(self._network, pixels, len(self.classes), **options).masks[0])
 
@@ -119,21 +119,13 @@ class Predictor:
         """
         from wsss.models.segmentation_networks.blockwise_prediction import probability_array
 
-        options = self._overridden(scales, flip, max_side, tile, overlap)
+        options = self._overridden(scales=scales, flip=flip, max_side=max_side, tile=tile, overlap=overlap)
         return probability_array(self._network, as_rgb(image, self._reading), len(self.classes), **options)
 
-    def _overridden(
-        self,
-        scales: Sequence[float] | None,
-        flip: bool | None,
-        max_side: int | None,
-        tile: int | None,
-        overlap: int | None,
-    ) -> dict[str, Any]:
+    def _overridden(self, **options: Any) -> dict[str, Any]:
         """Return the options of `predict`: those of `load_segmenter`, overridden by those that are not ``None``."""
-        options = {"scales": scales, "flip": flip, "max_side": max_side, "tile": tile, "overlap": overlap}
-        merged = self._options | {name: value for name, value in options.items() if value is not None}
-        chosen = _checked(**merged, one_call=tile is not None and max_side is not None)
+        given = {name: value for name, value in options.items() if value is not None}
+        chosen = _checked(**self._options | given, one_call={"tile", "max_side"} <= given.keys())
         views = {name: chosen[name] for name in ("scales", "flip", "max_side")}
         return {**views, "tiling": self._tiling(chosen)}
 

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from wsss.benchmark.compute_tables import (
     TITLES,
     Tables,
@@ -146,18 +148,9 @@ def read_view(folder: Path) -> tuple[View, list[EmbeddedPlot]]:
             "unsupported format of benchmark tables", subject=path, allowed=str(FORMAT), found=value.get("format")
         )
     try:
-        contrasts = value.get("contrasts")
-        view = View(
-            str(value["explanation"]),
-            tuple(CaseView(case["title"], tuple(map(_read_table, case["tables"]))) for case in value["cases"]),
-            _read_table(value["ranking"]),
-            tuple(map(str, value["notes"])),
-            None if contrasts is None else _read_contrasts(contrasts),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(
-            f"not the tables of a bench stage ({type(error).__name__}: {error})", subject=path
-        ) from error
+        view = TypeAdapter(View).validate_python({key: entry for key, entry in value.items() if key != "format"})
+    except ValueError as error:
+        raise InvalidInput(f"not the tables of a bench stage ({error})", subject=path) from error
     files = sorted((folder / PLOTS).glob("*.svg"))
     for file in files:
         check_recorded(file)
@@ -218,15 +211,6 @@ def _contrast_cell(row: Contrast | None, reference: Arm) -> CellView:
 
 def _cell(row: Row | None) -> CellView:
     return CellView(cell_text(row), row is not None and row.bold, None if row is None else row.p)
-
-
-def _read_table(value: Mapping[str, Any]) -> TableView:
-    rows = tuple((str(name), tuple(CellView(**cell) for cell in cells)) for name, cells in value["rows"])
-    return TableView(str(value["title"]), tuple(map(str, value["head"])), rows)
-
-
-def _read_contrasts(value: Mapping[str, Any]) -> ContrastsView:
-    return ContrastsView(str(value["title"]), str(value["explanation"]), tuple(map(_read_table, value["tables"])))
 
 
 def _markdown_tables(tables: Sequence[TableView]) -> list[str]:

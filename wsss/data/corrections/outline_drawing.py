@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,6 +44,14 @@ def polygon(size: Size, rings: Sequence[Points]) -> Region:
             np.add.at(crossings, (rows, columns), 1)
     inside: Region = np.cumsum(crossings, axis=1)[:, :width] % 2 == 1
     return inside
+
+
+def union(polygons: Iterable[Sequence[Points]], size: Size) -> Region:
+    """Return the pixels inside any of the polygons, each a list of rings; see `polygon`."""
+    region = np.zeros(size, bool)
+    for rings in polygons:
+        region |= polygon(size, rings)
+    return region
 
 
 def line(size: Size, points: Points, width: float) -> Region:

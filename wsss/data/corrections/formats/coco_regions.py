@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Shape
@@ -17,11 +14,6 @@ from wsss.data.importers.json.json_file import objects, read_json, wrong_type
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORED_NAMES
 from wsss.io.rasters.rle import decoded_rle
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Size = tuple[int, int]
 
 
 def looks_like(content: Any) -> bool:
@@ -78,14 +70,14 @@ def _shape(annotation: dict[str, Any], name: str, where: str) -> Shape:
     if isinstance(segmentation, dict):
         return Shape(name, "area", where, lambda size, brush: decoded_rle(segmentation, size))
     if isinstance(segmentation, list) and segmentation:
-        rings = [_ring(flat, f"{where}.segmentation") for flat in segmentation]
-        return Shape(name, "area", where, partial(_union, rings))
+        polygons = [[_ring(flat, f"{where}.segmentation")] for flat in segmentation]  # without holes
+        return Shape(name, "area", where, lambda size, brush: outline_drawing.union(polygons, size))
     box = annotation.get("bbox")
     if not isinstance(box, list) or len(box) != 4:
         raise wrong_type(box, f"{where}.bbox", "four numbers (there is no segmentation)")
     left, top, width, height = (number(value, f"{where}.bbox") for value in box)
     corners = outline_drawing.corners_of_centred_box(left, top, width, height, _rotation(annotation, where))
-    return Shape(name, "box", where, partial(_union, [corners]))
+    return Shape(name, "box", where, lambda size, brush: outline_drawing.polygon(size, [corners]))
 
 
 def _rotation(annotation: dict[str, Any], where: str) -> float:
@@ -101,11 +93,3 @@ def _ring(flat: Any, where: str) -> list[tuple[float, float]]:
         raise wrong_type(flat, where, "lists of an even number of coordinates")
     numbers = [number(value, where) for value in flat]
     return list(zip(numbers[::2], numbers[1::2], strict=True))
-
-
-def _union(rings: list[Any], size: Size, brush: float) -> NDArray[np.bool_]:
-    """Return the pixels inside any of the rings: COCO's polygons of one object have no holes."""
-    region = np.zeros(size, bool)
-    for ring in rings:
-        region |= outline_drawing.polygon(size, [ring])
-    return region

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from wsss.data.corrections import outline_drawing
 from wsss.data.corrections.drawing_rules import AnnotatedImage, Shape
 from wsss.data.corrections.formats.json_values import all_of, pairs, size_in, text
 from wsss.data.importers.json.json_file import objects, read_json
 from wsss.errors import InvalidInput
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-Polygon = Sequence[Sequence[tuple[float, float]]]
 
 
 def read_files(paths: Sequence[Path]) -> Iterator[AnnotatedImage]:
@@ -54,14 +46,8 @@ def _shape(feature: dict[str, Any], where: str) -> Shape:
     at, coordinates = f"{where}.geometry.coordinates", geometry.get("coordinates")
     listed = [coordinates] if geometry["type"] == "Polygon" else coordinates
     polygons = all_of(listed, at, lambda rings, inner: all_of(rings, inner, pairs))
-    return Shape(text(properties.get("class"), f"{where}.properties.class"), "area", where, partial(_union, polygons))
+    name = text(properties.get("class"), f"{where}.properties.class")
+    return Shape(name, "area", where, lambda size, brush: outline_drawing.union(polygons, size))
 
 
 KINDS = ("Polygon", "MultiPolygon")
-
-
-def _union(polygons: Sequence[Polygon], size: tuple[int, int], brush: float) -> NDArray[np.bool_]:
-    region = np.zeros(size, bool)
-    for rings in polygons:
-        region |= outline_drawing.polygon(size, rings)
-    return region
