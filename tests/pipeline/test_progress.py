@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from clocks import Clock
 
-from wsss.io.text.durations import duration
+from wsss.io.text.times import duration
 from wsss.pipeline.run.progress import Reporter
 from wsss.pipeline.store.progress_note import NOTE, read_note
 

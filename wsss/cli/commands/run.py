@@ -185,7 +185,7 @@ def _dry_run(spec: Spec, run_dir: Path, choice: Choice, as_json: bool) -> None:
 
 def _print(result: RunResult, as_json: bool) -> None:
     from wsss.cli.stage_table import benchmark_tables, headline, print_stages
-    from wsss.io.text.durations import duration
+    from wsss.io.text.times import duration
 
     if as_json:
         print_json(run_document(result))

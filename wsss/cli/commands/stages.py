@@ -229,7 +229,7 @@ def _out_folder(stage: Stage[Any], out: Path | None) -> Iterator[Path]:
 
 def _print(stage: Stage[Any], outcome: Any, values: Mapping[str, Any]) -> None:
     from wsss.cli.stage_table import benchmark_tables
-    from wsss.io.text.durations import duration
+    from wsss.io.text.times import duration
 
     out = str(values["out"]) if values["out"] else None
     if values["as_json"]:

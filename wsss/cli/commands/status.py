@@ -83,7 +83,7 @@ def _verify(folder: Path, as_json: bool) -> int:
 
 def _print(summary: dict[str, Any]) -> None:
     from wsss.cli.stage_table import headline, print_stages
-    from wsss.io.text.durations import duration
+    from wsss.io.text.times import duration
     from wsss.pipeline.store.outdated import STALE
 
     held = summary["held_by"]
@@ -108,7 +108,7 @@ def _print(summary: dict[str, Any]) -> None:
 
 
 def _age(finished: str | None) -> str:
-    from wsss.io.text.durations import duration
+    from wsss.io.text.times import duration
 
     if not finished:
         return ""

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from wsss.data.importers.rules.read_context import Note
 from wsss.data.sample_ids import without_suffix
-from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.files.visible import SYSTEM_FOLDERS
 from wsss.io.rasters.image_kinds import unsupported_reason
 from wsss.io.utf8 import is_utf8
 

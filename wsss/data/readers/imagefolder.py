@@ -12,8 +12,8 @@ from wsss.data.image_ids import image_id, image_ids, renamed
 from wsss.data.readers.find_images import images_by_id
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
-from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, counted, listing
+from wsss.io.files.visible import SYSTEM_FOLDERS
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, unsupported_reason
 from wsss.io.rasters.rgb_images import frames, image_errors, open_image
 from wsss.io.utf8 import is_utf8

@@ -1,9 +1,15 @@
-"""Hidden files and folders, which no reader of a user's folder takes for its own."""
+"""Hidden files and folders and those of systems, which no reader of a user's folder takes for its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+
+SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "__macosx", "$recycle.bin"}
+    | {"system volume information", "lost+found", "__pycache__"}
+)
+"""Names, in lower case, of folders that network drives and operating systems create next to a user's files."""
 
 
 def visible(paths: Iterable[Path]) -> list[Path]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from wsss.io.process.shared_state import current_items
-from wsss.io.text.durations import duration
+from wsss.io.text.times import duration
 
 SLOW_AFTER = 5.0
 """Minimum number of seconds after which an image that takes longer than the others is named."""

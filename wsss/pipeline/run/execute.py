@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from wsss.errors import InvalidInput, WsssError
 from wsss.io.files.stage_files import PAGE
-from wsss.io.process.collection import paused_collection
 from wsss.model_fields import KeyPath
 from wsss.pipeline.config.spec import Spec
 from wsss.pipeline.plan.graph import build_jobs
@@ -182,3 +183,15 @@ def _report(jobs: Mapping[str, Job], result: RunResult) -> Path | None:
 
 def _open(spec: Spec, open_data: OpenData, work: Path, log: Callable[[str], None]) -> Any:
     return open_data(spec.data, work=work, log=log, locate=spec.data_source.locate) if spec.data else None
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Pause the garbage collector, which would repeatedly scan the records of 100,000 images, all still in use."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()

@@ -10,6 +10,7 @@ from typing import Any
 
 from wsss.errors import WsssError
 from wsss.io.files.stage_files import RECORD
+from wsss.io.text.times import timestamp
 from wsss.pipeline.config.spec import Spec
 from wsss.pipeline.plan.identity import plain
 from wsss.pipeline.plan.job import Job
@@ -18,7 +19,6 @@ from wsss.pipeline.run.task import Session
 from wsss.pipeline.store import run_folder
 from wsss.pipeline.store.outdated import OUTDATED
 from wsss.pipeline.store.stage_folder import read_record
-from wsss.pipeline.store.timestamp import timestamp
 from wsss.pipeline.store.versions import versions
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from wsss.errors import WsssError
 from wsss.io.files.contained import check_tree
-from wsss.io.text.durations import duration
+from wsss.io.text.times import duration
 from wsss.pipeline.plan.input_results import follow_inputs, results_of
 from wsss.pipeline.plan.job import Job
 from wsss.pipeline.plan.job_checks import prepare_jobs

@@ -13,6 +13,7 @@ from wsss.errors import RunFailed, WsssError, listing
 from wsss.io.files.atomic import convert_os_errors, discard, sweep, write_json
 from wsss.io.files.contained import check_contained
 from wsss.io.files.stage_files import RECORD
+from wsss.io.text.times import timestamp
 from wsss.pipeline.plan.decide import Decision
 from wsss.pipeline.plan.external_inputs import artifacts_in
 from wsss.pipeline.plan.identity import identity_of, plain
@@ -22,7 +23,6 @@ from wsss.pipeline.run.machine import MACHINE, THREADS, machine_record, torch_th
 from wsss.pipeline.run.task import Session, Task
 from wsss.pipeline.stage import Result
 from wsss.pipeline.store import stage_folder
-from wsss.pipeline.store.timestamp import timestamp
 from wsss.pipeline.store.versions import versions
 
 

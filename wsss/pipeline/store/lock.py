@@ -20,8 +20,8 @@ from wsss.io.files.atomic import TEMPORARY, convert_os_errors, write_json
 from wsss.io.files.contained import check_contained, check_regular
 from wsss.io.files.json_files import read_json_object
 from wsss.io.files.locking import State, acquire, lock_state, release
+from wsss.io.text.times import timestamp
 from wsss.pipeline.processes.supervise import visible_pid
-from wsss.pipeline.store.timestamp import timestamp
 
 LOCK = ".wsss-lock"
 HOLDER = ".wsss-lock.json"

@@ -15,10 +15,10 @@ from typing import Any
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.records import FORMAT, read_copy
 from wsss.io.files.stage_files import COPIES, RECORD, RUN
+from wsss.io.text.times import timestamp
 from wsss.pipeline.store import stage_folder
 from wsss.pipeline.store.lock import run_lock
 from wsss.pipeline.store.run_folder import read_run, write_run
-from wsss.pipeline.store.timestamp import timestamp
 
 
 @dataclass(frozen=True)

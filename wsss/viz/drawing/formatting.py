@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsss.io.text import durations
+from wsss.io.text import times
 from wsss.io.text.printable import printable
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def number(value: Any) -> str:
 
 def duration(seconds: float | None) -> str:
     """Format seconds as ``0.4 s``, ``2 min 05 s`` or ``1 h 02 min``, with no-break spaces."""
-    return NOT_DEFINED if seconds is None else durations.duration(seconds, digits=2).replace(" ", "\N{NO-BREAK SPACE}")
+    return NOT_DEFINED if seconds is None else times.duration(seconds, digits=2).replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def plain(value: Any) -> str:

@@ -11,8 +11,8 @@ from wsss.data.importers.rules.collect_labels import collect
 from wsss.data.importers.rules.imported_labels import Entry, Labels, class_name
 from wsss.data.importers.rules.presence import yes_and_no
 from wsss.data.importers.rules.read_context import ReadContext
-from wsss.data.system_folders import SYSTEM_FOLDERS
 from wsss.errors import InvalidInput, listing
+from wsss.io.files.visible import SYSTEM_FOLDERS
 from wsss.io.utf8 import is_utf8
 
 OUTSIDE = "images outside the class folders"

@@ -6,7 +6,7 @@ import gc
 
 import pytest
 
-from wsss.io.process.collection import paused_collection
+from wsss.pipeline.run.execute import paused_collection
 
 
 def test_paused_inside_only() -> None:

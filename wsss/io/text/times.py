@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
+
+def timestamp() -> str:
+    """Return the current time in UTC in ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
 
 def duration(seconds: float, *, digits: int = 1) -> str:
     """Return a time as text: ``0.4 s``, ``12 s``, ``3 min 5 s``, ``2 h 10 min``.
