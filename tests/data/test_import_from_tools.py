@@ -22,9 +22,9 @@ from drawn_sources import (
     error_of,
     imported,
     labelme,
-    percent,
     rectangle,
     studio,
+    studio_polygon,
 )
 from PIL import Image
 
@@ -158,9 +158,8 @@ def test_remarks_on_regions_are_no_regions(data: Dataset, tmp_path: Path) -> Non
 
 
 def test_other_texts_of_a_task_are_not_its_image(data: Dataset, tmp_path: Path) -> None:
-    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
     task = {"data": {"caption": "a cat", "photo": "/data/upload/1/01234567-a.png"}}
-    source = studio(tmp_path, {"type": "polygonlabels", "value": value}, **task)
+    source = studio(tmp_path, studio_polygon(), **task)
     assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
 
 
@@ -181,23 +180,19 @@ def test_other_texts_of_a_task_are_not_its_image(data: Dataset, tmp_path: Path) 
 def test_the_image_of_a_task_is_the_one_with_regions(
     target: str, task: dict[str, str], data: Dataset, tmp_path: Path
 ) -> None:
-    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
-    source = studio(tmp_path, {"type": "polygonlabels", "to_name": target, "value": value}, data=task)
+    source = studio(tmp_path, studio_polygon(to_name=target), data=task)
     assert np.array_equal(imported(source, data, tmp_path), rectangle(CAT))
 
 
 def test_images_of_a_task_that_cannot_be_distinguished_are_refused(data: Dataset, tmp_path: Path) -> None:
     """The regions name a tag of the labelling interface, which the export does not contain."""
-    value = {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}
     task = {"before": "a.png", "after": "b.png"}
-    error = error_of(
-        studio(tmp_path, {"type": "polygonlabels", "to_name": "tag", "value": value}, data=task), data, tmp_path
-    )
+    error = error_of(studio(tmp_path, studio_polygon(to_name="tag"), data=task), data, tmp_path)
     assert error.found == ["before", "after"] and str(error.subject).endswith("[0].data")
 
 
 @pytest.mark.parametrize("other", [{"to_name": "right"}, {"to_name": "left", "item_index": 1}])
 def test_regions_on_several_images_are_refused(other: dict[str, object], data: Dataset, tmp_path: Path) -> None:
-    region = {"type": "polygonlabels", "value": {"points": percent(RECTANGLE), "polygonlabels": ["cat"]}}
-    source = studio(tmp_path, {**region, "to_name": "left", "item_index": 0}, {**region, **other})
+    first = studio_polygon(to_name="left", item_index=0)
+    source = studio(tmp_path, first, studio_polygon(**other))
     assert "several images" in error_of(source, data, tmp_path).problem

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from learning import SMALL_SEGMENTATION, SMALL_TRAINING, coloured_dataset, random_segmenter, run_stage
+from learning import (
+    SMALL_SEGMENTATION,
+    SMALL_TRAINING,
+    coloured_dataset,
+    random_segmenter,
+    run_stage,
+    write_corrected,
+)
 
 from wsss.data.dataset import Dataset
 
@@ -43,3 +51,11 @@ def segmented(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a random network, without other files."""
     return random_segmenter(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def corrections(tmp_path: Path) -> Path:
+    """A full mask of train0, and a partial one of train1, whose class 2 its pseudo mask does not show."""
+    full, partial = np.zeros((36, 44), np.uint8), np.full((36, 44), 255, np.uint8)
+    full[:10, :10], partial[30:, 30:], partial[:5, :20] = 2, 2, 0
+    return write_corrected(tmp_path / "corrections", {"train0": full, "train1": partial})

@@ -9,10 +9,9 @@ import learning
 import numpy as np
 import pytest
 import torch
-from learning import BACKBONE, CLASSES, coloured_dataset, contents, run_stage, write_maps
+from learning import BACKBONE, CLASSES, coloured_dataset, contents, run_stage, write_corrected, write_maps
 from onethread import one_thread
 
-from wsss.data.corrections.correction_folder import write_corrections
 from wsss.data.dataset import Dataset
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import boundary_path, cam_path, mask_path
@@ -60,7 +59,7 @@ def propagate(workspace: Path, out: Path, config: dict[str, Any], **keys: Any) -
 
 def test_corrected_masks_are_sure_pixels(workspace: Path, tmp_path: Path) -> None:
     corrected = {"train0": np.full((36, 44), 2, np.uint8)}
-    write_corrections(tmp_path / "c", CLASSES, corrected.items(), {"train0": ("folder", "x")})
+    write_corrected(tmp_path / "c", corrected)
     plain = train(workspace, tmp_path / "plain", epochs=1)
     result = train(workspace, tmp_path / "corrected", epochs=1, corrections=tmp_path / "c")
     assert result.metrics["train_loss"] != plain.metrics["train_loss"]

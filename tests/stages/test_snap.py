@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from learning import CLASSES, coloured_dataset, contents, run_stage
+from learning import CLASSES, coloured_dataset, contents, run_stage, write_corrected
 from PIL import Image
 
-from wsss.data.corrections.correction_folder import write_corrections
 from wsss.data.dataset import Dataset
 from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
@@ -74,7 +73,7 @@ def test_corrected_pixels_stay(tmp_path: Path, data: Dataset, shifted: Path) -> 
     (first, *_) = data.samples(["train"])
     corrected = np.full(read_truth(first, data.classes).shape, 255, np.uint8)
     corrected[:5, :6] = 2
-    write_corrections(tmp_path / "corrections", CLASSES, [(first.id, corrected)], {first.id: ("folder", "x")})
+    write_corrected(tmp_path / "corrections", {first.id: corrected})
     config = {"corrections": tmp_path / "corrections", "superpixel_size": 20}
     result = run_stage(SNAP, config, tmp_path / "out", data, masks=shifted)
     mask = CLASSES.encode(read_mask(mask_path(tmp_path / "out", first.id)), where=first.id)

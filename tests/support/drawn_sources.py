@@ -88,3 +88,14 @@ CVAT_POLYGON = '<polygon label="cat" points="2,1;6,1;6,4;2,4" />'
 
 
 LABELME_POLYGON = {"label": "cat", "shape_type": "polygon", "points": RECTANGLE}
+
+
+COCO_POLYGON = {"segmentation": [[2, 1, 6, 1, 6, 4, 2, 4]]}
+
+
+COCO_BOX = {"bbox": [2, 1, 4, 3]}
+
+
+def studio_polygon(label: str = "cat", **more: Any) -> dict[str, Any]:
+    value = {"points": percent(RECTANGLE), "polygonlabels": [label]}
+    return {"type": "polygonlabels", "value": value, **more}

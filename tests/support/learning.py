@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wsss.data.classes import Classes
+from wsss.data.corrections.correction_folder import Corrections, write_corrections
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
 from wsss.data.truth import read_truth
@@ -63,6 +64,12 @@ def _sample(root: Path, image_id: str, number: int, size: tuple[int, int], class
     write_png(root / "images" / f"{image_id}.png", image)
     write_mask(root / "masks" / f"{image_id}.png", mask)
     return Sample(image_id, root / "images" / f"{image_id}.png", labels, root / "masks" / f"{image_id}.png")
+
+
+def write_corrected(folder: Path, masks: Mapping[str, np.ndarray], kept: Corrections | None = None) -> Path:
+    """Write corrected masks of class indices ``(H, W)`` with their record, and return the folder."""
+    write_corrections(folder, CLASSES, masks.items(), dict.fromkeys(masks, ("folder", "x")), kept)
+    return folder
 
 
 def write_maps(
