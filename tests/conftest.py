@@ -1,4 +1,4 @@
-"""Puts the helpers in ``tests/support`` on the path, and shares cores, files and compilation among the test processes.
+"""Puts ``tests/support`` and ``docs`` on the path, and shares cores, files and compilation among the test processes.
 
 Hypothesis' deadline of 200 ms per example is off: how long one takes says how busy the machine is, not what the code
 does, and on a busy one a test failed for nothing else.
@@ -30,7 +30,7 @@ for _number in (signal.SIGHUP, signal.SIGINT):
 # This process and those that it starts run the checkout, even if pip has copied it into the environment: compiled
 # kernels are cached next to the modules, and would be compiled for each of the two.
 CHECKOUT = str(Path(__file__).parents[1])
-sys.path[:0] = [str(Path(__file__).parent / "support"), CHECKOUT]
+sys.path[:0] = [str(Path(__file__).parent / "support"), str(Path(CHECKOUT) / "docs"), CHECKOUT]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [CHECKOUT, os.environ.get("PYTHONPATH")]))
 
 # Tests start hundreds of Python processes, each of which would compile all modules that it imports.

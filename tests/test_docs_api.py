@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import doctest
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import api_page
 import pytest
 from learning import picture_of_colours, random_segmenter
 
 from wsss.io.rasters.rgb_images import write_png
 
-SCRIPT = Path(__file__).parents[1] / "docs" / "api_page.py"
-
-
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("api_page", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-api_page = script()
 ENTRIES = dict(api_page.entries())
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import click
 import pytest
+from cli_page import commands
 from inprocess import toy, wsss
 from toycli import HERE, environment
 
 from wsss import __version__
 from wsss.cli.main import COMMANDS
-from wsss.cli.reference import commands
 from wsss.stages import STAGES
 
 HEAVY = ("torch", "torchvision", "cv2", "PIL", "scipy", "albumentations", "numpy", "pydantic", "rich", "skimage")

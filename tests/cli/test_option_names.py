@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import click
 import pytest
+from cli_page import commands
 from inprocess import refused, wsss
 
 from wsss.cli.options.command import value_name
 from wsss.cli.options.data_options import read_data_options
 from wsss.cli.options.field_options import as_source, is_free, variable
 from wsss.cli.options.option_table import SHARED, VARIANTS
-from wsss.cli.reference import commands
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.pipeline_files import shipped_pipelines
 from wsss.stages import STAGES
