@@ -68,10 +68,7 @@ class Repeat:
         calibrated = self.stage(step, "calibrate", CALIBRATE, "--weights", network, "--masks", masks)
         predicted = self.stage(step, "predict", PREDICT, "--weights", calibrated)
         last = self.stage(step, "crf", LAST, "--masks", predicted)
-        return {
-            "network": self.score(step / "score", predicted),
-            "network_crf": self.score(step / "score-crf", last),
-        }
+        return {"network": self.score(step / "score", predicted), "network_crf": self.score(step / "score-crf", last)}
 
     def train(self, ids: list[str], truth: Path, weight: float, step: Path) -> tuple[Path, Path]:
         """Repeat the CRF and the network's training with the true masks of some images, and return their folders."""

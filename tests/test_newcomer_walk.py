@@ -69,12 +69,7 @@ def wsss(folder: Path, *words: str, code: int = 0) -> subprocess.CompletedProces
     import os
 
     done = subprocess.run(
-        [*warm.command(), *words],
-        cwd=folder,
-        env={**os.environ, **HERE},
-        capture_output=True,
-        text=True,
-        timeout=1200,
+        [*warm.command(), *words], cwd=folder, env={**os.environ, **HERE}, capture_output=True, text=True, timeout=1200
     )
     assert done.returncode == code, f"{words}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr and "bug in wsss" not in done.stderr

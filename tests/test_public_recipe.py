@@ -39,8 +39,7 @@ def voc(tmp_path: Path) -> Path:
         pixels = read_image(tmp_path / "shapes" / "images" / f"{image_id}.png")
         Image.fromarray(pixels).save(root / "JPEGImages" / f"{image_id}.jpg", quality=95)
         write_mask(
-            root / "SegmentationClass" / f"{image_id}.png",
-            read_mask(tmp_path / "shapes" / "masks" / f"{image_id}.png"),
+            root / "SegmentationClass" / f"{image_id}.png", read_mask(tmp_path / "shapes" / "masks" / f"{image_id}.png")
         )
     (root / "image_labels.csv").write_text("\n".join(labels) + "\n")
     for name, members in {**ids, "train_aug": ids["train"]}.items():

@@ -91,8 +91,7 @@ def test_overrides_may_be_numpy_values(value: Any, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "value"),
-    [("workers", -1), ("workers", 1.5), ("device", "gpu"), ("precision", "16")],
+    ("argument", "value"), [("workers", -1), ("workers", 1.5), ("device", "gpu"), ("precision", "16")]
 )
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_invalid_arguments(tmp_path: Path, argument: str, value: object, dry_run: bool) -> None:

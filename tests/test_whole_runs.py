@@ -72,13 +72,7 @@ def test_a_run_killed_at_a_write_ends_byte_identical(
     expected, stage = results(finished), file.partition("/")[0]
     run_dir = memory / f"killed-{stage}"
     done, _ = kill_command(
-        command(run_dir),
-        at,
-        cwd=memory,
-        before=before,
-        after=run_dir / file,
-        start=warm.command(),
-        OMP_NUM_THREADS="1",
+        command(run_dir), at, cwd=memory, before=before, after=run_dir / file, start=warm.command(), OMP_NUM_THREADS="1"
     )
     assert done.returncode == KILLED, done.stderr
     records = {path.parent.name: json.loads(path.read_text()) for path in run_dir.glob("*/stage.json")}

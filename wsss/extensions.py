@@ -99,10 +99,7 @@ class Extensions(Mapping[str, Any]):
     """
 
     def __init__(
-        self,
-        group: str,
-        built_in: Mapping[str, str],
-        check: Callable[[Entry, Any], None] = lambda entry, loaded: None,
+        self, group: str, built_in: Mapping[str, str], check: Callable[[Entry, Any], None] = lambda entry, loaded: None
     ) -> None:
         self.group = group
         self._check = check

@@ -165,12 +165,7 @@ def empty_document(run_dir: Path | None, status: str) -> dict[str, Any]:
 def _document(
     run_dir: Path | None, status: str, stages: list[dict[str, Any]], *, report: Path | None = None
 ) -> dict[str, Any]:
-    return {
-        "run_dir": run_dir and str(run_dir),
-        "status": status,
-        "report": report and str(report),
-        "stages": stages,
-    }
+    return {"run_dir": run_dir and str(run_dir), "status": status, "report": report and str(report), "stages": stages}
 
 
 def action(step: Step) -> str:

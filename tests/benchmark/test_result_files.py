@@ -167,11 +167,7 @@ def test_missing_groups(tmp_path: Path, folder: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "place", "found"),
-    [
-        ("ID\n1\n", "", "ID"),
-        ("ID,group\n1\n", ": line 2", "1"),
-        ("ID,group\n1,a\n01,b\n", ": line 3", None),
-    ],
+    [("ID\n1\n", "", "ID"), ("ID,group\n1\n", ": line 2", "1"), ("ID,group\n1,a\n01,b\n", ": line 3", None)],
 )
 def test_broken_groups(tmp_path: Path, content: str, place: str, found: str | None) -> None:
     path = tmp_path / "groups.csv"

@@ -110,10 +110,7 @@ def test_invalid_usage(
 @pytest.mark.parametrize(
     ("name", "hints"),
     [
-        (
-            "labels.csv",
-            (f"pass .{os.sep}\n", "wsss init --images DIR --labels labels.csv"),
-        ),
+        ("labels.csv", (f"pass .{os.sep}\n", "wsss init --images DIR --labels labels.csv")),
         ("a.bin", (f"pass .{os.sep}",)),
     ],
 )

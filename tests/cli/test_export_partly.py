@@ -127,11 +127,7 @@ def test_images_in_subfolders(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--images", "copy"], "--with-images copy"),
-        (["--splits", ","], "--splits ,: "),
-    ],
+    ("arguments", "message"), [(["--images", "copy"], "--with-images copy"), (["--splits", ","], "--splits ,: ")]
 )
 def test_invalid_options(here: Path, arguments: list[str], message: str) -> None:
     assert message in refused("export", "m", "--format", "coco", "--out", "o", *arguments)

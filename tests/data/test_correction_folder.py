@@ -11,14 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_sources import (
-    CVAT_POLYGON,
-    SIZE,
-    cvat,
-    error_of,
-    imported,
-    rectangle,
-)
+from drawn_sources import CVAT_POLYGON, SIZE, cvat, error_of, imported, rectangle
 
 from wsss.data.corrections.correction_folder import open_corrections, sole_import
 from wsss.data.corrections.import_masks import ImportOptions, import_masks

@@ -11,17 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from drawn_sources import (
-    CAT,
-    DOG,
-    HEIGHT,
-    SIZE,
-    UNLABELLED,
-    WIDTH,
-    error_of,
-    imported,
-    rectangle,
-)
+from drawn_sources import CAT, DOG, HEIGHT, SIZE, UNLABELLED, WIDTH, error_of, imported, rectangle
 from PIL import Image
 
 from wsss.data.corrections.correction_folder import open_corrections

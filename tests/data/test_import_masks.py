@@ -80,11 +80,7 @@ def test_hidden_files_of_a_mac_are_no_annotations(
 
 @pytest.mark.parametrize(
     ("rules", "inside", "outside"),
-    [
-        ({}, UNLABELLED, 0),
-        ({"boxes": "fill"}, CAT, 0),
-        ({"boxes": "fill", "outside": "unlabelled"}, CAT, UNLABELLED),
-    ],
+    [({}, UNLABELLED, 0), ({"boxes": "fill"}, CAT, 0), ({"boxes": "fill", "outside": "unlabelled"}, CAT, UNLABELLED)],
 )
 def test_boxes(rules: dict[str, Any], inside: int, outside: int, data: Dataset, tmp_path: Path) -> None:
     share = {"x": 200 / WIDTH, "y": 100 / HEIGHT, "width": 400 / WIDTH, "height": 300 / HEIGHT}

@@ -69,9 +69,7 @@ def test_rows_that_exceed_a_page_go_to_the_next(tmp_path: Path) -> None:
 
 
 @given(
-    st.lists(st.integers(1, MAX_HEIGHT), min_size=1, max_size=400),
-    st.integers(1, 50),
-    st.sampled_from([1, 2, 6, 200]),
+    st.lists(st.integers(1, MAX_HEIGHT), min_size=1, max_size=400), st.integers(1, 50), st.sampled_from([1, 2, 6, 200])
 )
 def test_each_cell_is_on_one_page_and_no_page_is_too_large(cells: list[int], columns: int, rows: int) -> None:
     pages = paginate(cells * 30, columns, rows)

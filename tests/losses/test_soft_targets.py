@@ -7,14 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wsss.losses import (
-    ClDiceLoss,
-    CrossEntropyDiceLoss,
-    CrossEntropyLoss,
-    DiceLoss,
-    Loss,
-    SkeletonRecallLoss,
-)
+from wsss.losses import ClDiceLoss, CrossEntropyDiceLoss, CrossEntropyLoss, DiceLoss, Loss, SkeletonRecallLoss
 from wsss.losses.base import hard, labelled
 from wsss.losses.term import LossWithTerm
 

@@ -32,11 +32,7 @@ def test_scores_agree_with_torchmetrics(prediction, truth):
         assert scores["miou"] is None
         return
     options = {"num_classes": CLASSES, "ignore_index": 255, "average": "none"}
-    oracles = {
-        "miou": multiclass_jaccard_index,
-        "precision": multiclass_precision,
-        "recall": multiclass_recall,
-    }
+    oracles = {"miou": multiclass_jaccard_index, "precision": multiclass_precision, "recall": multiclass_recall}
     for key, oracle in oracles.items():
         assert scores[key] == pytest.approx(oracle(pred, true, **options)[supported].mean().item(), abs=1e-6)
     accuracy = multiclass_accuracy(pred, true, num_classes=CLASSES, ignore_index=255, average="micro")
@@ -61,8 +57,7 @@ def test_a_class_without_true_pixels_is_left_out_of_the_mean_and_listed():
 
 
 @pytest.mark.parametrize(
-    ("uncertain", "iou_a", "iou_background"),
-    [("miss", 1 / 2, 1 / 2), ("skip", 1.0, 1.0), ("background", 1 / 2, 2 / 3)],
+    ("uncertain", "iou_a", "iou_background"), [("miss", 1 / 2, 1 / 2), ("skip", 1.0, 1.0), ("background", 1 / 2, 2 / 3)]
 )
 def test_options_for_uncertain_pixels(uncertain, iou_a, iou_background):
     truth = np.array([[0, 0, 1, 1, 255]], np.uint8)

@@ -20,8 +20,7 @@ def config(**convnet: object) -> ClassifierConfig:
 
 
 @pytest.mark.parametrize(
-    ("widths", "wide", "stride", "field"),
-    [((5,), 0, 1, 1), ((5, 4), 1, 1, 3), ((5, 4, 6), 2, 1, 5), ((5, 4), 2, 2, 7)],
+    ("widths", "wide", "stride", "field"), [((5,), 0, 1, 1), ((5, 4), 1, 1, 3), ((5, 4, 6), 2, 1, 5), ((5, 4), 2, 2, 7)]
 )
 def test_receptive_field(widths: tuple[int, ...], wide: int, stride: int, field: int) -> None:
     net = ConvNet(ConvNetConfig.model_validate({"widths": widths, "wide": wide, "stride": stride}))

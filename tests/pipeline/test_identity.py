@@ -12,14 +12,7 @@ from pydantic import BaseModel, Field, ValidationError
 from toys import COUNT, DOUBLE, MAKE, ToyData, make_toy_data
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.plan.identity import (
-    Contents,
-    Fingerprints,
-    identity_of,
-    identity_parts,
-    plain,
-    ranks_of,
-)
+from wsss.pipeline.plan.identity import Contents, Fingerprints, identity_of, identity_parts, plain, ranks_of
 from wsss.pipeline.plan.identity_changes import describe_changes
 from wsss.pipeline.stage import Input, Result, Stage, StageConfig
 from wsss.validation import InIdentityIfSet, NotInIdentity, Settings
@@ -181,11 +174,7 @@ def test_the_identity_of_every_stage_holds_its_dumped_config() -> None:
         "corrections",
         "correction_weight",
     }
-    gained = {
-        "segment": {"ema"},
-        "snap": {"oracle"},
-        "propagate": {"feature_levels", "attention_blocks", "backbone"},
-    }
+    gained = {"segment": {"ema"}, "snap": {"oracle"}, "propagate": {"feature_levels", "attention_blocks", "backbone"}}
 
     def without(value: Any, keys: set[str]) -> Any:
         return {k: without(v, keys) for k, v in value.items() if k not in keys} if isinstance(value, dict) else value

@@ -91,11 +91,7 @@ def run_and_damage(run_dir: Path) -> None:
     (run_dir / "train" / "model.bin").unlink()
 
 
-SITUATIONS = {
-    "first": (lambda run_dir: None, run),
-    "changed": (run, change),
-    "damaged": (run_and_damage, run),
-}
+SITUATIONS = {"first": (lambda run_dir: None, run), "changed": (run, change), "damaged": (run_and_damage, run)}
 
 
 def test_a_run_survives_kills_at_some_writes(folder: Path) -> None:

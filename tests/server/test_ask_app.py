@@ -168,11 +168,7 @@ def test_answers_are_on_the_disk_when_confirmed(asked: Asked) -> None:
     for number, answers in enumerate((YES, NO, SKIP)):
         view = asked.answer(number, answers)
         row = read_answers(asked.table)[-1]
-        assert (row.item, row.answer, row.annotator) == (
-            asked.session.items[number],
-            answers["mortar"],
-            "annotator-1",
-        )
+        assert (row.item, row.answer, row.annotator) == (asked.session.items[number], answers["mortar"], "annotator-1")
         assert view["done"] == number + 1 and view["next"][0]["index"] == number + 1
     assert len({row.time for row in read_answers(asked.table)}) == 3
 

@@ -7,14 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from learning import (
-    SMALL_SEGMENTATION,
-    SMALL_TRAINING,
-    coloured_dataset,
-    random_segmenter,
-    run_stage,
-    write_corrected,
-)
+from learning import SMALL_SEGMENTATION, SMALL_TRAINING, coloured_dataset, random_segmenter, run_stage, write_corrected
 
 from wsss.data.dataset import Dataset
 

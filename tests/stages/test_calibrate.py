@@ -188,12 +188,7 @@ WEAK, FULL = "image-level labels", "ground-truth masks"
     ],
 )
 def test_supervision_is_that_of_the_network_and_of_the_fraction(
-    model: Path,
-    data: Path,
-    capsys: pytest.CaptureFixture[str],
-    trained: str | None,
-    masks: str | None,
-    expected: str,
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str], trained: str | None, masks: str | None, expected: str
 ) -> None:
     write_masks(data / "data/masks", (0.5, 0.25))
     network = data / "network"

@@ -232,8 +232,7 @@ def test_uncertain_pixels_do_not_count(model: Path, data: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("value", "found"),
-    [(255, "4 of 4 masks contain 255"), (0, "none of the 4 masks shows a class")],
+    ("value", "found"), [(255, "4 of 4 masks contain 255"), (0, "none of the 4 masks shows a class")]
 )
 def test_masks_without_a_class(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str], value: int, found: str

@@ -81,8 +81,7 @@ def test_segment_requires_masks_of_all_images(data: Dataset, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("mask", "found"),
-    [(np.full((36, 44), 3, np.uint8), [3]), (np.zeros((36, 40), np.uint8), "40×36")],
+    ("mask", "found"), [(np.full((36, 44), 3, np.uint8), [3]), (np.zeros((36, 40), np.uint8), "40×36")]
 )
 def test_segment_refuses_invalid_masks(data: Dataset, tmp_path: Path, mask: np.ndarray, found: Any) -> None:
     shutil.copytree(data.root / "masks", tmp_path / "masks")

@@ -54,9 +54,5 @@ def client(session: AnnotationSession, data: Dataset, **settings: Any) -> Any:
     from wsss.server.ask_app import Questions, ask_app
 
     images = {sample.id: sample.source for sample in data.split("train")}
-    app = ask_app(
-        Questions(session, images, **settings),
-        token=TOKEN,
-        hosts=["127.0.0.1", "localhost"],
-    )
+    app = ask_app(Questions(session, images, **settings), token=TOKEN, hosts=["127.0.0.1", "localhost"])
     return TestClient(app, base_url="http://127.0.0.1:8000", follow_redirects=False)

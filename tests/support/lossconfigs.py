@@ -10,10 +10,7 @@ from wsss.losses.config import TermConfig
 
 BASES = ("ce", "dice", "ce_dice")
 
-_SMALL = {
-    "topo": {"window": 8, "margin": 1.0, "d_min": 2.0, "d_max": 4.0, "alpha": 1.0},
-    "topoloss": {"patch": 5},
-}
+_SMALL = {"topo": {"window": 8, "margin": 1.0, "d_min": 2.0, "d_max": 4.0, "alpha": 1.0}, "topoloss": {"patch": 5}}
 """Settings with which images of a few pixels have a term."""
 
 _VARIANTS: list[dict[str, Any]] = [

@@ -12,12 +12,7 @@ from wsss.errors import InvalidInput
 from wsss.topology import distance_transform
 
 
-@given(
-    st.integers(0, 10_000),
-    st.integers(1, 30),
-    st.integers(1, 30),
-    st.sampled_from([0.02, 0.3, 0.7, 0.95, 0.999]),
-)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 30), st.sampled_from([0.02, 0.3, 0.7, 0.95, 0.999]))
 @settings(max_examples=150)
 def test_distances_are_scipys(seed: int, rows: int, columns: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((rows, columns)) < share

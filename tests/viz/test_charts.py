@@ -43,8 +43,7 @@ def test_history_without_a_row_gives_no_chart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "place", "found"),
-    [("step,loss\n1,2\n", "", ["step", "loss"]), ("epoch,loss\n1,high\n", ": loss", "high")],
+    ("text", "place", "found"), [("step,loss\n1,2\n", "", ["step", "loss"]), ("epoch,loss\n1,high\n", ": loss", "high")]
 )
 def test_broken_history(tmp_path: Path, text: str, place: str, found: object) -> None:
     path = history(tmp_path, text)

@@ -12,14 +12,7 @@ from wsss.benchmark.permutation import PERMUTATIONS
 from wsss.benchmark.ranking import SHOWN, Ranking, rank_losses
 from wsss.benchmark.read_results import read_benchmark
 from wsss.benchmark.score_set import FRAMEWORKS, ID_GROUP, REFERENCE, SIZES, Benchmark, Case
-from wsss.benchmark.table_cells import (
-    DISTRIBUTIONS,
-    SIGNIFICANT,
-    Distribution,
-    Row,
-    benchmark_rows,
-    rounded,
-)
+from wsss.benchmark.table_cells import DISTRIBUTIONS, SIGNIFICANT, Distribution, Row, benchmark_rows, rounded
 from wsss.io.text.tables import csv_text
 from wsss.viz.drawing.formatting import NOT_DEFINED, duration
 

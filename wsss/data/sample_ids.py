@@ -72,8 +72,6 @@ def unique_ids(ids: Iterable[tuple[str, Line]], path: Path) -> list[tuple[str, L
         seen[name] = line
     if not seen:
         raise InvalidInput(
-            "empty split: the file lists no image",
-            subject=path,
-            hint="List one image id per line, or delete the file.",
+            "empty split: the file lists no image", subject=path, hint="List one image id per line, or delete the file."
         )
     return list(seen.items())

@@ -230,9 +230,7 @@ class TopoConfig(WeightedTermConfig):
     window: int = Field(default=64, ge=2, description="side of the windows, in pixels")
     d_max: float = Field(default=20.0, gt=0, description="maximum distance, in pixels; larger ones are clipped")
     d_min: float = Field(
-        default=10.0,
-        gt=0,
-        description="minimum distance to the structure of pixels that must stay connected",
+        default=10.0, gt=0, description="minimum distance to the structure of pixels that must stay connected"
     )
     margin: float = Field(
         default=5.0, ge=0, description="dilation of the structure before it divides the background, in pixels"

@@ -9,16 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.losses.base import (
-    Loss,
-    hard,
-    is_soft,
-    is_unlabelled,
-    labelled_mask,
-    prepared,
-    weighted_logs,
-    zero_loss,
-)
+from wsss.losses.base import Loss, hard, is_soft, is_unlabelled, labelled_mask, prepared, weighted_logs, zero_loss
 from wsss.losses.config import CrossEntropyConfig, CrossEntropyDiceConfig, DiceConfig
 
 

@@ -70,12 +70,7 @@ def structure_scores(
 
 
 def _scores(
-    pred: NDArray[np.bool_],
-    gt: NDArray[np.bool_],
-    groups: Sequence[Group],
-    window: int,
-    frame: Frame,
-    transposed: bool,
+    pred: NDArray[np.bool_], gt: NDArray[np.bool_], groups: Sequence[Group], window: int, frame: Frame, transposed: bool
 ) -> list[float]:
     from wsss.metrics import overlap, surface, topology
 

@@ -71,12 +71,7 @@ def betti_error(
 
 
 def local_betti_error(
-    pred: ArrayLike,
-    gt: ArrayLike,
-    *,
-    window: int = WINDOW,
-    connectivity: int = 8,
-    ignore_index: int | None = None,
+    pred: ArrayLike, gt: ArrayLike, *, window: int = WINDOW, connectivity: int = 8, ignore_index: int | None = None
 ) -> BettiErrors:
     """Return the mean of `betti_error` over windows that tile the image.
 

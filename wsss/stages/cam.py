@@ -67,8 +67,7 @@ class CamConfig(StageConfig):
         default="max", description="divide each map by its maximum (max), or subtract its minimum first (minmax)"
     )
     classes: Annotated[Literal["labels", "predicted"], OptionName("map-classes")] = Field(
-        default="labels",
-        description="classes with a map: those of the image-level labels, or the predicted classes",
+        default="labels", description="classes with a map: those of the image-level labels, or the predicted classes"
     )
     threshold: Annotated[float, OptionName("class-threshold")] = Field(
         default=0.5, gt=0, lt=1, description="probability above which a class is predicted"

@@ -40,11 +40,7 @@ def run(ctx: Context[ClassifyConfig]) -> Result:
     metrics = train_on_labels(ctx, "classify", model, trunk_and_head(model, config.optimiser), loss=multilabel_loss)
     if ctx.ranks.rank == 0:
         save_classifier(ctx.out, model, classes)
-    provenance = {
-        "backbone": config.trunk,
-        "initial_weights": model.origin.label,
-        "supervision": supervision(ctx),
-    }
+    provenance = {"backbone": config.trunk, "initial_weights": model.origin.label, "supervision": supervision(ctx)}
     return Result(metrics, provenance)
 
 

@@ -22,19 +22,11 @@ from wsss.pipeline.stage import Artifact, Context, Input, Result, Stage, StageCo
 from wsss.refine.cleaning import CleaningConfig
 from wsss.refine.dense_crf import CrfConfig
 from wsss.refine.policyfile import read_policy
-from wsss.stages.common.corrected_masks import (
-    CorrectionsFolder,
-    check_corrections,
-    inspect_corrections,
-    stated_by_maps,
-)
+from wsss.stages.common.corrected_masks import CorrectionsFolder, check_corrections, inspect_corrections, stated_by_maps
 from wsss.stages.common.crf_image import refine_image
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.image_size_notes import note_reduced, reduced_ids
-from wsss.stages.common.input_masks.mask_inputs import (
-    count_empty,
-    survey,
-)
+from wsss.stages.common.input_masks.mask_inputs import count_empty, survey
 from wsss.stages.common.inspect_inputs import inspect_maps, inspect_masks, inspect_probabilities
 from wsss.stages.common.mask_stages import (
     MASKS,
@@ -64,8 +56,7 @@ class CrfStageConfig(CrfConfig, StageConfig):
 
     splits: tuple[str, ...] = Field(("train",), description="splits whose masks are refined")
     clean: CleaningConfig = Field(
-        CleaningConfig(),
-        description="remove small components and fill small holes afterwards; off by default",
+        CleaningConfig(), description="remove small components and fill small holes afterwards; off by default"
     )
     corrections: CorrectionsFolder = None
     name: Annotated[str, OptionName("crf-name")] = Field(
@@ -132,13 +123,7 @@ def _refine_all(ctx: Context[CrfStageConfig], samples: Sequence[Sample]) -> None
     config, classes, cams = ctx.config, ctx.data.classes, ctx.inputs["cams"]
     masks, maps = ctx.inputs["masks"].path, cams.path if cams else None
     work = partial(
-        refine_image,
-        out=ctx.out,
-        masks=masks,
-        cams=maps,
-        config=config,
-        cleaning=config.clean,
-        classes=classes,
+        refine_image, out=ctx.out, masks=masks, cams=maps, config=config, cleaning=config.clean, classes=classes
     )
     every_class = config.unary == "softmax" and cams is None  # else only the classes of the image
     memory = partial(_bytes, labels=len(classes) if every_class else min(len(classes), USUAL_LABELS), config=config)

@@ -69,12 +69,4 @@ def _bytes(sample: Sample, *, grid: WorkingGrid, config: ParConfig) -> int:
     return image_bytes(sample, per_pixel=10) + 8 * len(config.dilations) * 16 * height * width
 
 
-STAGE = Stage(
-    name="par",
-    version=1,
-    config=ParConfig,
-    run=run,
-    inputs={"cams": MAPS},
-    ready=ready_maps,
-    **REFINES,
-)
+STAGE = Stage(name="par", version=1, config=ParConfig, run=run, inputs={"cams": MAPS}, ready=ready_maps, **REFINES)

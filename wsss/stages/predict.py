@@ -60,8 +60,7 @@ class PredictConfig(StageConfig):
         default=None, description="page of TIFF files in the images folder, from 1; null: as in training"
     )
     bands: BandsSetting = Field(
-        default=None,
-        description="bands for red, green and blue in the images folder, from 1; null: as in training",
+        default=None, description="bands for red, green and blue in the images folder, from 1; null: as in training"
     )
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1, description="scale factors of the image")
     flip: bool = Field(default=False, description="also use the mirrored image")
@@ -217,12 +216,7 @@ def _ready(ctx: Context[PredictConfig]) -> None:
     tiling_of(network, ctx.config.tile, ctx.config.overlap, subject="predict.")
 
 
-def _result(
-    ctx: Context[PredictConfig],
-    samples: Sequence[Sample],
-    classes: Classes,
-    noted: dict[str, Any],
-) -> Result:
+def _result(ctx: Context[PredictConfig], samples: Sequence[Sample], classes: Classes, noted: dict[str, Any]) -> Result:
     """Return the number of images per predicted class, and the agreement with the image-level labels."""
     from wsss.pipeline.run.items import map_shared
     from wsss.stages.common.inference.inference_precision import stated_precision

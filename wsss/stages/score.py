@@ -67,8 +67,7 @@ class ScoreConfig(StageConfig):
         "own-max", description="frame around each mask for betti_matching; own-max: as in the paper"
     )
     transposed: bool = Field(
-        False,
-        description="compute cldice from skeletons of the transposed masks, as the TopoMortar paper's code does",
+        False, description="compute cldice from skeletons of the transposed masks, as the TopoMortar paper's code does"
     )
 
     @model_validator(mode="after")

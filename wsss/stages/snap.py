@@ -25,11 +25,7 @@ from wsss.refine.segments import (
     superpixels,
     with_true_classes,
 )
-from wsss.stages.common.corrected_masks import (
-    CorrectionsFolder,
-    check_corrections,
-    inspect_corrections,
-)
+from wsss.stages.common.corrected_masks import CorrectionsFolder, check_corrections, inspect_corrections
 from wsss.stages.common.footprint import image_bytes
 from wsss.stages.common.input_masks.mask_inputs import count_empty, survey
 from wsss.stages.common.inspect_inputs import inspect_masks

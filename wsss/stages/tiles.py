@@ -87,12 +87,4 @@ def _reads(config: TilesStageConfig) -> list[Read]:
     return [images] if config.answers is not None else [images, Read(config.split, "masks")]
 
 
-STAGE = Stage(
-    name="tiles",
-    version=2,
-    config=TilesStageConfig,
-    run=run,
-    provides="tiles",
-    reads=_reads,
-    check=_check,
-)
+STAGE = Stage(name="tiles", version=2, config=TilesStageConfig, run=run, provides="tiles", reads=_reads, check=_check)

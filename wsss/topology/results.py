@@ -60,11 +60,7 @@ class Intervals:
     def take(self, index: NDArray[np.integer] | NDArray[np.bool_]) -> Intervals:
         """Return the intervals with these indices, or where a mask is True."""
         return Intervals(
-            self.births[index],
-            self.deaths[index],
-            self.birth_indices[index],
-            self.death_indices[index],
-            self.columns,
+            self.births[index], self.deaths[index], self.birth_indices[index], self.death_indices[index], self.columns
         )
 
     def followed_by(self, other: Intervals) -> Intervals:

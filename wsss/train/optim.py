@@ -38,11 +38,7 @@ def build_optimiser(config: SGDConfig | AdamWConfig, groups: Sequence[Group]) ->
     chosen = [group for group in chosen if group["params"]]
     if isinstance(config, SGDConfig):
         return torch.optim.SGD(
-            chosen,
-            lr=config.lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.nesterov,
+            chosen, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=config.nesterov
         )
     return torch.optim.AdamW(chosen, lr=config.lr, weight_decay=config.weight_decay)
 

@@ -46,12 +46,7 @@ def bench() -> None:
     help="Compare all other configurations with FRAMEWORK/LABELS/SIZE/LOSS; csv and json then contain only these "
     "comparisons.",
 )
-@click.option(
-    "--plots",
-    type=FOLDER,
-    metavar="DIR",
-    help="Also write plots to this folder.",
-)
+@click.option("--plots", type=FOLDER, metavar="DIR", help="Also write plots to this folder.")
 @click.option(
     "--plot-format",
     type=click.Choice(["svg", "pdf"]),

@@ -55,12 +55,7 @@ NAMES = ("folder", "voc", "coco", "cvat", "cvat-images", "label-studio", "labelm
 @json_option
 @click.pass_context
 def import_masks(
-    context: click.Context,
-    source: Path,
-    run: str | None,
-    out: Path | None,
-    as_json: bool,
-    **values: Any,
+    context: click.Context, source: Path, run: str | None, out: Path | None, as_json: bool, **values: Any
 ) -> None:
     """Import corrected masks from SOURCE: a file, a zip archive or a folder, as exported by another tool.
 

@@ -13,11 +13,7 @@ import click
 from wsss.cli.echo import echo
 from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import shared
-from wsss.cli.options.shared_options import (
-    machine_options,
-    print_json,
-    set_resume_message,
-)
+from wsss.cli.options.shared_options import machine_options, print_json, set_resume_message
 from wsss.errors import InvalidInput, WsssError
 from wsss.io.files.stage_files import RUNS
 from wsss.io.process import shared_state
@@ -76,11 +72,7 @@ def _stages_with(key: str) -> list[str]:
 @click.option("--until", metavar="ID", help="Last stage to run.")
 @shared("--force", metavar="ID", more=" of this stage and all dependent stages")
 @click.option("--dry-run", is_flag=True, help="Print which stages would run, and why, without running them.")
-@shared(
-    "--precision",
-    metavar="32-true|bf16-mixed|16-mixed",
-    help="Floating-point precision of all stages that train.",
-)
+@shared("--precision", metavar="32-true|bf16-mixed|16-mixed", help="Floating-point precision of all stages that train.")
 @machine_options
 def run(
     pipeline: str,

@@ -12,13 +12,7 @@ from wsss.cli.options.option_table import SHARED
 from wsss.io.files.home_paths import expand_argument
 from wsss.io.utf8 import is_utf8, require_utf8, require_working_directory
 
-_VALUES = {
-    "INTEGER": "INT",
-    "INTEGER RANGE": "INT",
-    "FLOAT": "NUMBER",
-    "FLOAT RANGE": "NUMBER",
-    "DIRECTORY": "DIR",
-}
+_VALUES = {"INTEGER": "INT", "INTEGER RANGE": "INT", "FLOAT": "NUMBER", "FLOAT RANGE": "NUMBER", "DIRECTORY": "DIR"}
 
 _HELP = frozenset({"-h", "--help"})
 
@@ -44,11 +38,7 @@ class Command(click.Command):
     """
 
     def __init__(
-        self,
-        *args: Any,
-        renamed: Mapping[str, str] | None = None,
-        positional: str | None = None,
-        **settings: Any,
+        self, *args: Any, renamed: Mapping[str, str] | None = None, positional: str | None = None, **settings: Any
     ) -> None:
         super().__init__(*args, **settings)
         self.renamed, self.positional = renamed or {}, positional

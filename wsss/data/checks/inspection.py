@@ -25,12 +25,7 @@ UNREADABLE_HINT = (
     "lists of the splits."
 )
 SEVERAL = "images with several frames; the first is used"
-CONVERTED_MODES = {
-    "CMYK": "CMYK",
-    "YCbCr": "YCbCr",
-    "LAB": "Lab",
-    "HSV": "HSV",
-}
+CONVERTED_MODES = {"CMYK": "CMYK", "YCbCr": "YCbCr", "LAB": "Lab", "HSV": "HSV"}
 CONVERTED = "images of other kinds, converted to 8-bit RGB"
 NARROW = "images with little contrast after data.scaling"
 MIN_CONTRAST = 32

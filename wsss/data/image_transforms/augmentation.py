@@ -84,8 +84,7 @@ class SegmentationAugmentation(Augmentation):
     scale_probability: Strength = Field(1.0, description="Fraction of images that are scaled.")
     rotation: Rotation | None = Field(None, description="Rotation, or null for none.")
     border: Literal["fill", "replicate"] = Field(
-        "fill",
-        description="Padding: fill = the fill colour, 255 in the mask; replicate = the border pixels, repeated.",
+        "fill", description="Padding: fill = the fill colour, 255 in the mask; replicate = the border pixels, repeated."
     )
     flip_axis: Literal["horizontal", "either"] = Field(
         "horizontal", description="Axis of a flip; either: horizontal or vertical, at random."

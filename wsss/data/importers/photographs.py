@@ -67,10 +67,7 @@ class Photographs:
 
 
 def check_photographs(
-    folder: Path,
-    *,
-    workers: int = 4,
-    start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None,
+    folder: Path, *, workers: int = 4, start: Callable[[int], Callable[[int], None]] = lambda total: lambda steps: None
 ) -> Photographs | None:
     """Check every image below a folder; ``None`` if there is none.
 

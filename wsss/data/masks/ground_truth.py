@@ -118,9 +118,7 @@ def _only_ignored(samples: Sequence[Sample], classes: Classes, ignored: int, whe
             hint="Choose a split that shows the classes, or other classes.",
         )
     return InvalidInput(
-        f"{problem}. Values in the masks: {listing(sorted(present), limit=10)}",
-        subject=where,
-        hint=_name_255(classes),
+        f"{problem}. Values in the masks: {listing(sorted(present), limit=10)}", subject=where, hint=_name_255(classes)
     )
 
 

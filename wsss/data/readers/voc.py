@@ -48,8 +48,7 @@ class Config(MaskFolderConfig):
     layout: Literal["voc"] = "voc"
     root: Path = Field(description="The folder that contains JPEGImages, usually VOCdevkit/VOC2012.")
     classes: ClassChoice = Field(
-        None,
-        description="Names to keep, or new name → id(s) or name(s) it merges; absent = all.",
+        None, description="Names to keep, or new name → id(s) or name(s) it merges; absent = all."
     )
     # VOC's background is everything but the classes, so unselected classes become background, like trees and computers.
     # Ignoring them would hide false positives from every score.

@@ -48,8 +48,7 @@ class TilesConfig(Settings):
         default=0.0, ge=0, le=0.5, description="fraction of the labels to invert, to simulate wrong answers"
     )
     answers: Path | None = Field(
-        default=None,
-        description="table of answers written by wsss ask; its tiles and labels are used instead of masks",
+        default=None, description="table of answers written by wsss ask; its tiles and labels are used instead of masks"
     )
     disagreement: Literal["majority", "exclude"] = Field(
         default="majority",

@@ -191,10 +191,7 @@ def _explain_rank(text: str) -> RunFailed:
 
 
 _RULES: tuple[tuple[Rule, Callable[[str], RunFailed]], ...] = (
-    (
-        _either(_errno(errno.EMFILE, errno.ENFILE), _native("Too many open files", "items of ancdata")),
-        _explain_files,
-    ),
+    (_either(_errno(errno.EMFILE, errno.ENFILE), _native("Too many open files", "items of ancdata")), _explain_files),
     (_shared_memory_full, _explain_shared),
     (_native("CUDA out of memory", "CUDA error: out of memory"), _explain_gpu),
     (

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MaxSide = Annotated[
-    int | None,
-    Field(ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit"),
+    int | None, Field(ge=16, description="maximum side length in pixels; larger images are downscaled; null: no limit")
 ]
 """Config field ``max_side``."""
 

@@ -33,12 +33,7 @@ BISECTIONS = 40
 
 
 def sampled_probabilities(
-    network: SegmentationNetwork,
-    image: NDArray[np.uint8],
-    *,
-    scales: Sequence[float],
-    flip: bool,
-    max_side: int | None,
+    network: SegmentationNetwork, image: NDArray[np.uint8], *, scales: Sequence[float], flip: bool, max_side: int | None
 ) -> NDArray[np.float32]:
     """Return the probabilities of each view of an image at `GRID` × `GRID` points.
 

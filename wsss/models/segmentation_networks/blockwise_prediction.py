@@ -207,11 +207,7 @@ def blocks_of_batch(
 
 @torch.no_grad()
 def _bands(
-    segmenter: nn.Module,
-    image: NDArray[np.uint8],
-    scales: tuple[float, ...],
-    flip: bool,
-    max_side: int | None,
+    segmenter: nn.Module, image: NDArray[np.uint8], scales: tuple[float, ...], flip: bool, max_side: int | None
 ) -> Iterator[Block]:
     """Yield bands of rows of an image that passes through the network as a whole.
 

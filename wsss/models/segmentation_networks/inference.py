@@ -67,12 +67,7 @@ def _require(finite: Tensor, what: str) -> None:
 
 @torch.no_grad()
 def view_probabilities(
-    segmenter: nn.Module,
-    images: NDArray[np.uint8],
-    *,
-    scales: Sequence[float],
-    flip: bool,
-    max_side: int | None,
+    segmenter: nn.Module, images: NDArray[np.uint8], *, scales: Sequence[float], flip: bool, max_side: int | None
 ) -> Iterator[Tensor]:
     """Yield the probabilities ``(B, C, h, w)`` at every scale, with ``flip`` each followed by the mirror image's.
 

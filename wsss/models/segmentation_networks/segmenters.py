@@ -19,13 +19,7 @@ from wsss.models.padding import padded
 from wsss.models.segmentation_networks.unet import UNet
 from wsss.models.segmentation_networks.upsampling import to_pixels
 from wsss.models.trunk import Features, Trunk
-from wsss.models.weights.description import (
-    BACKGROUND_WEIGHT,
-    describe,
-    load_strictly,
-    read_description,
-    read_reading,
-)
+from wsss.models.weights.description import BACKGROUND_WEIGHT, describe, load_strictly, read_description, read_reading
 from wsss.models.weights.initial import Origin, is_folded
 
 

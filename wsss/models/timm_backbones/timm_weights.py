@@ -81,12 +81,7 @@ def _read_file(network: nn.Module, config: BackboneConfig, weights: LocalWeights
         return _converted(network, state)
 
     state = read_fitting(
-        network,
-        config.name,
-        weights.path,
-        classifier=classifier,
-        frozen=config.freeze_batchnorm,
-        renamed=renamed,
+        network, config.name, weights.path, classifier=classifier, frozen=config.freeze_batchnorm, renamed=renamed
     )
     return state, keys
 

@@ -57,9 +57,7 @@ def tiling_of(network: nn.Module, tile: int | None, overlap: int | None, *, subj
             )
     if overlap > tile // 2:
         raise InvalidInput(
-            subject=f"{subject}tile",
-            allowed=f"at least twice the overlap ({2 * overlap})",
-            found=Verbatim(f"{tile}"),
+            subject=f"{subject}tile", allowed=f"at least twice the overlap ({2 * overlap})", found=Verbatim(f"{tile}")
         )
     return Tiling(tile, overlap)
 

@@ -92,11 +92,7 @@ class WholeImage(TorchFunctionMode):
     """
 
     def __init__(
-        self,
-        sides: tuple[Side, Side],
-        *,
-        means: PooledMeans | None = None,
-        measured: PooledMeans | None = None,
+        self, sides: tuple[Side, Side], *, means: PooledMeans | None = None, measured: PooledMeans | None = None
     ) -> None:
         super().__init__()
         self._sides, self._means, self._measured = sides, means, measured

@@ -22,12 +22,7 @@ from wsss.pipeline.store.stage_folder import read_record, result_of
 
 
 def make_plan(
-    jobs: Mapping[str, Job],
-    run_dir: Path,
-    data: Data | None,
-    choice: Choice,
-    *,
-    ranks: int = 1,
+    jobs: Mapping[str, Job], run_dir: Path, data: Data | None, choice: Choice, *, ranks: int = 1
 ) -> list[Step]:
     """Decide for every job, in topological order, whether it runs.
 

@@ -33,12 +33,7 @@ class OpenData(Protocol):
     """Opens the dataset that ``data:`` describes."""
 
     def __call__(
-        self,
-        config: Mapping[str, Any],
-        *,
-        work: Path,
-        log: Callable[[str], None],
-        locate: Callable[[KeyPath], str],
+        self, config: Mapping[str, Any], *, work: Path, log: Callable[[str], None], locate: Callable[[KeyPath], str]
     ) -> Any:
         """Return the dataset; may write generated data and cached hashes below ``work``."""
 

@@ -128,11 +128,7 @@ def _weigh(elevated: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
 
 @kernel
 def _embed(
-    image: NDArray[np.uint8],
-    scale: NDArray[np.float32],
-    shift: NDArray[np.uint64],
-    base: NDArray[np.int64],
-    bits: int,
+    image: NDArray[np.uint8], scale: NDArray[np.float32], shift: NDArray[np.uint64], base: NDArray[np.int64], bits: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.float32], NDArray[np.uint64]]:
     """Return vertex numbers and weights of all pixels, and the packed vertices.
 

@@ -70,10 +70,7 @@ class Ranked:
 
 
 def find_sources(
-    run_dir: Path,
-    samples: Sequence[Sample],
-    stage: str | None = None,
-    log: Callable[[str], None] = lambda line: None,
+    run_dir: Path, samples: Sequence[Sample], stage: str | None = None, log: Callable[[str], None] = lambda line: None
 ) -> Sources:
     """Return the finished stages of a run that have results for all images.
 

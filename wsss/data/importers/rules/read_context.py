@@ -177,9 +177,7 @@ class ReadContext:
         """
         if self.rules.soft is not None and not self._soft:
             raise InvalidInput(
-                "the file has no label between 0 and 1",
-                subject="--soft-threshold",
-                hint="Omit --soft-threshold.",
+                "the file has no label between 0 and 1", subject="--soft-threshold", hint="Omit --soft-threshold."
             )
         known = list(classes)
         for option, words in (("--negative", self.rules.negative or ()), ("--unknown", self.rules.unknown)):

@@ -73,10 +73,7 @@ def betti_numbers_of(pieces: Pieces) -> tuple[int, int]:
 
 def _separate(pieces: Pieces) -> None:
     """Where two pieces are 4-adjacent, turn the pixels of the higher number into mortar."""
-    for first, second in (
-        (pieces[:, :-1], pieces[:, 1:]),
-        (pieces[:-1], pieces[1:]),
-    ):
+    for first, second in ((pieces[:, :-1], pieces[:, 1:]), (pieces[:-1], pieces[1:])):
         adjacent = (first != second) & (first != 0) & (second != 0)
         first_is_higher = first > second
         first[adjacent & first_is_higher] = 0
@@ -100,12 +97,7 @@ def _fill(pieces: Pieces, number: int, box: tuple[slice, slice], min_area: int) 
     if not (view == number).any():  # enclosed by another piece
         return
     rows, columns = box
-    inner_edges = (
-        rows.start > 0,
-        rows.stop < pieces.shape[0],
-        columns.start > 0,
-        columns.stop < pieces.shape[1],
-    )
+    inner_edges = (rows.start > 0, rows.stop < pieces.shape[0], columns.start > 0, columns.stop < pieces.shape[1])
     gaps, count = ndimage.label(view != number, structure=np.ones((3, 3)))  # mortar is 8-connected
     for gap in range(1, count + 1):
         region = gaps == gap

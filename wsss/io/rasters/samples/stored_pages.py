@@ -180,10 +180,7 @@ def deep_page(image: Image, where: object) -> StoredPage | None:
     if image.mode not in _DEEP_MODES:
         if header is not None and header.deep:
             raise InvalidInput(
-                f"Pillow keeps only 8 bits of {header.depth} values",
-                subject=where,
-                allowed="a path",
-                hint=PATH_HINT,
+                f"Pillow keeps only 8 bits of {header.depth} values", subject=where, allowed="a path", hint=PATH_HINT
             )
         return None
     if header is not None and header.deep:

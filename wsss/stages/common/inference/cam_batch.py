@@ -63,11 +63,7 @@ def _union(classes: Sequence[Sequence[int]]) -> list[int]:
 
 
 def _maps_and_classes(
-    model: CAMClassifier,
-    images: NDArray[np.uint8],
-    batch: Sequence[Sample],
-    config: CamSettings,
-    input_size: CamSize,
+    model: CAMClassifier, images: NDArray[np.uint8], batch: Sequence[Sample], config: CamSettings, input_size: CamSize
 ) -> tuple[Tensor, list[tuple[int, ...]]]:
     """Compute the maps that are written.
 

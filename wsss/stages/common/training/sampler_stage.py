@@ -144,10 +144,7 @@ def insert_samplers(classifier: CAMClassifier, sampling: SamplingConfig) -> None
 
 
 def train_sampler(
-    ctx: Context[Any],
-    name: str,
-    classifier: CAMClassifier,
-    sampler: DeformableSampler | None,
+    ctx: Context[Any], name: str, classifier: CAMClassifier, sampler: DeformableSampler | None
 ) -> dict[str, Any]:
     """Train a sampler and the classifier around it; write the classifier, and the offsets on some images.
 

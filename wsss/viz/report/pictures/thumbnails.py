@@ -37,13 +37,7 @@ class Detail:
     heat_side: int
 
 
-DETAILS = (
-    Detail(480, 80, 160),
-    Detail(360, 78, 128),
-    Detail(256, 75, 96),
-    Detail(192, 72, 72),
-    Detail(144, 68, 56),
-)
+DETAILS = (Detail(480, 80, 160), Detail(360, 78, 128), Detail(256, 75, 96), Detail(192, 72, 72), Detail(144, 68, 56))
 """From high to low; a page uses the highest that fits its size limit."""
 
 

@@ -37,11 +37,7 @@ STRUCTURE = "structure.csv"
 FRAMES = ("own-max", "none")
 """Frames around masks, as in the config of the score stage."""
 
-ERRORS = (
-    ("betti_matching_error",),
-    ("betti0_error", "betti1_error"),
-    ("local_betti0_error", "local_betti1_error"),
-)
+ERRORS = (("betti_matching_error",), ("betti0_error", "betti1_error"), ("local_betti0_error", "local_betti1_error"))
 """Columns to rank images by; the sum of the first ones that were measured."""
 
 MAX_MARKS = 60
