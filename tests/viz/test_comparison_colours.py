@@ -85,7 +85,7 @@ def test_runs_side_by_side() -> None:
     assert by_measure["betti0 error"].verdicts == (None, "worse", "better")
     assert by_measure["cldice"].verdicts == (None, "worse", None)
     assert by_measure["novel"].verdicts == (None, None, None)  # no known direction
-    html = build_runs_page(runs, None, title="x")
+    html = build_runs_page(runs, None, Options(title="x"))
     assert '<small class="worse">+2.000</small>' in html and '<small class="better">−2.000</small>' in html
     assert "<small>+2.000</small>" in html
 

@@ -123,7 +123,7 @@ def test_page_of_several_runs(chromium: Any, tmp_path: Path) -> None:
         runs.append(
             Run(name, tuple(read_record(path.parent) for path in sorted((tmp_path / name).glob("*/stage.json"))))
         )
-    write_text(tmp_path / "index.html", build_runs_page(runs, data, title="both"))
+    write_text(tmp_path / "index.html", build_runs_page(runs, data, Options(title="both")))
     page = Page(chromium, tmp_path / "index.html", width=390, scheme="dark")
     assert page.page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.violations() == []

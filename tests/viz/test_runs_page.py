@@ -10,6 +10,7 @@ from small_run import WEAK, RunBuilder, drawn_dataset
 
 from wsss.viz.report.compare_runs import Run, build_runs_page, differences, results
 from wsss.viz.report.run_overview import read_record
+from wsss.viz.report.run_page import Options
 
 
 def a_run(root: Path, name: str, *, shift: int, lr: float, crf: bool = False, images: int = 4) -> tuple[Run, object]:
@@ -50,7 +51,7 @@ def test_no_difference_between_scores_of_different_images(tmp_path: Path) -> Non
     second, _ = a_run(tmp_path, "two", shift=2, lr=0.01, images=6)
     assert {result.fair for result in results([first, second])} == {False}
     assert {result.steps for result in results([first, second])} == {("", "")}
-    assert "measured on different images" in build_runs_page([first, second], None, title="both")
+    assert "measured on different images" in build_runs_page([first, second], None, Options(title="both"))
 
 
 def test_no_difference_between_scores_against_different_labels(tmp_path: Path) -> None:
@@ -77,12 +78,12 @@ def test_a_stage_that_is_a_score_in_only_one_run(tmp_path: Path) -> None:
 def test_page_shows_the_masks_of_both_runs(tmp_path: Path) -> None:
     first, data = a_run(tmp_path, "one", shift=2, lr=0.01)
     second, _ = a_run(tmp_path, "<b>two</b>", shift=9, lr=0.01)
-    html = build_runs_page([first, second], data, title="<i>both</i>", images=4)
+    html = build_runs_page([first, second], data, Options(title="<i>both</i>", images=4))
     assert "<i>both" not in html and "<b>two" not in html
     assert len(re.findall(r'class="row"', html)) == 4
     columns = re.findall(r'data-column="([^"]*)"', html)
     assert set(columns) == {"image", "one: predict", "&lt;b&gt;two&lt;/b&gt;: predict", "ground truth"}
-    assert html == build_runs_page([first, second], data, title="<i>both</i>", images=4)
+    assert html == build_runs_page([first, second], data, Options(title="<i>both</i>", images=4))
     assert re.findall(r'<section id="([^"]+)"', html) == ["gallery", "numbers", "settings"]
 
 
@@ -92,5 +93,5 @@ def test_page_without_scores_or_masks(tmp_path: Path, pictures: bool) -> None:
     run = RunBuilder(tmp_path / "run", data)
     run.network("segment", "segment", {})
     records = (read_record(tmp_path / "run" / "segment"),)
-    html = build_runs_page([Run("a", records), Run("b", records)], data if pictures else None, title="none")
+    html = build_runs_page([Run("a", records), Run("b", records)], data if pictures else None, Options(title="none"))
     assert "no stage of these runs was compared" in html and "All settings are identical" in html

@@ -20,6 +20,7 @@ from wsss.viz.report.run_overview import read_record
 
 if TYPE_CHECKING:
     from wsss.viz.report.run_overview import StageRecord
+    from wsss.viz.report.run_page import Options
 
 KINDS = ("tiles", "classifier", "affinity", "cams", "masks", "segmenter", "scores", "comparison", "benchmark")
 
@@ -47,30 +48,30 @@ class ReportConfig(StageConfig):
         description="maximum size of the page in MB; pictures are downscaled first, then images are omitted",
     )
 
-    @property
-    def max_bytes(self) -> int:
-        """Maximum size of the page in bytes."""
-        return int(self.max_megabytes * 1e6)
+    def options(self, title: str, seed: int) -> Options:
+        """Return the options of the page; ``title`` and ``seed`` are defaults."""
+        from wsss.viz.report.run_page import Options
+
+        return Options(
+            title=self.title or title,
+            images=self.images,
+            splits=self.splits,
+            columns=self.columns,
+            sampling=self.sampling,
+            topology=self.topology,
+            seed=seed if self.seed is None else self.seed,
+            max_bytes=int(self.max_megabytes * 1e6),
+        )
 
 
 def run(ctx: Context[ReportConfig]) -> Result:
     """Write ``index.html``."""
     from wsss.benchmark.benchmark_view import read_view
     from wsss.viz.report.pictures.gallery_layout import unread_text
-    from wsss.viz.report.run_page import Options, build_report
+    from wsss.viz.report.run_page import build_report
 
     config = ctx.config
     run_dir = _run_of(ctx.inputs["stages"]) or ctx.run_dir  # the page may be written to another folder
-    options = Options(
-        title=config.title or run_dir.resolve().name,
-        images=config.images,
-        splits=config.splits,
-        columns=config.columns,
-        sampling=config.sampling,
-        topology=config.topology,
-        seed=ctx.seed if config.seed is None else config.seed,
-        max_bytes=config.max_bytes,
-    )
     records = as_records(ctx.inputs["stages"], run_dir)
     if ctx.ranks.rank == 0:
         if ctx.data is None:
@@ -78,7 +79,7 @@ def run(ctx: Context[ReportConfig]) -> Result:
         page = build_report(
             records,
             ctx.data,
-            options,
+            config.options(run_dir.resolve().name, ctx.seed),
             others=_others(records),
             benchmarks=[(record, *read_view(record.path)) for record in records if record.has_benchmark],
             workers=ctx.workers,

@@ -178,12 +178,8 @@ def _compare(runs: list[Path], options: list[tuple[str, str]], values: Mapping[s
         page = compare_runs(
             runs,
             data,
+            config.options("", values["seed"]),
             out=values["out"],
-            title=config.title,
-            splits=config.splits,
-            images=config.images,
-            seed=values["seed"] if config.seed is None else config.seed,
-            max_bytes=config.max_bytes,
             workers=worker_count(values["workers"]),
             log=reporter.log,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from wsss.stages.common.finished_stages import REPORT, finished_stages
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
+    from wsss.viz.report.run_page import Options
 
 COMPARED = "compared.json"
 """Lists the runs that a page compares."""
@@ -25,13 +27,9 @@ COMPARED = "compared.json"
 def compare_runs(
     run_dirs: Sequence[Path],
     data: Dataset | None,
+    options: Options,
     *,
     out: Path,
-    title: str | None,
-    splits: Sequence[str],
-    images: int,
-    seed: int,
-    max_bytes: int,
     workers: int,
     log: Callable[[str], None],
 ) -> Path:
@@ -40,9 +38,8 @@ def compare_runs(
     Args:
         run_dirs: run directories; the first is the reference.
         data: the dataset of the runs; ``None`` for no pictures.
+        options: see `build_runs_page`; an empty title becomes the names of the runs.
         out: folder of the page.
-        title: of the page; by default the names of the runs.
-        splits, images, seed, max_bytes: see `build_runs_page`.
         workers: number of threads for thumbnails.
         log: receives warnings.
 
@@ -66,11 +63,7 @@ def compare_runs(
     page = build_runs_page(
         runs,
         data,
-        title=title or " | ".join(run.name for run in runs),
-        splits=splits,
-        images=images,
-        seed=seed,
-        max_bytes=max_bytes,
+        replace(options, title=options.title or " | ".join(run.name for run in runs)),
         workers=workers,
         tell_unread=lambda unread: log(f"report: {unread_text(unread)}"),
     )

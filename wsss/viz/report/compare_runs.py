@@ -14,6 +14,7 @@ from wsss.viz.report.pictures.gallery import make_gallery
 from wsss.viz.report.pictures.gallery_layout import Gallery, UnreadableImage, legend, reasons
 from wsss.viz.report.report_scores import Score, fraction, scores_of
 from wsss.viz.report.run_overview import StageRecord
+from wsss.viz.report.run_page import Options
 
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
@@ -157,16 +158,13 @@ def _change(first: float | None, value: float | None) -> float | None:
     return None if first is None or value is None else value - first
 
 
-def masks_side_by_side(
-    runs: Sequence[Run], data: Dataset, *, splits: Sequence[str], count: int, seed: int, budget: int, workers: int
-) -> Gallery:
+def masks_side_by_side(runs: Sequence[Run], data: Dataset, options: Options, *, budget: int, workers: int) -> Gallery:
     """Return a gallery with the last scored masks of each run; the score of the first run ranks the images.
 
     Args:
         runs: see `Run`.
         data: the dataset of the first run.
-        splits: splits to show; empty for all with masks.
-        seed: random seed of the draw.
+        options: splits, number of images, and random seed of the draw.
         budget: maximum size of the pictures, bytes.
         workers: number of threads.
     """
@@ -182,9 +180,9 @@ def masks_side_by_side(
         data,
         records,
         scores_of(records),
-        splits=splits,
-        count=count,
-        seed=seed,
+        splits=options.splits,
+        count=options.images,
+        seed=options.seed,
         budget=budget,
         only=shown,
         workers=workers,
@@ -200,12 +198,8 @@ def _last_masks(run: Run) -> set[str]:
 def build_runs_page(
     runs: Sequence[Run],
     data: Dataset | None,
+    options: Options,
     *,
-    title: str,
-    splits: Sequence[str] = (),
-    images: int = 24,
-    seed: int = 0,
-    max_bytes: int = 9_500_000,
     workers: int = 1,
     tell_unread: Callable[[Sequence[UnreadableImage]], None] = lambda unread: None,
 ) -> str:
@@ -214,10 +208,7 @@ def build_runs_page(
     Args:
         runs: two or more; the first one is the reference.
         data: their dataset; ``None`` for no pictures.
-        splits: splits to show; empty for all with masks.
-        images: maximum number of images in the gallery.
-        seed: random seed of the draw among them.
-        max_bytes: size limit of the page.
+        options: title, gallery, and size limit of the page; the other options have no effect.
         workers: number of threads.
         tell_unread: called with the omitted images, missing or broken, if any.
 
@@ -225,7 +216,7 @@ def build_runs_page(
         InvalidInput: an unknown split.
     """
     values: dict[str, Any] = {
-        "title": title,
+        "title": options.title,
         "runs": runs,
         "data": data,
         "results": results(runs),
@@ -238,8 +229,8 @@ def build_runs_page(
     }
     if data is None:
         return render("runs.html.j2", values)
-    budget = max(0, max_bytes - len(render("runs.html.j2", values).encode()) - 20_000)
-    gallery = masks_side_by_side(runs, data, splits=splits, count=images, seed=seed, budget=budget, workers=workers)
+    budget = max(0, options.max_bytes - len(render("runs.html.j2", values).encode()) - 20_000)
+    gallery = masks_side_by_side(runs, data, options, budget=budget, workers=workers)
     if gallery.unread:
         tell_unread(gallery.unread)
     return render("runs.html.j2", {**values, "gallery": gallery, "reasons": reasons(gallery)})
