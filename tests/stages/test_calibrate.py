@@ -20,7 +20,8 @@ from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
 from wsss.pipeline.stage import Artifact
-from wsss.stages.calibrate import FEWEST, STRONG, CalibrateConfig, _chosen, _provenance
+from wsss.stages.calibrate import FEWEST, STRONG, CalibrateConfig, _provenance
+from wsss.stages.common.inference.whole_images import chosen_images
 from wsss.validation import validate
 from wsss.viz.report.report_scores import is_full, is_oracle
 
@@ -277,7 +278,7 @@ def test_evenly_spaced_images(total: int, limit: int) -> None:
         def samples(self, splits: tuple[str, ...]) -> list[int]:
             return list(range(total))
 
-    chosen: list[Any] = _chosen(CalibrateConfig(max_images=limit), Data())  # type: ignore[arg-type]
+    chosen: list[Any] = chosen_images(CalibrateConfig(max_images=limit), Data())  # type: ignore[arg-type]
     assert len(set(chosen)) == min(total, limit) and chosen[0] == 0
     steps = np.diff(chosen)
     assert steps.max() - steps.min() <= 1

@@ -19,7 +19,7 @@ from wsss.io.rasters.working_size import MaxSide
 from wsss.models.config import Scale
 from wsss.pipeline.stage import Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.image_size_notes import require_whole_images
-from wsss.stages.common.inference.whole_images import evenly_spaced, load_network, predict_whole
+from wsss.stages.common.inference.whole_images import NETWORK, chosen_images, load_network, predict_whole
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of, with_masks
 from wsss.stages.common.inspect_inputs import inspect_masks
 from wsss.stages.common.require_inputs import MAKE_MASKS, require_truth
@@ -82,7 +82,7 @@ def run(ctx: Context[CalibrateConfig]) -> Result:
 
     config, folder = ctx.config, ctx.inputs["segmenter"].path
     target = config.foreground if isinstance(config.foreground, float) else foreground_of_masks(ctx, _masked(ctx))
-    samples = _chosen(config, ctx.data)
+    samples = chosen_images(config, ctx.data)
     points = _predicted(ctx, samples)
     weight = _weight(points, target)
     before = [foreground_fraction(views, 1) for views in points]
@@ -145,11 +145,6 @@ def _provenance(ctx: Context[CalibrateConfig], total: float, target: float, imag
     own = "labels of unstated origin" if trained is None else trained
     added = "the true share of object pixels" if by == GROUND_TRUTH else f"the share of object pixels of {by}"
     return {"calibrated": stated, "supervision": f"{own} and {added}"}
-
-
-def _chosen(config: CalibrateConfig, data: Dataset) -> list[Sample]:
-    """Return the images to predict: all, or evenly spaced ones."""
-    return evenly_spaced(data.samples(config.splits), config.max_images)
 
 
 def _predicted(ctx: Context[CalibrateConfig], samples: Sequence[Sample]) -> list[NDArray[np.float32]]:
@@ -219,7 +214,7 @@ def _check(config: CalibrateConfig, data: Dataset) -> None:
 
 
 def _prepare(config: CalibrateConfig, data: Dataset) -> None:
-    require_whole_images(_chosen(config, data), len(data.classes), config.scales, config.max_side)
+    require_whole_images(chosen_images(config, data), len(data.classes), config.scales, config.max_side)
 
 
 def _ready(ctx: Context[CalibrateConfig]) -> None:
@@ -240,7 +235,7 @@ STAGE = Stage(
     run=run,
     provides="segmenter",
     inputs={
-        "segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights"),
+        "segmenter": NETWORK,
         "masks": Input(
             ("masks",),
             f"masks that the network was trained on: folder of a pseudo, crf or predict stage, or {ANY_FOLDER}",

@@ -19,7 +19,7 @@ from wsss.models.config import Scale
 from wsss.pipeline.stage import Artifact, Context, Input, Read, Result, Stage, StageConfig
 from wsss.stages.common.corrected_masks import AND_CORRECTED
 from wsss.stages.common.image_size_notes import require_whole_images
-from wsss.stages.common.inference.whole_images import evenly_spaced, load_network, predict_whole
+from wsss.stages.common.inference.whole_images import NETWORK, chosen_images, load_network, predict_whole
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of, with_masks
 from wsss.stages.common.inspect_inputs import inspect_masks
 from wsss.stages.common.mask_stages import require_foreground
@@ -155,10 +155,6 @@ def _count(
     return total
 
 
-def _chosen(config: ScalesConfig, data: Dataset) -> list[Sample]:
-    return evenly_spaced(data.samples(config.splits), config.max_images)
-
-
 def _masked(ctx: Context[ScalesConfig], log: Callable[[str], None] = lambda line: None) -> tuple[Sample, ...]:
     """Return the images to predict with the masks of the input; ``log`` receives a note on guessed file names.
 
@@ -169,7 +165,7 @@ def _masked(ctx: Context[ScalesConfig], log: Callable[[str], None] = lambda line
     _refuse(masks)
     splits = " and ".join(config.splits)
     hint = f"Add {splits} to the splits of the stage that makes the masks, and of the stages it needs."
-    return with_masks(masks.path, _chosen(config, ctx.data), ctx.data, of="the splits", hint=hint, log=log)
+    return with_masks(masks.path, chosen_images(config, ctx.data), ctx.data, of="the splits", hint=hint, log=log)
 
 
 def _refuse(masks: Artifact) -> None:
@@ -225,7 +221,7 @@ def _check(config: ScalesConfig, data: Dataset) -> None:
 
 
 def _prepare(config: ScalesConfig, data: Dataset) -> None:
-    require_whole_images(_chosen(config, data), len(data.classes), config.candidates, config.max_side)
+    require_whole_images(chosen_images(config, data), len(data.classes), config.candidates, config.max_side)
 
 
 def _ready(ctx: Context[ScalesConfig]) -> None:
@@ -240,7 +236,7 @@ STAGE = Stage(
     run=run,
     provides="scales",
     inputs={
-        "segmenter": Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights"),
+        "segmenter": NETWORK,
         "masks": Input(
             ("masks",), f"masks of these images: folder of a pseudo or crf stage, or {ANY_FOLDER}", nested=True
         ),

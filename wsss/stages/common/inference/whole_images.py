@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsss.errors import InvalidInput
-from wsss.pipeline.stage import Context
+from wsss.pipeline.stage import Context, Input
 from wsss.stages.common.training.classifier_training import require_same_classes
 
 if TYPE_CHECKING:
@@ -14,15 +14,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wsss.data.classes import Classes
+    from wsss.data.dataset import Dataset
     from wsss.data.sample import Sample
     from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
 
 R = TypeVar("R")
 
+NETWORK = Input(("segmenter",), "folder of a segment stage, or a copy of its network", alias="weights")
 
-def evenly_spaced(samples: Sequence[Sample], count: int) -> list[Sample]:
-    """Return all samples or, if there are more than ``count``, as many evenly spaced ones."""
-    count = min(len(samples), count)
+
+def chosen_images(config: Any, data: Dataset) -> list[Sample]:
+    """Return the images of ``splits`` or, if there are more than ``max_images``, as many evenly spaced ones."""
+    samples = data.samples(config.splits)
+    count = min(len(samples), config.max_images)
     return [samples[position * len(samples) // count] for position in range(count)]
 
 
