@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import warm
+from clocks import wait_until
 from flipping import flip
 from killing import KILLED, kill_command
 from safetensors.torch import load_file
@@ -114,9 +114,7 @@ def test_one_process_does_not_resume_a_training_of_two(one: Path, tmp_path: Path
     longer = ("--set", "classify.epochs=60")  # the signal comes in the middle
     call = [*SEVERAL, "2", "-m", "wsss.cli.main", *command(run_dir, *UNTIL, *longer)]
     process = subprocess.Popen(call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
-    deadline = time.monotonic() + 120
-    while not (run_dir / "classify" / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until((run_dir / "classify" / "checkpoint.pt").exists)
     process.send_signal(signal.SIGINT)
     _, messages = process.communicate(timeout=300)
     advice = [line.strip() for line in messages.splitlines() if line.strip().startswith("torchrun --nproc-per-node 2")]

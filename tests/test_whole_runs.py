@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import warm
+from clocks import wait_until
 from killing import KILLED, kill_command
 from tinyrun import command, environment, results, statuses, statuses_in, wsss
 
@@ -133,9 +133,7 @@ def test_ctrl_c_in_a_terminal_leaves_a_resumable_run(tmp_path: Path, finished: P
     process = subprocess.Popen(
         call, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment()
     )
-    deadline = time.monotonic() + 120
-    while not (run_dir / "classify" / "checkpoint.pt").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until((run_dir / "classify" / "checkpoint.pt").exists)
     os.killpg(process.pid, signal.SIGINT)
     _, messages = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGINT, messages
@@ -150,9 +148,7 @@ def test_two_processes_on_one_run_directory(tmp_path: Path) -> None:
     call = [sys.executable, "-m", "wsss.cli.main", *command(run_dir, *until)]
     first = subprocess.Popen(call, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
     try:
-        deadline = time.monotonic() + 120
-        while not (run_dir / "classify" / "stage.json").exists() and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until((run_dir / "classify" / "stage.json").exists)
         second = wsss(*command(run_dir, *until))
         assert second.returncode == 1
         assert str(first.pid) in second.stderr

@@ -10,10 +10,10 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from clocks import wait_until
 from inprocess import toy
 from killing import group_exists, is_bookkeeping, kill_command, snapshot
 from toycli import HERE, environment, start_toy
@@ -40,13 +40,6 @@ def here(tmp_path: Path) -> Path:
     make_toy_data(tmp_path / "d")
     (tmp_path / "p.yaml").write_text(TEXT)
     return tmp_path
-
-
-def wait_for(path: Path, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not path.exists():
-        assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(0.02)
 
 
 def test_output(here: Path) -> None:
@@ -161,7 +154,7 @@ def test_interrupted_run_resumes(here: Path, number: signal.Signals, code: int) 
     assert toy("run", "p.yaml", "--run-dir", "whole", "--set", "train.steps=8", cwd=here).returncode == 0
     slow = ["run", "p.yaml", "--force", "make", "--json", "--set", "train.steps=8"]
     process = start_toy(*slow, "--set", "train.pause=0.2", cwd=here)
-    wait_for(here / "runs" / "toy" / "train" / "checkpoint.pt")
+    wait_until((here / "runs" / "toy" / "train" / "checkpoint.pt").exists)
     process.send_signal(number)
     output, messages = process.communicate(timeout=120)
     assert process.returncode == code and "Traceback" not in messages
@@ -186,22 +179,19 @@ def test_ctrl_c_ends_all_workers(here: Path) -> None:
         "run", "p.yaml", "--workers", "2", "--set", "make.n=40", "--set", "make.pause=0.2", cwd=here,
         start_new_session=True,
     )  # fmt: skip
-    wait_for(here / "runs" / "toy" / "make" / "items" / "001.txt")
+    wait_until((here / "runs" / "toy" / "make" / "items" / "001.txt").exists)
     os.killpg(process.pid, signal.SIGINT)
     _, messages = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Interrupted. Finished work is kept" in messages and "Traceback" not in messages
-    end = time.monotonic() + 20
-    while group_exists(process.pid) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not group_exists(process.pid)
+    wait_until(lambda: not group_exists(process.pid), 20)
     assert 0 < len(list((here / "runs" / "toy" / "make" / "items").glob("*.txt"))) < 40
 
 
 def test_second_process_is_refused(here: Path) -> None:
     process = start_toy("run", "p.yaml", "--set", "make.pause=5", cwd=here)
     try:
-        wait_for(here / "runs" / "toy" / "make" / "stage.json")
+        wait_until((here / "runs" / "toy" / "make" / "stage.json").exists)
         for arguments in (["run", "p.yaml"], ["make", "--out", "runs/toy/other"]):
             second = toy(*arguments, cwd=here)
             assert second.returncode == 1 and f"process {process.pid} on " in second.stderr

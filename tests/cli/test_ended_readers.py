@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from clocks import wait_until
 from toycli import HERE, environment, start_toy
 from toys import make_toy_pipeline
 
@@ -59,9 +60,7 @@ def test_ctrl_c_while_processes_start_prints_no_traceback(here: Path) -> None:
             cwd=here,
             start_new_session=True,
         )
-        deadline = time.monotonic() + 60
-        while not (here / f"runs/{number}").exists() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        wait_until((here / f"runs/{number}").exists, 60)
         time.sleep(number / 5)
         os.killpg(process.pid, signal.SIGINT)
         _, messages = process.communicate(timeout=300)

@@ -9,13 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import inprocess
 import numpy as np
 import pytest
+from clocks import wait_until
 from killing import group_exists, is_bookkeeping, snapshot
 from toycli import environment, start_toy, toy
 from toys import make_toy_pipeline
@@ -42,13 +42,6 @@ def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
         text=True,
         start_new_session=True,
     )
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "timeout"
-        time.sleep(0.02)
 
 
 def end_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:

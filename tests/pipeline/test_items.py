@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import wait_until
 from killing import is_alive
 from toycli import environment
 
@@ -190,15 +191,11 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     env["PYTHONPATH"] = os.pathsep.join([here, env["PYTHONPATH"]])
     process = subprocess.Popen([sys.executable, str(script), str(tmp_path)], env=env)
     files = [tmp_path / "0.pid", tmp_path / "1.pid"]
-    end = time.monotonic() + 30
-    while not all(file.exists() and file.read_text() for file in files) and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until(lambda: all(file.exists() and file.read_text() for file in files), 30)
     pids = [int(file.read_text()) for file in files]
     process.kill()
     process.wait()
-    while any(is_alive(pid) for pid in pids) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not any(is_alive(pid) for pid in pids)
+    wait_until(lambda: not any(map(is_alive, pids)), 30)
 
 
 def read_in(folder: Path) -> Callable[[int], None]:

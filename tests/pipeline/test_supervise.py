@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from clocks import wait_until
 from killing import is_alive
 from toycli import environment
 
@@ -156,10 +157,7 @@ def test_no_child_outlives_a_killed_supervisor() -> None:
     child = until_busy(process)
     process.kill()
     process.wait()
-    end = time.monotonic() + 60
-    while is_alive(child) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not is_alive(child)
+    wait_until(lambda: not is_alive(child), 60)
 
 
 def test_a_process_killed_by_the_system_is_reported() -> None:

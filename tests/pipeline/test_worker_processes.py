@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import wait_until
 from killing import is_alive
 from processids import process_of
 from test_items import context, fail_at
@@ -43,10 +44,7 @@ def processes(ctx: Context[Any], items: int = 4) -> set[int]:
 
 
 def wait_for_end(pid: int) -> None:
-    end = time.monotonic() + 60
-    while is_alive(pid) and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not is_alive(pid)
+    wait_until(lambda: not is_alive(pid), 60)
 
 
 @pytest.mark.slow

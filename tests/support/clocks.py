@@ -1,6 +1,9 @@
-"""A clock that tests set."""
+"""A clock that tests set, and waiting for a condition."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
 
 
 class Clock:
@@ -15,3 +18,11 @@ class Clock:
     def strftime(self, format: str) -> str:
         """Return a fixed time."""
         return "2030-01-01 00:00:00"
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
+    """Wait for a condition, which has to be met in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "timeout"
+        time.sleep(0.02)

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from clocks import wait_until
 
 from wsss.topology.threads import in_threads
 
@@ -21,10 +22,8 @@ def test_the_pool_is_as_large_as_the_largest_request(counts: range) -> None:
     for count in counts:
         for _ in range(3):
             assert in_threads(lambda item: item * item, range(count), count) == [i * i for i in range(count)]
-    deadline = time.monotonic() + 10
-    while alive() > most and time.monotonic() < deadline:  # those of a smaller pool end when they get to it
-        time.sleep(0.01)
-    assert 1 <= alive() <= most
+    wait_until(lambda: alive() <= most, 10)  # those of a smaller pool end when they get to it
+    assert alive() >= 1
 
 
 def test_the_requested_number_of_threads_runs_in_parallel() -> None:
