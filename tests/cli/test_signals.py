@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,9 +14,10 @@ import cv2
 import inprocess
 import numpy as np
 import pytest
+import toycli
 from clocks import wait_until
 from killing import group_exists, is_bookkeeping, snapshot
-from toycli import environment, start_toy, toy
+from toycli import start_toy, toy
 from toys import make_toy_pipeline
 
 from wsss.io.rasters.label_masks import write_mask
@@ -32,16 +32,7 @@ IN_A_CALLBACK = re.compile(r"Exception ignored in:.*?llvmlite.*?\nKeyboardInterr
 
 def start(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
     """Start a command in its own process group."""
-    command = [sys.executable, "-m", "wsss.cli.main", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    return toycli.start("-m", "wsss.cli.main", *arguments, cwd=cwd, start_new_session=True)
 
 
 def end_by(process: subprocess.Popen[str], number: signal.Signals) -> tuple[str, str]:

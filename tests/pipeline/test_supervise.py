@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import toycli
 from clocks import wait_until
 from killing import is_alive
 from toycli import environment
@@ -50,14 +51,8 @@ def test_a_run_that_does_not_react_ends_within_five_seconds() -> None:
 
 
 def start(body: str, grace: float = GRACE, **more: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", START.replace("supervise()", f"supervising.GRACE = {grace}\nsupervise()") + body],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        **more,  # type: ignore[call-overload]
-    )
+    code = START.replace("supervise()", f"supervising.GRACE = {grace}\nsupervise()") + body
+    return toycli.start("-c", code, **more)
 
 
 def run(body: str, grace: float = GRACE) -> tuple[int, str, str]:

@@ -25,10 +25,13 @@ def toy(*arguments: str, cwd: Path, timeout: float = 300, **more: str) -> subpro
 
 def start_toy(*arguments: str, cwd: Path, **more: Any) -> subprocess.Popen[str]:
     """Start the toy command line."""
-    command = [sys.executable, str(HERE / "toycli.py"), *arguments]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
-    )
+    return start(HERE / "toycli.py", *arguments, cwd=cwd, **more)
+
+
+def start(*words: object, **more: Any) -> subprocess.Popen[str]:
+    """Start Python with arguments in a separate process, whose output is read through pipes."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([sys.executable, *map(str, words)], env=environment(), text=True, **pipes, **more)
 
 
 def main() -> None:
