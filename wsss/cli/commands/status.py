@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,10 @@ from wsss.cli.named_runs import NAMED, named_run
 from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
+
+if TYPE_CHECKING:
+    from wsss.pipeline.store.verification import Verification
 
 
 @click.command("status", cls=Command)
@@ -71,14 +74,34 @@ def _repair(run: str, as_json: bool) -> int:
 
 
 def _verify(folder: Path, as_json: bool) -> int:
-    from wsss.cli.verify_output import exit_code, print_verification, verify
+    from wsss.pipeline.run.progress import Reporter
+    from wsss.pipeline.store.verification import verify_folder
 
-    verification = verify(folder)
+    reporter = Reporter()
+    with reporter.working(""):
+        verification = verify_folder(folder, reporter.track)
+    if verification is None:
+        raise InvalidInput("neither a run directory nor a stage's folder", subject=folder)
     if as_json:
         print_json({"run_dir": str(folder), **verification.to_json()})
     else:
-        print_verification(verification)
-    return exit_code(verification)
+        _print_verification(verification)
+    return 1 if verification.damaged else 0
+
+
+def _print_verification(verification: Verification) -> None:
+    """Print a line per damaged file, then the hints."""
+    for problem in verification.damaged:
+        text = problem.what if str(problem.path) in problem.what else f"{problem.path}: {problem.what}"
+        echo(text, label="damaged")
+    for hint in dict.fromkeys(problem.hint for problem in verification.damaged if problem.hint):
+        echo(hint)
+    if verification.not_recorded:
+        echo(f"not recorded: {', '.join(verification.not_recorded)} (by an older version without hashes)")
+    if verification.unfinished:
+        echo(f"not finished: {', '.join(verification.unfinished)}")
+    damaged: Any = len(verification.damaged) or "none"
+    echo(f"Verified {counted(verification.files, 'file')}: {damaged} damaged.")
 
 
 def _print(summary: dict[str, Any]) -> None:

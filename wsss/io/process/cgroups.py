@@ -39,3 +39,12 @@ def lines_of(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return []
+
+
+def field_of(path: Path, name: str) -> int | None:
+    """Return the number after a name in a file of lines ``NAME NUMBER …``."""
+    for line in lines_of(path):
+        words = line.split()
+        if len(words) > 1 and words[0] == name and words[1].isdigit():
+            return int(words[1])
+    return None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from wsss.io.process.cgroups import CGROUPS, PROC, cgroup_folders, lines_of
+from wsss.io.process.cgroups import CGROUPS, PROC, cgroup_folders, field_of, lines_of
 
 WORKER_BYTES = 150 << 20
 """Memory of an idle worker process: Python with NumPy, OpenCV and SciPy."""
@@ -81,7 +81,7 @@ def size_text(count: int) -> str:
 
 
 def _of_machine(proc: Path) -> Iterator[int]:
-    value = _field(proc / "meminfo", "MemAvailable:")
+    value = field_of(proc / "meminfo", "MemAvailable:")
     if value is not None:
         yield value * 1024
 
@@ -100,7 +100,7 @@ def _left(folder: Path, limit: str, usage: str, cache: str) -> Iterator[int]:
     maximum, used = _number(folder / limit), _number(folder / usage)
     if maximum is None or used is None or maximum >= _UNLIMITED:
         return
-    yield maximum - used + (_field(folder / "memory.stat", cache) or 0)
+    yield maximum - used + (field_of(folder / "memory.stat", cache) or 0)
 
 
 def _of_process(proc: Path) -> Iterator[int]:
@@ -109,19 +109,10 @@ def _of_process(proc: Path) -> Iterator[int]:
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
-            yield limit - (_field(proc / "self" / "status", "VmSize:") or 0) * 1024
+            yield limit - (field_of(proc / "self" / "status", "VmSize:") or 0) * 1024
 
 
 def _number(path: Path) -> int | None:
     """Return the number in a file; ``None`` for ``max`` or a missing file."""
     lines = lines_of(path)
     return int(lines[0]) if lines and lines[0].isdigit() else None
-
-
-def _field(path: Path, name: str) -> int | None:
-    """Return the number after a name in a file of lines ``NAME NUMBER …``."""
-    for line in lines_of(path):
-        words = line.split()
-        if len(words) > 1 and words[0] == name and words[1].isdigit():
-            return int(words[1])
-    return None

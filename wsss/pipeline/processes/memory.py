@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from wsss.io.process.cgroups import field_of
+
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -28,11 +30,8 @@ def peak_bytes(device: str) -> int | None:
     cuda = _cuda(device)
     if cuda is not None:
         return int(cuda.max_memory_allocated())
-    try:
-        lines = _STATUS.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    kilobytes = field_of(_STATUS, "VmHWM:")
+    return None if kilobytes is None else kilobytes * 1024
 
 
 def _cuda(device: str) -> Any:
