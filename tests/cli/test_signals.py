@@ -26,7 +26,9 @@ from wsss.io.rasters.rgb_images import write_png
 LIMIT = 15.0
 """Seconds from the signal to the end of the last process; five on an idle machine. Without it, they take minutes."""
 
-IN_A_CALLBACK = re.compile(r"Exception ignored in:.*?llvmlite.*?\nKeyboardInterrupt[^\n]*\n", re.DOTALL)
+IN_A_CALLBACK = re.compile(
+    r"Exception ignored (?:in|on calling).*?llvmlite.*?\n(?:\S+\.)?\w*Interrupt[^\n]*\n", re.DOTALL
+)
 """Unavoidable report of a signal during a callback from LLVM."""
 
 
