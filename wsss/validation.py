@@ -61,7 +61,7 @@ class NotInIdentity:
 class InIdentityIfSet:
     """Marks a config field that is part of the identity only if it differs from its default.
 
-    For settings that a stage has gained, and without which its results are as before: finished stages do not re-run.
+    For settings added to an existing stage whose default leaves its results unchanged: finished stages do not re-run.
     """
 
 

@@ -99,7 +99,10 @@ def run_pipeline(
 
 
 def _pipeline(path: str | os.PathLike[str]) -> str:
-    """Return the name or path of a pipeline; only ``~`` is replaced, since ``./quickstart`` is no bundled pipeline."""
+    """Return the name or path of a pipeline, with a leading ``~`` expanded.
+
+    Other paths are not normalised: ``./quickstart`` would become the name of a bundled pipeline.
+    """
     text = os.fspath(path)
     return str(expand_home(text)) if text.startswith("~") else text
 

@@ -41,7 +41,7 @@ def compare_runs(
         run_dirs: run directories; the first is the reference.
         data: the dataset of the runs; ``None`` for no pictures.
         out: folder of the page.
-        title: of the page; by default the names of the runs.
+        title: title of the page; by default the names of the runs.
         splits, images, seed, max_bytes: see `build_runs_page`.
         workers: number of threads for thumbnails.
         log: receives warnings.
@@ -72,7 +72,7 @@ def compare_runs(
         seed=seed,
         max_bytes=max_bytes,
         workers=workers,
-        tell_unread=lambda unread: log(f"report: {unread_text(unread)}"),
+        log_unread=lambda unread: log(f"report: {unread_text(unread)}"),
     )
     write_text(out / PAGE, page)
     write_json(out / COMPARED, {"made_by": "wsss report", "runs": [str(run.resolve()) for run in run_dirs]})

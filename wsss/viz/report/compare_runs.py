@@ -207,7 +207,7 @@ def build_runs_page(
     seed: int = 0,
     max_bytes: int = 9_500_000,
     workers: int = 1,
-    tell_unread: Callable[[Sequence[UnreadableImage]], None] = lambda unread: None,
+    log_unread: Callable[[Sequence[UnreadableImage]], None] = lambda unread: None,
 ) -> str:
     """Return the HTML page of several runs side by side.
 
@@ -219,7 +219,7 @@ def build_runs_page(
         seed: random seed of the draw among them.
         max_bytes: size limit of the page.
         workers: number of threads.
-        tell_unread: called with the omitted images, missing or broken, if any.
+        log_unread: called with the missing and unreadable images, if any.
 
     Raises:
         InvalidInput: an unknown split.
@@ -241,5 +241,5 @@ def build_runs_page(
     budget = max(0, max_bytes - len(render("runs.html.j2", values).encode()) - 20_000)
     gallery = masks_side_by_side(runs, data, splits=splits, count=images, seed=seed, budget=budget, workers=workers)
     if gallery.unread:
-        tell_unread(gallery.unread)
+        log_unread(gallery.unread)
     return render("runs.html.j2", {**values, "gallery": gallery, "reasons": reasons(gallery)})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.artifacts import read_indices, read_scores
+from wsss.data.artifacts import read_class_probabilities, read_indices
 from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.recorded import check_recorded
@@ -244,6 +244,6 @@ def _soft(
 
     if not probability_path(masks.path, sample.id).is_file():
         return "", ""
-    soft = read_scores(masks.path, sample, classes, size=gt.shape)[index].astype(np.float64)
+    soft = read_class_probabilities(masks.path, sample, classes, size=gt.shape)[index].astype(np.float64)
     matching = betti_matching(soft, gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
     return persistence_svg(matching), barcode_svg(matching)
