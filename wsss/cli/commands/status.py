@@ -13,7 +13,7 @@ from wsss.cli.named_runs import NAMED, named_run
 from wsss.cli.options.command import Command
 from wsss.cli.options.option_table import json_option
 from wsss.cli.options.shared_options import print_json
-from wsss.errors import InvalidInput, listing
+from wsss.errors import InvalidInput, counted, listing
 
 
 @click.command("status", cls=Command)
@@ -113,4 +113,4 @@ def _age(finished: str | None) -> str:
     if not finished:
         return ""
     seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(finished)).total_seconds())
-    return f"{duration(seconds)} ago" if seconds < 86400 else f"{int(seconds // 86400)} days ago"
+    return f"{duration(seconds) if seconds < 86400 else counted(int(seconds // 86400), 'day')} ago"
