@@ -53,7 +53,7 @@ def run(ctx: Context[ExpandConfig]) -> Result:
     with deterministic(ctx.device, ctx.seed):
         _insert(classifier, ctx)
     metrics = train_sampler(ctx, "expand", classifier, classifier.samplers.expansion)
-    return Result(metrics, {"samplers": "expansion" if config.sampler else "none (trained on)"})
+    return Result(metrics, {"samplers": "expansion" if config.sampler else "none (training continued)"})
 
 
 def _insert(classifier: CAMClassifier, ctx: Context[ExpandConfig]) -> None:
