@@ -110,7 +110,7 @@ def test_the_agreement_is_that_of_predict(model: Path, data: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("best", [(1.25,), (0.5, 0.75)])
-def test_the_first_or_last_scale_is_noted(
+def test_the_smallest_or_largest_scale_is_noted(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str], best: tuple[float, ...]
 ) -> None:
     metrics, _, log = choose(capsys, model, unrecorded(predict(model, best)))
