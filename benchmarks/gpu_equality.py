@@ -85,7 +85,7 @@ def single_precision() -> Iterator[None]:
 
 
 def compared(setting: Setting) -> Iterator[Comparison]:
-    """Compare everything."""
+    """Compare maps, masks, losses with their gradients, and training steps on the device with those on the CPU."""
     with single_precision():
         yield from _maps(setting)
         yield from _masks(setting)

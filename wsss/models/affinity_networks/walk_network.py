@@ -106,7 +106,7 @@ def check_trunk(trunk: Trunk, *, levels: Sequence[int] = (), blocks: int = 0) ->
     """Require that a network has some levels of features and, unless ``blocks`` is 0, attention.
 
     Raises:
-        InvalidInput: it does not.
+        InvalidInput: a level is out of range, or there is no attention in so many blocks.
     """
     count = len(trunk.levels)
     unknown = [index for index in levels if not -count <= index < count]

@@ -28,7 +28,7 @@ def tile_multiple(network: nn.Module) -> int:
 
 
 def default_overlap(tile: int, multiple: int = MULTIPLE) -> int:
-    """Return the overlap of tiles for which none is set: 256 pixels, at most half of the tile."""
+    """Return the overlap if none is set: 256 pixels, at most half of the tile."""
     return max(multiple, min(256, tile // 2) // multiple * multiple)
 
 

@@ -101,10 +101,10 @@ def check_network_inputs(config: PropagateConfig, ids: Mapping[str, Sequence[str
 
 
 def check_network(config: PropagateConfig, trunk: Any = None) -> None:
-    """Require that the backbone of the config, or a trunk, has the features or the attention of the config.
+    """Require that the backbone of the config, or a trunk, has the features or the attention that the config selects.
 
     Raises:
-        InvalidInput: it does not.
+        InvalidInput: a feature level or the attention is missing.
     """
     from wsss.models.affinity_networks.walk_network import check_backbone, check_trunk
 

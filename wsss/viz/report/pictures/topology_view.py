@@ -103,7 +103,7 @@ class TopologyView:
     left_out: int = 0
 
     def by_stage(self) -> Iterator[tuple[str, list[TopologyRow | UnshownImage]]]:
-        """Yield the rows of each stage."""
+        """Yield each stage with its rows, in the order of the rows."""
         for stage in dict.fromkeys(row.stage for row in self.rows):
             yield stage, [row for row in self.rows if row.stage == stage]
 
@@ -167,7 +167,7 @@ def _row_or_error(
 
 
 def _first_seeds(records: Sequence[StageRecord]) -> list[StageRecord]:
-    """Return the first seed of each score."""
+    """Return one record per score stage and matrix point: the first of those that differ only in the seed."""
     kept: dict[tuple[str, ...], StageRecord] = {}
     for record in records:
         entry, _, point = record.id.partition("@")
