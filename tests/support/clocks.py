@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Clock:
-    """Stands in for the module ``time``."""
+    """Replaces the module ``time``; a test sets ``now``, in seconds."""
 
     now = 0.0
 
