@@ -1,4 +1,4 @@
-"""A clock that tests set."""
+"""A clock for tests, which set its time."""
 
 from __future__ import annotations
 
