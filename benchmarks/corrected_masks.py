@@ -4,10 +4,11 @@
         --until score-calibrated-crf --run-dir runs/seed-0
     python benchmarks/corrected_masks.py runs/seed-0 --masks PATH/TO/voc_animals/SegmentationClass --out FOLDER
 
-The true masks of the first images of ``wsss rank`` (or of randomly drawn ones) are imported by ``wsss import-masks``.
-Then the stages of the run from its last CRF on are repeated with them, with the run's own settings and seed. Maps and
-walk are kept: the boundary network is not trained again. A training takes 25 minutes on one core. Finished stages in
-the output folder are kept, and ``scores.csv`` there has one row per network; that without corrected masks is the run's.
+The true masks of the first images that ``wsss rank`` lists (or of randomly drawn ones) are imported by
+``wsss import-masks``. Then the run's stages from its last CRF on are repeated with these masks, with the run's own
+settings and seed. Maps and walk are kept: the boundary network is not trained again. A training takes 25 minutes on one
+core. Finished stages in the output folder are kept. ``scores.csv`` in it has one row per network; the row without
+corrected masks is the network of the run.
 """
 
 from __future__ import annotations
@@ -24,8 +25,14 @@ from typing import Any
 import yaml
 from measured_command import run
 
-#: Stages of mask_ablation that are repeated, in their order; their predecessors are options of the commands.
-CRF, SEGMENT, CALIBRATE, PREDICT, LAST = "crf", "segment", "calibrate", "predict-calibrated", "predict-calibrated-crf"
+CRF, SEGMENT, CALIBRATE, PREDICT, LAST_CRF = (
+    "crf",
+    "segment",
+    "calibrate",
+    "predict-calibrated",
+    "predict-calibrated-crf",
+)
+"""Stages of mask_ablation that are repeated, in order; their inputs are options of the commands."""
 
 
 def record_of(run_dir: Path, name: str) -> tuple[Path, dict[str, Any]]:
@@ -40,60 +47,60 @@ def record_of(run_dir: Path, name: str) -> tuple[Path, dict[str, Any]]:
     return folders[0], json.loads((folders[0] / "stage.json").read_text())
 
 
-class Repeat:
-    """One run, and the commands that repeat its last stages."""
+class RepeatedRun:
+    """A run, and the commands that repeat its last stages."""
 
     def __init__(self, run_dir: Path, out: Path) -> None:
         """Read the dataset and the seed of the run from its records."""
         self.run_dir, self.out = run_dir, out
         data = json.loads((run_dir / "run.json").read_text())["pipeline"]["data"]
-        self.data = [word for key, value in data.items() for word in (f"--data.{key}", json.dumps(value))]
+        self.data = [text for key, value in data.items() for text in (f"--data.{key}", json.dumps(value))]
         self.seed = int(record_of(run_dir, SEGMENT)[1]["seed"])
 
     def ranked(self, order: str) -> list[str]:
-        """Return the ids of all training images in the order in which they are corrected."""
+        """Return the ids of all training images in the order in which they are corrected: ``rank`` or ``random``."""
         listed = json.loads(run("rank", self.run_dir, "--json", show=False))["images"]
         ids = [image["id"] for image in listed]
         return ids if order == "rank" else random.Random(self.seed).sample(sorted(ids), len(ids))
 
-    def repeat(self, ids: list[str], truth: Path, weight: float, step: Path) -> dict[str, object]:
+    def scores(self, ids: list[str], truth: Path, weight: float, out: Path) -> dict[str, object]:
         """Repeat the stages with the true masks of some images, and return the scores of the network.
 
         Without images, the masks and the network of the run are used.
         """
-        step.mkdir(parents=True, exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         masks, network = (record_of(self.run_dir, name)[0] for name in (CRF, SEGMENT))
         if ids:
-            masks, network = self.train(ids, truth, weight, step)
-        calibrated = self.stage(step, "calibrate", CALIBRATE, "--weights", network, "--masks", masks)
-        predicted = self.stage(step, "predict", PREDICT, "--weights", calibrated)
-        last = self.stage(step, "crf", LAST, "--masks", predicted)
-        return {"network": self.score(step / "score", predicted), "network_crf": self.score(step / "score-crf", last)}
+            masks, network = self.train(ids, truth, weight, out)
+        calibrated = self.stage(out, "calibrate", CALIBRATE, "--weights", network, "--masks", masks)
+        predicted = self.stage(out, "predict", PREDICT, "--weights", calibrated)
+        refined = self.stage(out, "crf", LAST_CRF, "--masks", predicted)
+        return {"network": self.score(out / "score", predicted), "network_crf": self.score(out / "score-crf", refined)}
 
-    def train(self, ids: list[str], truth: Path, weight: float, step: Path) -> tuple[Path, Path]:
+    def train(self, ids: list[str], truth: Path, weight: float, out: Path) -> tuple[Path, Path]:
         """Repeat the CRF and the network's training with the true masks of some images, and return their folders."""
-        corrections = step / "corrections"
+        corrections = out / "corrections"
         if not corrections.is_dir():
             run("import-masks", truth, "--ids", ",".join(ids), "--out", corrections, *self.data, show=False)
         pseudo, propagate = (record_of(self.run_dir, name)[0] for name in ("pseudo", "propagate"))
         trunk = record_of(self.run_dir, SEGMENT)[1]["inputs"].get("classifier")
-        using = ["--set", f"corrections={corrections}"]
-        refined = ["--masks", pseudo, "--cams", propagate, "--splits", "train"]
-        masks = self.stage(step, "crf", CRF, *refined, *using)
-        weighted = [*using, "--set", f"correction_weight={weight}"]
-        start = ["--classifier", self.run_dir / trunk] if trunk else []
-        return masks, self.stage(step, "segment", SEGMENT, "--masks", masks, *start, *weighted)
+        corrected = ["--set", f"corrections={corrections}"]
+        inputs = ["--masks", pseudo, "--cams", propagate, "--splits", "train"]
+        masks = self.stage(out, "crf", CRF, *inputs, *corrected)
+        weighted = [*corrected, "--set", f"correction_weight={weight}"]
+        initial = ["--classifier", self.run_dir / trunk] if trunk else []
+        return masks, self.stage(out, "segment", SEGMENT, "--masks", masks, *initial, *weighted)
 
-    def stage(self, step: Path, command: str, name: str, *options: str | Path) -> Path:
+    def stage(self, out: Path, command: str, name: str, *options: str | Path) -> Path:
         """Run a stage with the settings that the run recorded for it, and return its folder."""
         config = self.out / f"{name}.yaml"
         config.write_text(yaml.safe_dump(record_of(self.run_dir, name)[1]["config"]))
-        words = ["--config", config, *options, "--seed", str(self.seed), "--out", step / name]
-        run(command, *words, *self.data)
-        return step / name
+        arguments = ["--config", config, *options, "--seed", str(self.seed), "--out", out / name]
+        run(command, *arguments, *self.data)
+        return out / name
 
     def score(self, folder: Path, masks: Path) -> float:
-        """Return the mIoU of masks of the images that were predicted."""
+        """Return the mIoU of masks of the split that `PREDICT` predicts."""
         split = record_of(self.run_dir, PREDICT)[1]["config"]["splits"][0]
         run("score", "--pred", masks, "--split", split, "--out", folder, *self.data, show=False)
         return float(json.loads((folder / "metrics.json").read_text())["miou"])
@@ -103,12 +110,12 @@ def rows_of(run_dir: Path, options: argparse.Namespace) -> Iterator[dict[str, ob
     """Yield the scores of one run: without corrected masks, and with each number and order."""
     out = options.out / run_dir.name
     out.mkdir(parents=True, exist_ok=True)
-    repeat = Repeat(run_dir, out)
+    repeated = RepeatedRun(run_dir, out)
     for order, count in [("", 0), *itertools.product(options.orders, options.counts)]:
-        ids = repeat.ranked(order)[:count] if count else []
-        step = out / (f"{order}-{count}-weight-{options.weight:g}" if count else "none")
-        scores = repeat.repeat(ids, options.masks, options.weight, step)
-        yield {"seed": repeat.seed, "order": order, "weight": options.weight, "corrected": count, **scores}
+        ids = repeated.ranked(order)[:count] if count else []
+        folder = out / (f"{order}-{count}-weight-{options.weight:g}" if count else "none")
+        scores = repeated.scores(ids, options.masks, options.weight, folder)
+        yield {"seed": repeated.seed, "order": order, "weight": options.weight, "corrected": count, **scores}
 
 
 def main() -> None:

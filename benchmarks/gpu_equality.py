@@ -85,7 +85,7 @@ def single_precision() -> Iterator[None]:
 
 
 def compared(setting: Setting) -> Iterator[Comparison]:
-    """Compare everything."""
+    """Compare maps, masks, losses with their gradients, and training steps on the device with those on the CPU."""
     with single_precision():
         yield from _maps(setting)
         yield from _masks(setting)
@@ -129,12 +129,12 @@ def _losses(setting: Setting) -> Iterator[Comparison]:
         for name in LOSSES:
             values, gradients = [], []
             for device in (torch.device("cpu"), setting.device):
-                given = moved(logits, device).requires_grad_()
-                value = build(name)(given, target.to(device))
+                prediction = moved(logits, device).requires_grad_()
+                value = build(name)(prediction, target.to(device))
                 value.backward()
-                assert given.grad is not None
+                assert prediction.grad is not None
                 values.append(value.detach().cpu())
-                gradients.append(given.grad.cpu())
+                gradients.append(prediction.grad.cpu())
             yield Comparison(f"{name}, {channels} classes: value", relative(*values), LOSS)
             yield _gradient(f"{name}, {channels} classes: gradient", *gradients, choosing=name in CHOOSING)
 

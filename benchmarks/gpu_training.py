@@ -185,7 +185,7 @@ def topomortar(setting: Setting) -> Iterator[Case]:
 
 
 def topomortar_loss(name: str) -> dict[str, Any]:
-    """Return the ``loss`` of a preset of TopoMortar."""
+    """Return the settings of a loss in the preset ``loss/topomortar/NAME``."""
     return dict(read_yaml(CONFIGS / "loss" / "topomortar" / f"{name}.yaml").value)
 
 

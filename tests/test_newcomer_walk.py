@@ -93,7 +93,7 @@ def test_from_photographs_to_masks_in_another_tool(here: Path) -> None:
     classes = (here / "wsss-halle3" / "classes.txt").read_text().split()
     assert classes == ["1", "defect"]
     check = wsss(here, "data", "check", "wsss-halle3")
-    assert "No problem" in check.stdout
+    assert "No problems found." in check.stdout
 
     sets = [word for setting in TINY for word in ("--set", setting)]
     run = wsss(here, "run", pipeline, *sets, "--workers", "2")

@@ -197,8 +197,8 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
 
     Args:
         image: a path, a Pillow image, or an array.
-        reading: conversion of files and Pillow images. Of a TIFF with several pages opened with Pillow, its page is
-            used; if the image was moved to another one, it is refused.
+        reading: conversion of files and Pillow images. Its ``page`` also applies to TIFFs opened with Pillow; those
+            whose current frame is neither the first nor this page are refused.
 
     Raises:
         InvalidInput: an unreadable file, an image that does not fit ``reading``, an array of the wrong shape or type,

@@ -53,15 +53,15 @@ class Settings(BaseModel):
 class NotInIdentity:
     """Marks a config field that does not change results: ``Annotated[int, NotInIdentity()]``.
 
-    Or no more than the device does, which is not part of the identity either: the last digits.
-    ``stage.json`` records it, but changing it does not re-run a finished stage.
+    It may change their last digits, as the device does, which is not part of the identity either. ``stage.json``
+    records the field, but changing it does not re-run a finished stage.
     """
 
 
 class InIdentityIfSet:
     """Marks a config field that is part of the identity only if it differs from its default.
 
-    For settings that a stage has gained, and without which its results are as before: finished stages do not re-run.
+    For settings added to an existing stage whose default leaves its results unchanged: finished stages do not re-run.
     """
 
 
@@ -82,11 +82,11 @@ def refuse_unused(config: BaseModel, *keys: str, requires: str, got: object) -> 
 
     Args:
         keys: names of fields without effect.
-        requires: the setting with which they would have one, such as ``"head: lraspp"``.
-        got: its value.
+        requires: the setting that they require, such as ``"head: lraspp"``.
+        got: the actual value of that setting.
 
     Raises:
-        ValueError: one of them is set.
+        ValueError: one of the keys is set.
     """
     for key in keys:
         value = getattr(config, key)

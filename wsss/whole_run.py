@@ -99,7 +99,10 @@ def run_pipeline(
 
 
 def _pipeline(path: str | os.PathLike[str]) -> str:
-    """Return the name or path of a pipeline; only ``~`` is replaced, since ``./quickstart`` is no bundled pipeline."""
+    """Return the name or path of a pipeline, with a leading ``~`` expanded.
+
+    Other paths are not normalised: ``./quickstart`` would become the name of a bundled pipeline.
+    """
     text = os.fspath(path)
     return str(expand_home(text)) if text.startswith("~") else text
 
@@ -140,7 +143,7 @@ def _plain(value: Any) -> Any:
 
 
 def run_document(result: RunResult) -> dict[str, Any]:
-    """Return the document of a run."""
+    """Return the result of a run as the JSON document that ``wsss run --json`` prints."""
     stages = [
         {"id": o.id, "uses": o.uses, "status": o.status, "seconds": o.seconds, "metrics": dict(o.metrics)}
         for o in result.outcomes
@@ -149,7 +152,7 @@ def run_document(result: RunResult) -> dict[str, Any]:
 
 
 def plan_document(run_dir: Path, steps: Iterable[Step]) -> dict[str, Any]:
-    """Return the document of a dry run."""
+    """Return the plan of a dry run as the JSON document that ``wsss run --dry-run --json`` prints."""
     stages = [
         {"id": step.job.id, "uses": step.job.stage.name, "action": action(step), "reasons": list(reasons(step))}
         for step in steps

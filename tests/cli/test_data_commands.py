@@ -45,7 +45,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_generated_dataset_passes_the_check(shapes: Path) -> None:
     output = succeed("check", shapes).stdout
-    assert "No problem." in output and "train" in output and "ring" in output and "48×48 to 48×48" in output
+    assert "No problems found." in output and "train" in output and "ring" in output and "48×48 to 48×48" in output
     report = document("check", shapes)
     assert report["ok"] is True and report["splits"]["train"]["images"] == 8
     drawn = document(*draw(shapes))
@@ -59,7 +59,7 @@ def test_bricks(tmp_path: Path) -> None:
     assert document(*arguments)["small"] == 1
     for root in (tmp_path / "walls", tmp_path / "walls" / "dataset"):
         output = succeed("check", root).stdout
-        assert "No problem." in output and "train-large-accurate" in output and "images in both" not in output
+        assert "No problems found." in output and "train-large-accurate" in output and "images in both" not in output
     (row,) = (line for line in output.splitlines() if "train-large-noisy" in line and "│" in line)  # many splits
     assert re.match(r"│ train-large-noisy +│ +3 │ +3 │ +3 │ +3 │ +\d+\.\d% │ +0\.0% │", row)
     assert "small: " in refused("synth", "bricks", tmp_path / "other", "--small", 3, "--train", 2)
@@ -147,7 +147,7 @@ def photographs(shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_image_folder(photographs: Path) -> None:
     output = succeed("check", "photos/images").stdout
     assert output.startswith("photos/images: ") and "12 images" in output and "48×48 to 48×48" in output
-    assert output.endswith("No problem.\nNext: wsss init --images photos/images --labels FILE\n")
+    assert output.endswith("No problems found.\nNext: wsss init --images photos/images --labels FILE\n")
     first = sorted((photographs / "images").iterdir())[0]
     first.write_bytes(first.read_bytes()[:40])
     (photographs / "images" / "empty.jpg").write_bytes(b"")
@@ -283,7 +283,7 @@ def test_tiles_are_a_dataset(walls: Path, tmp_path: Path) -> None:
     assert (record["tiles"], record["tile_size"], record["split"], record["seed"]) == (30, 6, "train", 4)
     assert "split 'train'" in record["answers"]
     output = succeed("check", tmp_path / "t").stdout
-    assert "No problem." in output and "mortar" in output
+    assert "No problems found." in output and "mortar" in output
     assert len(list((tmp_path / "t" / "images").glob("*.png"))) == 30
 
 

@@ -65,7 +65,7 @@ def test_several_annotations_of_an_image_are_noted(work: Path) -> None:
     tasks = [{"data": {"image": "x.png", "image_id": id}, "annotations": [annotation, annotation]}]
     Path("tasks.json").write_text(json.dumps(tasks))
     printed = succeed("import-masks", "tasks.json", "--run", "small", "--out", "several")
-    assert f"1 image has several annotations, of which one was imported: {id}" in printed.stderr
+    assert f"1 image has several annotations; only one was imported for each: {id}" in printed.stderr
     assert document("import-masks", "tasks.json", "--run", "small", "--out", "two")["several_annotations"] == [id]
 
 

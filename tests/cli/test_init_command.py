@@ -50,7 +50,7 @@ def test_every_label_format_gives_a_valid_pipeline(kind: str, shapes: Path, here
     names = ["--classes", here / "names.txt"] if kind == "npy" else []
     done = succeed("init", "--images", shapes / "images", "--labels", labels, "--name", "night", *names)
     assert done.stdout == "wsss run wsss-night/pipeline.yaml\n"
-    assert "ring" in done.stderr and "No problem." in done.stderr and "wsss-night/pipeline.yaml" in done.stderr
+    assert "ring" in done.stderr and "No problems found." in done.stderr and "wsss-night/pipeline.yaml" in done.stderr
     plan = document(*shlex.split(done.stdout)[1:], "--dry-run")
     assert [stage["action"] for stage in plan["stages"]] == ["run"] * 9
     assert not (here / "runs").exists()
@@ -218,7 +218,7 @@ def test_unusual_file_names_run_through_all_stages(shapes: Path, here: Path) -> 
     rows = [f'"{name}.png","{("ring", "cross")[at % 2]}"' for at, name in enumerate(names) if name != "dot."]
     (here / "l.csv").write_text("\n".join(["image,labels", *rows]) + "\n", encoding="utf-8")
     done = succeed("init", "--images", "photos", "--labels", "l.csv", "--weights", "none", "--name", "tiny")
-    assert "No problem." in done.stderr
+    assert "No problems found." in done.stderr
     masks = run_to_masks(shlex.split(done.stdout)[-1], MINIMAL)
     assert len(list(masks.iterdir())) == len(names)
     for mask in masks.iterdir():

@@ -144,4 +144,4 @@ def test_temporary_folder_may_have_that_name(place: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(tempfile, "tempdir", str(place / ODD))
     done = wsss("data", "check", "p.yaml")
-    assert done.returncode == 0 and "No problem." in done.stdout + done.stderr
+    assert done.returncode == 0 and "No problems found." in done.stdout + done.stderr

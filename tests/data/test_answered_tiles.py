@@ -26,7 +26,7 @@ PLACES = [(image, x, y) for image in ("w0", "w2") for x in (0, 20, 87) for y in 
 
 
 def table(path: Path, answers: list[tuple[int, str, str]], *, size: int = 9, name: str = "mortar") -> Path:
-    """Write answers (index of the place, answer, person) to a table."""
+    """Write answers (index of the position, answer, person) to a table."""
     rows = [
         Answer(Item(*PLACES[place], size), name, answer, person, f"2026-11-29T10:00:{number:02d}Z")
         for number, (place, answer, person) in enumerate(answers)
@@ -74,7 +74,7 @@ def test_the_majority_decides_and_ties_are_counted(data: Dataset, tmp_path: Path
 
 
 def test_reasons_why_tiles_have_no_label(data: Dataset, tmp_path: Path) -> None:
-    """One class was asked about only, or nobody could tell about one of them."""
+    """Only one class was asked about, or nobody could tell whether the tile shows one of them."""
     both = Classes(("background", "mortar", "moss"), ((0,), (1,), (2,)))
     two = Dataset(data.name, data.root, both, {"train": data.split("train")})
     mortar = [(0, "yes", "annotator-1"), (1, "skip", "annotator-1"), (2, "no", "annotator-1")]

@@ -1,4 +1,4 @@
-"""The index of a COCO file: read once, and not after a change of the file."""
+"""The index of a COCO file: cached, and rebuilt after the file has changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exports read like their target tools do; see `targets` for the readers."""
+"""Exports, read as their target tools read them; see `targets` for the readers."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_pictures_and_polygons_have_the_paths_of_the_images(tmp_path: Path, form
 
 
 @pytest.mark.parametrize("format_name", ["voc", "cvat", "overlay", "polygons"])
-def test_images_with_the_same_name_and_another_suffix(tmp_path: Path, format_name: str) -> None:
+def test_images_with_the_same_name_and_different_suffixes(tmp_path: Path, format_name: str) -> None:
     masks = small(tmp_path / "in", "t/a.png", "t/a.jpg", "b.png")
     export_masks(masks, format_name, Options(), tmp_path / "o")
     record = json.loads((tmp_path / "o" / "export.json").read_text())

@@ -29,13 +29,13 @@ TERM = {"base_weight": 0, "alpha": 1, "beta": 1, "window": 16, "gaps": "close"}
 
 
 def squares(structure: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Squared distances to the nearest pixel of the structure, in whole numbers, by trying all."""
+    """Squared distances to the nearest pixel of the structure, in whole numbers, by brute force."""
     pixels, places = np.argwhere(structure), np.argwhere(np.ones(structure.shape, bool))
     return ((places[:, None] - pixels) ** 2).sum(-1).min(1).reshape(structure.shape)
 
 
 def best_worst(values: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return ``(n, n)``: the worst value on the best path between any two pixels that stays in the allowed ones."""
+    """Return ``(n, n)``: the largest minimum of the values along any path of allowed pixels between two pixels."""
     columns = values.shape[1]
     count, flat = values.size, np.where(allowed, values, -np.inf).ravel()
     result = np.full((count, count), -np.inf)
@@ -110,7 +110,7 @@ def test_minimum_distances_of_any_value(dtype: torch.dtype, unit: float, clipped
 
 @pytest.mark.parametrize("n", SQUARES)
 def test_float32_distances_meet_margins_of_the_same_root(n: int) -> None:
-    """`critical_pixels` is given `distance_transform`'s float32 by its users."""
+    """Users pass the float32 distances of `distance_transform` to `critical_pixels`."""
     structure = np.zeros((20, 20), bool)
     structure[0, 0] = True
     true = distance_transform(~structure)

@@ -1,4 +1,4 @@
-"""Disagreement and entropy, against values written by hand and scipy."""
+"""Disagreement, entropy and boundary pixels, compared with hand-computed values and scipy."""
 
 from __future__ import annotations
 

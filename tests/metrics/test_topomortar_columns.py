@@ -1,4 +1,4 @@
-"""The authors' columns: names, empty masks, and their numbers by other programs on real labels."""
+"""The authors' columns: names, empty masks, and scores of real labels, compared with other programs."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_the_working_directory_comes_first(configs: Path) -> None:
     assert expand("{preset: crf/irn}") == {"iterations": 99}
 
 
-def test_places_point_into_the_preset(configs: Path) -> None:
+def test_locations_point_into_the_preset(configs: Path) -> None:
     source = with_presets(parse_yaml("preset: crf/irn\nx: 1\n", "p.yaml"), where="w")
     assert source.locate(("gauss", "sigma")).endswith("irn.yaml:2")
     assert source.locate(("x",)) == "p.yaml:2"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from toys import MAKE
 
+from wsss.cli.commands.status import _age
 from wsss.cli.main import cli
 from wsss.errors import InvalidInput
 from wsss.io.files.atomic import write_json
@@ -74,6 +76,11 @@ def test_wsss_status(run_dir: Path) -> None:
     assert "maps 3/10" in lines["killed"]
     assert "ago" in lines["done"]
     assert "loss 0.5, n 4" in lines["done"]
+
+
+@pytest.mark.parametrize(("ended", "age"), [(75, "1 min 15 s ago"), (86400, "1 day ago"), (200_000, "2 days ago")])
+def test_age_of_a_stage(ended: int, age: str) -> None:
+    assert _age((datetime.now(UTC) - timedelta(seconds=ended)).isoformat()) == age
 
 
 def test_other_folders(tmp_path: Path) -> None:

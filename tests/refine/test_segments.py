@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wsss.refine.segments import (
     SegmentVoteConfig,
     Superpixels,
-    numbered,
+    segment_numbers,
     snap,
     snap_to_regions,
     superpixels,
@@ -76,7 +76,7 @@ def test_true_classes_of_segments_equal_a_loop(
         shown = Counter(int(truth[other]) for other in owner if owner[other] == order and truth[other] != 255)
         if order >= 0 and shown:
             expected[pixel] = min(shown, key=lambda each: (-shown[each], each))
-    np.testing.assert_array_equal(with_true_classes(mask, numbered(segments, SHAPE), truth), expected)
+    np.testing.assert_array_equal(with_true_classes(mask, segment_numbers(segments, SHAPE), truth), expected)
 
 
 @settings(max_examples=60, deadline=None)

@@ -73,7 +73,7 @@ def test_reduced_images_of_such_a_classifier_are_noted(
 
 @pytest.mark.slow
 def test_other_classifiers_get_reduced_images(run: tuple[Path, Dataset], tmp_path: Path) -> None:
-    """Also one that was trained on tiles before."""
+    """Also one that was trained on tiles, and then by `expand` on whole images."""
     root, data = run
     assert load_classifier(root / "classify")[0].trained_on_tiles
     assert json.loads((root / "classify/model.json").read_text())["trained_on"] == "tiles"

@@ -1,4 +1,4 @@
-"""The stage `scales`: the chosen scales are those whose masks agree best with the masks of the input."""
+"""The stage `scales`: the chosen scales are those whose masks agree best with the input masks."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def masks_of(folder: Path) -> dict[str, Any]:
 
 
 def test_the_agreement_is_that_of_predict(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The agreement of every candidate is the mIoU of what `predict` writes at its scales, which differ."""
+    """The agreement of every set of scales is the mIoU of the masks that `predict` writes at them; all sets differ."""
     for number, name in enumerate(IDS):
         mask = np.zeros(SIZE, np.uint8)
         mask[: 10 * number + 10, 8:40] = (40, 90)[number % 2]
@@ -110,7 +110,7 @@ def test_the_agreement_is_that_of_predict(model: Path, data: Path, capsys: pytes
 
 
 @pytest.mark.parametrize("best", [(1.25,), (0.5, 0.75)])
-def test_the_first_or_last_scale_is_noted(
+def test_the_smallest_or_largest_scale_is_noted(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str], best: tuple[float, ...]
 ) -> None:
     metrics, _, log = choose(capsys, model, unrecorded(predict(model, best)))
@@ -186,7 +186,7 @@ def test_masks_that_depend_on_the_ground_truth_are_refused(
 
 
 def test_masks_of_a_network_are_refused(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """They agree best with the scales of their own prediction, also after a CRF."""
+    """They agree best at the scales of their own prediction, also after a CRF."""
     folder = data / predict(model, (0.75,))
     assert _call(words(model, folder, "chosen")) == 2
     error = " ".join(capsys.readouterr().err.split())
@@ -205,7 +205,7 @@ def test_masks_of_a_network_are_refused(model: Path, data: Path, capsys: pytest.
         ("calibrate", {"mask_split": "val", "foreground": 0.3}, False),
     ],
 )
-def test_a_split_of_the_training_is_noted(
+def test_a_training_split_is_noted(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str], uses: str, config: dict[str, Any], noted: bool
 ) -> None:
     network = data / "network"

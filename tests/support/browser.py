@@ -43,7 +43,7 @@ class Page:
         self.page.goto(file.as_uri())
 
     def close(self) -> None:
-        """Close it."""
+        """Close the page and its browser context."""
         self.context.close()
 
     def violations(self, within: str = "html") -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Clock:
-    """Stands in for the module ``time``."""
+    """Replaces the module ``time``; a test sets ``now``, in seconds."""
 
     now = 0.0
 

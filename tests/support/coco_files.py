@@ -33,7 +33,7 @@ def square(left: float, top: float, side: float) -> list[float]:
 
 
 def write_small_coco(root: Path) -> Path:
-    """Write four training images (dog and person; none; crowd of persons; book as run lengths), one of validation."""
+    """Write four training images (dog and person; none; crowd of persons; book as run lengths), and one of val."""
     crowd = np.zeros(SIZE, bool)
     crowd[4:8, 3:20] = True
     annotations = {

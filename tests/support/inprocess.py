@@ -1,4 +1,4 @@
-"""The ``wsss`` command in this process: its output and exit code, without the seconds of a start."""
+"""The ``wsss`` command in this process: its output and exit code, without the seconds that a start takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from wsss.stages import STAGES
 
 
 def wsss(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run ``wsss ARGUMENTS``; return the result as of a separate process.
+    """Run ``wsss ARGUMENTS``; return the result, like that of a separate process.
 
     Without ``--workers`` there are no worker processes, each of which takes a second to start.
     """
@@ -74,7 +74,7 @@ def refused(*arguments: object, code: int = 2) -> str:
 
 
 def error_of(*arguments: object) -> InvalidInput:
-    """Return the error of a command that has to be refused; `refused` returns what the user reads of it."""
+    """Return the error of a command that has to be refused; `refused` returns the message that the user reads."""
     error = invoke(*arguments).exception
     assert isinstance(error, InvalidInput), error
     return error

@@ -81,7 +81,7 @@ def write_maps(
     outside: float = 0.1,
     step: int = 4,
 ) -> Path:
-    """Write maps of the ground truth, with a map element per ``step`` pixels; return the folder."""
+    """Write maps of the ground truth, with one element per ``step`` pixels; return the folder."""
     for sample in data.samples(splits):
         truth = read_truth(sample, data.classes)
         labels = sample.labels or ()

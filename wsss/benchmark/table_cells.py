@@ -9,8 +9,8 @@ As computed by the authors (`compute_tables.py` in their repository):
   published dataset, both are the same.
 - *bold*: better than CE+Dice after rounding to two decimals, and p < 0.05.
 
-If a loss and CE+Dice lack some pairs of each other, the means are over all scores of each, as in the authors' program;
-bold then also requires that the loss is better on the common pairs.
+If some pairs exist only for a loss or only for CE+Dice, the means are over all scores of each, as in the authors'
+program; bold then also requires that the loss is better on the common pairs.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Row:
         mean, std: see the module; ``std`` is ``None`` if some group has a single value.
         p: against CE+Dice; ``None`` for CE+Dice itself, or without common pairs.
         bold: significantly better than CE+Dice.
-        worse: significantly worse, by the same rule; not part of the CSV and JSON rows, like the paper's tables.
+        worse: significantly worse, by the same rule; not part of the CSV and JSON rows, as the paper does not mark it.
     """
 
     framework: str

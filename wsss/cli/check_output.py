@@ -64,7 +64,7 @@ def print_report(report: Report, *, err: bool = False) -> None:
     if any(finding.kind == UNREADABLE for finding in report.problems):
         echo(UNREADABLE_HINT, err=err)
     count = sum(finding.count for finding in report.problems)
-    echo(f"{counted(count, 'problem')}." if count else "No problem.", err=err)
+    echo(f"{counted(count, 'problem')}." if count else "No problems found.", err=err)
 
 
 def _split_rows(report: Report, ignored: str) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""Runs and stages given by path, or by name below ``runs/``."""
+"""Runs and stages identified by path, or by name below ``runs/``."""
 
 from __future__ import annotations
 

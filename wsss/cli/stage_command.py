@@ -12,7 +12,7 @@ from wsss.pipeline.stage import Stage
 
 
 class StageCommand(DataCommand):
-    """The command of a stage."""
+    """The command of a stage, which suggests ``--set`` for settings without an option."""
 
     def __init__(self, *args: Any, stage: Stage[Any], **settings: Any) -> None:
         super().__init__(*args, **settings)

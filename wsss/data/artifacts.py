@@ -32,7 +32,7 @@ def read_maps(folder: Path, sample: Sample, classes: Classes, *, size: tuple[int
     return read_cams(cam_path(folder, sample.id), size=(height, width), classes=len(classes))
 
 
-def read_scores(
+def read_class_probabilities(
     folder: Path, sample: Sample, classes: Classes, *, size: tuple[int, ...] | None = None
 ) -> NDArray[np.float16]:
     """Read the class probabilities of an image, ``(C, H, W)`` float16.

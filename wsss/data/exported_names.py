@@ -11,7 +11,7 @@ LONGEST = 255 - len(".geojson")
 
 
 def listable_name(name: str) -> str:
-    """Return a name for a list with one name per line, whose readers strip spaces and skip lines with ``#``."""
+    """Return a name for a list with one name per line; readers strip lines and skip those that start with ``#``."""
     stripped = name.lstrip()
     name = "_" * (len(name) - len(stripped)) + stripped
     stripped = name.rstrip()
@@ -21,7 +21,7 @@ def listable_name(name: str) -> str:
 
 
 def writable_name(name: str) -> str:
-    """Return a path whose parts are valid file names on every system, with any suffix of the formats."""
+    """Return a path whose parts are valid file names on every system, whatever suffix an export appends."""
     return "/".join(map(_part, name.split("/")))
 
 

@@ -80,16 +80,16 @@ class ContentHashes:
             InvalidInput: a file is missing or unreadable.
         """
         names = [_name(path) for path in paths]
-        hashes = [self._if_cached(name) for name in names]  # without a thread's hand-over per file
-        left = [index for index, digest in enumerate(hashes) if digest is None]
+        hashes = [self._if_cached(name) for name in names]  # handing each file to a thread would take longer
+        rest = [index for index, digest in enumerate(hashes) if digest is None]
         with ThreadPoolExecutor(max_workers=min(8, available_cores() + 2)) as pool:
-            for index, digest in zip(left, pool.map(lambda at: self._of(names[at], paths[at]), left), strict=True):
+            for index, digest in zip(rest, pool.map(lambda at: self._of(names[at], paths[at]), rest), strict=True):
                 hashes[index] = digest
         return [digest for digest in hashes if digest is not None]
 
     def _if_cached(self, name: str) -> str | None:
         if name not in self._known and name not in _in_process:
-            return None  # its state is read in a thread: on a network drive it takes a while
+            return None  # a thread reads its size and time, which is slow on a network drive
         with suppress(OSError):
             return self._cached(name, _stat_key(name))
         return None
@@ -106,7 +106,7 @@ class ContentHashes:
     def _remember(self, name: str, key: StatKey, digest: str) -> str:
         now = time.time_ns()
         since_written, since_changed = now - key[1], now - key[2]
-        # Modification times in the future come from cameras and archives; writing to the file would end them.
+        # Modification times in the future come from cameras and archives; any write would replace them.
         if since_changed > SETTLED_NS and not 0 <= since_written <= SETTLED_NS:
             _in_process[name] = (key, digest)
             if self._known.get(name) != [*key, digest]:

@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 def check_dataset(dataset: Any, subject: str) -> None:
     """Require a dataset whose ids and labels are valid.
 
-    Mistakes would be silent: label 0 would be the last class, and images with the same id would share their masks.
+    Mistakes would go unnoticed: label 0 would select the last class, and images with the same id would overwrite each
+    other's masks.
 
     Args:
         dataset: the return value of the layout.
         subject: the layout, as the subject of errors.
 
     Raises:
-        InvalidInput: another type; an invalid id, or one of several images; or invalid labels.
+        InvalidInput: not a `Dataset`; an id that is invalid or that several images have; or invalid labels.
     """
     from wsss.data.dataset import Dataset
 

@@ -119,8 +119,8 @@ def export_masks(
     Returns:
         The content of ``export.json``: ``format``, ``images`` (number of masks), ``files``, entries of the format,
         ``failed`` (id → reason, for skipped masks), ``dropped`` (``regions``: number of regions below ``min_area``;
-        ``emptied``: ids of the masks without any other region) and ``renamed`` (name of the user → name in the export,
-        if the format does not allow the first).
+        ``emptied``: ids of the masks without any other region) and ``renamed`` (the user's name → name in the export,
+        if the format does not allow the user's).
 
     Raises:
         InvalidInput: no mask can be exported, the folder is not empty, or the format refuses the masks.

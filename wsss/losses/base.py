@@ -109,7 +109,7 @@ class Loss(nn.Module):
         return cls(**dict(config))
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Return the scalar loss of predictions and target in the form that the constructor was given.
+        """Return the scalar loss of predictions and target, in the form set in the constructor.
 
         Raises:
             InvalidInput: the predictions or the target do not have the expected form.

@@ -114,7 +114,11 @@ def _valid_weights(weights: Sequence[float]) -> tuple[float, ...]:
 
 
 def _tensors(values: Sequence[Tensor], subject: str) -> list[Tensor]:
-    """Return a list of tensors."""
+    """Return the values as a list.
+
+    Raises:
+        InvalidInput: not a list or tuple of tensors.
+    """
     kind = Verbatim(type(values).__name__)
     if not isinstance(values, list | tuple):
         hint = f"Pass a list of the values, the finest first: list({subject}.values())."

@@ -46,5 +46,5 @@ def mean_entropy(probabilities: NDArray[np.floating]) -> float:
 
 
 def mean_map_entropy(highest: NDArray[np.float32]) -> float:
-    """Return the mean binary entropy in bits of the highest map value ``(H, W)`` in [0, 1], as of a probability."""
+    """Return the mean binary entropy in bits of the highest map value ``(H, W)`` in [0, 1], taken as a probability."""
     return mean_entropy(np.stack([highest, 1 - highest]))

@@ -148,7 +148,12 @@ def mean_iou(pred: ArrayLike, gt: ArrayLike, *, classes: int | None = None, igno
 
 
 def _require_labels(labels: NDArray[np.int64], pixels: int, ignore_index: int | None) -> None:
-    """Require a labelled pixel among the ``pixels`` of the ground truth, whose ``labels`` are given."""
+    """Require labelled pixels in the ground truth, and warn if it has only background and ignored pixels.
+
+    Args:
+        labels: values of the labelled pixels.
+        pixels: number of all pixels.
+    """
     if not labels.size:
         allowed = "a labelled pixel" if ignore_index is None else f"a pixel other than {ignore_index} (ignored)"
         raise InvalidInput("no pixel is labelled", subject="gt", allowed=allowed)

@@ -42,7 +42,7 @@ def spread(values: Sequence[float]) -> Spread:
     """Return mean and sample standard deviation.
 
     Raises:
-        ValueError: there is no value.
+        ValueError: ``values`` is empty.
     """
     if not values:
         raise ValueError("no value to average")
@@ -56,7 +56,7 @@ def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.float64
     """Yield blocks of draws, ``(r, N)`` counts of each image with row sums N, ``resamples`` rows in total.
 
     Raises:
-        ValueError: there is no image.
+        ValueError: no images.
     """
     if images < 1:
         raise ValueError("no image to draw")
@@ -82,7 +82,7 @@ def replicates(
         seed: seed of the draws.
 
     Raises:
-        ValueError: there is no image.
+        ValueError: no images.
     """
     # Counts are exact as floats below 2⁵³ pixels, in any order of summation.
     return np.concatenate([statistic(counts.weighted(drawn)) for drawn in draws(len(counts), resamples, seed)])

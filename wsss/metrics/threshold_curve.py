@@ -4,7 +4,7 @@ At threshold t a pixel has the class of its highest map if the value exceeds t, 
 on the number of thresholds below the value: counting pixels by true class, best class and that number gives the
 confusion matrices of all thresholds as cumulative sums.
 
-A threshold chosen by these scores is chosen by the ground truth, and is marked as an oracle's wherever it appears.
+A threshold chosen by these scores is chosen on the ground truth, and is marked ORACLE wherever it appears.
 """
 
 from __future__ import annotations

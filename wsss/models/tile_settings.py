@@ -20,7 +20,7 @@ def check_tiles(tile: int | None, overlap: int | None, scales: tuple[float, ...]
     """Require that tiles are at least twice as large as their overlap, and smaller than images can be.
 
     Raises:
-        ValueError: otherwise, or an overlap without tiles.
+        ValueError: see `check_overlap` and `check_below_image_size`.
     """
     check_overlap(tile, overlap)
     check_below_image_size(tile, scales, max_side)
@@ -30,7 +30,7 @@ def check_overlap(tile: int | None, overlap: int | None) -> None:
     """Require that tiles are at least twice as large as their overlap.
 
     Raises:
-        ValueError: otherwise, or an overlap without tiles.
+        ValueError: the overlap exceeds half of the tile, or is set without ``tile``.
     """
     if tile is None and overlap is not None:
         raise ValueError("overlap requires tile, the side of the tiles")
@@ -42,7 +42,7 @@ def check_below_image_size(tile: int | None, scales: tuple[float, ...], max_side
     """Require that tiles are smaller than downscaled images can be.
 
     Raises:
-        ValueError: otherwise.
+        ValueError: no image can exceed a tile.
     """
     if tile is not None and max_side is not None and max_side * max(scales) <= tile:
         raise ValueError(

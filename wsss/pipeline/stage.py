@@ -53,7 +53,7 @@ class Read:
 
 
 def reads_of(splits: Iterable[str], *kinds: Kind) -> list[Read]:
-    """Return the parts of some kinds of each split."""
+    """Return what a stage reads if it reads the same kinds of data of several splits."""
     return [Read(split, kind) for split in splits for kind in kinds]
 
 
@@ -69,7 +69,7 @@ class Input:
         alias: name of the option of the single-stage command, if it is not the name of the input.
         nested: record the provenance of this input separately, under the input's name, because it does not describe the
             stage's result directly.
-        in_identity_if_set: part of the identity only if it is present; for inputs that a stage has gained, as
+        in_identity_if_set: part of the identity only if it is present; for inputs added to an existing stage, like
             `wsss.validation.InIdentityIfSet` for settings.
     """
 

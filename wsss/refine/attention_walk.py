@@ -27,7 +27,7 @@ def attention_transition(attention: Floats, beta: float) -> NDArray[np.float64]:
     """
     affinity = attention.astype(np.float64)
     affinity = (affinity + affinity.T) / 2
-    affinity /= affinity.max(1, keepdims=True)  # has no effect on P, but the powers cannot all become 0
+    affinity /= affinity.max(1, keepdims=True)  # P does not change, but the powers of a row cannot all underflow to 0
     affinity **= beta
     affinity /= affinity.sum(1, keepdims=True)
     return affinity
@@ -46,7 +46,7 @@ def walk_on_patches(
         steps: number of products with P.
 
     Returns:
-        ``(K, h, w)``: interpolated from the patches, whose first values are means of the maps with the same weights.
+        ``(K, h, w)``: interpolated from the patches, whose initial values are means of the maps with the same weights.
     """
     patches = _means(rows) @ maps.astype(np.float64) @ _means(columns).T
     walked = patches.reshape(len(maps), -1)

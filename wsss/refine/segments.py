@@ -132,8 +132,8 @@ def with_true_classes(
     return np.where(assigned[positions], known.argmax(1).astype(np.uint8)[positions], mask)
 
 
-def numbered(segments: Sequence[NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """Return the number ≥ 1 of the smallest segment at every pixel, ``(H, W)``; 0 where there is none.
+def segment_numbers(segments: Sequence[NDArray[np.bool_]], shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """Return the number ≥ 1 of the smallest segment at every pixel, ``(H, W)``; 0 without a segment.
 
     Args:
         segments: each ``(H, W)``; each item is accessed twice, see `snap`.

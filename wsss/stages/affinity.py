@@ -33,7 +33,7 @@ class AffinityConfig(TrainConfig, StageConfig):
     """Config of `affinity`."""
 
     labels: ClassVar[str] = "pseudo"
-    """As in `segment`, whose training targets these are."""
+    """Training targets, named as in `segment`: the masks of the input."""
 
     split: str = Field(default="train", description="split to train on")
     radius: int = Field(

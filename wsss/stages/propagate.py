@@ -39,7 +39,7 @@ from wsss.stages.common.walking.network_walk import (
     feature_affinities,
     network_of,
 )
-from wsss.stages.common.walking.walk_config import OF_PAIRS, PropagateConfig
+from wsss.stages.common.walking.walk_config import PAIR_SETTINGS, PropagateConfig
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,23 +52,23 @@ STRIDE = 4
 """Image pixels per element of the grid of a fixed affinity."""
 
 RECORDED = {
-    "learned": OF_PAIRS,
-    "colour": (*OF_PAIRS, "colour_sigma"),
-    "features": (*OF_PAIRS, "feature_levels"),
+    "learned": PAIR_SETTINGS,
+    "colour": (*PAIR_SETTINGS, "colour_sigma"),
+    "features": (*PAIR_SETTINGS, "feature_levels"),
     "attention": ("attention_blocks",),
 }
-"""Affinity → its settings in the provenance."""
+"""Affinity → its settings that the provenance records."""
 
 
 def run(ctx: Context[PropagateConfig]) -> Result:
     """Propagate the maps of every image; with learned affinities, compute its boundaries first."""
     config = ctx.config
-    metrics, network = _on_network(ctx) if config.uses_network else (_on_pairs(ctx), {})
+    metrics, network = _walk_on_network(ctx) if config.uses_network else (_walk_on_pairs(ctx), {})
     settings = config.model_dump(include={"affinity", "beta", "steps", "clip_quantile", *RECORDED[config.affinity]})
     return Result(metrics, {"propagate": settings | network | reduced_in(metrics)} | _supervision(ctx))
 
 
-def _on_pairs(ctx: Context[PropagateConfig]) -> dict[str, Any]:
+def _walk_on_pairs(ctx: Context[PropagateConfig]) -> dict[str, Any]:
     """Walk on learned or colour affinities, in worker processes; return metrics."""
     config = ctx.config
     grid = write_boundaries(ctx) if config.affinity == "learned" else WorkingGrid(STRIDE, config.max_side)
@@ -77,8 +77,8 @@ def _on_pairs(ctx: Context[PropagateConfig]) -> dict[str, Any]:
     return refine_maps(ctx, refine, grid, "random walk", partial(_bytes, grid=grid, radius=config.radius))
 
 
-def _on_network(ctx: Context[PropagateConfig]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Walk on affinities of a network, which one process computes; return metrics, and the network for the record."""
+def _walk_on_network(ctx: Context[PropagateConfig]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Walk on affinities of a network, which one process computes; return metrics, and the network's provenance."""
     from wsss.train.runtime import deterministic
 
     config, grid = ctx.config, WorkingGrid(STRIDE, ctx.config.max_side)
@@ -88,7 +88,7 @@ def _on_network(ctx: Context[PropagateConfig]) -> tuple[dict[str, Any], dict[str
         attention = partial(attention_walk, network=network, config=config)
         refine = {
             "features": partial(_propagate, affinities=affinities, config=config),
-            "attention": partial(_on_attention, walk=attention, config=config),
+            "attention": partial(_propagate_on_patches, walk=attention, config=config),
         }[config.affinity]
         memory = partial(_bytes, grid=grid, radius=config.radius)
         metrics = refine_maps(ctx, refine, grid, "random walk", memory, one_process=True)
@@ -121,7 +121,7 @@ def _propagate(
     return clip_peaks(walk(maps, transition, config.steps), seeds, config.clip_quantile)
 
 
-def _on_attention(
+def _propagate_on_patches(
     sample: Sample,
     cams: Cams,
     size: tuple[int, int],
@@ -189,12 +189,12 @@ def _ready(ctx: Context[PropagateConfig]) -> None:
     from wsss.models.affinity_networks.boundary import load_boundary_network
     from wsss.models.classifier import load_classifier
 
-    given = {name: ctx.inputs[name] for name in NETWORKS}
-    _check_inputs(ctx.config, {name: () if artifact is None else (name,) for name, artifact in given.items()})
-    if given["boundaries"] is not None:
-        load_boundary_network(given["boundaries"].path)
-    if given["classifier"] is not None:
-        classifier, _ = load_classifier(given["classifier"].path)
+    networks = {name: ctx.inputs[name] for name in NETWORKS}
+    _check_inputs(ctx.config, {name: () if artifact is None else (name,) for name, artifact in networks.items()})
+    if networks["boundaries"] is not None:
+        load_boundary_network(networks["boundaries"].path)
+    if networks["classifier"] is not None:
+        classifier, _ = load_classifier(networks["classifier"].path)
         check_network(ctx.config, classifier.backbone)
     ready_maps(ctx)
 

@@ -59,8 +59,8 @@ class ScalesConfig(StageConfig):
         return candidates
 
     @property
-    def runs(self) -> tuple[Scales, ...]:
-        """All runs of consecutive candidates, short ones first."""
+    def scale_sets(self) -> tuple[Scales, ...]:
+        """All sets of consecutive candidates, small ones first."""
         lengths = range(1, len(self.candidates) + 1)
         return tuple(
             self.candidates[first : first + length]
@@ -70,7 +70,7 @@ class ScalesConfig(StageConfig):
 
 
 def run(ctx: Context[ScalesConfig]) -> Result:
-    """Predict the images at all scales, and compare each candidate's masks with those of the input."""
+    """Predict the images at all scales, and compare the masks of every set of scales with the input masks."""
     import numpy as np
 
     from wsss.metrics.overlap import mean_scores
@@ -81,10 +81,10 @@ def run(ctx: Context[ScalesConfig]) -> Result:
         _note_training_split(ctx)
     counted = predict_whole(ctx, network, samples, lambda sample, image: _count(ctx, network, sample, image))
     agreement = mean_scores(np.sum(counted, axis=0), "miou")
-    chosen = config.runs[int(agreement.argmax())]  # the shortest of equal ones
+    chosen = config.scale_sets[int(agreement.argmax())]  # the smallest set, if several agree equally
     table = [
-        {"scales": list(candidate), "agreement": round(float(value), 6)}
-        for candidate, value in zip(config.runs, agreement, strict=True)
+        {"scales": list(scales), "agreement": round(float(value), 6)}
+        for scales, value in zip(config.scale_sets, agreement, strict=True)
     ]
     if ctx.ranks.rank == 0:
         _log(ctx, chosen, table)
@@ -139,7 +139,7 @@ def _text(scales: Sequence[float]) -> str:
 def _count(
     ctx: Context[ScalesConfig], network: SegmentationNetwork, sample: Sample, image: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
-    """Return the confusion matrix of every candidate, ``(N, C, C + 1)``, the masks of the input being the truth."""
+    """Return the confusion matrix of every set of scales, ``(N, C, C + 1)``, with the input masks as ground truth."""
     import numpy as np
 
     from wsss.data.truth import read_truth
@@ -148,10 +148,10 @@ def _count(
 
     config, classes = ctx.config, ctx.data.classes
     mask = read_truth(sample, classes, size=image.shape[:2])
-    total = np.zeros((len(config.runs), len(classes), len(classes) + 1), np.int64)
-    bands = candidate_bands(network, image, config.runs, flip=config.flip, max_side=config.max_side)
+    total = np.zeros((len(config.scale_sets), len(classes), len(classes) + 1), np.int64)
+    bands = candidate_bands(network, image, config.scale_sets, flip=config.flip, max_side=config.max_side)
     for rows, predicted in bands:
-        total += np.stack([confusion_matrix(found, mask[rows], len(classes)) for found in predicted])
+        total += np.stack([confusion_matrix(prediction, mask[rows], len(classes)) for prediction in predicted])
     return total
 
 
@@ -200,10 +200,10 @@ def _truth_in(masks: Artifact) -> str:
 
 
 def _require_class(ctx: Context[ScalesConfig], samples: Sequence[Sample]) -> None:
-    """Require that a mask shows a class: otherwise, the best scales would be those that find least.
+    """Require that a mask shows a class: otherwise, the best scales would be those that predict the least foreground.
 
     Raises:
-        InvalidInput: none does.
+        InvalidInput: no mask shows a class.
     """
     from wsss.data.truth import read_truth, shows_class
 

@@ -60,7 +60,7 @@ class ShrinkConfig(SamplingTraining, StageConfig):
 
 
 def run(ctx: Context[ShrinkConfig]) -> Result:
-    """Insert the sampler behind an existing expansion sampler, train, and save the weights of the last epoch."""
+    """Insert the sampler after an existing expansion sampler, train, and save the weights of the last epoch."""
     from wsss.train.runtime import deterministic
 
     classifier = load_on_all_ranks(ctx)
@@ -86,7 +86,7 @@ def _insert(classifier: CAMClassifier, ctx: Context[ShrinkConfig]) -> None:
             subject="shrink.placement",
             found=placement,
             allowed=f"{existing.placement!r}, the placement of the expansion sampler of {folder}",
-            hint="Leave shrink.placement out, or train the expansion sampler with the same placement.",
+            hint="Omit shrink.placement, or train the expansion sampler with the same placement.",
         )
     changes = {"placement": placement, "shrinkage": config.sampler, "merge": config.merge}
     insert_samplers(classifier, existing.model_copy(update=changes))

@@ -15,11 +15,11 @@ from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.segment_files import read_segment_numbers, read_segments, segments_path
-from wsss.pipeline.stage import Context, Kind, Read, Result, Stage, StageConfig
+from wsss.pipeline.stage import Context, Kind, Read, Result, Stage, StageConfig, reads_of
 from wsss.refine.segments import (
     SegmentVoteConfig,
     Superpixels,
-    numbered,
+    segment_numbers,
     snap,
     snap_to_regions,
     superpixels,
@@ -53,7 +53,7 @@ BYTES_PER_PIXEL = 120
 """Memory of the superpixels of an image, with their colours in CIELAB."""
 
 ORACLE = "ORACLE: most frequent class of the ground truth in each segment"
-"""How segments get their classes, in records of the oracle."""
+"""How segments get their classes with ``oracle``, for metrics and provenance."""
 
 
 class SnapConfig(SegmentVoteConfig, StageConfig):
@@ -102,11 +102,12 @@ def run(ctx: Context[SnapConfig]) -> Result:
     truths = {sample.id: sample for sample in ctx.data.samples(config.splits)} if config.oracle else None
     work = partial(_write, out=ctx.out, config=config, classes=classes, truths=truths)
     memory = partial(image_bytes, per_pixel=BYTES_PER_PIXEL)
-    write_masks(ctx, samples, work, "segments", memory=memory, threads=config.oracle)  # which share the true masks
+    # Each task of a process would contain the samples of all true masks; threads share them.
+    write_masks(ctx, samples, work, "segments", memory=memory, threads=config.oracle)
     parts = read_changes(ctx, samples)
     source = config.superpixels if config.segments is None else "external segments"
     counted, stated = stated_refinement(ctx, samples)
-    earlier = ctx.inputs["masks"].provenance.get("snap")  # an oracle there still determines the scores
+    earlier = ctx.inputs["masks"].provenance.get("snap")  # an oracle in it still marks the scores
     before = {"before": earlier} if earlier else {}
     vote = {"classes": ORACLE} if config.oracle else {"min_share": config.min_share, "min_cover": config.min_cover}
     return Result(
@@ -153,11 +154,11 @@ def _snapped(
     segments = read_segments(segments_path(config.segments, sample.id), mask.shape)
     if truth is None:
         return snap(mask, segments, config)
-    return with_true_classes(mask, numbered(segments, mask.shape), truth)
+    return with_true_classes(mask, segment_numbers(segments, mask.shape), truth)
 
 
 def _numbers(sample: Sample, image: NDArray[np.uint8], config: SnapConfig) -> NDArray[np.integer[Any]] | None:
-    """Return the segment numbers of an image; ``None`` if its segments are a mask each, and may overlap."""
+    """Return the segment numbers of an image; ``None`` if each segment is a mask of its own, which may overlap."""
     if config.segments is None:
         return superpixels(image, config.superpixels, config.superpixel_size)
     path = segments_path(config.segments, sample.id)
@@ -168,7 +169,7 @@ def _numbers(sample: Sample, image: NDArray[np.uint8], config: SnapConfig) -> ND
 
 def _reads(config: SnapConfig) -> list[Read]:
     kinds: tuple[Kind, ...] = ("images", "masks") if config.oracle else ("images",)
-    return [Read(split, kind) for split in config.splits for kind in kinds]
+    return reads_of(config.splits, *kinds)
 
 
 def _check(config: SnapConfig, data: Any) -> None:

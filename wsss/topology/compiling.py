@@ -49,9 +49,9 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def _unless_damaged(read: Callable[..., Any], empty: Callable[[], Any]) -> Callable[..., Any]:
-    """Return a function that reads a file of the cache; a damaged one counts as empty, so that it is replaced.
+    """Return a function that reads a file of the cache; a damaged file counts as empty, so that it is replaced.
 
-    Numba does not synchronise its files: after a power failure, or on a full disk, they may be empty or truncated.
+    Numba does not fsync its files: after a power failure, or on a full disk, they may be empty or truncated.
     """
 
     def read_intact(*arguments: Any) -> Any:
@@ -66,7 +66,7 @@ def _unless_damaged(read: Callable[..., Any], empty: Callable[[], Any]) -> Calla
 
 
 def _indexing(cache_file: Any) -> Callable[[dict[Any, str]], None]:
-    """Return a function that writes the index of a kernel after deleting older code at the names that it adds.
+    """Return a function that writes the index of a kernel, after deleting old code files whose names it reuses.
 
     Numba writes the index first, and numbers the files of code from 1 again after a change of the source: if the code
     could then not be written, the new index would refer to code of the old source.
@@ -82,7 +82,7 @@ def _indexing(cache_file: Any) -> Callable[[dict[Any, str]], None]:
 
 
 def _saving(numba_cache: Any, name: str) -> Callable[[Any, Any], None]:
-    """Return a function that caches code; if the disk is full or was made read-only, the code is used uncached."""
+    """Return a function that caches compiled code; if the cache is not writable, the code is used uncached."""
     save = numba_cache.save_overload
 
     def save_if_possible(signature: Any, code: Any) -> None:

@@ -82,8 +82,8 @@ class Job:
         pictures: called after each row in one process; returns name → ``(H, W, 3)`` uint8 for TensorBoard.
         image_bytes: memory of the largest image with its target, if known.
         collate: makes a batch of a list of examples, in main memory; by default their tensors are stacked.
-        average_decay: decay of a moving average of the weights, which the network has at the end, and in ``validate``
-            and ``pictures``; see `wsss.train.weight_average`. ``None``: the last weights.
+        average_decay: decay of a moving average of the weights, which replaces the weights at the end, and in
+            ``validate`` and ``pictures``; see `wsss.train.weight_average`. ``None``: no average.
     """
 
     name: str

@@ -15,14 +15,14 @@ from torch import Tensor, nn
 class WeightAverage:
     """The average ``a ← d·a + (1 − d)·w`` of all parameters and buffers of a network.
 
-    ``d = min(decay, 1 − 1/(step + 1))``: at first the mean of all weights so far including the initial ones, so that
-    these have no more weight than those of any other step.
+    ``d = min(decay, 1 − 1/(step + 1))``: at first the plain mean over the initial weights and those after every step,
+    so that the initial weights do not dominate.
 
-    Floating-point buffers, such as BatchNorm's running statistics, are averaged like parameters; the others, such as
-    its number of batches, have their current values. A frozen tensor keeps its value exactly.
+    Floating-point buffers, such as BatchNorm's running statistics, are averaged like parameters; other buffers, such as
+    its number of batches, are copied. A frozen tensor keeps its value exactly.
 
     Args:
-        model: the network, on its device; its current weights are the first average.
+        model: the network, on its device; the average starts from its current weights.
         decay: in (0, 1).
     """
 

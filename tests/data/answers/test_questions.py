@@ -99,7 +99,7 @@ def test_items_with_answers_about_other_classes_come_first(samples: tuple[Sample
     assert order == "random" or whole[-1].id == "w2"
 
 
-def test_the_uncertainty_at_a_place_is_that_of_the_tile() -> None:
+def test_the_uncertainty_at_a_position_is_that_of_the_tile() -> None:
     maps = np.random.default_rng(1).random((2, 30, 41))
     scored = tile_uncertainty(maps, 9, np.random.default_rng(0))
     assert [uncertainty_at(maps, y, x, 9) for _, y, x in scored] == pytest.approx([score for score, _, _ in scored])
@@ -141,7 +141,7 @@ def test_entropy() -> None:
 
 
 def test_the_least_certain_answer_comes_first() -> None:
-    """A map is certain about tiles without the class and with enough of it, also if the tile has a border in it."""
+    """A map is certain about tiles without the class and with enough of it, also if a boundary crosses the tile."""
     maps = np.zeros((1, 30, 40))
     maps[0, :10, :10] = 1  # certainly yes
     maps[0, 2:4, 12:16] = 1  # yes, in 8 % of the pixels

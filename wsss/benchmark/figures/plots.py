@@ -18,7 +18,7 @@ from wsss.errors import InvalidInput, Verbatim
 from wsss.io.files.atomic import write_bytes
 from wsss.viz.drawing.figures import Format, render
 
-PICTURES = (".svg", ".png", ".pdf", ".jpg", ".jpeg")
+IMAGE_SUFFIXES = (".svg", ".png", ".pdf", ".jpg", ".jpeg")
 
 
 def write_plots(
@@ -33,7 +33,7 @@ def write_plots(
     Raises:
         InvalidInput: ``folder`` has the name of an image file.
     """
-    if folder.suffix.lower() in PICTURES:
+    if folder.suffix.lower() in IMAGE_SUFFIXES:
         raise InvalidInput(
             subject=folder,
             allowed="a folder",

@@ -116,7 +116,7 @@ def _print(result: Imported, out: Path, *, as_json: bool) -> None:
     echo(f"{out}: {counted(len(records), 'mask')} imported from {result.format}{also}; {all_corrected}")
     if result.several:
         several = f"{counted(len(result.several), 'image has', 'images have')} several annotations"
-        echo(f"note: {several}, of which one was imported: {listing(result.several)}", err=True)
+        echo(f"note: {several}; only one was imported for each: {listing(result.several)}", err=True)
     if result.excluded:
         wrong = counted(len(result.excluded), "mask shows", "masks show")
         echo(f"note: {wrong} a class that the labels of the image exclude: {listing(result.excluded)}", err=True)

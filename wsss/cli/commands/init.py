@@ -180,7 +180,7 @@ def init(
     if as_json:
         print_json({"pipeline": str(pipeline), "command": command, "report": project.report.to_json()})
     else:
-        first = "Solve the problems above, then" if project.unfit else "Review it, then"
+        first = "Fix the problems above, then" if project.unfit else "Review it, then"
         echo(f"Wrote {pipeline}. {first} run:", err=True)
         echo(command)
     if project.unfit:

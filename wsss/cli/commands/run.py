@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 DATA: dict[str, Any] = {"open_data": open_data, "check_data": check_data}
-"""Access of the engine to datasets."""
+"""How the engine opens and checks datasets."""
 
 
 class RunCommand(Command):

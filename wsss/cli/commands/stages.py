@@ -31,7 +31,7 @@ PRINTED = frozenset({"scores", "comparison"})
 
 
 def stage_command(stage: Stage[Any]) -> click.Command:
-    """Return the command of a stage."""
+    """Return the command that runs a single stage, with options for its inputs and settings."""
 
     @click.pass_context
     def call(context: click.Context, **values: Any) -> None:

@@ -136,4 +136,4 @@ def _age(finished: str | None) -> str:
     if not finished:
         return ""
     seconds = max(0.0, (datetime.now(UTC) - datetime.fromisoformat(finished)).total_seconds())
-    return f"{duration(seconds)} ago" if seconds < 86400 else f"{int(seconds // 86400)} days ago"
+    return f"{duration(seconds) if seconds < 86400 else counted(int(seconds // 86400), 'day')} ago"

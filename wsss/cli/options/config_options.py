@@ -19,7 +19,10 @@ def option_of_key(key: str) -> str:
 
 
 def config_of(model: type[M], values: Mapping[str, Any]) -> M:
-    """Return the config of options, without those that are not set (``None``).
+    """Return the config that a command's options define; options that are not set (``None``) keep their defaults.
+
+    Args:
+        values: key → value of its option.
 
     Raises:
         InvalidInput: an invalid value; names the option.

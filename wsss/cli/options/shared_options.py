@@ -40,17 +40,19 @@ def set_resume_message(*, started: bool = True) -> None:
 def resume_command(arguments: Sequence[str] | None = None, *, started: bool = True) -> str:
     """Return the command that resumes an interrupted one, with the same launcher.
 
+    ``--force`` takes the id of a stage in `wsss run`, and is a flag in the commands of single stages.
+
     Args:
-        arguments: the arguments of this program, by default.
-        started: a stage has begun, and records what ``--force`` discards: the option is left out, or it would discard
-            the work of this command. It takes a stage for ``wsss run``, and is a flag for a single stage.
+        arguments: by default those of this program.
+        started: whether a stage has begun, and thus recorded that ``--force`` discards earlier work. The option is then
+            left out, since it would now discard the work of this command.
     """
     from wsss.pipeline.processes.launch import launcher
 
-    given = sys.argv[1:] if arguments is None else arguments
+    arguments = sys.argv[1:] if arguments is None else arguments
     if not started:
-        return shlex.join([*launcher(), *given])
-    words = iter(given)
+        return shlex.join([*launcher(), *arguments])
+    words = iter(arguments)
     kept: list[str] = []
     for word in words:
         if word == "--force" and kept[:1] == ["run"]:

@@ -27,7 +27,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Last:
+class LastAnswers:
     """The answers that a person can withdraw.
 
     Args:
@@ -135,11 +135,11 @@ class AnnotationSession:
             self._save([Answer(item, name, last.answers[name], annotator, now, undone=True) for name in names])
             return True
 
-    def last(self, annotator: str) -> Last | None:
+    def last(self, annotator: str) -> LastAnswers | None:
         """Return a person's last answers about the items and classes of this session."""
         with self._lock:
             last = next(self._own(annotator), None)
-            return None if last is None else Last(self._index[last.item], last.item, last.time)
+            return None if last is None else LastAnswers(self._index[last.item], last.item, last.time)
 
     def summary(self, limit: int | None = None) -> dict[str, Any]:
         """Return `summarise_votes` of all answers in the table, and the number of items of this session."""

@@ -1,8 +1,8 @@
 """Append to a table of answers; each answer is written to disk before it is confirmed.
 
-One process writes to a table at a time (its lock is that of the file itself). An answer is one write at the end of the
-file, followed by fsync; a process killed in between leaves at most one incomplete line, which is removed at the next
-start. The answer in it was never confirmed.
+Only one process writes to a table at a time: the file itself is locked. An answer is one write at the end of the file,
+followed by fsync; a process killed in between leaves at most one incomplete line, which is removed at the next start.
+The answer in it was never confirmed.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class AnswerLog:
         return [*answers, *self._repair(complete, tail, log)]
 
     def _start(self) -> bytes:
-        """Write the header; after the file is locked, so that no other process can have begun it."""
+        """Write the header. The file is already locked, so that no other process can have written it."""
         os.ftruncate(self._descriptor, 0)
         self._size = 0
         self._write(HEADER.encode())

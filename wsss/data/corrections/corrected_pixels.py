@@ -1,4 +1,4 @@
-"""Corrected masks in use: they replace the pixels of other masks where they are labelled."""
+"""Use of corrected masks: their labelled pixels replace those of other masks."""
 
 from __future__ import annotations
 

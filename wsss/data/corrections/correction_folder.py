@@ -143,7 +143,7 @@ def open_corrections(folder: Path, classes: Classes | None = None) -> Correction
 
 @contextmanager
 def sole_import(out: Path) -> Iterator[None]:
-    """Hold the lock of a folder inside the block: of two concurrent imports, one would lose the masks of the other.
+    """Hold the lock of a folder inside the block: one of two concurrent imports would discard the other's masks.
 
     Raises:
         RunFailed: another process is importing masks into the folder, or it cannot be locked.
@@ -185,7 +185,7 @@ def write_corrections(
     """
     records: dict[str, Correction] = {}
 
-    def finish(making: Path) -> None:
+    def finish(folder: Path) -> None:
         value = {
             "made_by": MADE_BY,
             "version": 1,
@@ -193,16 +193,16 @@ def write_corrections(
             "images": {id: records[id].model_dump() for id in sorted(records)},
         }
         validate(_Record, value, where=RECORD)
-        write_json(making / RECORD, value)
+        write_json(folder / RECORD, value)
 
-    with replaced_folder(out, finish) as making:
+    with replaced_folder(out, finish) as new:
         for id, record in kept.images.items() if kept else ():
             if id not in sources:
                 records[id] = record
-                _copy(mask_path(out, id), mask_path(making, id))
+                _copy(mask_path(out, id), mask_path(new, id))
         for id, mask in masks:
-            write_mask(mask_path(making, id), classes.decode(mask))
-            records[id] = _record(mask, *sources[id], path=mask_path(making, id))
+            write_mask(mask_path(new, id), classes.decode(mask))
+            records[id] = _record(mask, *sources[id], path=mask_path(new, id))
     return Corrections(out, classes, {id: records[id] for id in sorted(records)})
 
 
@@ -237,7 +237,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _require_same(found: Classes, classes: Classes, path: Path) -> None:
-    """Require the classes of the dataset, in any order of further values."""
+    """Require the names and written values of the dataset's classes, in any order."""
     ours, theirs = _written(classes), _written(found)
     if ours != theirs:
         other = next((name for name in theirs if ours.get(name) != theirs[name]), "")

@@ -57,7 +57,7 @@ class Imported:
         skipped: names of the images without regions, which were left out.
         invisible: locations of the regions that cover no pixel.
         damaged: earlier corrections whose masks are missing or were changed; they are not repaired.
-        several: ids of the images with several annotations, of which one was imported.
+        several: ids of the images with several annotations; only one was imported for each.
         excluded: ids of the images whose masks show a class that their labels exclude.
     """
 

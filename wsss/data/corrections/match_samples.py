@@ -27,8 +27,8 @@ def match_samples(
         ids: only these images; errors about others are not reported.
 
     Raises:
-        InvalidInput: an image is unknown or ambiguous, or two are the same; lists all such images. Or there is no image
-            of an id.
+        InvalidInput: an image is unknown or ambiguous, or two are the same; lists all such images. Or the source has no
+            image with one of ``ids``.
     """
     names = _Names(data)
     matched: dict[str, AnnotatedImage] = {}
@@ -69,7 +69,7 @@ class _Names:
         stem = without_suffix(image.name)
         for name in (image.name, stem):  # a.jpg.png is a mask of a.jpg, unless it is an image itself
             if name in self._ids:
-                # masks are PNG files whatever the suffix of the image, so this may also be named by an id
+                # masks are PNG files whatever the suffix of the image, so the stem may also be an id
                 by_id = {stem} & self.samples.keys() if image.mask is not None and image.id is None else set()
                 return sorted({self._ids[name]} | by_id)
         for name in (image.name, stem, without_suffix(stem)):

@@ -131,7 +131,7 @@ def corners_of_box(left: float, top: float, width: float, height: float, degrees
 
 def corners_of_centred_box(left: float, top: float, width: float, height: float, degrees: float) -> Points:
     """Return the four corners of a box, rotated clockwise about its centre, as CVAT does."""
-    if degrees == 0:  # computed from the centre, an edge on the centres of pixels would be rounded to either side
+    if degrees == 0:  # exact: rounding errors would put an edge that passes through pixel centres on either side
         return corners_of_box(left, top, width, height)
     turn = np.deg2rad(degrees)
     x, y = left + width / 2, top + height / 2

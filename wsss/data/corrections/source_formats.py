@@ -186,7 +186,7 @@ def _files(path: Path, pattern: str) -> list[Path]:
     """Return a file, or the files below a folder that match a pattern.
 
     Raises:
-        InvalidInput: there are none.
+        InvalidInput: no file matches.
     """
     files = [path] if path.is_file() else visible_below(path, pattern)
     if not files:

@@ -38,12 +38,12 @@ def scaled(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
 
 
 def reduced(image: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
-    """Reduce an image ``(H, W, 3)`` uint8 to a longer side of at most ``max_side`` pixels."""
+    """Downscale an image ``(H, W, 3)`` uint8 to a longer side of at most ``max_side`` pixels; ``None``: no limit."""
     return scaled(image, reduction(image.shape[:2], max_side))
 
 
 def reduced_mask(mask: NDArray[np.uint8], max_side: int | None) -> NDArray[np.uint8]:
-    """Reduce a mask ``(H, W)`` uint8 to the size of its `reduced` image, by nearest-neighbour interpolation."""
+    """Downscale a mask ``(H, W)`` uint8 to the size of its `reduced` image, by nearest-neighbour interpolation."""
     height, width = working_size(mask.shape, max_side)
     if (height, width) == mask.shape:
         return mask

@@ -131,7 +131,7 @@ def _segmentation_steps(settings: SegmentationAugmentation, soft: bool) -> list[
     albumentations, cv2 = _albumentations(), opencv()
     fill: dict[str, Any] = {"fill": settings.fill, "fill_mask": 0 if soft else IGNORE}
     interpolation = cv2.INTER_LINEAR if soft else cv2.INTER_NEAREST
-    # INTER_NEAREST shifts masks by up to a pixel when it resizes, against the image, whose pixel centres are aligned.
+    # When resizing, INTER_NEAREST would shift masks by up to a pixel relative to the image.
     resizing = cv2.INTER_LINEAR if soft else cv2.INTER_NEAREST_EXACT
     border = cv2.BORDER_REPLICATE if settings.border == "replicate" else cv2.BORDER_CONSTANT
     low, high = settings.scale

@@ -274,9 +274,7 @@ def _without_unknown(images: Sequence[ImportedImage], classes: Sequence[str], no
     def nothing_known(image: ImportedImage) -> bool:
         return image.labels == () and bool(classes) and set(image.unknown) >= set(classes)
 
-    notes.add(
-        "images of which all labels are unknown: read as unlabelled", *(i.file for i in images if nothing_known(i))
-    )
+    notes.add("images whose labels are all unknown: read as unlabelled", *(i.file for i in images if nothing_known(i)))
     return [replace(image, labels=None, unknown=()) if nothing_known(image) else image for image in images]
 
 

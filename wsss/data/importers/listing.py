@@ -35,7 +35,7 @@ class Listing:
 
     Args:
         images: files with the suffix of a supported image format.
-        unsupported: unsupported image file → the reason, and a remedy.
+        unsupported: unsupported image file → the reason, and a fix.
         notes: notes on files that are left out.
     """
 
@@ -51,7 +51,7 @@ def list_images(folder: Path, *, known: Collection[Path] = ()) -> Listing:
     `wsss` writes are left out, which is noted.
 
     Args:
-        known: files without a note, such as the label file.
+        known: files that are not noted as left out, such as the label file.
 
     Raises:
         InvalidInput: no such folder, an unreadable one, or no images in it.

@@ -69,7 +69,7 @@ class Finder:
     may have more or fewer folders than the path, but no different ones: ``dog/1.jpg`` matches ``1.jpg`` and
     ``train/dog/1.jpg``, but not ``cat/1.jpg``. If several files match, only those that share the most folders with the
     name are kept. A name is compared unchanged, then (if it is a URL) unescaped, then without the prefix that Label
-    Studio adds to uploaded files, and finally with the file names as Label Studio changes them.
+    Studio adds to uploaded files, and finally with the names under which Label Studio would store the files.
 
     Args:
         files: paths relative to the folder of images.

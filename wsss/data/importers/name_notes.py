@@ -15,7 +15,7 @@ RENAMED = "images whose ids and masks have names that differ from their files (s
 SIMILAR_FILES = "images whose names differ only in case or suffix"
 SIMILAR_CLASSES = "classes whose names differ only in case"
 COMBINED_CLASSES = "classes whose names consist of names of other classes"
-SEPARATE = "(if they are several labels: --separator SIGN)"
+SEPARATE = "(if they are several labels: --separator SEP)"
 
 SIGNS = ("+", "/", "&", ",", ":", ".", "-", "_", " and ", " ")
 """Possible separators of labels within a class name."""

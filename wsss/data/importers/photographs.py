@@ -109,7 +109,7 @@ def check_photographs(
 
 
 def has_images(folder: Path) -> bool:
-    """Return whether there is an image file below a folder, of a readable format or not."""
+    """Return whether there is an image file below a folder, in a supported format or not."""
     folders = [folder, *(path for path in sorted(folder.glob("*")) if path.is_symlink() and path.is_dir())]
     return any(
         without_suffix(path.name) != path.name or unsupported_reason(path.name) is not None
@@ -122,7 +122,7 @@ def has_images(folder: Path) -> bool:
 def _class_folders(folder: Path, files: Sequence[str]) -> tuple[dict[str, int], tuple[Note, ...]]:
     """Return class → number of images if there is one folder per class, and the notes of `wsss init`.
 
-    A single folder is not taken for a class: its name may be a date, for example.
+    A single folder is not treated as a class: its name may be a date, for example.
     """
     try:
         labels = class_folders.read(folder, files)

@@ -196,7 +196,7 @@ class _Split:
         """Return file name → sample, in the order of the file.
 
         Raises:
-            InvalidInput: a file name leads out of the folder of the images, is no valid id, or is a duplicate.
+            InvalidInput: a file name leads out of the folder of the images, is not a valid id, or is a duplicate.
         """
         index, path = self.index, self.source.annotations
         starts, sizes, ids = index.starts.tolist(), index.sizes.tolist(), index.ids.tolist()

@@ -166,7 +166,7 @@ def read_layout(
     """Return the dataset of a validated config, see `open_dataset`; its remarks are not logged.
 
     Raises:
-        InvalidInput: the files do not match the layout, or that of another package returns invalid ids or labels.
+        InvalidInput: the files do not match the layout, or a layout of another package returned an invalid dataset.
     """
     read = layout.read if complete else layout.read_incomplete or layout.read
     dataset: Dataset = read(config, work=work, log=log)

@@ -57,20 +57,20 @@ class TilesConfig(Settings):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        given = [key for key in ("count", "negative_fraction", "min_class_fraction") if self._is_given(key)]
-        if self.answers is not None and given:
-            raise ValueError(f"{given[0]} has no effect with answers, which determine the tiles")
-        if self.answers is None and self._is_given("disagreement"):
+        unused = [key for key in ("count", "negative_fraction", "min_class_fraction") if self._is_set(key)]
+        if self.answers is not None and unused:
+            raise ValueError(f"{unused[0]} has no effect with answers, which determine the tiles")
+        if self.answers is None and self._is_set("disagreement"):
             raise ValueError("disagreement has no effect without answers")
         return self
 
     @property
     def answered_size(self) -> int | None:
         """Side length that tiles of answers must have; ``None`` for any."""
-        return self.size if self._is_given("size") else None
+        return self.size if self._is_set("size") else None
 
-    def _is_given(self, key: str) -> bool:
-        """Return whether a setting was given; a record of a run lists all settings, most of them with their default."""
+    def _is_set(self, key: str) -> bool:
+        """Return whether a setting was set explicitly; the record of a run lists all settings, most with defaults."""
         recorded = self.model_fields_set >= set(type(self).model_fields)
         changed = getattr(self, key) != type(self).model_fields[key].default
         return bool(changed or (key in self.model_fields_set and not recorded))

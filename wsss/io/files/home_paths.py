@@ -1,4 +1,4 @@
-"""``~`` in paths that no shell has expanded: those of files, of Python programs, and ``--option=~/folder``."""
+"""``~`` in paths that no shell has expanded: in files and Python programs, and in ``--option=~/folder``."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ MAX_BYTES = 256_000_000
 """Maximum file size; the record of a stage with a million masks takes 200 MB."""
 
 CHUNK_BYTES = 1 << 16
-"""Number of bytes by which reading continues, at least, if a file is larger than it states."""
+"""Minimum number of bytes of a further read, if a file is larger than its reported size."""
 
 
 def read_json(path: Path, *, max_bytes: int | None = None) -> Any:
@@ -37,7 +37,7 @@ def read_json(path: Path, *, max_bytes: int | None = None) -> Any:
 
 
 def read_limited(file: BufferedReader, max_bytes: int) -> bytes:
-    """Return the content of an open file; of a larger one, the first ``max_bytes + 1`` bytes.
+    """Return the content of an open file, or its first ``max_bytes + 1`` bytes if it is larger than ``max_bytes``.
 
     ``file.read(max_bytes + 1)`` would allocate that many bytes for a small file, too.
     """
@@ -46,7 +46,7 @@ def read_limited(file: BufferedReader, max_bytes: int) -> bytes:
         content += file.read(end - len(content))
         if len(content) < end or end > max_bytes:
             return content
-        end = min(max_bytes, 2 * end + CHUNK_BYTES) + 1  # the file has grown, or states no size (/proc)
+        end = min(max_bytes, 2 * end + CHUNK_BYTES) + 1  # the file has grown, or reports no size (/proc)
 
 
 def _size(file: BufferedReader) -> int:
@@ -54,7 +54,7 @@ def _size(file: BufferedReader) -> int:
 
 
 def read_json_object(path: Path) -> dict[str, Any] | None:
-    """Return the object in a JSON file; ``None`` if the file is missing or damaged, or has another value."""
+    """Return the object in a JSON file; ``None`` if the file is missing, damaged, or contains another kind of value."""
     try:
         value = read_json(path)
     except (OSError, ValueError):

@@ -41,21 +41,21 @@ def replaced_folder(out: Path, finish: Callable[[Path], None] = lambda folder: N
         RunFailed: the disk is full, or the folder cannot be written.
     """
     out = Path(os.path.realpath(out))  # resolves "a/.."; `Path.resolve` fails for circular links
-    making = temporary_beside(out)
-    leaving = making.with_name(f"{making.name}{OLD}")
+    new = temporary_beside(out)
+    old = new.with_name(f"{new.name}{OLD}")
     try:
         with convert_os_errors(out):
-            shutil.rmtree(making, ignore_errors=True)
-            making.mkdir(parents=True)
-        with deleted_if_killed(making):
-            yield making
-        finish(making)
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir(parents=True)
+        with deleted_if_killed(new):
+            yield new
+        finish(new)
         with convert_os_errors(out):
             if out.is_dir():
-                out.rename(leaving)
-            making.rename(out)
+                out.rename(old)
+            new.rename(out)
     finally:
-        if leaving.is_dir() and not out.is_dir():
-            leaving.rename(out)  # renaming the new folder failed
-        for temporary in (making, leaving):
+        if old.is_dir() and not out.is_dir():
+            old.rename(out)  # renaming the new folder failed
+        for temporary in (new, old):
             shutil.rmtree(temporary, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Limits that control groups of Linux set for this process: containers, SLURM and systemd use them."""
+"""Limits of this process's Linux control groups (cgroups), which containers, SLURM and systemd set."""
 
 from __future__ import annotations
 

@@ -26,10 +26,10 @@ def available_cores() -> int:
 
 @cache
 def cpu_quota(proc: Path = PROC, cgroups: Path = CGROUPS) -> float | None:
-    """Return the CPU time per elapsed time that this process's cgroup may use; ``None`` without a limit.
+    """Return the CPU quota of this process's cgroup in cores (CPU time per elapsed time); ``None`` without a limit.
 
-    It is read once per process. ``docker run --cpus 2`` and Kubernetes set it. All cores of the machine are usable
-    nevertheless, but as many processes as there are cores would share the time of two, each with memory of its own.
+    It is read once per process. ``docker run --cpus 2`` and Kubernetes set it. The process can still run on all cores,
+    but one worker per core would share the time of two cores, and each needs memory of its own.
 
     Args:
         proc: mount point of procfs.
@@ -74,7 +74,7 @@ def core_share(
         ranks: number of processes on all machines.
         environment: by default ``os.environ``.
         cores: number of cores that this process may use; by default `available_cores`.
-        quota: without it, the default is `bound_cores`.
+        quota: whether the default respects the CPU quota; if not, it is `bound_cores`.
 
     Raises:
         InvalidInput: see `local_process_count`.

@@ -25,7 +25,7 @@ def end_with_parent(parent: int) -> None:
     """
     if not (sys.platform.startswith("linux") and _set_death_signal()):
         threading.Thread(target=_poll, args=(parent,), daemon=True).start()
-    elif os.getppid() != parent:  # it ended before the call
+    elif os.getppid() != parent:  # the parent ended before the call
         os._exit(1)
 
 

@@ -1,8 +1,8 @@
 """Memory that networks free stays with the process, instead of returning to the kernel after every layer.
 
 glibc maps large blocks separately and unmaps them when they are freed. A network allocates new activations for
-every layer and image, and the kernel clears (faults in) each page every time: a quarter of the CPU time of training
-step. Without such mappings, and without trimming the heap, freed pages are used again. Results do not change.
+every layer and image, and the kernel clears (faults in) each page every time: a quarter of the CPU time of a training
+step. Without such mappings, and without trimming the heap, freed pages are reused. Results do not change.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def clear_messages() -> None:
 
 
 def message() -> str:
-    """Return the current message."""
+    """Return the message to print if the process is interrupted; see `set_message`."""
     return _state.message
 
 

@@ -21,7 +21,7 @@ BRUSH_SIZES = (3, 4, 8, 16)
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """Pixels of a mask.
+    """A set of pixels of a mask.
 
     Args:
         window: ``(h, w)`` bool, a part of the mask; outside of it, no pixel belongs to the region.
@@ -67,7 +67,7 @@ class Region:
         window, start, length = self.window, (self.top, self.left), self.size[1]
         if order == "F":
             window, start, length = window.T, (self.left, self.top), self.size[0]
-        changes = np.diff(np.pad(window, ((0, 0), (1, 1))).view(np.int8), axis=1)  # 1 at the start of a run, −1 behind
+        changes = np.diff(np.pad(window, ((0, 0), (1, 1))).view(np.int8), axis=1)  # 1 starts a run, −1 follows its end
         line, at = np.nonzero(changes)
         bounds = (start[0] + line) * length + start[1] + at
         joined = np.flatnonzero(bounds[1:] == bounds[:-1])  # a run continues at the start of the next line
@@ -91,9 +91,9 @@ def runs(values: NDArray[np.bool_]) -> NDArray[np.int64]:
 def coco_rle(mask: NDArray[np.bool_] | Region) -> dict[str, Any]:
     """Return a mask as COCO's compressed run-length encoding, ``{"size": [H, W], "counts": text}``.
 
-    Runs are column-major and begin with background. From the fourth on, a run is encoded as its difference to the run
-    two before. Each number is split into groups of five bits, lowest first, with the sign in the highest group; each
-    group becomes the character with the code 48 + group (+ 32 if more groups follow).
+    Runs are column-major and begin with background. From the fourth on, a run is encoded as its difference from the
+    second run before it. Each number is split into groups of five bits, lowest first, with the sign in the highest
+    group; each group becomes the character with the code 48 + group (+ 32 if more groups follow).
 
     Args:
         mask: ``(H, W)`` bool, or a region of a mask.

@@ -133,7 +133,7 @@ def _records(path: Path) -> list[dict[str, Any]]:
 def _rle_mask(record: dict[str, Any], size: Size, path: Path) -> NDArray[np.bool_]:
     stated, counts = record.get("size"), record.get("counts")
     if stated != list(size):
-        raise _another_size(path, stated, size)
+        raise _size_mismatch(path, stated, size)
     try:
         lengths = coco_counts(counts) if isinstance(counts, str) else np.asarray(counts, np.int64)
         return from_runs(lengths, size, order="F")
@@ -143,10 +143,10 @@ def _rle_mask(record: dict[str, Any], size: Size, path: Path) -> NDArray[np.bool
 
 def _require_size(shape: tuple[int, ...], size: Size, path: Path) -> None:
     if shape != size:
-        raise _another_size(path, shape, size)
+        raise _size_mismatch(path, shape, size)
 
 
-def _another_size(path: Path, found: Any, size: Size) -> InvalidInput:
+def _size_mismatch(path: Path, found: Any, size: Size) -> InvalidInput:
     return InvalidInput(
         "segments and image differ in size (height, width)",
         subject=path,

@@ -28,7 +28,7 @@ def scaled_size(size: Sequence[int], factor: float) -> tuple[int, int]:
 
 
 def working_size(size: Sequence[int], max_side: int | None) -> tuple[int, int]:
-    """Return (height, width) of an image of a size, reduced to a longer side of at most ``max_side`` pixels."""
+    """Return ``size`` (height, width), downscaled to a longer side of at most ``max_side`` pixels."""
     return scaled_size(size, reduction(size, max_side))
 
 

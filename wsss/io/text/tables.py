@@ -16,7 +16,7 @@ from typing import Any
 from wsss.errors import InvalidInput, unreadable
 from wsss.io.files.contained import open_to_read
 
-# The wide forms begin a formula in the East Asian versions.
+# Full-width characters begin a formula in East Asian versions of spreadsheets.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?|[+-]?(inf|nan)")
 

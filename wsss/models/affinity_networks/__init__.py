@@ -1,1 +1,1 @@
-"""Networks whose outputs are affinities of nearby pixels: trained for boundaries, or for something else."""
+"""Networks that provide the affinities of a random walk: boundary networks, and networks trained for other tasks."""

@@ -1,4 +1,4 @@
-"""A network whose features, or self-attention, are affinities of a random walk, without any further training."""
+"""A network whose features or self-attention serve as affinities of a random walk, without further training."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class WalkNetwork(nn.Module):
     """A frozen trunk with the normalisation of its images.
 
     Args:
-        name: of its architecture, for messages and records.
-        origin: of its initial weights.
+        name: name of its architecture, for messages and records.
+        origin: origin of its weights.
     """
 
     def __init__(self, trunk: Trunk, normalise: OwnStatistics | Normalise, *, name: str, origin: Origin) -> None:
@@ -36,10 +36,10 @@ class WalkNetwork(nn.Module):
 
     @torch.no_grad()
     def vectors(self, image: Tensor, size: tuple[int, int], levels: Sequence[int]) -> Tensor:
-        """Return unit vectors whose scalar product is the cosine similarity of features, averaged over levels.
+        """Return unit vectors whose dot product is the cosine similarity of features, averaged over levels.
 
-        A layer normalisation between the last features and the classifier is applied, as transformers and ConvNeXt
-        have one; a convolution that widens the features is not.
+        A layer normalisation between the last features and the classifier, as in transformers and ConvNeXt, is applied;
+        a convolution that changes the number of channels is not.
 
         Args:
             image: ``(3, H, W)``, uint8 or floats in [0, 1].
@@ -106,7 +106,7 @@ def check_trunk(trunk: Trunk, *, levels: Sequence[int] = (), blocks: int = 0) ->
     """Require that a network has some levels of features and, unless ``blocks`` is 0, attention.
 
     Raises:
-        InvalidInput: it does not.
+        InvalidInput: a level is out of range, or there is no attention in so many blocks.
     """
     count = len(trunk.levels)
     unknown = [index for index in levels if not -count <= index < count]

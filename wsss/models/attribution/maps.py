@@ -45,7 +45,7 @@ def attribution_maps(
         images in which the class is not selected.
 
     Raises:
-        InvalidInput: a method of another package returned maps of another form.
+        InvalidInput: a method of another package returned maps of the wrong shape.
     """
     grid = Grid((images.shape[1], images.shape[2]), stride)
     device = classifier.head.weight.device
@@ -60,32 +60,33 @@ def attribution_maps(
             computed = method.compute(classifier, view.pixels, repeated)
             for layer, maps, total in zip(layers, computed, totals, strict=True):
                 step, offset = layer_stride(classifier, layer), layer_offset(classifier, layer)
-                _require_form(maps, method, layer, rows=repeated.shape, cells=[side / step for side in view.frame.size])
+                cells = [side / step for side in view.frame.size]
+                _require_shape(maps, method, layer, batch=repeated.shape, cells=cells)
                 total.add(maps[:, kept], view.frame, step, offset)
     return method.combine([total.maps for total in totals])
 
 
-def _require_form(
-    maps: Tensor, method: MapMethod, layer: Layer, *, rows: Sequence[int], cells: Sequence[float]
+def _require_shape(
+    maps: Tensor, method: MapMethod, layer: Layer, *, batch: Sequence[int], cells: Sequence[float]
 ) -> None:
     """Require maps of all images and classes at the resolution of their layer.
 
-    Of maps at the resolution of the image, only the upper left corner would be used. Convolutions without padding make
-    maps of the right resolution a few elements shorter.
+    If they had the resolution of the image, only their upper left corner would be used. Convolutions without padding
+    make maps of the right resolution a few elements shorter.
 
     Args:
         maps: one element of `MapMethod.compute`'s result.
-        rows: the numbers of images and classes.
+        batch: the numbers of images and classes.
         cells: height and width of the image in elements of the layer.
     """
     fits = maps.ndim == 4 and all(
         cell - 4 < length <= math.ceil(cell) + 1 for length, cell in zip(maps.shape[2:], cells, strict=True)
     )
-    if not fits or maps.shape[:2] != tuple(rows):
+    if not fits or maps.shape[:2] != tuple(batch):
         height, width = map(math.ceil, cells)
         raise InvalidInput(
             f"invalid maps of the layer {layer}",
             subject=f"cam.method {method.name}",
             found=Verbatim(tuple(maps.shape)),
-            allowed=f"(images, classes, h, w), at the resolution of the layer about {(*rows, height, width)}",
+            allowed=f"(images, classes, h, w), at the resolution of the layer about {(*batch, height, width)}",
         )

@@ -41,7 +41,7 @@ def candidate_bands(
     views = view_probabilities(segmenter, image[None], scales=scales, flip=flip, max_side=max_side)
     for index, view in enumerate(views):
         if flip and index % 2:
-            kept[-1] += view  # the mirror image's; upsampling is linear
+            kept[-1] += view  # of the mirror image; both can be upsampled together, since upsampling is linear
         else:
             kept.append(view)
     size = (image.shape[0], image.shape[1])

@@ -31,7 +31,7 @@ class Seams:
     """The unfinished pixels of the tiles so far.
 
     Args:
-        width: of the image.
+        width: width of the image in pixels.
     """
 
     def __init__(self, width: int) -> None:
@@ -42,7 +42,7 @@ class Seams:
         """Begin the next tile.
 
         Args:
-            like: a tensor ``(C, …)`` of the device of its probabilities.
+            like: a tensor ``(C, …)`` with the device and the number type of its probabilities.
         """
         if columns.core.start == 0:
             self._above, self._below = self._below, like.new_empty(len(like), rows.ramps[1], self._width)

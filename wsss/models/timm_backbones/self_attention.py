@@ -22,16 +22,16 @@ def self_attention(trunk: Trunk, images: Tensor, blocks: int) -> Tensor:
     out, so that rows sum to less than 1.
 
     Args:
-        trunk: in evaluation mode. Its last blocks no longer compute attention by a fused kernel afterwards, which
-            doesn't return it.
+        trunk: in evaluation mode. Its last blocks no longer use fused attention afterwards, which does not return the
+            attention weights.
         images: ``(1, 3, H, W)``, normalised.
         blocks: number of blocks, counted from the last.
 
     Returns:
-        ``(N, N)`` ≥ 0; N patches in the order of the flattened feature map. Row i is where patch i attends.
+        ``(N, N)`` ≥ 0; N patches in the order of the flattened feature map. Row i: attention of patch i to all patches.
 
     Raises:
-        InvalidInput: the network is no transformer, has fewer blocks, or attends within windows only.
+        InvalidInput: the network is not a transformer, has fewer blocks, or attends only within windows.
     """
     first: int = getattr(trunk.high, "num_prefix_tokens", 0)
     tokens = first + math.prod(math.ceil(side / trunk.output_stride) for side in images.shape[2:])

@@ -15,7 +15,7 @@ BAND = 256
 
 
 class ScaledImage:
-    """An image at another size, of which windows are read.
+    """A resized image that is read in windows.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.

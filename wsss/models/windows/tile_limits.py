@@ -1,4 +1,4 @@
-"""What tiles a network can be computed in, and which of its layers depend on more than the tile."""
+"""Valid tile sizes of a network, and its layers that depend on more than the tile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ATTENTION = ("attention", "attn")
 
 
 def tile_multiple(network: nn.Module) -> int:
-    """Return the number of pixels of which the sides and overlaps of tiles have to be multiples."""
+    """Return the number of pixels that sides and overlaps of tiles have to be multiples of."""
     inner = getattr(network, "network", network)  # of a `MixedPrecision`
     trunk = getattr(inner, "backbone", inner)
     strides = [getattr(trunk, name, 1) for name in STRIDES]
@@ -28,7 +28,7 @@ def tile_multiple(network: nn.Module) -> int:
 
 
 def default_overlap(tile: int, multiple: int = MULTIPLE) -> int:
-    """Return the overlap of tiles for which none is set: 256 pixels, at most half of the tile."""
+    """Return the overlap if none is set: 256 pixels, at most half of the tile."""
     return max(multiple, min(256, tile // 2) // multiple * multiple)
 
 

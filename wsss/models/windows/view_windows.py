@@ -95,7 +95,7 @@ def pooling_calls(network: nn.Module, compute: Callable[[Tensor], Tensor], side:
 
 @contextmanager
 def own_statistics(image: ScaledImage) -> Iterator[None]:
-    """Within the block, networks of this thread that normalise by own statistics use those of the whole image."""
+    """Within the block, networks of this thread that normalise by image statistics use those of the whole image."""
     token = whole_image_statistics.set(torch.from_numpy(image.statistics)[None])
     try:
         yield

@@ -1,4 +1,4 @@
-"""Networks on a window of an image, with what they would compute from the whole image.
+"""Networks on a window of an image, with the same results as on the whole image.
 
 One operation of a convolutional network depends on the size of its input: global pooling, as in LR-ASPP, DeepLabV3's
 ASPP and squeeze-and-excitation, averages over all positions. Within `WholeImage`, it gives the results of the whole
@@ -26,7 +26,7 @@ class Side:
     Args:
         start, stop: pixels of the window.
         length: pixels of the whole side.
-        core: pixels that no other window counts in means over the whole image.
+        core: pixels that this window, and no other, contributes to means over the whole image.
     """
 
     start: int
@@ -35,7 +35,7 @@ class Side:
     core: slice
 
     def stride(self, elements: int) -> int:
-        """Return the pixels per element of a map, a power of 2, if the window has so many elements of it."""
+        """Return the pixels per element, a power of 2, of a map with this number of elements in the window."""
         pixels = self.stop - self.start
         exact = (1 << power for power in range(10) if -(-pixels // (1 << power)) == elements)
         return next(exact, int(2 ** round(math.log2(pixels / elements))))  # networks that pad have a few more
@@ -51,7 +51,7 @@ class Side:
 
 
 class Measured(Exception):
-    """Ends a forward pass that measures means: the last one is known."""
+    """Ends a forward pass that measures means, once the last one is known."""
 
 
 @dataclass

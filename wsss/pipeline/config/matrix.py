@@ -88,7 +88,7 @@ def select_values(base: Source, override: Source) -> tuple[Source, Source]:
 
 
 def _misspelled(name: str, known: Iterable[str]) -> bool:
-    """Return whether a name without digits is almost a known one, and so hardly a value of its own.
+    """Return whether a name without digits is probably a misspelling of a known one, not a new value.
 
     A misspelling has the letters in a different order, or one wrong letter in ten: ``cbdice`` is not one of ``cldice``.
     """

@@ -149,9 +149,10 @@ def _identity_config(value: Any) -> Any:
 
 
 def _is_omitted(config: BaseModel, name: str, field: FieldInfo) -> bool:
-    """Return whether a setting that counts only if it is set has its default.
+    """Return whether a setting is left out of the identity because it has its default value.
 
-    These are those of the ``supervision:`` block, as in pipelines without the block, and those with `InIdentityIfSet`.
+    This applies to settings of the ``supervision:`` block, so that identities equal those of pipelines without the
+    block, and to settings with `InIdentityIfSet`.
     """
     marked = key_of(field) is not None or any(isinstance(mark, InIdentityIfSet) for mark in field.metadata)
     return marked and getattr(config, name) == field.default

@@ -41,16 +41,17 @@ def make_job(spec: Spec, stage: Stage[Any], entry: Entry, point: Point, id: str)
     if stage.supervised(source.value, _upstream(spec, entry)):
         source, taken = with_supervision(source, spec.supervision, stage.config)
     config = validate(stage.config, source.value, where=where, locate=source.locate)
-    missing = {path: value for path, value in paths_in(config) if not value.exists()}
-    places = {path: _place(spec, stage, entry, source, path, taken) for path in missing}
+    missing = [
+        (value, *_subject_and_key(spec, stage, entry, source, path, taken))
+        for path, value in paths_in(config)
+        if not value.exists()
+    ]
     raise_all(
         [
             InvalidInput(
-                f"no such file or folder: {value}",
-                subject=places[path][0],
-                hint=f"Pass another path: --set {places[path][1]}=PATH",
+                f"no such file or folder: {value}", subject=subject, hint=f"Pass another path: --set {key}=PATH"
             )
-            for path, value in missing.items()
+            for value, subject, key in missing
         ]
     )
     seed_where = f"stages.{entry.id}.seed"
@@ -71,13 +72,13 @@ def _upstream(spec: Spec, entry: Entry) -> frozenset[str]:
     return frozenset(reached.values())
 
 
-def _place(
+def _subject_and_key(
     spec: Spec, stage: Stage[Any], entry: Entry, source: Source, path: KeyPath, taken: frozenset[str]
 ) -> tuple[str, str]:
     """Return the subject of errors about a setting, and its key for ``--set``.
 
-    Both are those of the ``supervision:`` block if the setting is taken from it, so that the error of several stages is
-    the same.
+    Both refer to the ``supervision:`` block if the setting is taken from it, so that several stages raise the same
+    error.
 
     Args:
         source: the config of the stage.

@@ -37,7 +37,7 @@ class Job:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Ids of all jobs that its inputs take."""
+        """Ids of all jobs that provide its inputs."""
         return tuple(dict.fromkeys(id for ids in self.inputs.values() for id in ids))
 
 

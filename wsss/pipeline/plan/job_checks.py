@@ -45,7 +45,7 @@ def prepare_jobs(jobs: Iterable[Job], data: Data | None) -> None:
 
 
 def within_stages(problems: Iterable[tuple[Job, InvalidInput]]) -> list[InvalidInput]:
-    """Return errors with their stages as outer subject; a problem that several stages share is one error."""
+    """Return errors with their stages as outer subject; a problem that several stages share becomes one error."""
     shared: dict[str, tuple[list[str], InvalidInput]] = {}
     for job, error in problems:
         shared.setdefault(str(error), ([], error))[0].append(repr(job.id))

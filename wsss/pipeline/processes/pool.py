@@ -18,11 +18,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 NOT_STARTED = (
-    "If memory is exhausted, use fewer workers. In Python, worker processes import the calling program, so it has to "
-    'call run_pipeline inside `if __name__ == "__main__":`, and they cannot run functions that a notebook defines: '
-    "move these to a module. With workers=1 (--workers 1) there are none."
+    "If memory is exhausted, use fewer workers. If you called run_pipeline from Python: worker processes import the "
+    'calling program, which must call it inside `if __name__ == "__main__":`, and cannot run functions defined in a '
+    "notebook; move these to a module. workers=1 (--workers 1) starts no worker processes."
 )
-"""Hint for worker processes that end before they have an item."""
+"""Hint for worker processes that end before they receive an item."""
 
 PREFETCH = 4
 """Items submitted per worker in addition to the current one."""

@@ -118,8 +118,8 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
 
     Args:
         device: ``"auto"``, ``"cpu"`` or ``"cuda"``.
-        environment: variables of ``torchrun`` and SLURM (default: ``os.environ``). SLURM counts only with
-            more than one task and ``MASTER_ADDR`` set.
+        environment: variables of ``torchrun`` and SLURM (default: ``os.environ``). Those of SLURM are used only with
+            more than one task and if ``MASTER_ADDR`` is set.
 
     Raises:
         InvalidInput: the environment is incomplete.
@@ -155,8 +155,8 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
         traceback.clear_frames(error.__traceback__)  # they reference the model
         raise
     finally:
-        # The last reference ends the group's threads. A thread that outlives it may need the interpreter while that
-        # ends, which aborts the process; and a distributed model, which references the group, may be part of a cycle.
+        # The group's threads end with the last reference to it; while the interpreter shuts down, they would abort the
+        # process. A distributed model references the group, and may be part of a reference cycle.
         gc.collect()
         dist.destroy_process_group()
 
@@ -193,6 +193,6 @@ def ranks_in(environment: Mapping[str, str]) -> tuple[int, int] | None:
         if not 0 <= rank < size:
             subject = f"environment variable {rank_name}"
             raise InvalidInput(subject=subject, found=rank, allowed=f"0 to {size_name} − 1 = {size - 1}")
-        # A single process of torchrun is one, also in a job of SLURM with more tasks.
+        # torchrun with a single process is one process, even within a SLURM job with several tasks.
         return (rank, size) if size > 1 else None
     return None

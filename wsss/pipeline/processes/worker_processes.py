@@ -30,7 +30,7 @@ class WorkerProcesses:
 
     def __init__(self, count: int) -> None:
         context = multiprocessing.get_context("spawn")
-        # Process id and index of its item of every process.
+        # For every process, its id and the index of its item.
         self.slots, started = context.RawArray("q", 2 * count), context.Value("i", 0)
         for slot in range(count):
             self.slots[2 * slot + 1] = _IDLE
@@ -56,7 +56,7 @@ class WorkerProcesses:
     def failed_to_start(self) -> bool:
         """Return whether a process of a broken pool ended by itself without an item.
 
-        It could not import the calling program, or not load the work, such as a function of a notebook.
+        It could not import the calling program or load the work, such as a function defined in a notebook.
         """
         ended = {pid for pid, code in self._exit_codes() if code >= 0}  # signals are negative
         return bool(ended - {pid for pid, index in self._pairs() if index != _IDLE})
@@ -93,7 +93,7 @@ class WorkerProcesses:
 def worker_processes(count: int) -> Iterator[WorkerProcesses]:
     """Provide up to ``count`` processes until the end of the block; after an error they are terminated.
 
-    Inside `kept_processes`, those of the previous block are used again.
+    Inside `kept_processes`, those of the previous block are reused.
     """
     kept = _kept.get()
     workers = WorkerProcesses(count) if kept is None else _take(kept, count)
@@ -122,7 +122,7 @@ def kept_processes() -> Iterator[None]:
 
 
 def kept_count() -> int:
-    """Return the number of running processes that the next `worker_processes` block uses again."""
+    """Return the number of running processes that the next `worker_processes` block reuses."""
     return sum(len(workers.processes) for workers in _kept.get() or ())
 
 

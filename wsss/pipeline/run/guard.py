@@ -29,7 +29,7 @@ def lock_on_first(folder: Path, session: Session, *, temporary: bool = False) ->
     """Hold the lock of a folder on rank 0 inside the block, which all ranks enter if they find the same folder.
 
     Args:
-        temporary: each rank has a folder of its own, of which only that of rank 0 counts.
+        temporary: each rank has a folder of its own; only that of rank 0 is used.
 
     Raises:
         InvalidInput: see `require_shared`.
@@ -47,7 +47,7 @@ def require_shared(folder: Path, ranks: AnyRanks) -> None:
     With a folder of its own for each machine, a stage would be recorded as finished without the files of the others.
 
     Args:
-        folder: as given to this process; called by every rank, on rank 0 while it holds the lock.
+        folder: as passed to this process; called by every rank, on rank 0 while it holds the lock.
 
     Raises:
         InvalidInput: a rank finds a different folder; raised on every rank.

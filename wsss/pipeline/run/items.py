@@ -162,7 +162,7 @@ def raise_failures(errors: Sequence[WsssError], total: int) -> None:
         total: number of all items.
 
     Raises:
-        InvalidInput: there is an error.
+        InvalidInput: an item failed; lists the errors.
     """
     if errors:
         raise together(errors, total, "images failed", hint=REPAIR)

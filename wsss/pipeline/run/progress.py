@@ -120,7 +120,7 @@ class Reporter:
 
     @contextlib.contextmanager
     def working(self, name: str) -> Iterator[None]:
-        """Show progress until the end of the block; ``name`` stands before its bars."""
+        """Show progress until the end of the block; ``name`` is shown before its bars."""
         self.start(name, None)
         try:
             yield

@@ -31,7 +31,7 @@ _RESULT = "result"
 
 
 def summary_of(record: Record) -> dict[str, Any]:
-    """Return a record with a hash instead of the list of files, of which there are several per image of the dataset."""
+    """Return a record with a hash instead of the list of files, which has several entries per image of the dataset."""
     kept = {key: value for key, value in record.items() if key != "artifacts"}
     return {**kept, _RESULT: result_of(record)} if record else {}
 

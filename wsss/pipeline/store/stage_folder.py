@@ -165,7 +165,7 @@ def delete_damaged(folder: Path, damages: Sequence[Damage]) -> None:
 
 
 def drop_checkpoint(folder: Path) -> None:
-    """Delete the checkpoint of a stage whose record states done; deleted earlier, a kill would lose all work."""
+    """Delete the checkpoint of a stage whose record states done; if deleted earlier, a kill could lose all work."""
     if os.path.lexists(folder / CHECKPOINT):  # a finished stage may be a link, in which nothing is deleted
         with convert_os_errors(folder / CHECKPOINT):
             delete_file(folder / CHECKPOINT)

@@ -52,7 +52,7 @@ class Verification:
     unfinished: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
+        """Return the fields as a JSON object, with paths as text."""
         return {**asdict(self), "damaged": [{**asdict(damage), "path": str(damage.path)} for damage in self.damaged]}
 
 

@@ -53,13 +53,13 @@ _lock = threading.Lock()
 
 
 def position_filter(image: NDArray[np.uint8], sigma: float, weight: float) -> Filter:
-    """Return the `Filter` of positions alone; it depends on the image's size only, and those used last are kept."""
+    """Return the `Filter` of positions alone, which depends only on the image's size; recently used ones are cached."""
     height, width = image.shape[:2]
     key = (height, width, sigma, weight)
     with _lock:
         kept = _kept.pop(key, None)
         if kept is not None:
-            _kept[key] = kept  # used last: at the end
+            _kept[key] = kept  # at the end: most recently used
             return kept
     kept = Filter(image, sigma, None, weight)
     if height * width > KEPT_PIXELS:

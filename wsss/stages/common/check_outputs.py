@@ -84,6 +84,6 @@ def check_probabilities(sample: Sample, *, out: Path, classes: Classes) -> None:
     Raises:
         InvalidInput: see `wsss.io.rasters.probabilities.read_probabilities`.
     """
-    from wsss.data.artifacts import read_scores
+    from wsss.data.artifacts import read_class_probabilities
 
-    read_scores(out, sample, classes)
+    read_class_probabilities(out, sample, classes)

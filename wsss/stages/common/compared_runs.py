@@ -65,7 +65,7 @@ def compare_runs(
         data,
         replace(options, title=options.title or " | ".join(run.name for run in runs)),
         workers=workers,
-        tell_unread=lambda unread: log(f"report: {unread_text(unread)}"),
+        log_unread=lambda unread: log(f"report: {unread_text(unread)}"),
     )
     write_text(out / PAGE, page)
     write_json(out / COMPARED, {"made_by": "wsss report", "runs": [str(run.resolve()) for run in run_dirs]})

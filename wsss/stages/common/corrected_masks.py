@@ -120,10 +120,14 @@ def stated_network(masks: Artifact) -> str | None:
 
 
 def stated_by_maps(masks: Artifact, cams: Artifact | None) -> dict[str, Any]:
-    """Return entries for the provenance of masks that are computed again from the maps of other masks.
+    """Return the provenance on corrections of masks that the CRF computes from maps; empty if nothing changes.
 
-    The corrections in those masks have no effect then, but their statement would be carried on; that of the maps is
-    kept. Empty without maps, or if the masks state no corrections.
+    Provenance is inherited from the input masks, but their corrected pixels have no effect on masks computed from maps.
+    Their statement is therefore replaced by that of the maps.
+
+    Args:
+        masks: the input masks.
+        cams: the maps; ``None`` if the input masks themselves are refined.
     """
     if cams is None or masks.provenance.get("corrected_masks") is None:
         return {}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsss.data.artifacts import read_maps, read_scores
+from wsss.data.artifacts import read_class_probabilities, read_maps
 from wsss.data.corrections.corrected_pixels import overridden
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import foreground_values, write_mask
@@ -52,7 +52,7 @@ def refine_image(
         refined = _refine_seeds(image, sample, masks, cams, config, classes, corrected)
     elif config.unary == "softmax":
         refined = _refine_probabilities(
-            image, read_scores(masks, sample, classes, size=image.shape[:2]), config, corrected
+            image, read_class_probabilities(masks, sample, classes, size=image.shape[:2]), config, corrected
         )
     else:
         refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config, corrected)

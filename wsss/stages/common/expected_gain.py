@@ -2,7 +2,7 @@
 
 The expected gain is the number of boundary pixels of the current mask, where most wrong pixels lie, times the mean of
 two values: the disagreement between the masks of the image (pseudo masks, CRF and networks), and the entropy, as far
-as the run provides them. All pixels of a mask without any boundary count, unless its image shows no class. No ground
+as the run provides them. If a mask has no boundary, all its pixels count, unless its image shows no class. No ground
 truth is used: stages that were trained on it, or whose threshold was chosen on it, are left out.
 """
 
@@ -141,7 +141,9 @@ def rank_images(
     Raises:
         InvalidInput: a mask or map is damaged.
     """
-    ranked = map_in_threads(lambda sample: _doubt(sample, classes, sources), samples, workers=workers, advance=advance)
+    ranked = map_in_threads(
+        lambda sample: _rank_image(sample, classes, sources), samples, workers=workers, advance=advance
+    )
     return sorted(ranked, key=lambda image: (-image.gain, image.id))
 
 
@@ -165,7 +167,7 @@ def _named_corrections(run_dir: Path) -> list[Path]:
     return [Path(str(run.get("directory", "."))) / expand_home(name) for name in sorted(named)]
 
 
-def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
+def _rank_image(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
     from wsss.data.artifacts import read_indices
     from wsss.io.rasters.rgb_images import image_size
     from wsss.metrics.mask_uncertainty import boundary, disagreement
@@ -182,12 +184,12 @@ def _doubt(sample: Sample, classes: Classes, sources: Sources) -> Ranked:
 
 
 def _entropy(sample: Sample, classes: Classes, sources: Sources, size: tuple[int, int]) -> float | None:
-    from wsss.data.artifacts import read_maps, read_scores
+    from wsss.data.artifacts import read_class_probabilities, read_maps
     from wsss.io.rasters.cams import best_class
     from wsss.metrics.mask_uncertainty import mean_entropy, mean_map_entropy
 
     if sources.probabilities is not None:
-        return mean_entropy(read_scores(sources.probabilities, sample, classes, size=size))
+        return mean_entropy(read_class_probabilities(sources.probabilities, sample, classes, size=size))
     if sources.maps is None:
         return None
     cams = read_maps(sources.maps, sample, classes, size=size)

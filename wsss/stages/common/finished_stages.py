@@ -13,13 +13,13 @@ from wsss.pipeline.store.run_folder import read_run
 from wsss.viz.report.run_overview import StageRecord, read_record
 
 REPORT = "report"
-"""Name of the stage that writes the page; a page does not contain earlier ones."""
+"""Name of the report stage; a report does not list other reports."""
 
 
 def finished_stages(run_dir: Path, log: Callable[[str], None]) -> list[StageRecord]:
     """Return the finished stages of a run in pipeline order, without reports and outdated results.
 
-    Stages that the pipeline no longer has are left out. Without ``run.json``, all folders of stages count.
+    Stages that the pipeline no longer has are left out. Without ``run.json``, all stage folders are used.
 
     Args:
         run_dir: folder of the stages.
@@ -32,7 +32,7 @@ def finished_stages(run_dir: Path, log: Callable[[str], None]) -> list[StageReco
     if run is None:
         folders = sorted(path.parent for path in run_dir.glob(f"*/{RECORD}"))
     else:
-        stages = {id: one for id, one in records_of_run(run_dir, run).items() if one.get("uses") != REPORT}
+        stages = {id: stage for id, stage in records_of_run(run_dir, run).items() if stage.get("uses") != REPORT}
         folders = [run_dir / id for id, stage in stages.items() if stage.get("status") == "done"]
         note_left_out(run_dir, stages, log)
     records = [record for record in map(read_record, folders) if record.status == "done" and record.uses != REPORT]

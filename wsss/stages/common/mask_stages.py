@@ -52,7 +52,7 @@ class WriteMask(Protocol):
     """Writes the mask of an image."""
 
     def __call__(self, sample: Sample, *, corrections: Corrections | None) -> None:
-        """Write it; ``corrections`` contain no other image."""
+        """Write the mask; ``corrections`` covers this image only."""
 
 
 def _perform(task: _Task, *, work: WriteMask) -> None:

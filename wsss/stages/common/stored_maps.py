@@ -56,9 +56,9 @@ def stored_maps(run: Path, samples: Sequence[Sample], classes: Classes, names: S
 def _probabilities(sample: Sample, *, folder: Path, classes: Classes, indices: Sequence[int]) -> NDArray[np.float32]:
     import numpy as np
 
-    from wsss.data.artifacts import read_scores
+    from wsss.data.artifacts import read_class_probabilities
 
-    return np.asarray(read_scores(folder, sample, classes)[list(indices)], np.float32)
+    return np.asarray(read_class_probabilities(folder, sample, classes)[list(indices)], np.float32)
 
 
 def _cams(sample: Sample, *, folder: Path, classes: Classes, indices: Sequence[int]) -> NDArray[np.float32]:

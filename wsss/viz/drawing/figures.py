@@ -95,7 +95,7 @@ def render(figure: Figure, title: str, kind: Format = "svg") -> bytes:
     with house_style(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # names may use any script
         figure.savefig(content, format=kind, metadata=_METADATA[kind])
-    # In the metadata of an SVG, matplotlib would write it twice.
+    # Not in the metadata: matplotlib would write the title twice.
     return content.getvalue().replace(b" <defs>", f" <title>{escape(title)}</title>\n <defs>".encode(), kind == "svg")
 
 

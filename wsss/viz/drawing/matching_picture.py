@@ -38,10 +38,10 @@ PLOTS = (".png", ".svg")
 """File name suffixes of the supported formats."""
 
 FONT_SIZE = 20
-"""Of the headings, pixels; leaves room for the number of drawn features."""
+"""Font size of the headings in pixels; leaves room for the number of drawn features."""
 
 GAP, HEADING = 8, 44
-"""Of the SVG, pixels: between the panels, and above them for the headings."""
+"""Space in the SVG in pixels: between the panels, and above them for the headings."""
 
 
 @dataclass(frozen=True)

@@ -201,7 +201,7 @@ def build_runs_page(
     options: Options,
     *,
     workers: int = 1,
-    tell_unread: Callable[[Sequence[UnreadableImage]], None] = lambda unread: None,
+    log_unread: Callable[[Sequence[UnreadableImage]], None] = lambda unread: None,
 ) -> str:
     """Return the HTML page of several runs side by side.
 
@@ -210,7 +210,7 @@ def build_runs_page(
         data: their dataset; ``None`` for no pictures.
         options: title, gallery, and size limit of the page; the other options have no effect.
         workers: number of threads.
-        tell_unread: called with the omitted images, missing or broken, if any.
+        log_unread: called with the missing and unreadable images, if any.
 
     Raises:
         InvalidInput: an unknown split.
@@ -232,5 +232,5 @@ def build_runs_page(
     budget = max(0, options.max_bytes - len(render("runs.html.j2", values).encode()) - 20_000)
     gallery = masks_side_by_side(runs, data, options, budget=budget, workers=workers)
     if gallery.unread:
-        tell_unread(gallery.unread)
+        log_unread(gallery.unread)
     return render("runs.html.j2", {**values, "gallery": gallery, "reasons": reasons(gallery)})

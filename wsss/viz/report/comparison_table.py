@@ -176,7 +176,7 @@ def explain(comparison: Comparison) -> str:
 
 
 def explain_differences(comparison: Comparison) -> str:
-    """Explain the differences."""
+    """Return a sentence on what the differences are, and how their intervals were computed."""
     text = f"Mean difference between runs with the same {comparison.average_over}"
     if _has_intervals(comparison):
         text += f", {_percent(comparison.confidence)} paired bootstrap interval over images"

@@ -234,7 +234,7 @@ def recipes_of(records: Sequence[StageRecord]) -> dict[str, str]:
                 return id
             record = by_id[id]
             inputs = sorted(recipe(need, above | {id}) for need in record.needs)
-            # A setting that is null may be missing from a record of before the setting existed.
+            # Records written before a setting existed lack it; others contain its default, null.
             config = {key: value for key, value in record.config.items() if value is not None}
             parts = (record.entry, record.uses, json.dumps(config, sort_keys=True, default=str), inputs)
             recipes[id] = hashlib.sha256(repr(parts).encode()).hexdigest()

@@ -48,7 +48,7 @@ def looks_like(content: Any) -> bool:
 def read(path: Path) -> Iterator[AnnotatedImage]:
     """Yield the annotated tasks; tasks without an annotation are skipped.
 
-    Of several annotations, the one that is marked as ground truth counts, otherwise the newest.
+    If a task has several annotations, the one marked as ground truth is used, otherwise the newest.
 
     Raises:
         InvalidInput: not an export of Label Studio, or no task is annotated; names file and key.

@@ -37,7 +37,7 @@ LABELMAP = "labelmap.txt"
 CLASS_LIST = "classes.txt"
 CLASS_MASKS = "SegmentationClass"
 FOLDERS = (CLASS_MASKS, "masks")
-"""Names of folders of masks inside a folder that may state their classes."""
+"""Names of mask folders whose parent folder may define their classes."""
 
 WRITTEN = (stage_files.RECORD, correction_folder.RECORD)
 """Records beside masks whose values are those of the classes on disk."""
@@ -49,7 +49,7 @@ Colours = Mapping[int, tuple[str, str]]
 def mask_paths(folder: Path) -> list[Path]:
     """Return the pictures below a folder that may be masks, sorted; JPEGs are reported when they are read.
 
-    A JPEG beside a lossless picture of the same name is its photograph.
+    A JPEG beside a lossless picture of the same name is the photograph, and left out.
     """
     suffixes = (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
     paths = [path for path in visible_below(folder, "*") if path.suffix.lower() in suffixes and path.is_file()]
@@ -71,36 +71,37 @@ def read(folder: Path, classes: Classes) -> Iterator[AnnotatedImage]:
     paths = mask_paths(inside)
     if not paths:
         raise InvalidInput("no masks in this folder", subject=folder, allowed="PNG files named after their images")
-    stating, written = _stating(folder), _are_written(folder)
-    decode, values = _decoder(stating, classes)
-    assumed = not (written or _has_statement(stating))
+    source, written = _class_folder(folder), _are_written(folder)
+    decode, values = _decoder(source, classes)
+    assumed = not (written or _defines_classes(source))
     for path in paths:
         name = path.relative_to(inside).as_posix()
         id = without_suffix(name) if written else None  # other masks may also be named after the files of the images
         yield AnnotatedImage(name, str(path), id=id, mask=partial(decode, path), values=values, as_written=assumed)
 
 
-def _stating(folder: Path) -> Path:
-    """Return the folder that states the classes of the masks in a folder: the one above ``SegmentationClass`` or masks.
+def _class_folder(folder: Path) -> Path:
+    """Return the folder that defines the classes of the masks in a folder: itself, or its parent.
 
-    Without it, the masks would be read with the values of other classes if the folder itself is passed.
+    If a user passes the folder ``SegmentationClass`` or ``masks`` of an export, the label map is in its parent. Without
+    it, the masks would be read with the values of other classes.
     """
-    whole = _whole(folder)
-    return whole.parent if whole.name in FOLDERS and not _has_statement(folder) else folder
+    named = _with_name(folder)
+    return named.parent if named.name in FOLDERS and not _defines_classes(folder) else folder
 
 
-def _whole(folder: Path) -> Path:
-    """Return a folder with its own name and the folder above it, which ``.`` and ``..`` do not contain."""
+def _with_name(folder: Path) -> Path:
+    """Return a path with the name of a folder and its parent, which ``.`` and ``..`` do not contain."""
     return folder if folder.name not in ("", "..") else folder.resolve()
 
 
-def _has_statement(folder: Path) -> bool:
+def _defines_classes(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (LABELMAP, CLASS_LIST))
 
 
 def _are_written(folder: Path) -> bool:
     """Return whether the masks in a folder were written by a stage or an import, which name them by ids."""
-    return any((above / name).is_file() for above in (folder, _whole(folder).parent) for name in WRITTEN)
+    return any((above / name).is_file() for above in (folder, _with_name(folder).parent) for name in WRITTEN)
 
 
 def _decoder(folder: Path, classes: Classes) -> tuple[Callable[[Path, Size], NDArray[np.uint8]], Mapping[str, int]]:
@@ -218,7 +219,7 @@ def _from_colours(colours: Colours, classes: Classes, path: Path, size: Size) ->
 
 
 def _refuse_transparent(path: Path) -> None:
-    """Reject transparent pixels, which would have the colour of a white background, and its class if there is one.
+    """Reject transparent pixels, which are composited on white and would get the class of that colour, if there is one.
 
     Raises:
         InvalidInput: a pixel is transparent.

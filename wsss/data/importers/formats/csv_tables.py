@@ -226,7 +226,7 @@ def _entries(
         if spaces and (not table.header or not one_name):
             example = next(cell for cell in cells if " " in cell)
             kind = f"cells with spaces, read as {'one label each' if one_name else 'several labels'}"
-            context.note(kind, f"{table.path}: {example!r}, for example (--separator SIGN: another separator)")
+            context.note(kind, f"{table.path}: {example!r}, for example (--separator SEP: another separator)")
     entries = []
     for number, row in table.rows:
         where = table.where(number)

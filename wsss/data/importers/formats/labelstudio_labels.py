@@ -27,7 +27,7 @@ SEVERAL = "labels taken from one of several controls (--label-key NAME: another)
 PREDICTED = "images with the labels of a model's predictions, not checked by an annotator"
 ONLY_PREDICTED = "tasks with predictions but no annotation, left unlabelled (--use-predictions reads them)"
 UNANSWERED = "tasks without an annotation"
-OVERRULED = "images with several annotations, of which only those marked as ground truth count"
+OVERRULED = "images with several annotations; only those marked as ground truth are used"
 DISAGREEMENT = "images on which annotators disagree; all their labels are kept"
 
 
@@ -71,7 +71,7 @@ def read(path: Path, context: ReadContext) -> Labels:
     """Read an export of tasks.
 
     An image has the labels of all its annotators; disagreements are noted. If a reviewer marked annotations as ground
-    truth, only these count. Cancelled (skipped) annotations are ignored; a task that has no others is unlabelled. An
+    truth, only these are used. Cancelled (skipped) annotations are ignored; a task that has no others is unlabelled. An
     annotation without a choice means that the image shows no class. If the project has no choices, the labels of boxes
     and other regions are read. Without a ``label_key``, the labels come from the only control with choices, a control
     with a usual name, or the only control with labels of regions.
@@ -113,14 +113,14 @@ def read(path: Path, context: ReadContext) -> Labels:
 
 def _task(task: dict[str, Any], where: str, use_predictions: bool) -> _Task:
     key = "annotations"
-    given = submitted(objects(task[key], f"{where}.{key}") if isinstance(task.get(key), list) else [])
-    answers = decisive(given)
-    if not given and use_predictions and task.get("predictions"):
+    valid = submitted(objects(task[key], f"{where}.{key}") if isinstance(task.get(key), list) else [])
+    answers = decisive(valid)
+    if not valid and use_predictions and task.get("predictions"):
         key = "predictions"
         answers = dict(enumerate(objects(task[key], f"{where}.{key}")))
     predicted = key == "predictions"
     results = [tuple(_results(answer, f"{where}.{key}[{at}]", predicted)) for at, answer in answers.items()]
-    overruled = len(given) > len(answers)
+    overruled = len(valid) > len(answers)
     return _Task(where, task["data"], tuple(results), predicted, overruled)
 
 

@@ -149,7 +149,7 @@ def _collect(
     if separator is None:
         separator = separator_of(image.labels for image in images if isinstance(image.labels, str))
         if separator is not None:
-            context.note(f"strings with {separator!r}, read as several labels", f"{path} (--separator SIGN: another)")
+            context.note(f"strings with {separator!r}, read as several labels", f"{path} (--separator SEP: another)")
     flags = [flag for image in images for flag in (flags_in(image.labels) or {}).values()]
     context.resolve_minus_one(map(cell_of, flags), str(path))
     entries = [_entry(image, separator, context) for image in images]

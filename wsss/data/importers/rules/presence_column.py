@@ -55,7 +55,7 @@ def presence_column(
         columns: name → cells; all columns but those of the image, the labels and the split.
         path: path of the file, for error messages.
         context: rules; receives the notes.
-        classes: names in it; a column with such a name is one of 0 and 1 per class.
+        classes: names in the label column; a column with such a name states the presence of that class.
         chosen: ``--label-key`` names the label column; columns with unclear names are then left out.
 
     Raises:
@@ -110,7 +110,7 @@ def is_flag_key(name: str) -> bool:
 
 
 def are_flags(cells: Sequence[str], context: ReadContext) -> bool:
-    """Return whether cells are confidences, or mostly yes and no: the others are then reported as mistakes."""
+    """Return whether cells are confidences, or mostly yes and no; other cells are reported as mistakes later."""
     return is_binary(cells, context, fraction=0.5, letters=True) or is_soft(cells, context)
 
 

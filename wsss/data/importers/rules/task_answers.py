@@ -1,4 +1,4 @@
-"""The annotations of a task in Label Studio that count, of several by different people."""
+"""Which annotations of a Label Studio task are used if several people have annotated it."""
 
 from __future__ import annotations
 

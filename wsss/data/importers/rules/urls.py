@@ -48,10 +48,10 @@ def without_prefix(path: str) -> str:
 
 
 def uploaded_names(name: str) -> set[str]:
-    """Return the names of a file, in normal form NFC, as Label Studio may store uploads, apart from the prefix.
+    """Return the names (in normal form NFC) under which Label Studio may store an uploaded file, without its prefix.
 
-    Spaces become ``_``; other characters than letters, digits, ``-``, ``_`` and ``.`` are removed (by Django), also the
-    accents of names in normal form NFD, as from macOS (``é.jpg`` → ``e.jpg``).
+    Spaces become ``_``. Django removes all characters except letters, digits, ``-``, ``_`` and ``.``, also the accents
+    of names in normal form NFD, as macOS writes them (``é.jpg`` → ``e.jpg``).
     """
     forms = {unicodedata.normalize(form, name) for form in ("NFC", "NFD")}
     return {composed(re.sub(r"[^-\w.]", "", form.replace(" ", "_"))) for form in forms}

@@ -1,4 +1,4 @@
-"""Class activation maps of a batch of images, of the classes that get a map."""
+"""Class activation maps of a batch of images, for the classes that get a map."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class CamSize:
 
     Args:
         max_side: longer side in pixels to which larger images are downscaled; ``None``: no limit.
-        tiling: tiles of images that are larger than one.
+        tiling: tiles of images that are larger than a tile.
     """
 
     max_side: int | None
@@ -53,7 +53,7 @@ def limit(max_side: MaxSide, tile: int | None) -> int | None:
 
 
 def is_full_resolution(classifier: CAMClassifier, config: SizeSettings) -> bool:
-    """Return whether the classifier was trained on tiles, or is fine-tuned on them: not on downscaled images."""
+    """Return whether the classifier was trained on tiles, or is fine-tuned on them, not on downscaled images."""
     return classifier.trained_on_tiles or config.adapt is not None
 
 

@@ -1,4 +1,4 @@
-"""Prediction of a sample of images, each as a whole, for stages that measure a network without writing masks."""
+"""Prediction of some images, each as a whole, for stages that measure a network without writing masks."""
 
 from __future__ import annotations
 
@@ -81,5 +81,5 @@ def predict_whole(
                 failed[sample.id] = error if sample.id in error.message else error.within(sample.image)
             advance(1)
     require_all(ctx, failed, samples)
-    every = {id: each for part in ctx.ranks.gather(measured) for id, each in part.items()}
-    return [every[sample.id] for sample in samples]
+    results = {id: result for part in ctx.ranks.gather(measured) for id, result in part.items()}
+    return [results[sample.id] for sample in samples]

@@ -74,7 +74,7 @@ class MaskSummary:
 
     @property
     def shows_class(self) -> bool:
-        """Whether it shows a foreground class."""
+        """Whether the mask shows a foreground class."""
         return self.shown.a_class
 
     @property

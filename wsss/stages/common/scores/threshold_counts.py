@@ -83,5 +83,5 @@ def _count(
     truth, remarks = load_truth(sample, classes, size=cams.size)
     counts = level_histogram(cams.each_at_full_size(), cams.classes, truth, len(classes), levels).ravel()
     cells = np.flatnonzero(counts)
-    # In half the memory, since those of all images are kept: both fit, for images of up to 128 megapixels.
+    # Half the memory, since the counts of all images are kept; both fit for images of up to 128 megapixels.
     return cells.astype(np.int32), counts[cells].astype(np.uint32), remarks, shown(truth)

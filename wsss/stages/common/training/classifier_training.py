@@ -249,7 +249,7 @@ def check_examples(config: LabelledConfig, ids: Mapping[str, Sequence[str]]) -> 
     """Require a split or tiles to train on.
 
     Raises:
-        InvalidInput: there is neither.
+        InvalidInput: neither a split nor tiles are set.
     """
     if config.split is None and not ids.get("tiles"):
         raise InvalidInput(

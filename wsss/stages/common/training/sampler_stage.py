@@ -45,13 +45,13 @@ AREA = (
 
 
 Insert = Callable[["CAMClassifier", Context[Any]], None]
-"""Puts the sampler of the config into a classifier."""
+"""Inserts the sampler of the config into a classifier."""
 
 
 def sampler_stage(
     name: str, config: type[StageConfig], run: Callable[[Any], Result], insert: Insert, origin: str
 ) -> Stage[Any]:
-    """Return the stage; ``origin`` are the stages that its classifier is from."""
+    """Return the stage; ``origin`` names the stages that provide its classifier, for the help."""
 
     def ready(ctx: Context[Any]) -> None:
         insert(load_input_classifier(ctx), ctx)

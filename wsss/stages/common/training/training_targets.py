@@ -47,7 +47,7 @@ def training_examples(ctx: Context[Any]) -> SegmentationExamples | SoftExamples:
 
 
 def is_weighted(ctx: Context[Any]) -> bool:
-    """Return whether corrected pixels have another weight in the loss than others."""
+    """Return whether the loss weights corrected pixels differently from others."""
     return ctx.config.corrections is not None and getattr(ctx.config, "correction_weight", 1) != 1
 
 

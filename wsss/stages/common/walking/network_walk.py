@@ -39,7 +39,7 @@ def network_of(ctx: Context[PropagateConfig]) -> WalkNetwork:
         artifact, backbone = ctx.inputs["classifier"], ctx.config.backbone
         if artifact is not None:
             return load_walk_network(artifact.path)
-        assert backbone is not None, "check_network_inputs"
+        assert backbone is not None, "ensured by check_network_inputs"
         return build_walk_network(backbone)
 
     network = leader_first(ctx.ranks, load).to(torch_device(ctx.device))
@@ -83,7 +83,7 @@ def check_network_inputs(config: PropagateConfig, ids: Mapping[str, Sequence[str
     """Require a single network for ``features`` and ``attention``, and none for other affinities.
 
     Raises:
-        InvalidInput: it is missing, or there are two, or one has no effect.
+        InvalidInput: no network, two networks, or a network that has no effect.
     """
     classifier, uses = bool(ids.get("classifier")), config.uses_network
     if uses and classifier == (config.backbone is not None):
@@ -101,10 +101,10 @@ def check_network_inputs(config: PropagateConfig, ids: Mapping[str, Sequence[str
 
 
 def check_network(config: PropagateConfig, trunk: Any = None) -> None:
-    """Require that the backbone of the config, or a trunk, has the features or the attention of the config.
+    """Require that the backbone of the config, or a trunk, has the features or the attention that the config selects.
 
     Raises:
-        InvalidInput: it does not.
+        InvalidInput: a feature level or the attention is missing.
     """
     from wsss.models.affinity_networks.walk_network import check_backbone, check_trunk
 

@@ -11,7 +11,7 @@ from wsss.models.config import BackboneConfig
 from wsss.pipeline.stage import StageConfig
 from wsss.validation import InIdentityIfSet, OptionName, refuse_unused
 
-OF_PAIRS = ("radius", "boundary_factor")
+PAIR_SETTINGS = ("radius", "boundary_factor")
 """Settings of affinities between nearby elements."""
 
 
@@ -77,7 +77,7 @@ class PropagateConfig(StageConfig):
     @model_validator(mode="after")
     def _walk_on_patches(self) -> PropagateConfig:
         if self.affinity == "attention":
-            refuse_unused(self, *OF_PAIRS, requires="affinity: learned, colour or features", got=self.affinity)
+            refuse_unused(self, *PAIR_SETTINGS, requires="affinity: learned, colour or features", got=self.affinity)
             if self.steps == type(self).model_fields["steps"].default:  # also if it comes from a preset for pixels
                 raise ValueError(
                     "affinity: attention requires its own number of steps, such as 2 in preset propagate/attention: "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.data.artifacts import read_indices, read_scores
+from wsss.data.artifacts import read_class_probabilities, read_indices
 from wsss.data.truth import read_truth
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.recorded import check_recorded
@@ -100,7 +100,7 @@ class TopologyView:
     left_out: int = 0
 
     def by_stage(self) -> Iterator[tuple[str, list[TopologyRow | UnshownImage]]]:
-        """Yield the rows of each stage."""
+        """Yield each stage with its rows, in the order of the rows."""
         for stage in dict.fromkeys(row.stage for row in self.rows):
             yield stage, [row for row in self.rows if row.stage == stage]
 
@@ -164,7 +164,7 @@ def _row_or_error(
 
 
 def _first_seeds(records: Sequence[StageRecord]) -> list[StageRecord]:
-    """Return the first seed of each score."""
+    """Return one record per score stage and matrix point: the first of those that differ only in the seed."""
     kept: dict[str, StageRecord] = {}
     for record in records:
         entry, point = read_instance_id(record.id)
@@ -241,6 +241,6 @@ def _soft(
 
     if not probability_path(masks.path, sample.id).is_file():
         return "", ""
-    soft = read_scores(masks.path, sample, classes, size=gt.shape)[index].astype(np.float64)
+    soft = read_class_probabilities(masks.path, sample, classes, size=gt.shape)[index].astype(np.float64)
     matching = betti_matching(soft, gt.astype(np.float64), frame=frame)  # type: ignore[arg-type]
     return persistence_svg(matching), barcode_svg(matching)
