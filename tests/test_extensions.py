@@ -321,3 +321,28 @@ def test_a_layout_must_return_a_dataset(tmp_path: Path) -> None:
     finally:
         LAYOUTS.unregister("own")
     assert error.value.subject == "wsss.layouts: own: return value"
+
+
+def test_an_error_in_the_code_of_a_layout_names_its_package(invalid: Path) -> None:
+    """It is not a bug in wsss; and a faulty `recognise` must not stop commands on other datasets without a hint."""
+    code = (
+        "from wsss.data.readers.layout import Layout, LayoutConfig\n"
+        "def fail(*arguments, **keywords):\n"
+        "    return {}['label']\n"
+        "def other(config):\n"
+        "    pass\n"
+        "LAYOUT = Layout(name='faulty', config=LayoutConfig, read=fail, recognise=fail, looks_for='a file')\n"
+        "SIGNATURE = Layout(name='signature', config=LayoutConfig, read=other)\n"
+    )
+    (invalid / "faultyplugin.py").write_text(code)
+    points = {"wsss.layouts": {"faulty": "faultyplugin:LAYOUT", "signature": "faultyplugin:SIGNATURE"}}
+    write_installed(invalid, "faultyplugin", points)
+    LAYOUTS._forget()
+    for name, cause in (("faulty", KeyError), ("signature", TypeError)):
+        with pytest.raises(InvalidInput) as error:
+            open_dataset({"layout": name}, work=invalid)
+        assert error.value.subject == f"wsss.layouts: {name} of faultyplugin 1.0"
+        assert error.value.problem.startswith(f"{cause.__name__}: ") and isinstance(error.value.__cause__, cause)
+    with pytest.warns(UserWarning), pytest.raises(InvalidInput) as error:  # warns of the fixture's layouts
+        fitting_layouts(invalid)
+    assert error.value.subject == "wsss.layouts: faulty of faultyplugin 1.0"

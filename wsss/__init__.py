@@ -8,6 +8,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from wsss import errors as errors
+    from wsss import losses as losses
+    from wsss import metrics as metrics
+    from wsss import stages as stages
+    from wsss import topology as topology
     from wsss.predictor import Predictor, load_segmenter
     from wsss.whole_run import run_pipeline
 
@@ -16,12 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["Predictor", "__version__", "load_segmenter", "run_pipeline"]
 
 _MODULES = {"Predictor": "predictor", "load_segmenter": "predictor", "run_pipeline": "whole_run"}
+_SUBMODULES = ("errors", "losses", "metrics", "stages", "topology")
 
 
 def __getattr__(name: str) -> object:
-    """Import NumPy and torch only on access, so that ``import wsss`` is fast."""
+    """Import submodules, NumPy and torch only on access, so that ``import wsss`` is fast."""
     if name == "__version__":
         return _version()
+    if name in _SUBMODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
@@ -29,7 +37,7 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """List public names that are not yet imported, too, for tab completion."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_SUBMODULES})
 
 
 def _version() -> str:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
-from wsss.errors import InvalidInput
+from wsss.errors import InvalidInput, WsssError
 
 T = TypeVar("T")
 
@@ -190,6 +191,27 @@ class Extensions(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._active)
+
+
+@contextmanager
+def errors_of(entry: Entry) -> Iterator[None]:
+    """Name the extension in exceptions of its code, which would look like bugs in `wsss`.
+
+    Raises:
+        InvalidInput: the code of another package raised an exception, which is the cause.
+    """
+    try:
+        yield
+    except (WsssError, MemoryError):
+        raise
+    except Exception as error:
+        if entry.own:
+            raise
+        raise InvalidInput(
+            f"{type(error).__name__}: {error}",
+            subject=f"{entry.subject} of {entry.package}" if entry.package else entry.subject,
+            hint="Run again with --debug to see the traceback.",
+        ) from error
 
 
 def config_class(entry: Entry, base: type[T]) -> type[T]:

@@ -63,6 +63,10 @@ class Predictor:
         self._options = _checked(scales, flip, max_side, tile, overlap)
         self._tiling(self._options)
 
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in {"device": self.device, **self._options}.items())
+        return f"Predictor({type(self._network).__name__}, classes={self.classes.names}, {options})"
+
     @property
     def values(self) -> Mapping[str, int]:
         """Class name → value in masks, background first."""

@@ -42,6 +42,16 @@ def test_importing_the_package_imports_no_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_import_wsss_is_enough() -> None:
+    code = (
+        "import sys, wsss\n"
+        "wsss.losses.build, wsss.metrics.__all__, wsss.topology.__all__, wsss.errors.InvalidInput, wsss.stages.STAGES\n"
+        "assert {'losses', 'metrics', 'topology'} <= set(dir(wsss))\n"
+        "assert not {'torch', 'numpy', 'numba'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 @pytest.mark.parametrize("module", [wsss, losses, wsss.metrics, wsss.topology])
 def test_all_public_names_are_listed(module: Any) -> None:
     assert set(module.__all__) <= set(dir(module))

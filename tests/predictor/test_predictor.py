@@ -47,6 +47,12 @@ def test_the_function_equals_the_command(model: Path, photographs: Path, tmp_pat
     assert len(classes) > 1 and classes <= {0, 40, 90}
 
 
+def test_a_predictor_shows_its_classes_and_options(model: Path) -> None:
+    segment = wsss.load_segmenter(model, device="cpu", flip=True)
+    shown = repr(segment)
+    assert repr(segment.classes.names) in shown and "device='cpu'" in shown and "flip=True" in shown
+
+
 def test_home_folders_are_expanded(model: Path, photographs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(model.parent))
     segment = wsss.load_segmenter(f"~/{model.name}", device="cpu")

@@ -14,7 +14,7 @@ from wsss.data.plugin_dataset import check_dataset
 from wsss.data.readers.image_reading import ImageReadingConfig
 from wsss.data.readers.layout import AnyLayout, Layout, LayoutConfig, Log, require_root
 from wsss.errors import InvalidInput, listing
-from wsss.extensions import Extensions, check_named
+from wsss.extensions import Extensions, check_named, errors_of
 from wsss.io.files.home_paths import expand_home
 from wsss.model_fields import KeyPath
 from wsss.validation import validate
@@ -55,7 +55,12 @@ def _recognisable() -> list[AnyLayout]:
 
 def fitting_layouts(root: Path) -> list[AnyLayout]:
     """Return the layouts that match the files of a folder."""
-    return [layout for layout in _recognisable() if layout.recognise is not None and layout.recognise(root)]
+    return [layout for layout in _recognisable() if _fits(layout, root)]
+
+
+def _fits(layout: AnyLayout, root: Path) -> bool:
+    with errors_of(LAYOUTS.entry(layout.name)):
+        return layout.recognise is not None and layout.recognise(root)
 
 
 def recognise(root: Path) -> AnyLayout:
@@ -166,11 +171,13 @@ def read_layout(
     """Return the dataset of a validated config, see `open_dataset`; its remarks are not logged.
 
     Raises:
-        InvalidInput: the files do not match the layout, or a layout of another package returned an invalid dataset.
+        InvalidInput: the files do not match the layout, or a layout of another package raised an exception or returned
+            an invalid dataset.
     """
     read = layout.read if complete else layout.read_incomplete or layout.read
-    dataset: Dataset = read(config, work=work, log=log)
     entry = LAYOUTS.entry(layout.name)
+    with errors_of(entry):
+        dataset: Dataset = read(config, work=work, log=log)
     if not entry.own:
         check_dataset(dataset, entry.subject)
     return dataset.read_with(config.reading) if isinstance(config, ImageReadingConfig) else dataset
