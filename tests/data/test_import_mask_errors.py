@@ -151,6 +151,14 @@ def test_broken_brushes_are_errors(stream: list[int], data: Dataset, tmp_path: P
     )
 
 
+@pytest.mark.parametrize("labels", [[], ["cat", "dog"]])
+def test_regions_need_one_label(labels: list[str], data: Dataset, tmp_path: Path) -> None:
+    region = studio_polygon()
+    region["value"]["polygonlabels"] = labels
+    error = error_of(studio(tmp_path, region), data, tmp_path)
+    assert (error.found, error.allowed) == (labels or None, "one label")
+
+
 def test_regions_of_unknown_types_are_not_lost(data: Dataset, tmp_path: Path) -> None:
     cuboid = cvat(tmp_path, CVAT_POLYGON, '<tag label="x" />', '<cuboid label="cat" xtl1="1" />')
     assert error_of(cuboid, data, tmp_path).found == "cuboid"

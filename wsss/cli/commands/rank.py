@@ -97,7 +97,8 @@ def rank(
         return
     _print(ranked[:count], len(ranked), corrected, used)
     if out is not None:
-        echo(f"{out}: {', '.join(filter(None, (RANKING, SHEET, tasks)))}", err=True)
+        written = [RANKING, SHEET, *([f"{tasks} (starting from masks of {used['masks'][-1]})"] if tasks else [])]
+        echo(f"{out}: {', '.join(written)}", err=True)
 
 
 def _print(shown: list[Ranked], total: int, corrected: int, used: dict[str, Any]) -> None:

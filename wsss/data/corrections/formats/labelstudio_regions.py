@@ -151,8 +151,16 @@ def _shape(result: Value, where: str) -> Shape:
     kind = str(result["type"])
     value, at = result["value"], f"{where}.value"
     labels = value.get(kind)
-    if not isinstance(labels, list) or len(labels) != 1:
+    if not isinstance(labels, list):
         raise wrong_type(labels, f"{at}.{kind}", "a list of one label")
+    if len(labels) != 1:
+        raise InvalidInput(
+            "a region without a label" if not labels else "a region with several labels",
+            subject=f"{at}.{kind}",
+            found=labels or None,
+            allowed="one label",
+            hint="In Label Studio, assign one label to the region or delete it, and export again.",
+        )
     of_kind, read_region = REGIONS[kind]
     return Shape(text(labels[0], f"{at}.{kind}"), of_kind, where, read_region(value, at))
 
