@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from inprocess import document, refused, small_run, succeed
 
+from wsss.data.readers.registry import open_dataset
 from wsss.io.rasters.label_masks import read_mask, write_mask
 
 QUICK = Path(__file__).parents[1] / "support" / "quick.yaml"
@@ -67,6 +68,19 @@ def test_several_annotations_of_an_image_are_noted(work: Path) -> None:
     printed = succeed("import-masks", "tasks.json", "--run", "small", "--out", "several")
     assert f"1 image has several annotations; only one was imported for each: {id}" in printed.stderr
     assert document("import-masks", "tasks.json", "--run", "small", "--out", "two")["several_annotations"] == [id]
+
+
+def test_masks_with_a_class_that_the_labels_exclude_are_noted(work: Path, tmp_path: Path) -> None:
+    data = open_dataset({"layout": "shapes", "size": 32, "train": 6, "val": 2}, work=tmp_path)
+    absent = {sample.id: {1, 2, 3} - set(sample.labels or ()) for sample in data.all_samples()}
+    id = next(id for id, classes in absent.items() if classes)
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:4] = data.classes.values[min(absent[id])][0]
+    write_mask(Path("excluded", f"{id}.png"), mask)
+    printed = succeed("import-masks", "excluded", "--run", "small", "--out", "noted")
+    assert f"1 mask shows a class that the labels of the image exclude: {id}" in printed.stderr
+    assert document("import-masks", "excluded", "--run", "small", "--out", "n")["show_an_absent_class"] == [id]
+    assert document("import-masks", "voc", "--run", "small", "--out", "none")["show_an_absent_class"] == []
 
 
 def test_corrections_is_no_id_of_a_stage(work: Path) -> None:

@@ -78,7 +78,7 @@ def test_wsss_status(run_dir: Path) -> None:
     assert "loss 0.5, n 4" in lines["done"]
 
 
-@pytest.mark.parametrize(("ended", "age"), [(75, "1 min 15 s ago"), (86400, "1 day ago"), (200_000, "2 days ago")])
+@pytest.mark.parametrize(("ended", "age"), [(7230, "2 h 0 min ago"), (86400, "1 day ago"), (200_000, "2 days ago")])
 def test_age_of_a_stage(ended: int, age: str) -> None:
     assert _age((datetime.now(UTC) - timedelta(seconds=ended)).isoformat()) == age
 
