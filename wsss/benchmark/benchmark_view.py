@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from wsss.benchmark.compute_tables import (
     TITLES,
     Tables,
@@ -26,6 +24,7 @@ from wsss.benchmark.table_cells import DECIMALS, DISTRIBUTIONS, Distribution, Ro
 from wsss.errors import InvalidInput
 from wsss.io.files.recorded import check_recorded
 from wsss.io.text.printable import markdown
+from wsss.io.text.typed_json import typed
 from wsss.viz.drawing.figures import EmbeddedPlot, embed_svg
 from wsss.viz.drawing.formatting import NOT_DEFINED
 from wsss.viz.report.page import environment, style_sheet
@@ -148,7 +147,7 @@ def read_view(folder: Path) -> tuple[View, list[EmbeddedPlot]]:
             "unsupported format of benchmark tables", subject=path, allowed=str(FORMAT), found=value.get("format")
         )
     try:
-        view = TypeAdapter(View).validate_python({key: entry for key, entry in value.items() if key != "format"})
+        view = typed(View, {key: entry for key, entry in value.items() if key != "format"})
     except ValueError as error:
         raise InvalidInput(f"not the tables of a bench stage ({error})", subject=path) from error
     files = sorted((folder / PLOTS).glob("*.svg"))

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.atomic import write_json
 from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
+from wsss.io.text.typed_json import typed
 from wsss.refine.thresholds import Adaptive, Policy
 
 POLICY_FILE = "policy.json"
@@ -47,7 +46,7 @@ def read_policy(folder: Path, classes: Iterable[int] = ()) -> tuple[Policy, dict
     hint = "Re-run the pseudo stage."
     try:
         stored = read_json(path)
-        policy: Policy = TypeAdapter(Policy).validate_python(stored["policy"])
+        policy: Policy = typed(Policy, stored["policy"])
         thresholds = _thresholds(stored["thresholds"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(f"not a background policy ({error})", subject=path, hint=hint) from error

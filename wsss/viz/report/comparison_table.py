@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from wsss.errors import InvalidInput, counted
 from wsss.io.text.printable import markdown
 from wsss.io.text.tables import csv_text
+from wsss.io.text.typed_json import typed
 from wsss.metrics.comparison import Cell
 from wsss.metrics.directions import direction
 from wsss.viz.drawing.curves import CurveChart
@@ -98,7 +97,7 @@ def from_json(value: Mapping[str, Any]) -> Comparison:
     if value.get("format") != FORMAT:
         raise ValueError(f"expected format {FORMAT}, got {value.get('format')}")
     fields = {key: entry for key, entry in value.items() if key != "format"}
-    comparison = TypeAdapter(Comparison).validate_python(fields)
+    comparison: Comparison = typed(Comparison, fields)
     curves = [curve for chart in comparison.curves for curve in chart.curves]
     if any(len({len(curve.levels), len(curve.recall), len(curve.precision)}) > 1 for curve in curves):
         raise ValueError("curves: levels, recall and precision have different lengths")
