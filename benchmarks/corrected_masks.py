@@ -6,8 +6,8 @@
 
 The true masks of the first images that ``wsss rank`` lists (or of randomly drawn ones) are imported by
 ``wsss import-masks``. Then the run's stages from its last CRF on are repeated with these masks, with the run's own
-settings and seed. Maps and walk are kept: the boundary network is not trained again. A training takes 25 minutes on one
-core. Finished stages in the output folder are kept. ``scores.csv`` in it has one row per network; the row without
+settings and seed. Maps and walk are kept: the boundary network is not trained again. A training run takes 25 minutes on
+one core. Finished stages in the output folder are kept. ``scores.csv`` in it has one row per network; the row without
 corrected masks is the network of the run.
 """
 

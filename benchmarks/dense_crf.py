@@ -44,7 +44,8 @@ def config_of(values: tuple[float, ...], engine: str) -> CrfConfig:
 def compare_threads(paths: Sequence[Path], labels: int, threads: int) -> None:
     """Print the elapsed time of the lattice with one thread, with several, and with as many processes.
 
-    Processes share neither the interpreter nor the allocator: what they do not gain either, the machine does not have.
+    Processes share neither the interpreter nor the allocator: if they are not faster than threads, the machine is the
+    limit.
     """
     print(f"{len(paths)} photographs, {labels} labels, 10 iterations, elapsed time per photograph")
     print(f"preset     1 thread  {threads} threads  ratio  {threads} processes  ratio")

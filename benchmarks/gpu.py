@@ -35,7 +35,7 @@ SECTIONS = ("equality", "training", "losses", "inference")
 
 
 def device_name(device: torch.device) -> str:
-    """Return the name of a device, for a GPU with its memory and the versions of CUDA and cuDNN."""
+    """Return the name of a device; for a GPU, also its memory and the versions of CUDA and cuDNN."""
     if device.type == "cpu":
         return "CPU"
     about = torch.cuda.get_device_properties(device)

@@ -1,13 +1,13 @@
 """Memory and time of large photographs: dense CRF, maps and prediction, with a working size and without.
 
 Run it with ``python benchmarks/large_photographs.py`` (``--help`` for the options). One synthetic photograph of each
-size goes through whole commands in processes of their own, with networks that are not trained: what they take depends
-on sizes alone, but for the CRF, whose lattice has more points the more the colours vary. Memory is the largest resident
-set of any process of the command. Last, SIGTERM is sent to a CRF in the middle of a large image.
+size is processed by whole commands in separate processes, with untrained networks: memory and time depend only on
+sizes, except for the CRF, whose lattice has more points the more the colours vary. Memory is the largest resident set
+of any process of the command. Finally, SIGTERM is sent to a CRF in the middle of a large image.
 
-With ``--photographs ROOT`` (a dataset with masks, in any layout that `wsss data check` recognises) it measures instead
-what the enlargement of labels along image edges gains over others: a CRF at reduced size finds the borders of objects,
-its labels are enlarged in three ways and compared with the true ones near the borders.
+With ``--photographs ROOT`` (a dataset with masks, in any layout that `wsss data check` recognises), the accuracy of
+upsampled labels is measured instead: a CRF runs on the downscaled photographs, its labels are upsampled in three ways,
+and compared with the true ones near the borders of objects.
 """
 
 from __future__ import annotations

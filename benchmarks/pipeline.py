@@ -6,7 +6,7 @@
 
 The stages and settings are those of ``pipelines/voc_animals.yaml``, on one split, without validation, one epoch each.
 ``--before`` is another source tree of this repository (for example a ``git worktree``), or the folder that contains an
-installed ``wsss``; the version after is the tree of this file. Two pipelines of this tree are compared likewise. The
+installed ``wsss``; the tree of this file is the version after. Two pipelines of this tree are compared likewise. The
 data are photographs in the layout of PASCAL VOC, or generated ones. All commands run in turn, in processes of their
 own, and every round yields one ratio; the tables show medians over rounds, with minimum and maximum. Other work on the
 machine affects both sides, so compare ratios.
@@ -16,7 +16,7 @@ importing torch, loading the network, starting workers. Therefore every command 
 and the cost of an image is the slope between the two. This applies equally to hand-written loops and to versions whose
 records differ; ``stage.json`` has wall-clock times only, and includes start-up within the stage. The slope of a cheap
 stage is uncertain, since the noise of two start-ups is divided by the number of images: use more images or rounds if
-minimum and maximum are far apart. What the line leaves at zero images is listed as start-up.
+minimum and maximum are far apart. The intercept at zero images is listed as start-up.
 
 Training is measured per image of one epoch, including decoding, which wsss does once per run. Hand-written loops are
 described in `pipeline_floors`, other packages in `pipeline_peers`.

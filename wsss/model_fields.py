@@ -57,7 +57,7 @@ def with_nested_defaults(model: type[BaseModel], value: Mapping[str, Any]) -> di
     The default of a field may differ from the defaults of its type: `affinity` augments without colour
     jitter, although `SegmentationAugmentation` has it by default. pydantic completes ``augmentation: {size: 256}`` with
     the defaults of the type; here those that the default of the field sets come first. A mapping of another kind, such
-    as another optimiser, is left unchanged; one without a kind is of that of the default.
+    as another optimiser, is left unchanged; without a kind, a mapping has the kind of the default.
     """
     filled = dict(value)
     for key, field in fields_of(model).items():

@@ -39,7 +39,7 @@ def permutation_test(
     enumerated and the p-value is exact.
 
     Ties count as extreme. The authors' program counts only *greater* differences, which makes any difference of
-    constant sign significant, even that of a single pair; with hundreds of pairs the two rules differ by some
+    constant sign significant, even that of a single pair; with hundreds of pairs the two rules differ by a few
     thousandths.
 
     Args:

@@ -19,11 +19,11 @@ def with_plain_images(named: NamedDataset, classes: Sequence[str], *, option: st
 
     Args:
         named: a dataset; a folder is plain if no layout fits, and it directly contains images or ``data.files`` is set.
-        option: the option that names them, for the error; empty if a table of answers does.
+        option: the option that names the classes, for the error; empty if a table of answers names them.
 
     Raises:
-        InvalidInput: the folder is plain, and there are no classes, here or in the settings; or no layout fits, there
-            are classes, and all images are in subfolders that neither ``data.images`` nor ``data.files`` names.
+        InvalidInput: the folder is plain, and classes are neither passed nor set; or no layout fits, there are
+            classes, and all images are in subfolders that neither ``data.images`` nor ``data.files`` names.
     """
     from wsss.data.readers.imagefolder import has_images_below
     from wsss.pipeline.config.source import Source, merge

@@ -209,7 +209,7 @@ def choose_classes(choice: ClassChoice, base: Mapping[str, int], *, other: Other
 
 
 def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], hint: str) -> None:
-    """Require that numbers in a choice of classes are those of ``base``, for datasets whose classes have other ids too.
+    """Require that numbers in a choice of classes are mask values, for datasets whose classes also have other ids.
 
     Args:
         choice: as for `choose_classes`.
@@ -217,8 +217,8 @@ def require_values_in_use(choice: ClassChoice, base: Mapping[str, int], hint: st
         hint: explains the numbers.
 
     Raises:
-        InvalidInput: a number of no class; or a class that has a name of ``base``, but none of its pixels, as by a
-            number that means another id.
+        InvalidInput: a number is not the mask value of any class; or a class with a name of ``base`` is given the mask
+            values of other classes only, for example because a number is an id and not a mask value.
     """
     names = {number: name for name, number in base.items()}
     for new, members in choice.items() if isinstance(choice, dict) else ():

@@ -17,7 +17,7 @@ OVERLAP_HELP = "pixels shared by neighbouring tiles, at most half of tile; null:
 
 
 def check_tiles(tile: int | None, overlap: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
-    """Require that tiles are at least twice as large as their overlap, and smaller than images can be.
+    """Require that tiles are at least twice as large as their overlap, and smaller than the largest possible image.
 
     Raises:
         ValueError: see `check_overlap` and `check_below_image_size`.
@@ -39,7 +39,7 @@ def check_overlap(tile: int | None, overlap: int | None) -> None:
 
 
 def check_below_image_size(tile: int | None, scales: tuple[float, ...], max_side: int | None) -> None:
-    """Require that tiles are smaller than downscaled images can be.
+    """Require that tiles are smaller than the largest possible downscaled image.
 
     Raises:
         ValueError: no image can exceed a tile.

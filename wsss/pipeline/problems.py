@@ -11,7 +11,7 @@ def raise_all(problems: Sequence[InvalidInput], *, hints: Iterable[str] = (), li
     """Raise one error for all problems, one line each without repetitions; return if there are none.
 
     Args:
-        problems: the errors; a single one is raised itself.
+        problems: the errors; a single one is raised unchanged, except for its hint.
         hints: hints in addition to theirs.
         limit: maximum number of problems listed.
 

@@ -53,7 +53,7 @@ class Read:
 
 
 def reads_of(splits: Iterable[str], *kinds: Kind) -> list[Read]:
-    """Return what a stage reads if it reads the same kinds of data of several splits."""
+    """Return the reads of a stage that needs the same kinds of data of several splits."""
     return [Read(split, kind) for split in splits for kind in kinds]
 
 
@@ -142,17 +142,17 @@ class Context(Generic[C]):
     """The argument of a stage's ``run``.
 
     Args:
-        out: folder for the artifacts. After an interrupt it still holds those of the same stage with the same identity,
-            and ``run`` does not compute them again. A ``checkpoint.pt`` in it is deleted once the stage is recorded as
-            done.
+        out: folder for the artifacts. After an interrupt it still contains those that the same stage wrote with the
+            same identity, and ``run`` does not compute them again. A ``checkpoint.pt`` in it is deleted once the stage
+            is recorded as done.
         inputs: per declared input an `Artifact` (``None`` for a missing optional one), or a tuple of them for
             ``many=True``.
         data: the dataset (`wsss.data.dataset.Dataset`).
         seed: seed of everything random in the stage.
         device: ``"cpu"`` or ``"cuda"``.
-        precision: floating-point precision to compute in, for a config with this setting: that of the config, or what
-            the device has instead; a resumed stage keeps the precision of its earlier work. ``None``: that of the
-            config.
+        precision: floating-point precision to compute in, if the config has this setting: the requested precision, the
+            one that replaces it on this device, or that of the earlier work if the stage resumes. ``None``: as
+            requested by the config.
         workers: number of processes for CPU-bound per-image work; results must not depend on it.
         progress, ranks: see their classes.
         log: prints one line to stderr and ``run.log``.

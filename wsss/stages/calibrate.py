@@ -64,7 +64,8 @@ class CalibrateConfig(StageConfig):
             refuse_unused(self, "mask_split", requires="foreground: null or ground-truth", got=self.foreground)
         if self.foreground == "ground-truth" and self.mask_split in self.splits:
             raise ValueError(
-                f"splits: the ground-truth masks of {self.mask_split} would be those of the images to predict"
+                f"splits: contains mask_split ({self.mask_split}), so the target would come from the masks of the "
+                "images to predict; choose another mask_split"
             )
         return self
 
@@ -181,7 +182,7 @@ def _masked(ctx: Context[CalibrateConfig]) -> tuple[Sample, ...]:
         return tuple(ctx.data.split(split))
     if masks is None:
         raise InvalidInput(
-            "no masks to measure the foreground fraction of",
+            "no masks from which to measure the foreground fraction",
             subject="calibrate",
             hint="Add the stage whose masks the network was trained on to its needs (or pass --masks DIR), or set "
             "foreground.",

@@ -46,7 +46,7 @@ class ScalesConfig(StageConfig):
         default=(0.5, 0.75, 1.0, 1.25),
         min_length=2,
         max_length=6,
-        description="scale factors of the image, ascending; every set of consecutive ones is compared",
+        description="scale factors of the image, ascending; all sets of consecutive scales are compared",
     )
     flip: bool = Field(default=False, description="also use the mirrored image")
     max_side: MaxSide = None
@@ -111,7 +111,7 @@ def _note_training_split(ctx: Context[ScalesConfig]) -> None:
     network = ctx.inputs["segmenter"]
     split = network.config.get("split")
     if network.uses == "calibrate" and network.config.get("foreground") is None:
-        split = network.config.get("mask_split")  # that of the masks that the network was trained on
+        split = network.config.get("mask_split")  # the split of the masks that the network was trained on
     if split in ctx.config.splits:
         ctx.log(
             f"note: the network was trained on the split {split!r}, where its masks agree with its training masks; "

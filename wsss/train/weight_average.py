@@ -1,6 +1,7 @@
 """Exponential moving average of a network's weights over the steps of its training.
 
-Tarvainen & Valpola (Mean Teacher, NeurIPS 2017), with the start of their code; compare Polyak & Juditsky (1992).
+Tarvainen & Valpola (Mean Teacher, NeurIPS 2017), with the initial decay of the authors' code; compare Polyak &
+Juditsky (1992).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Replace the average, in place: its memory format is that of the network."""
+        """Replace the average in place, which keeps the memory format of the network."""
         for name, average in self._average.items():
             average.copy_(state[name])
 

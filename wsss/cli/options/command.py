@@ -103,7 +103,7 @@ class Command(click.Command):
         return f" Did you mean {known[near[0]]!r}?" if near else ""
 
     def known_options(self) -> Mapping[str, str]:
-        """Return the options for suggestions: what a user may have written → the right option."""
+        """Return the options for suggestions: spelling that a user may have tried → correct option."""
         params = [param for param in self.params if isinstance(param, click.Option)]
         return {name: name for param in params for name in (*param.opts, *param.secondary_opts)}
 

@@ -50,7 +50,7 @@ class InstanceMask:
         """Return the mask ``(H, W)``: 0 for background, class numbers 1 to 254, and 255 for crowds.
 
         Crowds are drawn first, then objects from large to small (by their pixels), so that the smaller of two
-        overlapping objects is on top; of equal ones, the later in the file.
+        overlapping objects is on top; of objects of equal size, the later one in the file.
 
         Raises:
             InvalidInput: the file changed, or an outline is invalid; names file and annotation.
@@ -102,7 +102,7 @@ def region_of(outline: Any, size: tuple[int, int]) -> NDArray[np.bool_]:
         size: height and width of the image.
 
     Raises:
-        ValueError, TypeError: neither of them, or of another size.
+        ValueError, TypeError: the outline is neither, or its size differs from that of the image.
     """
     if isinstance(outline, dict):
         return decoded_rle(outline, size)

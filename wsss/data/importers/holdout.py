@@ -21,8 +21,9 @@ def stratified(
     """Divide images into ``train`` and ``val``.
 
     Iterative stratification (Sechidis, Tsoumakas & Vlahavas, ECML PKDD 2011): the class with the fewest remaining
-    images is divided first, each image going to the part that lacks most of that class, then most images, then to
-    ``train``. The order of the images of a class is a hash of seed and id, so the result depends on nothing else.
+    images is divided first. Each of its images is added to the part that lacks the most images of this class; ties are
+    broken by the number of all images that the parts lack, then in favour of ``train``. The order of the images of a
+    class is a hash of seed and id, so the result depends on nothing else.
 
     Args:
         labels: id → classes of the image.

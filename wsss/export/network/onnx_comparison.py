@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZES = ((64, 96), (33, 40), (150, 101), (256, 320))
-"""Sizes (height, width) of the pictures: multiples of strides and others, taller and wider than the traced one."""
+"""Sizes (height, width) of the generated images: multiples of strides and others, some larger than the traced image."""
 
 REQUIRED = 0.999
 """Minimum fraction of pixels on which both have to agree."""
@@ -59,7 +59,7 @@ def compare(
         content: of the file.
         network: in evaluation mode.
         classes: mask values of its classes.
-        sizes: sizes (height, width) of the pictures.
+        sizes: sizes (height, width) of the generated images.
 
     Raises:
         RunFailed: they differ on more than 0.1 % of the pixels, or ONNX Runtime cannot run the file.

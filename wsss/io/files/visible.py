@@ -1,4 +1,4 @@
-"""Hidden files and folders and those of systems, which no reader of a user's folder takes for its own."""
+"""Hidden files and folders, and those of operating systems, which readers of a user's folder skip."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SYSTEM_FOLDERS = frozenset(
 def visible(paths: Iterable[Path]) -> list[Path]:
     """Return paths in order, without those whose name begins with a dot.
 
-    On drives that are not its own, macOS writes a hidden binary file next to every file: ``._train.txt``.
+    On file systems of other operating systems, macOS writes a hidden binary file next to every file: ``._train.txt``.
     """
     return sorted(path for path in paths if not path.name.startswith("."))
 

@@ -34,7 +34,7 @@ def _upwards(root: Path, name: str) -> Iterator[Path]:
 
 
 def lines_of(path: Path) -> list[str]:
-    """Return the lines of a file of the kernel; empty if it cannot be read."""
+    """Return the lines of a kernel file; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -42,9 +42,9 @@ def read_plane(
 ) -> Plane:
     """Read an ``.npy`` array unchanged, and any other file as a PNG mask or probability image.
 
-    A PNG is a mask if it has a palette, one bit, or grey values of at most 1. Its foreground are all values but 0, and
-    but 255 (ignore) if a palette image has other values as well. Other grey images of 8 or 16 bits are probabilities, 0
-    for black and 1 for white; this includes grey masks of black and white, with the same result.
+    A PNG is a mask if it has a palette, one bit, or grey values of at most 1. Its foreground is every value except 0
+    and, in a palette image that also has other values, 255 (ignore). Other grey images of 8 or 16 bits are
+    probabilities, 0 for black and 1 for white; this includes black-and-white masks, with the same result.
 
     Args:
         value: class of a mask with several classes; its pixels are the foreground.

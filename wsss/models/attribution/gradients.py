@@ -27,7 +27,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 
 def class_slots(selected: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield images with one selected class each: first every image's first class, then every second one, and so on.
+    """Yield images with one selected class each: first the first class of every image, then its second, and so on.
 
     The working batch is thus never larger than the number of images, however many classes each has.
 

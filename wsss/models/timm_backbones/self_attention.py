@@ -22,8 +22,8 @@ def self_attention(trunk: Trunk, images: Tensor, blocks: int) -> Tensor:
     out, so that rows sum to less than 1.
 
     Args:
-        trunk: in evaluation mode. Its last blocks no longer use fused attention afterwards, which does not return the
-            attention weights.
+        trunk: in evaluation mode. Fused attention, which does not return the attention weights, is disabled in its last
+            blocks, and remains disabled.
         images: ``(1, 3, H, W)``, normalised.
         blocks: number of blocks, counted from the last.
 

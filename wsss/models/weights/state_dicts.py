@@ -12,8 +12,8 @@ from wsss.errors import listing
 def without_prefix(expected: Sequence[str], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Remove the prefix that all expected names have, such as that of ``torch.compile`` or of a Lightning module.
 
-    Other weights are left out then. Without such a prefix, or with several (``encoder_q.`` and ``encoder_k.``), the
-    weights are unchanged.
+    Weights without the prefix are then left out. If there is no such prefix, or there are several (``encoder_q.`` and
+    ``encoder_k.``), the weights are unchanged.
     """
     prefixes = {name.removesuffix(expected[0]) for name in weights if f".{name}".endswith(f".{expected[0]}")}
     whole = [prefix for prefix in prefixes if all(prefix + name in weights for name in expected)]

@@ -50,7 +50,7 @@ def tiling_of(network: nn.Module, tile: int | None, overlap: int | None, *, subj
     for name, value in (("tile", tile), ("overlap", overlap)):
         if value % multiple:
             raise InvalidInput(
-                f"the features of this network repeat every {multiple} pixels",
+                f"tiles must be aligned with the features of this network, which are {multiple} pixels apart",
                 subject=f"{subject}{name}",
                 allowed=f"a multiple of {multiple}",
                 found=value,

@@ -54,7 +54,7 @@ def select_values(base: Source, override: Source) -> tuple[Source, Source]:
 
     Args:
         base: a pipeline.
-        override: what is to be merged into it.
+        override: a layer to merge into it.
 
     Returns:
         Both, changed so that merging them leaves the selected values, in the order of the list.

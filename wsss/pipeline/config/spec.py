@@ -126,7 +126,7 @@ def read_seed(source: Source, where: str) -> int:
 
 
 def _problems(file: PipelineFile, source: Source) -> list[InvalidInput]:
-    """Return what the models of the file cannot check: names, and references to the matrix."""
+    """Return the errors that the models of the file cannot detect: in names, and in references to the matrix."""
     problems = []
     if not NAME.match(file.name):
         problems.append(InvalidInput(subject=source.subject(("name",)), found=file.name, allowed=NAME_RULE))

@@ -24,8 +24,8 @@ from wsss.pipeline.store import stage_folder
 def find_duplicates(plan: Sequence[Step]) -> dict[str, str]:
     """Return step that runs → step to copy: a finished one if there is any, otherwise the first that runs.
 
-    A step that is forced, now or in an earlier run that ended before it, copies no finished one. A step that resumes
-    copies no step that still has to run.
+    A step does not copy a finished one if it is forced, by this run or by an earlier run that ended before the step. A
+    step that resumes does not copy a step that still has to run.
     """
     finished: dict[str, str] = {}
     first: dict[str, str] = {}

@@ -18,7 +18,7 @@ from wsss.pipeline.store import run_folder, stage_folder
 from wsss.pipeline.store.lock import read_holder, remove_if_empty, run_lock
 
 VISIBLE = 90.0
-"""Seconds after which another machine sees a new file: clients of NFS remember up to a minute that it was missing."""
+"""Seconds after which another machine sees a new file: NFS clients may cache its absence for up to a minute."""
 
 INTERVAL = 0.1
 """Seconds between two checks for the file."""
@@ -29,7 +29,7 @@ def lock_on_first(folder: Path, session: Session, *, temporary: bool = False) ->
     """Hold the lock of a folder on rank 0 inside the block, which all ranks enter if they find the same folder.
 
     Args:
-        temporary: each rank has a folder of its own; only that of rank 0 is used.
+        temporary: each rank has its own folder; only the folder of rank 0 is used.
 
     Raises:
         InvalidInput: see `require_shared`.
@@ -44,7 +44,7 @@ def lock_on_first(folder: Path, session: Session, *, temporary: bool = False) ->
 def require_shared(folder: Path, ranks: AnyRanks) -> None:
     """Require that all ranks see the folder that rank 0 has locked, by the file that names the holder of the lock.
 
-    With a folder of its own for each machine, a stage would be recorded as finished without the files of the others.
+    If each machine had its own folder, a stage would be recorded as finished without the files of the others.
 
     Args:
         folder: as passed to this process; called by every rank, on rank 0 while it holds the lock.

@@ -89,7 +89,7 @@ def map_items(
 ) -> list[R]:
     """Return ``work(item)`` for every item, in the order of ``items``.
 
-    The items are `pending` ones, this rank's share, whose failures are exchanged with the other ranks; or any items of
+    The items are either `pending` ones (this rank's share; failures are exchanged with the other ranks) or any items of
     this rank alone. For items that all ranks have, see `map_shared`.
 
     With several workers, ``work`` runs in spawned processes: it and its results have to be picklable (a function at the
@@ -129,8 +129,8 @@ def map_shared(
 ) -> list[R]:
     """Divide items among the ranks, and return the results of all of them on every rank.
 
-    Each rank processes the items that `pending` assigns to it, so that it reads files that it has written itself; not
-    those of stages that work in batches.
+    Each rank processes the items that `pending` assigns to it, so that it reads the files that it has written itself,
+    except those of stages that work in batches.
 
     Args:
         ctx, work, description, memory: see `map_items`.

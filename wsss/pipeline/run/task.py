@@ -1,4 +1,4 @@
-"""One stage to run, what all stages of a process share, and the outcome of one."""
+"""A stage to run, the state that all stages of a process share, and the outcome of a stage."""
 
 from __future__ import annotations
 

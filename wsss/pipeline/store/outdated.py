@@ -59,7 +59,7 @@ class Outdated:
         return self._known[id]
 
     def replaces(self, id: str) -> bool:
-        """Return whether ``stale`` replaces the status of a stage: of an outdated result, all or part of one."""
+        """Return whether ``stale`` replaces the status of a stage: if its result, complete or partial, is outdated."""
         return self.read(id).get("status") in ("done", "failed") and id in self
 
     def is_stale(self, id: str) -> bool:

@@ -22,8 +22,8 @@ def summarise(folder: Path) -> dict[str, Any] | None:
     The keys are ``run_dir``, ``name``, ``status``, ``held_by`` (``{"pid", "host", "start"}`` of a live process, or
     ``None``), ``lock_problem`` (why it is unknown whether there is one, or ``None``), ``report`` and ``stages``, a list
     of ``{"id", "uses", "status", "seconds", "finished", "progress", "metrics"}``. The status of a stage is ``pending``,
-    ``running``, ``interrupted``, ``unknown`` (one of those two), ``failed``, ``stale`` (to be re-run: of earlier
-    settings or inputs, or forced), ``broken`` (its record is damaged) or ``done``.
+    ``running``, ``interrupted``, ``unknown`` (one of those two), ``failed``, ``stale`` (to be re-run: its settings or
+    inputs have changed, or ``--force`` discarded it), ``broken`` (its record is damaged) or ``done``.
 
     Raises:
         InvalidInput: a damaged ``run.json``.
@@ -69,7 +69,7 @@ def status_in_run(run: Mapping[str, Any], id: str, status: str, finished: str | 
 
 
 def _not_held(status: str, lock: State) -> str:
-    """Return the status for a recorded one: without a live process ``running`` means interrupted."""
+    """Return the status to show for a recorded status: without a live process, ``running`` means interrupted."""
     return {"held": status, "free": "interrupted", "unknown": "unknown"}[lock] if status == "running" else status
 
 

@@ -75,12 +75,12 @@ def find_sources(
     """Return the finished stages of a run that have results for all images.
 
     Args:
-        stage: id of the stage whose masks are corrected; by default the last with masks.
+        stage: id of the stage whose masks are corrected; by default the last one with masks.
         log: receives a note on outdated results, which are left out.
 
     Raises:
-        InvalidInput: fewer than two stages have masks of all images, and none has probabilities or maps; or the given
-            stage has no masks of all images.
+        InvalidInput: fewer than two stages have masks of all images, and none has probabilities or maps; or ``stage``
+            does not have masks of all images.
     """
     from wsss.viz.report.report_scores import depends_on_truth
 
@@ -111,7 +111,7 @@ def find_sources(
 
 
 def _with_last(masks: tuple[Path, ...], stage: str) -> tuple[Path, ...]:
-    """Return the folders with that of a stage at the end."""
+    """Return the folders, with the folder of a stage moved to the end."""
     names = [folder.name for folder in masks]
     if stage not in names:
         raise InvalidInput(
@@ -131,7 +131,7 @@ def rank_images(
     workers: int = 1,
     advance: Callable[[int], None] = lambda steps: None,
 ) -> list[Ranked]:
-    """Return images by decreasing expected gain; those of equal gain by id.
+    """Return images by decreasing expected gain; ties by id.
 
     Args:
         sources: see `find_sources`.

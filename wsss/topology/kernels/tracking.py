@@ -26,7 +26,7 @@ from wsss.topology.kernels.padded_layout import set_cells
 from wsss.topology.kernels.unionfind import find
 
 FIRST = np.uint8(8)
-"""A further code of directions: a representative from the start."""
+"""An additional direction code: a representative from the start."""
 
 
 @kernel

@@ -30,7 +30,7 @@ class ShownColumn:
         title: heading; begins with ORACLE if ``oracle`` is set.
         split: split of all its scores.
         images: number of images measured.
-        oracle: whether the ground truth was used to make the masks, such as for a threshold.
+        oracle: whether the masks depend on the ground truth, for example through their threshold.
         facts: provenance of its scores: fact → all distinct values.
         cells: row → cell, ``None`` without a score.
     """

@@ -213,7 +213,7 @@ def segmenter_of(score: StageRecord, records: Sequence[StageRecord]) -> StageRec
 
 
 def _trained(network: StageRecord, by_id: Mapping[str, StageRecord]) -> StageRecord:
-    """Return the stage that trained a network: that itself, or the one whose copy it calibrated."""
+    """Return the stage that trained a network: ``network`` itself, or the stage whose network it calibrated."""
     if network.uses != "calibrate":
         return network
     inputs = [by_id[need] for need in network.needs if need in by_id and by_id[need].has_model]

@@ -84,7 +84,7 @@ def _rotation(annotation: dict[str, Any], where: str) -> float:
     """Return the clockwise rotation of a box in degrees, which CVAT writes as an attribute; boxes have none in COCO."""
     attributes = annotation.get("attributes")
     value = attributes.get("rotation") if isinstance(attributes, dict) else None
-    is_angle = isinstance(value, int | float) and not isinstance(value, bool)  # others are attributes of the user
+    is_angle = isinstance(value, int | float) and not isinstance(value, bool)  # other values are user-defined
     return number(value, f"{where}.attributes.rotation") if is_angle else 0.0
 
 

@@ -52,7 +52,7 @@ def work_in_batches(
         outputs: returns the files of an image.
         check: reads the files of an image and raises `InvalidInput` if they are invalid; the batch is then repeated
             with a warning.
-        at_once: number of batches that are processed at once, each in a thread of its own; memory is proportional.
+        at_once: number of batches that are processed at once, each in its own thread; memory is proportional to it.
 
     Returns:
         Image id → error, for the images of this rank that failed; all others are finished.

@@ -9,10 +9,10 @@ from wsss.pipeline.stage import Context
 
 
 def used_precision(ctx: Context[Any]) -> InferencePrecision:
-    """Return the precision in which all images of the stage are computed; that of the config may be another."""
+    """Return the precision in which all images of the stage are computed; the config may request a different one."""
     return cast("InferencePrecision", ctx.precision or ctx.config.precision)
 
 
 def stated_precision(ctx: Context[Any]) -> dict[str, str]:
-    """Return an entry for the provenance with the precision used, if another than the default was requested."""
+    """Return an entry for the provenance with the precision used, if not the default was requested."""
     return {} if ctx.config.precision == "32-true" else {"precision": used_precision(ctx)}

@@ -50,9 +50,9 @@ class Column:
 
     Args:
         name: unique name: stage id, measure, and values of the other axes.
-        title: heading; starts with ORACLE if a threshold was chosen on the ground truth.
+        title: heading; starts with ORACLE if ``oracle`` is set.
         split: split of all scores.
-        oracle: whether a threshold was chosen on the ground truth.
+        oracle: whether the masks depend on the ground truth, for example through their threshold.
         statistic: computes the score from counts; ``None`` if that is impossible.
         images: the images, in order.
         count: number of images; ``None`` if unknown.

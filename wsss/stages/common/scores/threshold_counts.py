@@ -83,5 +83,5 @@ def _count(
     truth, remarks = load_truth(sample, classes, size=cams.size)
     counts = level_histogram(cams.each_at_full_size(), cams.classes, truth, len(classes), levels).ravel()
     cells = np.flatnonzero(counts)
-    # Half the memory, since the counts of all images are kept; both fit for images of up to 128 megapixels.
+    # 32 bits suffice for images of up to 128 megapixels, and halve the memory: the counts of all images are kept.
     return cells.astype(np.int32), counts[cells].astype(np.uint32), remarks, shown(truth)
