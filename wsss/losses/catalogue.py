@@ -42,7 +42,7 @@ def loss_class(name: str) -> Any:
 
 
 def target_of(entry: Entry) -> Any:
-    """Return the object that the config of an entry names as its loss; raises as `loss_class`."""
+    """Return the object that the config of an entry names as its loss; for errors see `loss_class`."""
     config = entry.load()
     target = getattr(config, "loss", None)
     if not isinstance(target, str) or ":" not in target:

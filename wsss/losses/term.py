@@ -24,8 +24,9 @@ class LossWithTerm(Loss):
     base loss gets the probabilities if it accepts them.
 
     Attributes:
-        on_processor: whether the term is computed outside torch; then it follows the base loss, which a GPU computes
-            at the same time. The order of the others is kept, since it is the order in which gradients are added up.
+        on_processor: whether the term is computed outside torch. Such a term is computed after the base loss has been
+            queued, which a GPU computes at the same time; all other terms are computed before the base loss. The order
+            affects the last digits of gradients, in which they are added up.
     """
 
     on_processor: ClassVar[bool] = False

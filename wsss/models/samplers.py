@@ -45,7 +45,7 @@ def reverse_gradient(x: Tensor, alpha: float = 1.0) -> Tensor:
 def centred(offsets: Tensor) -> Tensor:
     """Subtract the mean over each image from offsets ``(B, C, h, w)``.
 
-    This removes common shifts before the bound; a very skewed field has one again after it (see `offset_summary`).
+    This removes common shifts before the bound; a very skewed field may have one again after it (see `offset_summary`).
     """
     return offsets - offsets.mean((2, 3), keepdim=True)
 

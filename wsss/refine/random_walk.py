@@ -1,8 +1,8 @@
 """Random walk of class maps on the affinities of nearby elements (PSA, IRN: Ahn et al., CVPR 2018 and 2019).
 
 ``P = D⁻¹ A^β`` with A the symmetric affinities (1 on the diagonal) and D the row sums; a step replaces every element by
-the weighted mean of its neighbourhood, and ``P^n`` is applied by n sparse products. P itself is never squared: it
-becomes dense.
+the weighted mean of its neighbourhood, and ``P^n`` is applied by n sparse products. P itself is never squared,
+since its powers are dense.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 SEED_LEVEL = 0.3
-"""Part of its maximum from which a map counts as started; see `clip_peaks`."""
+"""Minimum fraction of the maximum of a map where its walk starts; see `clip_peaks`."""
 
 
 @dataclass(frozen=True)
@@ -99,15 +99,15 @@ def walk(maps: Floats, transition: Any, steps: int) -> Floats:
 
 
 def clip_peaks(maps: Floats, seeds: Floats, quantile: float) -> Floats:
-    """Clip every map at a quantile of its values where it started.
+    """Clip every map at a quantile of its values where its walk started.
 
     A walk keeps the scores of a small region with a boundary around it, such as an eye, while those of the rest spread
     and decrease. As maps are divided by their maximum, such a peak alone would determine the scale of the map.
 
     Args:
         maps: propagated maps ``(K, h, w)`` ≥ 0.
-        seeds: the maps before the walk ``(K, h, w)``; a map started where its seed is at least `SEED_LEVEL` times the
-            maximum of the seed.
+        seeds: the maps before the walk ``(K, h, w)``; a walk started where its seed is at least `SEED_LEVEL` times
+            the maximum of the seed.
         quantile: in (0, 1]; 1 leaves the maps unchanged, as does a quantile of zero.
 
     Returns:

@@ -251,7 +251,7 @@ def _mask(highest: Floats, best: NDArray[np.uint8], backgrounds: tuple[Backgroun
 def merge(with_upper: NDArray[np.uint8], with_lower: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Merge the masks with the upper and the lower background score; 255 for uncertain pixels.
 
-    Foreground is that of the first, background that of the second (Ahn et al., CVPR 2019, ``cam_to_ir_label``).
+    Foreground is taken from the first, background from the second (Ahn et al., CVPR 2019, ``cam_to_ir_label``).
     """
     mask = with_upper.copy()
     mask[with_upper == 0] = IGNORE

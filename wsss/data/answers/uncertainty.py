@@ -25,7 +25,7 @@ def binary_entropy(p: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def image_uncertainty(maps: NDArray[np.floating]) -> float:
-    """Return the mean binary entropy of the pixels of maps ``(K, H, W)``, of the most uncertain class."""
+    """Return the mean binary entropy of the pixels of maps ``(K, H, W)``, for the most uncertain class."""
     return float(binary_entropy(maps).mean((1, 2)).max())
 
 
@@ -34,7 +34,7 @@ def uncertainty_at(maps: NDArray[np.floating], row: int, column: int, size: int)
 
     Args:
         maps: ``(K, H, W)`` in [0, 1].
-        row, column: of the tile's upper left pixel.
+        row, column: position of the tile's upper left pixel.
         size: side length of the tile.
     """
     tile = maps[:, row : row + size, column : column + size]

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VERSION = 1
-"""Raised whenever the index of a file changes."""
+"""Incremented whenever the format or the content of an index changes."""
 
 LOGGED = 20_000_000
-"""Files of more bytes take a second or more; a line announces it."""
+"""Size of a file in bytes above which indexing takes a second or more, and is logged."""
 
 
 def load_index(path: Path, work: Path, hashes: ContentHashes, log: Callable[[str], None]) -> AnnotationIndex:
     """Return the index of a COCO file from ``work``, or read the file and keep its index there.
 
     Args:
-        work: writable folder; the index is ``coco-VERSION-HASH.npz``, where HASH is that of the content of the file.
+        work: writable folder; the index is ``coco-VERSION-HASH.npz``, where HASH is the hash of the file's content.
 
     Raises:
         InvalidInput: see `build_index`; or the file changes while it is read.

@@ -43,7 +43,7 @@ def polygon_pixels(ring: NDArray[np.float64], size: tuple[int, int]) -> NDArray[
         toggled, times = np.unique(columns * height + rows - first, return_counts=True)
         toggles = np.zeros(last - first + 1, np.uint8)
         toggles[toggled] = times % 2
-        # Sums may overflow: 256 is even. A byte per pixel takes an eighth of the memory.
+        # Sums may overflow, since only their parity counts and 256 is even. Bytes take an eighth of the memory.
         inside[first:last] = np.cumsum(toggles[:-1], dtype=np.uint8) % 2 == 1
     return inside.reshape(size, order="F")
 

@@ -22,7 +22,7 @@ from wsss.io.files.atomic import write_text
 from wsss.io.rasters.rgb_images import write_png
 
 GENERATOR = 2
-"""Version of the generator; raise it whenever the images of a config change."""
+"""Version of the generator; increment it whenever the images of a config change."""
 
 BETTI = "betti_numbers.csv"
 

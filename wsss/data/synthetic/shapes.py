@@ -20,7 +20,7 @@ from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png
 
 GENERATOR = 1
-"""Version of the generator; raise it whenever the images of a config change."""
+"""Version of the generator; increment it whenever the images of a config change."""
 
 LABELS = "labels.csv"
 

@@ -27,7 +27,7 @@ def export(masks: Masks, options: Options, output: Output) -> dict[str, Any]:
     """Write ``NAME.geojson`` per image, with a ``MultiPolygon`` feature per object.
 
     The outlines are those of `wsss.export.write_polygons`, as longitude and latitude on WGS 84, outer rings
-    counter-clockwise, as the standard demands. The additional member ``georeference`` has the CRS of the image, and
+    counter-clockwise, as the standard requires. The additional member ``georeference`` has the CRS of the image, and
     the transform from pixels of the mask to it.
     """
     require_rasterio("--format geojson", "GeoJSON")

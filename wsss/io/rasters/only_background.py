@@ -18,7 +18,7 @@ def warn_only_background(subject: str, who: str) -> None:
 
     Args:
         subject: name of the argument.
-        who: what ignores 255.
+        who: end of a sentence, what ignores 255 (``"every loss ignores"``).
     """
     warnings.warn(
         f"{subject}: all labelled pixels are background (0), and the others are 255, which {who}. If 255 is a class "

@@ -70,8 +70,9 @@ class ClDiceLoss(LossWithTerm):
 def soft_skeleton(image: Tensor, iterations: int) -> Tensor:
     """Return the soft skeleton: the parts that openings remove from the image and from its erosions.
 
-    Algorithm 1 of Shit et al., CVPR 2021, with the refinement of their code that nothing counts twice. Each erosion is
-    computed once: the erosion inside an opening is the image of the next iteration. The skeleton of a mask is a mask.
+    Algorithm 1 of Shit et al., CVPR 2021, with the refinement of the authors' code that no pixel counts twice. Each
+    erosion is computed once: the erosion inside an opening is the image of the next iteration. The skeleton of a mask
+    is a mask.
 
     Args:
         image: ``(…, H, W)`` in [0, 1], three- or four-dimensional.

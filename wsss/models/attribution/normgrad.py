@@ -14,7 +14,8 @@ def norm_grad(classifier: CAMClassifier, batch: Tensor, selected: Tensor, layer:
 
     A 1×1 convolution with identity weights, inserted after the layer, would get the gradient ``g·Aᵀ`` from each
     position; the map is the Frobenius norm of this matrix. Unlike `wsss.models.attribution.layercam.layer_cam`, it is
-    also high where the layer lowers the score. Maps are multiplied by their number of positions, as there.
+    also high where the layer lowers the score. Like LayerCAM's, maps are multiplied by their number of
+    positions.
 
     Without samplers and with mean pooling, g is the same at all positions of the layer ``features``, so that maps of
     different classes differ only by a factor. The paper's remedy, a step of gradient descent before the gradients are

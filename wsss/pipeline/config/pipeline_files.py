@@ -83,4 +83,4 @@ def _hint(name: str) -> str:
         start = f"{name} is a folder without {IN_FOLDER}; to write one for its images: wsss init --images {name}. "
     else:
         start = ""
-    return f"{start}Give your own pipeline by its path: wsss run ./my.yaml"
+    return f"{start}Pass your own pipeline as a path: wsss run ./my.yaml"

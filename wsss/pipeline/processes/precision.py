@@ -25,7 +25,7 @@ def usable_precision(wanted: str, device: str) -> str:
 
 
 def is_possible(precision: str, device: str) -> bool:
-    """Return whether a device computes in a precision, if need be slowly: float16 with scaled losses needs a GPU."""
+    """Return whether a device can compute in a precision, even if slowly: float16 with scaled losses needs a GPU."""
     return precision != FLOAT16 or device != "cpu"
 
 

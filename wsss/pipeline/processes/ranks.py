@@ -155,8 +155,8 @@ def join_ranks(device: str, environment: Mapping[str, str] | None = None) -> Ite
         traceback.clear_frames(error.__traceback__)  # they reference the model
         raise
     finally:
-        # The group's threads end with the last reference to it. If they still ran while the interpreter shuts down, they
-        # would abort the process. A distributed model references the group, and may be part of a reference cycle.
+        # The group's threads end with the last reference to it. If they still ran while the interpreter shuts down,
+        # they would abort the process. A distributed model references the group, and may be in a reference cycle.
         gc.collect()
         dist.destroy_process_group()
 

@@ -160,7 +160,7 @@ def _work(task: Task, decision: Decision | None, session: Session, start: Callab
 
 
 def _require_unchanged(task: Task) -> None:
-    """Require the files of the config as they were planned: earlier stages may take hours.
+    """Require that the files of the config have not changed since planning: earlier stages may take hours.
 
     Raises:
         InvalidInput: the content of a file or folder has changed since.

@@ -24,7 +24,7 @@ def dataset_config(run: Mapping[str, Any] | None, data: Source, record: Path) ->
         record: path of the record, for messages.
     """
     recorded = data_of_run(run)
-    location = f"the run's data: (see {record}; change it by --data.KEY VALUE)"
+    location = f"the run's data: (see {record}; override it with --data.KEY VALUE)"
     base = Source(recorded, {(): location})
     if "layout" in data.value and data.value["layout"] != recorded.get("layout"):
         base = Source({})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def as_trained(ctx: Context[Any], folder: ImageFolder) -> tuple[Sample, ...]:
-    """Return the images of a folder, with the scaling, page and bands of the config, otherwise of the training.
+    """Return the images of a folder, with the scaling, page and bands of the config or else of the training images.
 
     Raises:
         InvalidInput: the description of the network is invalid.
