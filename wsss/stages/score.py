@@ -242,7 +242,7 @@ def _scores_of_image(cells: Any, classes: Classes) -> dict[str, Any]:
     present = np.unique(cells[:, :2])
     present = present[present < len(classes)]
     confusion = np.zeros((len(present), len(present) + 1), np.int64)
-    indices = np.searchsorted(present, cells[:, :2])  # the column of uncertain pixels is behind all classes
+    indices = np.searchsorted(present, cells[:, :2])  # the column of uncertain pixels follows those of the classes
     confusion[indices[:, 0], indices[:, 1]] = cells[:, 2]
     return overlap_scores(confusion, [classes.names[index] for index in present])
 
