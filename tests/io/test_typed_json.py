@@ -31,5 +31,5 @@ def test_each_problem_is_named_in_one_line() -> None:
 
 
 def test_a_value_of_another_type() -> None:
-    with pytest.raises(ValueError, match="^[^:]*$"):  # no key to name
+    with pytest.raises(ValueError, match=r"^[^:]*$"):  # no key to name
         typed(Cell, 3)

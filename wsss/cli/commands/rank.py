@@ -97,7 +97,7 @@ def rank(
         return
     _print(ranked[:count], len(ranked), corrected, used)
     if out is not None:
-        written = [RANKING, SHEET, *([f"{tasks} (starting from masks of {used['masks'][-1]})"] if tasks else [])]
+        written = [RANKING, SHEET, *([f"{tasks} (starting from masks of {sources.masks[-1].name})"] if tasks else [])]
         echo(f"{out}: {', '.join(written)}", err=True)
 
 
