@@ -2,8 +2,8 @@
 
 Attention connects all patches of an image, so the walk takes place on the patches, with a dense matrix:
 ``P = D⁻¹ A^β`` as in `wsss.refine.random_walk`, with ``A = (S + Sᵀ)/2`` and S the attention. AFA (Ru et al., CVPR 2022)
-uses S + Sᵀ in this way, mapped to affinities by a trained layer; CLIP-ES (Lin et al., CVPR 2023) makes S doubly
-stochastic by Sinkhorn's iterations before (S + Sᵀ)/2, and restricts the result to boxes. Neither is done here.
+uses S + Sᵀ in this way, mapped to affinities by a trained layer, which is not done here. `class_aware_walk` is that of
+CLIP-ES (Lin et al., CVPR 2023): S is made doubly stochastic, and each map starts from boxes around its high scores.
 """
 
 from __future__ import annotations
@@ -53,6 +53,50 @@ def walk_on_patches(
     for _ in range(steps):
         walked = walked @ transition.T
     return np.asarray(rows @ walked.reshape(patches.shape) @ columns.T, np.float32)
+
+
+def class_aware_walk(
+    maps: NDArray[np.float32], attention: Floats, *, rounds: int, steps: int, box_threshold: float
+) -> NDArray[np.float32]:
+    """Return maps after CLIP-ES's walk: ``((P + Pᵀ)/2)^steps`` times each map inside its boxes, P doubly stochastic.
+
+    Args:
+        maps: ``(K, n, m)`` ≥ 0 on patches.
+        attention: S, ``(n·m, n·m)`` ≥ 0.
+        rounds: see `doubly_stochastic`.
+        steps: number of products with the matrix.
+        box_threshold: see `in_boxes`.
+    """
+    transition = doubly_stochastic(attention, rounds)
+    transition = (transition + transition.T) / 2
+    walked = (maps * in_boxes(maps, box_threshold)).reshape(len(maps), -1).astype(np.float64)
+    for _ in range(steps):
+        walked = walked @ transition
+    return np.asarray(walked.reshape(maps.shape), np.float32)
+
+
+def doubly_stochastic(attention: Floats, rounds: int) -> NDArray[np.float64]:
+    """Return S after Sinkhorn's iterations ``(N, N)``: each divides columns, then rows, by their sums."""
+    matrix, least = attention.astype(np.float64), np.finfo(np.float64).tiny
+    for _ in range(rounds):
+        matrix /= matrix.sum(0, keepdims=True).clip(least)
+        matrix /= matrix.sum(1, keepdims=True).clip(least)
+    return matrix
+
+
+def in_boxes(maps: NDArray[np.float32], threshold: float) -> NDArray[np.bool_]:
+    """Return which elements of maps ``(K, n, m)`` ≥ 0 are in the bounding box of a region of high scores.
+
+    A region is a set of elements above ``threshold`` times the map's maximum, connected by sides or corners.
+    """
+    from scipy import ndimage
+
+    inside = np.zeros(maps.shape, np.bool_)
+    for boxes, scores in zip(inside, maps, strict=True):
+        regions, _ = ndimage.label(scores > threshold * scores.max(), structure=np.ones((3, 3)))
+        for box in ndimage.find_objects(regions):
+            boxes[box] = True
+    return inside
 
 
 def _means(interpolation: Floats) -> Floats:

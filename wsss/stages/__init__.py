@@ -17,6 +17,7 @@ HELP = {
     "expand": "Train the expansion sampler, for maps that cover more of each object.",
     "shrink": "Train the shrinkage sampler, for maps with fewer false positives in the background.",
     "cam": "Compute class activation maps.",
+    "clip": "Compute maps with a CLIP model and text prompts, without training.",
     "colour": "Use a colour channel as maps: a baseline without labels.",
     "average": "Average the class activation maps of several classifiers.",
     "affinity": "Train a boundary network, which provides the affinities for propagate.",

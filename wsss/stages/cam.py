@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from wsss.errors import InvalidInput, counted, listing
+from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path
 from wsss.models.attribution.config import CamMethod, PlainCam
 from wsss.models.config import PrecisionSetting, Scale
@@ -26,6 +26,7 @@ from wsss.stages.common.image_size_notes import Sizes, note_reduced, note_tiled
 from wsss.stages.common.inference.adapted_classifier import adapting
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
 from wsss.stages.common.inference.cam_size import CamSize, cam_size, limit, note_full_resolution
+from wsss.stages.common.inference.unknown_labels import note_unknown
 from wsss.stages.common.refined_maps import read_back
 from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
 from wsss.train.config import MAX_BATCH
@@ -158,7 +159,8 @@ def run(ctx: Context[CamConfig]) -> Result:
             at_once=1 if config.adapt or config.method.name != PLAIN else batches_at_once(ctx.device),
         )
     require_all(ctx, failed, samples)
-    _note_unknown(ctx, samples)
+    if config.classes == "labels":
+        note_unknown(ctx, samples)
     mean, sizes = read_back(ctx, samples)
     note_full_resolution(ctx, sizes, model, input_size)
     reduced = note_reduced(ctx, sizes, input_size.max_side, how="the size of the maps does not change")
@@ -197,15 +199,6 @@ def _provenance(config: CamConfig) -> dict[str, Any]:
 def _check_finished(sample: Sample, *, config: CamConfig, out: Path, classes: Classes) -> None:
     of = sample.labels or () if config.classes == "labels" else None
     check_maps(sample, out=out, classes=classes, of=of, stride=config.stride)
-
-
-def _note_unknown(ctx: Context[CamConfig], samples: Sequence[Sample]) -> None:
-    unknown = [sample.id for sample in samples if sample.unknown]
-    if unknown and ctx.config.classes == "labels" and ctx.ranks.rank == 0:
-        ctx.log(
-            f"note: {counted(len(unknown), 'image')} with classes of unknown presence ({listing(unknown)}): these "
-            "classes get no map, so their pixels count as background in masks computed from the maps."
-        )
 
 
 def _reads(config: CamConfig) -> list[Read]:

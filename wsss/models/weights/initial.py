@@ -5,9 +5,10 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.error import URLError
+from zipfile import ZipFile, is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -184,20 +185,31 @@ def _starts_like_torch(path: Path) -> bool:
         return file.read(2).startswith((b"PK", b"\x80"))
 
 
+def _is_torchscript(path: Path) -> bool:
+    """Return whether a file is a ZIP archive of `torch.jit.save`, as OpenAI's CLIP models are."""
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return any(PurePosixPath(name).name == "constants.pkl" for name in archive.namelist())
+
+
 def _read_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise_if_exhausted(error)
         # torch's own messages recommend weights_only=False, which would run code in the file.
-        if isinstance(error, pickle.UnpicklingError) and _starts_like_torch(path):
+        network = "network"
+        if _is_torchscript(path):
+            reason, network = "it is a TorchScript archive, which contains code", "torch.jit.load(ARCHIVE)"
+        elif isinstance(error, pickle.UnpicklingError) and _starts_like_torch(path):
             reason = "it contains pickled Python objects other than tensors, which are refused"
         else:
             reason = "it is truncated, damaged, or not written by torch.save"
         raise InvalidInput(
             f"not a weights file: {reason}",
             subject=path,
-            hint="Save a plain state dict: torch.save(network.state_dict(), FILE).",
+            hint=f"Save a plain state dict: torch.save({network}.state_dict(), FILE).",
         ) from error
 
 

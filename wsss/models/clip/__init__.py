@@ -1,0 +1,1 @@
+"""CLIP models of `open_clip`, and class maps from their gradients and their attention."""
