@@ -68,7 +68,8 @@ def class_aware_walk(
         box_threshold: see `in_boxes`.
     """
     transition = doubly_stochastic(attention, rounds)
-    transition = (transition + transition.T) / 2
+    transition = transition + transition.T
+    transition /= 2
     walked = (maps * in_boxes(maps, box_threshold)).reshape(len(maps), -1).astype(np.float64)
     for _ in range(steps):
         walked = walked @ transition

@@ -194,22 +194,25 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _read_torch(path: Path) -> Any:
+    if _is_torchscript(path):
+        raise InvalidInput(
+            "not a weights file: it is a TorchScript archive, which contains code",
+            subject=path,
+            hint="Save its state dict: torch.save(torch.jit.load(ARCHIVE, map_location='cpu').state_dict(), FILE).",
+        )
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise_if_exhausted(error)
         # torch's own messages recommend weights_only=False, which would run code in the file.
-        network = "network"
-        if _is_torchscript(path):
-            reason, network = "it is a TorchScript archive, which contains code", "torch.jit.load(ARCHIVE)"
-        elif isinstance(error, pickle.UnpicklingError) and _starts_like_torch(path):
+        if isinstance(error, pickle.UnpicklingError) and _starts_like_torch(path):
             reason = "it contains pickled Python objects other than tensors, which are refused"
         else:
             reason = "it is truncated, damaged, or not written by torch.save"
         raise InvalidInput(
             f"not a weights file: {reason}",
             subject=path,
-            hint=f"Save a plain state dict: torch.save({network}.state_dict(), FILE).",
+            hint="Save a plain state dict: torch.save(network.state_dict(), FILE).",
         ) from error
 
 
