@@ -18,6 +18,7 @@ KNOWN = {
     "expand": "6913f3a63ce7",
     "shrink": "58e491593dd3",
     "cam": "19a25ea4a52f",
+    "clip": "6c6b80a05356",
     "colour": "1d197233c241",
     "average": "0e6d23710526",
     "affinity": "7b3444152097",

@@ -1,8 +1,8 @@
 """Maps from a CLIP model and text prompts, without training, after CLIP-ES (Lin et al., CVPR 2023, arXiv 2212.09506).
 
 The attention between the N patches of an image is a dense matrix; memory is proportional to N², that is, to the fourth
-power of the side: about 25 bytes·N² with ``attention``, 105 MB at 512 × 512 pixels with patches of 16. ``max_side``
-times the largest scale is therefore limited to 2048 (6.7 GB).
+power of the side: about 22 bytes·N² with ``attention``, 23 MB at 512 × 512 pixels with patches of 16. ``max_side``
+times the largest scale is therefore limited to 2048 (5.9 GB).
 """
 
 from __future__ import annotations

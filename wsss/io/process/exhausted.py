@@ -23,8 +23,8 @@ AGAIN_HINT = "then run the same command again: finished work is kept."
 SHARED = Path("/dev/shm")
 
 OUT_OF_MEMORY = (
-    "Run the same command again with --workers 1, and reduce large images with max_side (of cam, propagate, par, crf "
-    "and predict); finished work is kept."
+    "Run the same command again with --workers 1, and reduce large images with max_side (of cam, clip, propagate, par, "
+    "crf and predict); finished work is kept."
 )
 """Hint for certain or probable lack of memory; see `out_of_memory_hint`."""
 
