@@ -85,7 +85,7 @@ class ClipConfig(StageConfig):
         default=512,
         ge=16,
         le=LARGEST_SIDE,
-        description="maximum side length in pixels; larger images are downscaled. Memory grows with its fourth power",
+        description="maximum side length in pixels; larger images are downscaled; memory grows with its fourth power",
     )
 
     @model_validator(mode="after")

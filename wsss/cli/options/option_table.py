@@ -67,7 +67,7 @@ SHARED = {
     "--page": Shared("INT", "Page of TIFF files", own_text=True),
     "--bands": Shared("INT,…", "Bands for red, green and blue", own_text=True),
     "--size": Shared("INT", "Side length in pixels", own_text=True),
-    "--max-side": Shared("INT", "Maximum side length in pixels; larger images are downscaled; null: no limit"),
+    "--max-side": Shared("INT", "Maximum side length in pixels; larger images are downscaled"),
     "--tile": Shared(
         "INT", "Side of overlapping tiles for larger images, in pixels of the network's input; null: whole images"
     ),

@@ -21,7 +21,7 @@ from wsss.models.weights.initial import Origin
 
 
 class GradientMaps(NamedTuple):
-    """Maps ``(K, n, m)`` ≥ 0 on n × m patches, and the attention ``(n·m, n·m)`` between patches, rows to columns."""
+    """Maps ``(K, n, m)`` ≥ 0 on n × m patches, and the attention ``(n·m, n·m)`` of rows to columns, empty if unused."""
 
     maps: Tensor
     attention: Tensor

@@ -48,8 +48,8 @@ def stored_maps(run: Path, samples: Sequence[Sample], classes: Classes, names: S
     raise InvalidInput(
         f"no stage has maps or probabilities of all {counted(len(samples), 'image')}",
         subject=run,
-        hint="Maps are written by cam, clip, average, propagate and par, probabilities by predict with save_probabilities; "
-        "choose the split for which they were computed (--split).",
+        hint="Maps are written by cam, clip, average, propagate and par, probabilities by predict with "
+        "save_probabilities; choose the split for which they were computed (--split).",
     )
 
 
