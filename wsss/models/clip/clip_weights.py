@@ -104,7 +104,7 @@ def _unsupported(config: Mapping[str, Any]) -> str | None:
     """Return why maps of an architecture cannot be computed; ``None`` if they can."""
     vision, text = config["vision_cfg"], config["text_cfg"]
     if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
-        return "its tokenizer would be downloaded; expected the tokenizer that open_clip contains"
+        return "its tokenizer is not part of open_clip and would be downloaded"
     plain = (
         not (vision.get("timm_model_name") or vision.get("attentional_pool"))
         and isinstance(vision.get("layers", 12), int)
@@ -113,7 +113,7 @@ def _unsupported(config: Mapping[str, Any]) -> str | None:
         and not any(vision.get(key) for key in CUSTOM_BLOCKS)
         and not (config.get("custom_text") or config.get("multimodal_cfg"))
     )
-    return None if plain else "expected a vision transformer of open_clip whose class token is the image embedding"
+    return None if plain else "not a vision transformer of open_clip whose class token is the image embedding"
 
 
 def read_clip_weights(name: str, expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
