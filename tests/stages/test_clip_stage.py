@@ -215,6 +215,10 @@ def test_weights_that_do_not_fit_are_refused(workspace: Path, images: Dataset, t
     assert "visual.proj" in str(refused(workspace, images, weights=weights).subject)
     torch.save(random_clip(40).state_dict(), path)
     assert "positional_embedding" in refused(workspace, images, weights=weights).message
+    register(tmp_path, "tiny-gelu", CONFIG | {"quick_gelu": False})
+    torch.save(state | {"input_resolution": torch.tensor(32)}, path)
+    error = refused(workspace, images, weights=weights, model="tiny-gelu")
+    assert error.subject == "clip.model" and error.allowed == "tiny-gelu-quickgelu"
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(path))
     error = refused(workspace, images, weights=weights)
     assert error.subject == str(path) and "TorchScript" in error.message and "torch.jit.load" in str(error.hint)

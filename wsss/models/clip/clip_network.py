@@ -21,10 +21,17 @@ from wsss.models.weights.initial import Origin
 
 
 class GradientMaps(NamedTuple):
-    """Maps ``(K, n, m)`` ≥ 0 on n × m patches, and the attention ``(n·m, n·m)`` of rows to columns, empty if unused."""
+    """Result of `ClipNetwork.gradient_maps`.
+
+    Args:
+        maps: ``(K, n, m)`` ≥ 0 on n × m patches.
+        attention: ``(n·m, n·m)`` of patches (rows) to patches (columns); empty if it is not requested.
+        probabilities: of the texts, ``(N,)``.
+    """
 
     maps: Tensor
     attention: Tensor
+    probabilities: Tensor
 
 
 class ClipNetwork(nn.Module):
@@ -33,18 +40,15 @@ class ClipNetwork(nn.Module):
     Args:
         clip: an ``open_clip.CLIP`` with a vision transformer; see `wsss.models.clip.clip_weights.model_config`.
         tokenizer: of open_clip.
-        name: of the architecture.
         origin: of the weights, with the normalisation.
         embedding: image embedding: the mean over the patches, or that of the class token.
     """
 
-    def __init__(
-        self, clip: nn.Module, tokenizer: Any, *, name: str, origin: Origin, embedding: ImageEmbedding
-    ) -> None:
+    def __init__(self, clip: nn.Module, tokenizer: Any, *, origin: Origin, embedding: ImageEmbedding) -> None:
         super().__init__()
         self.clip, self.tokenizer, self.embedding = clip, tokenizer, embedding
         self.normalise = Normalise(origin.mean, origin.std)
-        self.name, self.origin = name, origin
+        self.origin = origin
         self.requires_grad_(False).eval()
 
     @property
@@ -61,22 +65,11 @@ class ClipNetwork(nn.Module):
         """Side of a patch in pixels."""
         return int(self._visual.patch_size[0])
 
-    @property
-    def blocks(self) -> int:
-        """Number of blocks of the vision transformer."""
-        return len(self._visual.transformer.resblocks)
-
     @torch.no_grad()
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         """Return unit vectors ``(N, D)``."""
         clip: Any = self.clip
         return cast(Tensor, clip.encode_text(self.tokenizer(list(texts)).to(self.device), normalize=True))
-
-    def probabilities(self, image: Tensor, texts: Tensor) -> Tensor:
-        """Return the probabilities ``(N,)`` of unit vectors of texts ``(N, D)`` for an image; see `gradient_maps`."""
-        before, _ = self._before_last(image, blocks=0)
-        last = self._visual.transformer.resblocks[-1]
-        return self._logits(_after(last, before, last.ln_1(before)), texts).softmax(0)
 
     @torch.enable_grad()
     def gradient_maps(self, image: Tensor, texts: Tensor, classes: int, blocks: int) -> GradientMaps:
@@ -104,7 +97,8 @@ class ClipNetwork(nn.Module):
         rows, columns = (side // self.patch for side in image.shape[1:])
         if blocks:
             attention = (attention + mean_attention(last.attn, normed.detach())) / blocks
-        return GradientMaps(torch.stack(maps).unflatten(1, (rows, columns)), attention[1:, 1:])
+        stacked = torch.stack(maps).unflatten(1, (rows, columns))
+        return GradientMaps(stacked, attention[1:, 1:], logits.detach().softmax(0))
 
     @torch.no_grad()
     def _before_last(self, image: Tensor, blocks: int) -> tuple[Tensor, Tensor]:
@@ -113,9 +107,10 @@ class ClipNetwork(nn.Module):
         tokens = self._embedded(self.normalise(image[None]))
         count = tokens.shape[1]
         total = tokens.new_zeros(count, count) if blocks else tokens.new_zeros(1, 1)
-        for number, block in enumerate(visual.transformer.resblocks[:-1]):
+        *earlier, _ = visual.transformer.resblocks
+        for number, block in enumerate(earlier):
             normed = block.ln_1(tokens)
-            if self.blocks - number <= blocks:
+            if len(earlier) + 1 - number <= blocks:
                 total += mean_attention(block.attn, normed)
             tokens = _after(block, tokens, normed)
         return tokens, total

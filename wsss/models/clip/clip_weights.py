@@ -41,10 +41,10 @@ def load_clip(name: str, weights: ClipWeights, embedding: ImageEmbedding) -> Cli
     import open_clip
 
     model = open_clip.CLIP(**config)
-    model.load_state_dict(read_clip_weights(name, model.state_dict(), weights.path))
+    model.load_state_dict(read_clip_weights(name, config, model.state_dict(), weights.path))
     record = {"file": weights.path.name, "sha256": sha256_file(weights.path)}
     origin = Origin(record, weights.mean, weights.std)
-    return ClipNetwork(model, _tokenizer(config, model), name=name, origin=origin, embedding=embedding)
+    return ClipNetwork(model, _tokenizer(config, model), origin=origin, embedding=embedding)
 
 
 def _tokenizer(config: Mapping[str, Any], model: Any) -> Any:
@@ -80,7 +80,7 @@ def check_clip(name: str, weights: ClipWeights, blocks: int, texts: Sequence[str
                 found=Verbatim(f"{length} tokens"),
                 allowed=f"at most {longest}",
             )
-    read_clip_weights(name, model.state_dict(), weights.path)
+    read_clip_weights(name, config, model.state_dict(), weights.path)
 
 
 def model_config(name: str) -> dict[str, Any]:
@@ -116,18 +116,28 @@ def _unsupported(config: Mapping[str, Any]) -> str | None:
     return None if plain else "not a vision transformer of open_clip whose class token is the image embedding"
 
 
-def read_clip_weights(name: str, expected: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
+def read_clip_weights(
+    name: str, config: Mapping[str, Any], expected: Mapping[str, Tensor], path: Path
+) -> dict[str, Tensor]:
     """Read the state dict of an architecture.
 
     Args:
-        name: of the architecture, for messages.
+        name, config: the architecture.
         expected: state dict of the model (which may be on the meta device).
         path: see `wsss.models.weights.initial.read_weights`.
 
     Raises:
-        InvalidInput: the file is missing, invalid, of another architecture, or contains values that are not finite.
+        InvalidInput: the file is missing, invalid, of another architecture, trained with another activation (if it is
+            OpenAI's, which can be recognised), or contains values that are not finite.
     """
     state = without_prefix(list(expected), read_weights(path))
+    if not config.get("quick_gelu") and any(key in state for key in NOT_WEIGHTS):
+        raise InvalidInput(
+            "the weights are OpenAI's, whose activation is QuickGELU",
+            subject="clip.model",
+            found=name,
+            allowed=f"{name}-quickgelu",
+        )
     state = {key: value for key, value in state.items() if key not in NOT_WEIGHTS}
     if problem := mismatches(expected, state):
         raise InvalidInput(
