@@ -219,6 +219,9 @@ def test_weights_that_do_not_fit_are_refused(workspace: Path, images: Dataset, t
     torch.save(state | {"input_resolution": torch.tensor(32)}, path)
     error = refused(workspace, images, weights=weights, model="tiny-gelu")
     assert error.subject == "clip.model" and error.allowed == "tiny-gelu-quickgelu"
+    torch.save(state, path)
+    path.write_bytes(path.read_bytes().replace(b"PK\x01\x02", b"damaged"))
+    assert "damaged" in refused(workspace, images, weights=weights).message
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(path))
     error = refused(workspace, images, weights=weights)
     assert error.subject == str(path) and "TorchScript" in error.message and "torch.jit.load" in str(error.hint)

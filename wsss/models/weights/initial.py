@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.error import URLError
-from zipfile import ZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor, nn
@@ -194,15 +194,15 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _read_torch(path: Path) -> Any:
-    if _is_torchscript(path):
-        raise InvalidInput(
-            "not a weights file: it is a TorchScript archive, which contains code",
-            subject=path,
-            hint="Save its state dict: torch.save(torch.jit.load(ARCHIVE, map_location='cpu').state_dict(), FILE).",
-        )
     try:
+        if _is_torchscript(path):
+            raise InvalidInput(
+                "not a weights file: it is a TorchScript archive, which contains code",
+                subject=path,
+                hint="Save its state dict: torch.save(torch.jit.load(ARCHIVE, map_location='cpu').state_dict(), FILE).",
+            )
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, BadZipFile, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise_if_exhausted(error)
         # torch's own messages recommend weights_only=False, which would run code in the file.
         if isinstance(error, pickle.UnpicklingError) and _starts_like_torch(path):
