@@ -136,6 +136,12 @@ def test_attention_is_that_of_multihead_attention() -> None:
     torch.testing.assert_close(mean_attention(layers[0], seen[0]), maps[0], atol=1e-6, rtol=0)
 
 
+def stretched(maps: Tensor) -> Tensor:
+    """Return maps from 0 to 1."""
+    least, most = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    return (maps - least) / (most - least)
+
+
 def test_views_are_walked_resampled_and_averaged() -> None:
     """Two scales and mirror images, each composed here from the network and the walk."""
     own, image = network(random_clip(), "patches"), picture(20, 37).permute(1, 2, 0).numpy()
@@ -149,12 +155,13 @@ def test_views_are_walked_resampled_and_averaged() -> None:
         view = torch.from_numpy(cv2.resize(image, size[::-1], interpolation=interpolation)).permute(2, 0, 1)
         for mirrored in (False, True):
             raw = own.gradient_maps(view.flip(2) if mirrored else view, texts, 2, 2)
-            scaled = (raw.maps / raw.maps.amax((1, 2), keepdim=True)).numpy()
-            walked = torch.from_numpy(
-                class_aware_walk(scaled, raw.attention.numpy(), rounds=3, steps=2, box_threshold=0.4)
+            walked = class_aware_walk(
+                stretched(raw.maps).numpy(), raw.attention.numpy(), rounds=3, steps=2, box_threshold=0.4
             )
-            walked = walked / walked.amax((1, 2), keepdim=True)
-            full = F.interpolate(walked[None], (20, 37), mode="bilinear", align_corners=False)[0]
+            assert walked.min() > 0  # every patch attends to every other
+            full = F.interpolate(
+                stretched(torch.from_numpy(walked))[None], (20, 37), mode="bilinear", align_corners=False
+            )[0]
             total += full.flip(2) if mirrored else full
     torch.testing.assert_close(maps, total, atol=1e-4, rtol=0)
 

@@ -29,9 +29,10 @@ def clip_maps(
     max_side: int,
     attention: ClassAwareAttention | None,
 ) -> Tensor:
-    """Compute the maps of an image: the mean over views of maps that are each divided by their maximum.
+    """Compute the maps of an image: the sum over views of maps that are each scaled to [0, 1].
 
-    Every view is stretched to multiples of the patch, by less than a patch.
+    Every view is stretched to multiples of the patch, by less than a patch. A map is scaled before and after its
+    refinement, by subtracting its minimum: since every patch attends to every other, refined maps are nowhere 0.
 
     Args:
         network: its device is used.
@@ -54,7 +55,7 @@ def clip_maps(
         for mirrored in (False, True) if flip else (False,):
             view = (pixels.flip(2) if mirrored else pixels).to(network.device)
             raw = network.gradient_maps(view, texts, classes, blocks)
-            maps = normalise(raw.maps, "max").cpu()
+            maps = normalise(raw.maps, "minmax").cpu()
             if attention is not None:
                 walked = class_aware_walk(
                     maps.numpy(),
@@ -63,7 +64,7 @@ def clip_maps(
                     steps=attention.steps,
                     box_threshold=attention.box_threshold,
                 )
-                maps = normalise(torch.from_numpy(walked), "max")
+                maps = normalise(torch.from_numpy(walked), "minmax")
             total.add(maps[None], Frame(size, (mirrored,)), patch, (patch - 1) / 2)
     return total.maps[0]
 
