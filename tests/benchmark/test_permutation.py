@@ -33,6 +33,7 @@ def test_p_is_exact_for_few_pairs(pairs: int) -> None:
     assert result == pytest.approx([scipy_p(column, 2**pairs) for column in differences.T], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_p_matches_scipy_for_many_pairs() -> None:
     generator = np.random.default_rng(3)
     differences = np.stack([generator.normal(mean, 1, 120) for mean in (0, 0.05, -0.12, 0.15, 1)], 1)

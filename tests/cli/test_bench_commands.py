@@ -28,6 +28,7 @@ def test_results_of_the_authors() -> None:
     }
 
 
+@pytest.mark.slow
 def test_formats_on_stdout_and_notes_on_stderr(tmp_path: Path) -> None:
     results = write_results(tmp_path, {**LEVELS, "cbDiceLoss": 0.97})
     (results / "supervised/accurate/large/clDiceLoss/3.csv").unlink()

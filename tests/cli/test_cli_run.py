@@ -204,6 +204,7 @@ def test_second_process_is_refused(here: Path) -> None:
     assert after.returncode == 0 and f"Taking over runs/toy from process {process.pid}" in after.stderr
 
 
+@pytest.mark.slow
 def test_killed_command_resumes(here: Path) -> None:
     draw = ["data", "synth", "shapes", "s", "--train", "2", "--val", "1"]
     done, writes = kill_command(draw, 5, cwd=here)

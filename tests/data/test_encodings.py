@@ -83,6 +83,7 @@ SCORE = ["score", "--pred", "pred", "--split", "val", *DATA]
     ],
     ids=["score", "tiles", "data tiles", "data check"],
 )
+@pytest.mark.slow
 def test_commands_refuse_them(here: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     assert _call(command) == 2
     said = capsys.readouterr()

@@ -88,6 +88,7 @@ def test_tiles_on_ignored_pixels_are_not_drawn(tmp_path: Path) -> None:
     assert max(tile.column for tile in tiles) + 6 <= 40
 
 
+@pytest.mark.slow
 def test_noise_inverts_a_fraction_of_the_labels(tmp_path: Path) -> None:
     data = walls(tmp_path / "data")
     _, clean = draw(data, tmp_path / "clean", count=400, size=5)

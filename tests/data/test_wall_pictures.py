@@ -93,6 +93,7 @@ def test_openings_are_painted_in_place() -> None:
         assert not view.mortar[view.opening > 0].any()
 
 
+@pytest.mark.slow
 def test_bricks_of_other_colours() -> None:
     reds, others = [], []
     for seed in range(20):

@@ -39,6 +39,7 @@ def sizes_of(folder: Path) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("size", [(1, 300), (3, 60_000), (60, 4000), (60_000, 3)])
 @pytest.mark.parametrize("pages", ["png", "pdf"])
+@pytest.mark.slow
 def test_elongated_images_are_fitted_into_their_cells(tmp_path: Path, size: tuple[int, int], pages: str) -> None:
     masks = masks_of(tmp_path / "in", *[size] * 5, (40, 30))
     tracemalloc.start()

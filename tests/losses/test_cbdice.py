@@ -134,6 +134,7 @@ def test_whole_loss_with_the_papers_weights() -> None:
     torch.testing.assert_close(CbDiceLoss()(logits, target), expected)
 
 
+@pytest.mark.slow
 def test_gradcheck_and_ignored_pixels() -> None:
     logits, target = case(3, 3, (8, 9))
     target[0, :3] = 255

@@ -98,6 +98,7 @@ def test_the_matching_of_diagrams_is_optimal(seed: int, intervals: int, count: i
 
 @pytest.mark.parametrize("keys", [{}, {"patch": 4}, {"frame": "own-max"}, {"frame": "zero"}], ids=str)
 @pytest.mark.parametrize("classes", [1, 2, 3])
+@pytest.mark.slow
 def test_gradient_against_finite_differences(keys: dict[str, Any], classes: int) -> None:
     logits, target = case(seed=3, size=(5, 6), classes=max(2, classes))
     logits = logits[:, -1:] if classes == 1 else logits

@@ -101,6 +101,7 @@ def test_descending_repairs_the_topology() -> None:
     assert before != (1, 1) and after == (1, 1)
 
 
+@pytest.mark.slow
 def test_gradcheck_and_ignored_pixels() -> None:
     logits, target = case(3, 3, (7, 8))
     target[0, :3] = 255

@@ -62,6 +62,7 @@ def label(kind: str, image: str) -> Mask:
 @needs_shared_data
 @pytest.mark.parametrize("kind", ["noisy", "pseudo"])
 @pytest.mark.parametrize("image", ["001", *(pytest.param(name, marks=pytest.mark.slow) for name in ("010", "023"))])
+@pytest.mark.slow
 def test_scores_of_real_labels_equal_other_programs(kind: str, image: str) -> None:
     pred, gt = label(kind, image), label("accurate", image)
     result = columns(pred, gt)

@@ -177,6 +177,7 @@ def load(path: Path, name: str = "resnet18") -> tuple[nn.Module, object]:
     )
 
 
+@pytest.mark.slow
 def test_weights_from_files(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
     torch.save(weights, tmp_path / "plain.pth")
     torch.save({"state_dict": {f"module.{key}": value for key, value in weights.items()}}, tmp_path / "wrapped.pth")

@@ -83,6 +83,7 @@ def test_scalars_as_text() -> None:
 
 
 @given(st.recursive(scalars | st.floats(allow_nan=False, allow_infinity=False) | st.text(), st.lists))
+@pytest.mark.slow
 def test_any_value_is_read_back(value: object) -> None:
     if "\\u0000" not in json.dumps(value):  # cannot be written to files
         assert parse_yaml(f"key: {yaml_text(value)}", "x").value == {"key": value}

@@ -77,6 +77,7 @@ def predicted_share(weights: str) -> float:
     return float(np.mean([mask != 0 for mask in masks]))
 
 
+@pytest.mark.slow
 def test_predicted_masks_have_the_foreground_fraction_of_the_training_masks(
     model: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -94,6 +94,7 @@ def test_images_without_a_class_and_with_unknown_ones(workspace: Path, images: D
     assert any("unknown presence" in line and second.id in line for line in lines)
 
 
+@pytest.mark.slow
 def test_settings_change_the_maps(workspace: Path, images: Dataset, tmp_path: Path) -> None:
     variants: dict[str, dict[str, Any]] = {
         "default": {},
@@ -115,6 +116,7 @@ def test_settings_change_the_maps(workspace: Path, images: Dataset, tmp_path: Pa
     assert sum("were downscaled to 24 pixels" in line for line in lines) == 1
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_and_workers_give_the_same_bytes(
     workspace: Path, images: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,6 +169,7 @@ def test_marked_pixels_are_cropped_like_the_mask(data, corrections):
     assert seen
 
 
+@pytest.mark.slow
 def test_segment_states_and_uses_corrections(tmp_path, data, corrections):
     masks = tmp_path / "data" / "masks"
     plain = run_stage(SEGMENT, TRAINING, tmp_path / "plain", data, masks=masks)

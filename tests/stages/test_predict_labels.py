@@ -153,6 +153,7 @@ def test_absent_classes_become_background() -> None:
     assert restricted(certain, [None]) is certain
 
 
+@pytest.mark.slow
 def test_batchnorm_adapted_to_the_image(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     predict(capsys, model, "plain")
     predict(capsys, model, "one", "--adapt-batchnorm", "0.5")

@@ -83,6 +83,7 @@ def masks_of(folder: Path) -> dict[str, Any]:
     return {name: read_mask(folder / "masks" / f"{name}.png") for name in IDS}
 
 
+@pytest.mark.slow
 def test_the_agreement_is_that_of_predict(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The agreement of every set of scales is the mIoU of the masks that `predict` writes at them; all sets differ."""
     for number, name in enumerate(IDS):

@@ -34,6 +34,7 @@ def pixels(intervals):
 
 @settings(max_examples=400)
 @given(pairs(), st.sampled_from([np.float32, np.float64]), st.booleans())
+@pytest.mark.slow
 def test_matching_equals_the_plain_one_pixel_by_pixel(pair, dtype, need_64_bit_keys):
     shift = 1 / 3 if need_64_bit_keys else 0.0  # no float32 equals x + 1/3
     pred, gt = (image.astype(dtype) + dtype(shift) for image in pair)

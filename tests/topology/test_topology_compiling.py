@@ -207,6 +207,7 @@ def test_kernels_run_without_a_cache_and_warn_once(tmp_path, before):
     assert ("No space left on device" if before == _FULL else "File exists") in warning
 
 
+@pytest.mark.slow
 def test_a_new_index_never_refers_to_code_of_old_source(tmp_path):
     """Numba writes the index first; after a change of the source it reuses the names of the old code."""
     assert _probed(tmp_path) == ["2", "0"]
@@ -245,6 +246,7 @@ def test_set_cells_finds_all_flags_at_any_place():
     assert cells[:count].tolist() == np.flatnonzero(flags).tolist()
 
 
+@pytest.mark.slow
 def test_kernels_run_without_the_global_lock():
     """While one thread is in a kernel, Python code of another thread runs."""
     from wsss.topology import betti_matching
