@@ -37,7 +37,7 @@ def refine_image(
 ) -> None:
     """Write the refined mask of an image.
 
-    With ``cams``, the masks themselves are not read: seeds are made again from the maps, with the background policy of
+    With ``cams``, the mask itself is not read: seeds are made again from the maps, with the background policy of
     the masks (``policy.json``). Otherwise the class probabilities beside the masks are refined (``unary: softmax``), or
     the mask itself (``unary: labels``).
 
