@@ -41,11 +41,11 @@ stages:
 def true_masks(root: Path, split: str, work: Path) -> functools._lru_cache_wrapper[NDArray[np.uint8]]:
     """Return the function from the id of an image to its true mask."""
     from wsss.data.readers.registry import open_dataset
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
 
     data = open_dataset({"layout": "topomortar", "root": str(root)}, work=work)
     samples = {sample.id: sample for sample in data.split(split)}
-    return functools.lru_cache(maxsize=None)(lambda image: read_truth(samples[image], data.classes))
+    return functools.lru_cache(maxsize=None)(lambda image: read_sample_mask(samples[image], data.classes))
 
 
 def answered(table: Path) -> int:

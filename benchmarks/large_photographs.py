@@ -130,7 +130,7 @@ def enlargement(root: Path, split: str) -> None:
     import cv2
 
     from wsss.data.readers.registry import open_dataset
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
     from wsss.io.rasters.rgb_images import read_image
 
     with tempfile.TemporaryDirectory() as work:
@@ -140,7 +140,7 @@ def enlargement(root: Path, split: str) -> None:
     for factor in FACTORS:
         right, total = np.zeros(3, np.int64), 0
         for sample in samples:
-            image, mask = read_image(*sample.source), read_truth(sample, data.classes)
+            image, mask = read_image(*sample.source), read_sample_mask(sample, data.classes)
             borders = (
                 cv2.morphologyEx(np.where(mask == 255, 0, mask), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
             )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask
 from wsss.pipeline.config.source import Source
@@ -38,7 +38,7 @@ def main() -> None:
         for one in ranked:
             signals = [value for value in (one.disagreement, one.entropy) if value is not None]
             doubt.append(one.pixels * sum(signals) / len(signals))
-            truth = read_truth(by_id[one.id], data.classes)
+            truth = read_sample_mask(by_id[one.id], data.classes)
             path = mask_path(sources.masks[-1], one.id)
             mask = data.classes.encode(read_mask(path), where=str(path))
             wrong.append(int(((mask != truth) & (truth != IGNORE)).sum()))

@@ -12,7 +12,7 @@ import numpy as np
 
 from wsss.data.artifacts import read_indices, read_maps
 from wsss.data.readers.registry import open_dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.rasters.rgb_images import read_image
 from wsss.viz.drawing.heatmap import heat_overlay
 from wsss.viz.drawing.overlay import contact_sheet, overlay
@@ -37,7 +37,7 @@ def main(run: Path, out: Path) -> None:
             return overlay(image, mask, palette)
 
         stages = [read_indices(run / name, sample.id, data.classes) for name in ("pseudo", "predict")]
-        truth = read_truth(sample, data.classes)
+        truth = read_sample_mask(sample, data.classes)
         rows.append([image, heat_overlay(image, strongest), *map(masked, stages), masked(truth)])
     contact_sheet(rows, ["image", "class activation map", "pseudo mask", "network", "ground truth"], out, width=180)
 

@@ -46,7 +46,7 @@ def wsss(*words: object) -> None:
 def make_walls() -> Truth:
     """Write ``photos`` and ``photos.yaml``, and return the true masks."""
     from wsss.data.readers.registry import open_dataset
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
 
     config = {"layout": "bricks", "size": 384, "train": 4, "small": 1, "val": 1, "test": 1}
     data = open_dataset(config, work=Path("walls"))
@@ -54,7 +54,7 @@ def make_walls() -> Truth:
     truth = {}
     for number, sample in enumerate(data.split("train-large-accurate"), 1):
         shutil.copy(sample.image, Path("photos", f"wall_{number}.png"))
-        truth[f"wall_{number}"] = read_truth(sample, data.classes)
+        truth[f"wall_{number}"] = read_sample_mask(sample, data.classes)
     page = (DOCS / "answers.md").read_text(encoding="utf-8")
     (pipeline,) = re.findall(r"<!-- file: photos\.yaml -->\n```yaml\n(.*?)```", page, re.DOTALL)
     Path("photos.yaml").write_text(pipeline, encoding="utf-8")

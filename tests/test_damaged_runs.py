@@ -62,13 +62,13 @@ def reader(path: Path) -> Callable[[Path], Any] | None:
 def content_of_data(root: Path) -> Any:
     """Return everything that a run reads of its generated dataset."""
     from wsss.data.readers.folder import LAYOUT, Config
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
     from wsss.io.rasters.rgb_images import read_image
 
     data = LAYOUT.read(Config.model_validate({"root": root}), work=root, log=lambda line: None)
     return {
         (name, sample.id): (
-            sample.labels, read_image(sample.image).tobytes(), read_truth(sample, data.classes).tobytes(),
+            sample.labels, read_image(sample.image).tobytes(), read_sample_mask(sample, data.classes).tobytes(),
         )
         for name, samples in data.splits.items()
         for sample in samples

@@ -17,7 +17,7 @@ from docpages import Block, Session, blocks, check_marks, commands, look_up
 from wsss.data.answers.answer_rows import read_answers
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask
 
@@ -64,7 +64,7 @@ def test_the_page_on_walls_without_masks(bricks: Dataset, annotate: Any, tmp_pat
     pytest.importorskip("starlette", reason="no starlette: pip install 'wsss[ask]'")
     pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'wsss[ask]'")
     here, samples = tmp_path / "here", bricks.split("train-large-accurate")
-    truth = {sample.id: read_truth(sample, bricks.classes) for sample in samples}
+    truth = {sample.id: read_sample_mask(sample, bricks.classes) for sample in samples}
     (here / "photos").mkdir(parents=True)
     for sample in samples:
         shutil.copy(sample.image, here / "photos" / f"{sample.id}{sample.image.suffix}")

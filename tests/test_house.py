@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
@@ -169,6 +170,28 @@ def test_a_module_name_means_one_thing() -> None:
         if path.stem not in SAME_MEANING and "commands" not in path.parts:  # a command is called as what it runs
             homes[path.stem].append(path.relative_to(ROOT).as_posix())
     assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
+def hops(text: str) -> list[tuple[str, str]]:
+    """Return the functions and classes that a text names as `file.py:name`, below `wsss/`."""
+    return re.findall(r"`([\w/]+\.py):(\w+)`", text)
+
+
+def test_one_image_through_the_code() -> None:
+    """What the section of CONTRIBUTING.md names exists, and the file to the left of each arrow uses what follows it."""
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    trees = {file: ast.parse((ROOT / "wsss" / file).read_text(encoding="utf-8")) for file, _ in hops(page)}
+    missing = [
+        (file, name) for file, name in hops(page) if name not in {getattr(n, "name", "") for n in trees[file].body}
+    ]
+    assert missing == []
+    items = re.findall(r"^\d+\. .*(?:\n +.*)*", page, re.M)
+    arrows = [pair for item in items for pair in itertools.pairwise(item.split("→"))]
+    assert len(arrows) >= 15
+    for left, right in arrows:
+        (file, _), (_, used) = hops(left)[-1], hops(right)[0]
+        names = {getattr(node, "id", getattr(node, "attr", None)) for node in ast.walk(trees[file])}
+        assert used in names, f"{file} does not use {used}"
 
 
 def test_files_are_small() -> None:

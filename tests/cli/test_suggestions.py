@@ -134,14 +134,15 @@ def test_prediction_with_failed_images(here: Path, tmp_path: Path) -> None:
 def test_first_hint_on_an_antialiased_mask(tmp_path: Path) -> None:
     from wsss.data.classes import Classes
     from wsss.data.sample import Sample
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
 
     mask = np.zeros((20, 24), np.uint8)
     mask[5:12] = 1
     mask[12] = np.arange(24) * 5 + 30
     write_mask(tmp_path / "m.png", mask)
+    sample = Sample("m", tmp_path / "m.jpg", mask=tmp_path / "m.png")
     with pytest.raises(InvalidInput) as error:
-        read_truth(Sample("m", tmp_path / "m.jpg", mask=tmp_path / "m.png"), Classes(("background", "a"), ((0,), (1,))))
+        read_sample_mask(sample, Classes(("background", "a"), ((0,), (1,))))
     hint = str(error.value.hint)
     assert hint.index("nearest neighbour") < hint.index("mask_values")
 

@@ -13,8 +13,8 @@ from wsss.data.checks.check import check_dataset
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset, recognise
 from wsss.data.readers.topomortar import GROUPS, KINDS, read_groups
+from wsss.data.sample_mask import read_sample_mask
 from wsss.data.synthetic.bricks import Config, generate
-from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import image_size
@@ -69,14 +69,14 @@ def test_table_of_betti_numbers(dataset: Dataset) -> None:
     assert list(rows[0]) == ["ID", "Betti0", "Betti1", "Betti2"]
     published = {row["ID"]: (int(row["Betti0"]), int(row["Betti1"])) for row in rows}
     computed = {
-        split.id: tuple(betti_numbers(read_truth(split, dataset.classes) == 1)) for split in dataset.split("test")
+        split.id: tuple(betti_numbers(read_sample_mask(split, dataset.classes) == 1)) for split in dataset.split("test")
     }
     assert published == computed and {row["Betti2"] for row in rows} == {"0"}
 
 
 def test_label_kinds_differ(dataset: Dataset) -> None:
     accurate, noisy, pseudo = (
-        [read_truth(sample, dataset.classes) for sample in dataset.split(f"train-large-{kind}")] for kind in KINDS
+        [read_sample_mask(sample, dataset.classes) for sample in dataset.split(f"train-large-{kind}")] for kind in KINDS
     )
     for a, n, p in zip(accurate, noisy, pseudo, strict=True):
         assert not np.array_equal(a, n) and not np.array_equal(a, p) and not np.array_equal(n, p)

@@ -18,7 +18,7 @@ from wsss.data.coco.annotation_index import build_index
 from wsss.data.coco.instance_mask import InstanceMask, region_of
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.files import json_stream
 from wsss.io.rasters.rgb_images import write_png
@@ -64,9 +64,9 @@ def test_masks_have_the_pixels_of_the_coco_api(coco: Path, open_at: Open) -> Non
                 expected[tool.annToMask(one) > 0] = 255
             for one in sorted((a for a in found if not a["iscrowd"]), key=lambda a: -int(tool.annToMask(a).sum())):
                 expected[tool.annToMask(one) > 0] = numbers[one["category_id"]]
-            truth = read_truth(pickle.loads(pickle.dumps(sample)), data.classes, size=SIZE)
+            truth = read_sample_mask(pickle.loads(pickle.dumps(sample)), data.classes, size=SIZE)
             assert np.array_equal(truth, expected)
-    first = read_truth(data.split("train")[0], data.classes)
+    first = read_sample_mask(data.split("train")[0], data.classes)
     assert (first[10, 10], first[4, 4], first[20, 20]) == (1, 17, 0)  # the person is smaller: on top of the dog
 
 
@@ -119,7 +119,7 @@ def test_chosen_classes(coco: Path, open_at: Open) -> None:
     assert data.classes.names == ("background", "animal", "reader")
     first = data.split("train")[0]
     assert first.labels == (1,)
-    assert np.unique(read_truth(first, data.classes)).tolist() == [0, 1, 255]
+    assert np.unique(read_sample_mask(first, data.classes)).tolist() == [0, 1, 255]
     assert open_at(coco, classes={"pair": [1, 17]}).split("train")[0].labels == (1,)  # numbers, not category ids
 
 
@@ -163,7 +163,7 @@ def test_small_chunks_and_other_scripts(coco: Path, open_at: Open, monkeypatch: 
     assert [s.labels for s in data.split("train")] == [s.labels for s in expected["train"]]
     for old, new in zip(expected["train"], data.split("train"), strict=True):
         assert new.drawing is not None and old.drawing is not None
-    assert read_truth(data.split("train")[0], data.classes).any()
+    assert read_sample_mask(data.split("train")[0], data.classes).any()
 
 
 def test_non_ascii_names(coco: Path, open_at: Open) -> None:

@@ -11,7 +11,7 @@ import pytest
 from coco_files import TRAIN, square
 
 from wsss.data.dataset import Dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 
 Open = Callable[..., Dataset]
@@ -69,5 +69,5 @@ def test_a_file_changed_while_it_is_used(coco: Path, open_at: Open) -> None:
     path = coco / TRAIN
     path.write_text(path.read_text().replace('"info"', '"information"'))
     with pytest.raises(InvalidInput) as error:
-        read_truth(data.split("train")[0], data.classes)
+        read_sample_mask(data.split("train")[0], data.classes)
     assert error.value.subject == f"{path}: image 1"

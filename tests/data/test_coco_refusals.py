@@ -12,7 +12,7 @@ import pytest
 from coco_files import SIZE, TRAIN
 
 from wsss.data.dataset import Dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
 
@@ -111,7 +111,7 @@ def test_broken_outlines(outline: object, coco: Path, open_at: Open) -> None:
     path.write_text(json.dumps(content))
     data = open_at(coco)
     with pytest.raises(InvalidInput) as error:
-        read_truth(data.split("train")[0], data.classes)
+        read_sample_mask(data.split("train")[0], data.classes)
     assert str(error.value.subject).startswith(f"{path}: image 1, annotation")
 
 

@@ -11,7 +11,7 @@ from learning import coloured_dataset
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask, write_mask
 
@@ -33,11 +33,11 @@ def test_splits(tmp_path: Path) -> None:
 def test_truth(tmp_path: Path) -> None:
     write_mask(tmp_path / "a.png", np.array([[0, 12]], np.uint8))
     sample = Sample("a", tmp_path / "image.png", mask=tmp_path / "a.png")
-    assert read_truth(sample, CLASSES, size=(1, 2)).tolist() == [[0, 2]]
+    assert read_sample_mask(sample, CLASSES, size=(1, 2)).tolist() == [[0, 2]]
     with pytest.raises(InvalidInput):
-        read_truth(sample, CLASSES, size=(2, 1))
+        read_sample_mask(sample, CLASSES, size=(2, 1))
     with pytest.raises(InvalidInput) as error:
-        read_truth(Sample("b", tmp_path / "b.png"), CLASSES)
+        read_sample_mask(Sample("b", tmp_path / "b.png"), CLASSES)
     assert error.value.subject == "image b"
 
 

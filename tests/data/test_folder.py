@@ -14,7 +14,7 @@ from wsss.data.checks.check import check_dataset
 from wsss.data.dataset import Dataset
 from wsss.data.readers.folder_splits import UNLISTED, UNUSED_COLUMN, hash_split
 from wsss.data.readers.registry import open_dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import write_png
@@ -107,10 +107,10 @@ def test_masks_and_class_ids(folder: Path, open_at: Open, error_of: ErrorOf) -> 
     dataset = open_at(folder, val_fraction=0)
     sample = dataset.split("train")[0]
     assert sample.mask == folder / "masks" / "i0.png"
-    assert read_truth(sample, dataset.classes).tolist() == [[0, 2, 1, 255]]
+    assert read_sample_mask(sample, dataset.classes).tolist() == [[0, 2, 1, 255]]
     assert dataset.split("train")[1].mask is None
     mapped = open_at(folder, classes={"light": [7, 9]}, val_fraction=0)
-    assert read_truth(mapped.split("train")[0], mapped.classes).tolist() == [[0, 1, 1, 255]]
+    assert read_sample_mask(mapped.split("train")[0], mapped.classes).tolist() == [[0, 1, 1, 255]]
     assert mapped.split("train")[0].labels == (1,)
 
 

@@ -17,7 +17,7 @@ from wsss.data.checks.check import check_config
 from wsss.data.dataset import Dataset
 from wsss.data.mask_values import MaskValues, as_key
 from wsss.data.readers.registry import open_dataset
-from wsss.data.truth import load_truth, read_truth
+from wsss.data.sample_mask import load_sample_mask, read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import write_png
 
@@ -45,7 +45,7 @@ def roads(tmp_path: Path) -> Path:
 
 
 def seen(dataset: Dataset, split: str = "train") -> list[int]:
-    return np.unique(read_truth(dataset.split(split)[0], dataset.classes)).tolist()
+    return np.unique(read_sample_mask(dataset.split(split)[0], dataset.classes)).tolist()
 
 
 def test_255_is_a_class_in_ground_truth_and_ignore_in_results(roads: Path, open_at: Open) -> None:
@@ -59,14 +59,14 @@ def test_several_values_of_a_class_and_values_to_ignore(roads: Path, open_at: Op
     for path in (roads / "masks").iterdir():
         write_png(path, bands(0, 100, 128, 255))
     dataset = open_at(roads, mask_values={0: "background", 100: "road", 128: "ignore", 255: "road"}, val_fraction=0)
-    mask = read_truth(dataset.split("train")[0], dataset.classes)
+    mask = read_sample_mask(dataset.split("train")[0], dataset.classes)
     assert mask[0, [0, 3, 6, 15]].tolist() == [0, 1, 255, 1]
 
 
 def test_255_must_be_named_too(roads: Path, open_at: Open) -> None:
     dataset = open_at(roads, mask_values={0: "background", 1: "road"}, val_fraction=0)
     with pytest.raises(InvalidInput) as error:
-        read_truth(dataset.split("train")[0], dataset.classes)
+        read_sample_mask(dataset.split("train")[0], dataset.classes)
     assert str(error.value.subject).endswith("r0.png") and "36 pixels of value 255" in error.value.problem
     assert error.value.allowed == "0 (background), 1 (road)"
     assert "mask_values: {0: background, 1: road, 255: …}" in str(error.value.hint)
@@ -80,7 +80,7 @@ def test_selected_and_merged_classes(roads: Path, open_at: Open) -> None:
 
     def row(**config: object) -> list[int]:
         dataset = open_at(roads, mask_values=values, val_fraction=0, **config)
-        return read_truth(dataset.split("train")[0], dataset.classes)[0, [0, 3, 6, 15]].tolist()
+        return read_sample_mask(dataset.split("train")[0], dataset.classes)[0, [0, 3, 6, 15]].tolist()
 
     assert row() == [1, 2, 3, 0]
     assert row(classes=["river"]) == [0, 1, 0, 0]
@@ -88,7 +88,7 @@ def test_selected_and_merged_classes(roads: Path, open_at: Open) -> None:
     assert row(classes={"way": ["road", "rail"]}) == [1, 0, 1, 0]
     dataset = open_at(roads, mask_values={0: "background", 10: "way", 20: "ignore", 30: "way"}, val_fraction=0,
                       classes={"way": ["road", "rail"]})  # fmt: skip
-    assert read_truth(dataset.split("train")[0], dataset.classes)[0, [0, 3, 6, 15]].tolist() == [1, 255, 1, 0]
+    assert read_sample_mask(dataset.split("train")[0], dataset.classes)[0, [0, 3, 6, 15]].tolist() == [1, 255, 1, 0]
 
 
 def test_names_define_the_classes_without_a_class_list(roads: Path, open_at: Open) -> None:
@@ -162,7 +162,7 @@ def test_masks_in_colours_with_equal_channels(roads: Path, open_at: Open, tmp_pa
         Image.fromarray(np.dstack([bands(0, 128, 0)] * 3)).save(path)
     config = {"mask_values": {0: "background", 128: "road"}, "val_fraction": 0}
     dataset = open_at(roads, **config)
-    mask, remarks = load_truth(dataset.split("train")[0], dataset.classes)
+    mask, remarks = load_sample_mask(dataset.split("train")[0], dataset.classes)
     assert np.unique(mask).tolist() == [0, 1] and "equal red, green and blue" in remarks[0][0]
     report = check_config({"root": str(roads), **config}, work=tmp_path)
     assert not report.problems

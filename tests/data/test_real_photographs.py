@@ -12,7 +12,7 @@ from shareddata import SHARED_DATA, needs_shared_data
 from wsss.data.checks.check import check_config
 from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import require_labels
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.rasters.rgb_images import image_size, read_image
 
 pytestmark = needs_shared_data
@@ -26,7 +26,7 @@ def test_voc_animals(tmp_path: Path) -> None:
     require_labels(dataset.samples(["train", "val"]))
     for sample in dataset.split("val")[::10]:
         image = read_image(sample.image)
-        truth = read_truth(sample, dataset.classes, size=image.shape[:2])
+        truth = read_sample_mask(sample, dataset.classes, size=image.shape[:2])
         assert image_size(sample.image) == image.shape[:2]
         assert {int(value) for value in np.unique(truth)} - {0, 255} == set(sample.labels or ())
     with_all = open_dataset({"root": str(ROOT)}, work=tmp_path)

@@ -18,9 +18,9 @@ import pytest
 
 from wsss.data.checks.check import check_dataset
 from wsss.data.readers.registry import open_dataset
+from wsss.data.sample_mask import read_sample_mask
 from wsss.data.synthetic.scene import CLASS_NAMES, EMBLEM_COLOURS, draw_scene
 from wsss.data.synthetic.shapes import Config, generate
-from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.rgb_images import read_image
 
@@ -135,7 +135,7 @@ def test_a_single_class_and_a_single_image(tmp_path: Path) -> None:
     dataset = open_dataset({"layout": "shapes", "train": 1, "val": 0, "classes": 1, "size": 32}, work=tmp_path)
     assert list(dataset.splits) == ["train"]
     sample = dataset.split("train")[0]
-    assert sample.labels == (1,) and 1 in read_truth(sample, dataset.classes, size=(32, 32))
+    assert sample.labels == (1,) and 1 in read_sample_mask(sample, dataset.classes, size=(32, 32))
     assert read_image(sample.image).shape == (32, 32, 3)
 
 

@@ -16,10 +16,10 @@ from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import Sample
+from wsss.data.sample_mask import read_sample_mask
 from wsss.data.tiles.tile_folder import draw_tile_folder
 from wsss.data.tiles.tile_table import Tile, read_tiles, write_tables
 from wsss.data.tiles.tiling import Counts, TilesConfig, colour_statistics, draw_tiles, tiles_per_image
-from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image, write_png
@@ -42,7 +42,7 @@ def draw(data: Dataset, out: Path, seed: int = 0, **config: Any) -> tuple[dict[s
 def pixels_of(data: Dataset, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
     sample = next(split for split in data.split("train") if split.id == tile.image)
     place = slice(tile.row, tile.row + tile.size), slice(tile.column, tile.column + tile.size)
-    return read_image(sample.image)[place], read_truth(sample, data.classes)[place]
+    return read_image(sample.image)[place], read_sample_mask(sample, data.classes)[place]
 
 
 @pytest.mark.parametrize(("size", "least"), [(6, 0.05), (9, 0.3)])
@@ -81,7 +81,7 @@ def test_tiles_on_ignored_pixels_are_not_drawn(tmp_path: Path) -> None:
     data = walls(tmp_path / "data", count=1)
     sample = data.split("train")[0]
     assert sample.mask is not None
-    mask = read_truth(sample, data.classes)
+    mask = read_sample_mask(sample, data.classes)
     mask[:, 40:] = 255
     write_mask(sample.mask, mask)
     _, tiles = draw(data, tmp_path / "tiles", count=40, size=6)

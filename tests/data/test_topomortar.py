@@ -15,7 +15,7 @@ from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import recognise
 from wsss.data.readers.topomortar import CLASSES, GROUPS, KINDS, MASK_VALUES, read_groups, read_lists
 from wsss.data.sample import Sample, require_labels
-from wsss.data.truth import load_truth, read_truth
+from wsss.data.sample_mask import load_sample_mask, read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
 from wsss.io.rasters.rgb_images import write_png
@@ -97,18 +97,18 @@ def test_255_is_mortar_in_the_datasets_masks(walls: Path, open_at: Open) -> None
             for sample in dataset.split(split):
                 expected = np.zeros((8, 10), np.uint8)
                 expected[2 + shift] = 1
-                assert np.array_equal(read_truth(sample, dataset.classes, size=(8, 10)), expected)
-    assert read_truth(dataset.split("test")[0], dataset.classes).sum() == 10
+                assert np.array_equal(read_sample_mask(sample, dataset.classes, size=(8, 10)), expected)
+    assert read_sample_mask(dataset.split("test")[0], dataset.classes).sum() == 10
     # Masks written by wsss have 255 for uncertain pixels.
     assert dataset.classes.decode(np.array([[0, 1, 255]], np.uint8)).tolist() == [[0, 1, 255]]
     sample = dataset.split("val")[0]
     write_png(sample.mask, np.array([[0, 1]], np.uint8))
     with pytest.raises(InvalidInput) as error:
-        read_truth(sample, dataset.classes)
+        read_sample_mask(sample, dataset.classes)
     assert (error.value.found, error.value.allowed) == ([1], "0, 255")
     write_png(sample.mask, np.zeros((8, 11), np.uint8))
     with pytest.raises(InvalidInput) as error:
-        read_truth(sample, dataset.classes, size=(8, 10))
+        read_sample_mask(sample, dataset.classes, size=(8, 10))
     assert (error.value.found, error.value.allowed) == ("11×8", "10×8")
 
 
@@ -119,10 +119,10 @@ def test_other_mask_values_are_background(walls: Path, open_at: Open, tmp_path: 
     mask = np.zeros((8, 10), np.uint8)
     mask[2], mask[5, :6], mask[6, 0] = 255, 8, 30
     write_png(samples["121"].mask, mask)
-    truth, remarks = load_truth(samples["121"], dataset.classes)
+    truth, remarks = load_sample_mask(samples["121"], dataset.classes)
     assert np.array_equal(truth, (mask == 255).astype(np.uint8))
     assert [message for _, message in remarks] == ["121.png (6 pixels of value 8, 1 pixel of value 30)"]
-    assert load_truth(samples["122"], dataset.classes)[1] == ()
+    assert load_sample_mask(samples["122"], dataset.classes)[1] == ()
     report = check_config({"root": walls}, work=tmp_path / "work")
     assert not report.problems
     (note,) = (note for note in report.notes if "read as background" in note.kind)
@@ -182,7 +182,7 @@ def test_weak_masks_are_a_fourth_label_kind(walls: Path, open_at: Open) -> None:
     dataset = open_at(walls)
     assert [name for name in dataset.splits if name.endswith("weak")] == ["train-large-weak", "train-small-weak"]
     sample = dataset.split("train-large-weak")[0]
-    assert read_truth(sample, dataset.classes).tolist() == [[0, 1, 255]]
+    assert read_sample_mask(sample, dataset.classes).tolist() == [[0, 1, 255]]
 
 
 def test_a_missing_mask(walls: Path, error_of: ErrorOf) -> None:
@@ -323,7 +323,7 @@ def test_the_real_dataset(open_at: Open, lines: list[str]) -> None:
     assert set(read_lists(base / "splits_small.yaml")["train"]) < set(read_lists(base / "splits.yaml")["train"])
     assert len(read_groups(base / "dataset_types.txt")) == 420
     sample = dataset.split("test-angles")[0]
-    assert np.array_equal(read_truth(sample, dataset.classes) == 1, read_mask(sample.mask) == 255)
+    assert np.array_equal(read_sample_mask(sample, dataset.classes) == 1, read_mask(sample.mask) == 255)
 
 
 @needs_shared_data
@@ -348,7 +348,7 @@ def test_the_mask_with_unknown_values_has_the_published_topology() -> None:
         pytest.skip("mask 163 is missing")
     rows = (shared / "topomortar" / "dataset" / "betti_numbers.csv").read_text().splitlines()
     published = next(row.split(",")[1:3] for row in rows if row.startswith("163,"))
-    mask, _ = load_truth(Sample("163", path, (1,), path, MASK_VALUES), CLASSES)
+    mask, _ = load_sample_mask(Sample("163", path, (1,), path, MASK_VALUES), CLASSES)
     numbers = betti_numbers(mask == 1, connectivity=8)
     assert [str(numbers.b0), str(numbers.b1)] == published == ["2", "31"]
     assert betti_numbers(read_mask(path) > 0, connectivity=8).b0 == 3

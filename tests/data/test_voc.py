@@ -12,7 +12,7 @@ import pytest
 from wsss.data.dataset import Dataset
 from wsss.data.readers.registry import open_dataset
 from wsss.data.sample import require_labels
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
 
@@ -33,7 +33,7 @@ def test_all_20_classes_by_default(voc: Path, open_at: Open) -> None:
     assert len(dataset.classes) == 21 and dataset.classes.names[20] == "tvmonitor"
     assert list(dataset.splits) == ["train", "val"]
     assert labels(dataset) == {"a": ["cat"], "b": ["dog", "person"], "c": ["car"]}
-    assert np.array_equal(np.unique(read_truth(dataset.split("train")[1], dataset.classes)), [0, 12, 15])
+    assert np.array_equal(np.unique(read_sample_mask(dataset.split("train")[1], dataset.classes)), [0, 12, 15])
 
 
 def test_hidden_files_of_a_mac_are_ignored(voc: Path, open_at: Open) -> None:
@@ -62,16 +62,16 @@ def test_selected_classes(voc: Path, open_at: Open) -> None:
     assert open_at(voc, classes="person, cat").classes == dataset.classes
     assert labels(dataset) == {"a": ["cat"], "b": ["person"], "c": []}
     b, c = dataset.split("train")[1:]
-    truth = read_truth(b, dataset.classes)
+    truth = read_sample_mask(b, dataset.classes)
     assert np.array_equal(np.unique(truth), [0, 1])  # the dog is background, the person class 1
-    assert np.array_equal(np.unique(read_truth(c, dataset.classes)), [0])
+    assert np.array_equal(np.unique(read_sample_mask(c, dataset.classes)), [0])
     person = np.array([[0, 1, 255]], np.uint8)
     assert dataset.classes.decode(person).tolist() == [[0, 15, 255]]  # written with VOC's own ids
 
 
 def test_unselected_classes_can_be_ignored(voc: Path, open_at: Open) -> None:
     dataset = open_at(voc, classes=["person"], other="ignore")
-    assert np.array_equal(np.unique(read_truth(dataset.split("train")[1], dataset.classes)), [0, 1, 255])
+    assert np.array_equal(np.unique(read_sample_mask(dataset.split("train")[1], dataset.classes)), [0, 1, 255])
 
 
 @pytest.mark.parametrize("pets", [[8, 12], ["cat", "dog"], [8, "dog"]])
@@ -79,7 +79,7 @@ def test_merged_classes(voc: Path, open_at: Open, pets: list[int | str]) -> None
     dataset = open_at(voc, classes={"pet": pets, "human": 15})
     assert dataset.classes.names == ("background", "pet", "human")
     assert labels(dataset) == {"a": ["pet"], "b": ["pet", "human"], "c": []}
-    assert np.array_equal(np.unique(read_truth(dataset.split("train")[0], dataset.classes)), [0, 1])
+    assert np.array_equal(np.unique(read_sample_mask(dataset.split("train")[0], dataset.classes)), [0, 1])
 
 
 def test_label_files_may_use_names_of_merged_classes(voc: Path, open_at: Open) -> None:
@@ -250,7 +250,7 @@ def test_unknown_mask_values(voc: Path, open_at: Open) -> None:
     assert sample.mask is not None
     write_mask(sample.mask, np.array([[0, 21, 200]], np.uint8))
     with pytest.raises(InvalidInput) as error:
-        read_truth(sample, dataset.classes)
+        read_sample_mask(sample, dataset.classes)
     assert (error.value.subject, error.value.found) == (str(sample.mask), [21, 200])
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from wsss.data.checks.check import check_config
 from wsss.data.dataset import Dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import voc_palette
 
@@ -117,12 +117,12 @@ def recolour(path: Path, *, mode: str) -> None:
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "grey"])
 def test_masks_in_colours(voc: Path, open_at: Open, tmp_path: Path, mode: str) -> None:
-    before = {split.id: read_truth(split, open_at(voc).classes) for split in open_at(voc).split("train")}
+    before = {split.id: read_sample_mask(split, open_at(voc).classes) for split in open_at(voc).split("train")}
     for path in (voc / "SegmentationClass").iterdir():
         recolour(path, mode=mode)
     dataset = open_at(voc)
     for sample in dataset.split("train"):
-        assert np.array_equal(read_truth(sample, dataset.classes), before[sample.id])
+        assert np.array_equal(read_sample_mask(sample, dataset.classes), before[sample.id])
     report = check_config({"root": str(voc)}, work=tmp_path / "work")
     notes = {note.kind: note.count for note in report.notes}
     assert notes.get("masks read from colours of VOC's palette", 0) == (0 if mode == "grey" else 4)
@@ -135,13 +135,13 @@ def test_unknown_colours_and_values(voc: Path, open_at: Open) -> None:
     Image.fromarray(pixels).save(voc / "SegmentationClass" / "a.png")
     dataset = open_at(voc)
     with pytest.raises(InvalidInput) as error:
-        read_truth(dataset.split("train")[0], dataset.classes)
+        read_sample_mask(dataset.split("train")[0], dataset.classes)
     assert error.value.subject == str(voc / "SegmentationClass" / "a.png")
     assert "(10, 20, 30)" in str(error.value.found)
     pixels[4:, 4:] = voc_palette()[21]  # a 21st object, as in SegmentationObject
     Image.fromarray(pixels).save(voc / "SegmentationClass" / "a.png")
     with pytest.raises(InvalidInput) as error:
-        read_truth(dataset.split("train")[0], dataset.classes)
+        read_sample_mask(dataset.split("train")[0], dataset.classes)
     assert error.value.found == [21]
 
 

@@ -13,7 +13,7 @@ from learning import CLASSES, SMALL_SEGMENTATION, coloured_dataset, contents, ru
 from wsss.data.classes import Classes
 from wsss.data.corrections.correction_folder import open_corrections
 from wsss.data.dataset import Dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
@@ -211,4 +211,4 @@ def test_foreign_corrections_are_refused_before_anything_runs(tmp_path, data, co
         with pytest.raises(InvalidInput) as caught:
             run_stage(PSEUDO, {**FIXED, "corrections": folder}, tmp_path / "out", dataset, cams=cams)
         assert str(folder) in str(caught.value.subject)
-    assert read_truth(data.split("train")[0], CLASSES).shape == (36, 44)
+    assert read_sample_mask(data.split("train")[0], CLASSES).shape == (36, 44)

@@ -12,7 +12,7 @@ from learning import CLASSES, coloured_dataset, run_stage, write_maps
 
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
 from wsss.io.rasters.rgb_images import write_png
@@ -98,7 +98,7 @@ def test_maps_are_refined_at_the_working_size(tmp_path: Path, data: Dataset, una
     result = run_stage(CRF, config, tmp_path / "crf", data, **inputs)
     assert result.metrics["reduced"]["images"] == 4
     for sample in data.split("train"):
-        truth = read_truth(sample, CLASSES)
+        truth = read_sample_mask(sample, CLASSES)
         pseudo, refined = (
             CLASSES.encode(read_mask(mask_path(tmp_path / name, sample.id), size=truth.shape), where=sample.id)
             for name in ("pseudo", "crf")

@@ -16,7 +16,7 @@ from PIL import Image
 from wsss.data.dataset import Dataset
 from wsss.data.mask_values import MaskValues
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.io.rasters.cams import Cams, write_cams
@@ -106,7 +106,7 @@ def with_truth(data: Dataset, values: dict[int, int], own: MaskValues | None = N
     splits: dict[str, tuple[Sample, ...]] = {}
     for split, samples in data.splits.items():
         for sample in samples:
-            truth = read_truth(sample, CLASSES)
+            truth = read_sample_mask(sample, CLASSES)
             write_mask(sample.mask, np.vectorize(lambda index: values[index])(truth).astype(np.uint8))
         splits[split] = tuple(replace(sample, mask_values=own) for sample in samples)
     return Dataset(data.name, data.root, data.classes, splits)
@@ -145,7 +145,7 @@ def test_predictions_of_0_and_255_are_refused_until_their_values_are_named(tmp_p
     pred = tmp_path / "pred"
     pred.mkdir()
     for sample in data.split("val"):
-        Image.fromarray(np.where(read_truth(sample, CLASSES) == 1, 255, 0).astype(np.uint8)).save(
+        Image.fromarray(np.where(read_sample_mask(sample, CLASSES) == 1, 255, 0).astype(np.uint8)).save(
             pred / f"{sample.id}.png"
         )
     with pytest.raises(InvalidInput) as error:
@@ -187,7 +187,7 @@ def test_masks_of_a_stage_may_be_uncertain_everywhere(tmp_path, data):
 
 def test_masks_to_refine_of_0_and_255_are_refused(tmp_path, data):
     for sample in data.split("train"):
-        mask = np.where(read_truth(sample, CLASSES) > 0, 255, 0).astype(np.uint8)
+        mask = np.where(read_sample_mask(sample, CLASSES) > 0, 255, 0).astype(np.uint8)
         write_mask(tmp_path / "external" / f"{sample.id}.png", mask)
     with pytest.raises(InvalidInput) as error:
         run_stage(CRF, {}, tmp_path / "crf", data, masks=tmp_path / "external")

@@ -12,7 +12,7 @@ from learning import SMALL_TRAINING, run_stage, write_maps
 from wsss.data.dataset import Dataset
 from wsss.data.readers.topomortar import CLASSES, MASK_VALUES
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask, write_mask
@@ -45,7 +45,7 @@ def data(tmp_path: Path) -> Dataset:
 def write_masks(data: Dataset, folder: Path, values: tuple[int, int, int]) -> Path:
     """Write the true masks with an uncertain first column of mortar; ``values``: (brick, mortar, uncertain)."""
     for sample in data.split("test"):
-        truth = read_truth(sample, data.classes)
+        truth = read_sample_mask(sample, data.classes)
         mask = np.where(truth == 1, values[1], values[0]).astype(np.uint8)
         mask[:, np.flatnonzero(truth[0])[0]] = values[2]
         write_mask(mask_path(folder, sample.id), mask)

@@ -12,7 +12,7 @@ from learning import CLASSES, coloured_dataset, contents, run_stage, write_maps
 
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.io.rasters.arrays import write_arrays
@@ -124,14 +124,14 @@ def test_crf_refines_external_masks_and_labels_uncertain_pixels(tmp_path, data):
 
 def test_crf_on_probabilities_of_a_network(tmp_path, data):
     for sample in data.split("train"):
-        truth = read_truth(sample, CLASSES)
+        truth = read_sample_mask(sample, CLASSES)
         scores = np.stack([np.where(truth == index, 0.6, 0.2) for index in range(3)]).astype(np.float16)
         write_arrays(probability_path(tmp_path / "net", sample.id), {"probabilities": scores})
         write_mask(mask_path(tmp_path / "net", sample.id), CLASSES.decode(scores.argmax(0).astype(np.uint8)))
     config = {"unary": "softmax", "gauss_weight": 0, "bilateral_weight": 0}
     run_stage(CRF, config, tmp_path / "crf", data, masks=tmp_path / "net")
     for sample in data.split("train"):
-        assert np.array_equal(encoded(tmp_path / "crf", sample.id), read_truth(sample, CLASSES))
+        assert np.array_equal(encoded(tmp_path / "crf", sample.id), read_sample_mask(sample, CLASSES))
 
 
 def test_softmax_requires_class_scores(tmp_path, data, cams):

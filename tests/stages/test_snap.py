@@ -12,7 +12,7 @@ from learning import CLASSES, coloured_dataset, contents, run_stage, write_corre
 from PIL import Image
 
 from wsss.data.dataset import Dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import read_mask, write_mask
@@ -31,13 +31,13 @@ def data(tmp_path: Path) -> Dataset:
 def shifted(tmp_path: Path, data: Dataset) -> Path:
     """The true masks, moved by two pixels."""
     for sample in data.samples(["train"]):
-        truth = read_truth(sample, data.classes)
+        truth = read_sample_mask(sample, data.classes)
         write_mask(mask_path(tmp_path / "shifted", sample.id), CLASSES.decode(np.roll(truth, 2, 1)))
     return tmp_path / "shifted"
 
 
 def wrong_pixels(folder: Path, data: Dataset) -> int:
-    truths = {sample.id: CLASSES.decode(read_truth(sample, data.classes)) for sample in data.samples(["train"])}
+    truths = {sample.id: CLASSES.decode(read_sample_mask(sample, data.classes)) for sample in data.samples(["train"])}
     return sum(int((read_mask(mask_path(folder, id)) != truth).sum()) for id, truth in truths.items())
 
 
@@ -53,7 +53,7 @@ def test_superpixels_correct_shifted_masks(tmp_path: Path, data: Dataset, shifte
 
 def test_true_segments_give_true_masks(tmp_path: Path, data: Dataset, shifted: Path) -> None:
     for sample in data.samples(["train"]):
-        numbers = read_truth(sample, data.classes) + 1
+        numbers = read_sample_mask(sample, data.classes) + 1
         (tmp_path / "segments").mkdir(exist_ok=True)
         Image.fromarray(numbers.astype(np.uint8)).save(tmp_path / "segments" / f"{sample.id}.png")
     run_stage(SNAP, {"segments": tmp_path / "segments"}, tmp_path / "out", data, masks=shifted)
@@ -71,7 +71,7 @@ def test_masks_of_images_in_which_sam_finds_nothing_are_kept(tmp_path: Path, dat
 
 def test_corrected_pixels_stay(tmp_path: Path, data: Dataset, shifted: Path) -> None:
     (first, *_) = data.samples(["train"])
-    corrected = np.full(read_truth(first, data.classes).shape, 255, np.uint8)
+    corrected = np.full(read_sample_mask(first, data.classes).shape, 255, np.uint8)
     corrected[:5, :6] = 2
     write_corrected(tmp_path / "corrections", {first.id: corrected})
     config = {"corrections": tmp_path / "corrections", "superpixel_size": 20}

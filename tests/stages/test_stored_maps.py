@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from learning import coloured_dataset, write_maps
 
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path, probability_path
 from wsss.io.rasters.probabilities import write_probabilities
@@ -23,7 +23,7 @@ def test_maps_of_some_classes(tmp_path: Path) -> None:
     folder, maps_of = stored_maps(tmp_path / "cam", samples, data.classes, ["green", "red"])
     assert folder == tmp_path / "cam"
     for sample in samples:
-        truth, maps = read_truth(sample, data.classes), maps_of(sample)
+        truth, maps = read_sample_mask(sample, data.classes), maps_of(sample)
         assert maps.shape == (2, *truth.shape)
         for index, one in ((2, maps[0]), (1, maps[1])):
             expected = np.where(truth == index, 0.8, 0.1) if index in (sample.labels or ()) else np.zeros(truth.shape)

@@ -14,7 +14,7 @@ from wsss.data.artifacts import read_maps
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.confusions import CONFUSIONS, read_confusions
 from wsss.io.files.stage_files import cam_path
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Dataset:
 def cams(tmp_path: Path, data: Dataset) -> Path:
     generator = np.random.default_rng(0)
     for sample in data.split("val"):
-        truth = read_truth(sample, CLASSES)
+        truth = read_sample_mask(sample, CLASSES)
         maps = [np.where(truth == i, 0.6, 0.2)[::4, ::4] + generator.normal(0, 0.15, (9, 11)) for i in sample.labels]
         stacked = np.stack(maps).clip(0, 1).astype(np.float32)
         write_cams(cam_path(tmp_path / "cam", sample.id), Cams(stacked, sample.labels, truth.shape))
@@ -119,7 +119,7 @@ def test_results_equal_those_of_dense_counts(tmp_path):
     result = run_stage(SWEEP, {"thresholds": 50}, tmp_path / "sweep", data, cams=tmp_path / "cam").metrics
     levels, histograms = even_levels(50), []
     for sample in data.split("val"):
-        cams, truth = read_maps(tmp_path / "cam", sample, data.classes), read_truth(sample, data.classes)
+        cams, truth = read_maps(tmp_path / "cam", sample, data.classes), read_sample_mask(sample, data.classes)
         histograms.append(level_histogram(cams.each_at_full_size(), cams.classes, truth, 60, levels))
     matrices = [level_confusions(each) for each in histograms]
     counts = np.stack([level_counts(each) for each in matrices])

@@ -13,7 +13,7 @@ from walls import MAPS, TRAINING, walls
 
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.io.rasters.cams import Cams, read_cams, write_cams
@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
 def dice(folder: Path, data: Dataset) -> dict[str, float]:
     scores = {}
     for sample in data.split("train"):
-        mask, truth = read_mask(mask_path(folder, sample.id)) == 1, read_truth(sample, data.classes) == 1
+        mask, truth = read_mask(mask_path(folder, sample.id)) == 1, read_sample_mask(sample, data.classes) == 1
         scores[sample.id] = 2 * float((mask & truth).sum()) / float(mask.sum() + truth.sum())
     return scores
 

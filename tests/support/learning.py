@@ -13,7 +13,7 @@ from wsss.data.classes import Classes
 from wsss.data.corrections.correction_folder import Corrections, write_corrections
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.files.stage_files import CHECKPOINT, cam_path
 from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.label_masks import write_mask
@@ -83,7 +83,7 @@ def write_maps(
 ) -> Path:
     """Write maps of the ground truth, with one element per ``step`` pixels; return the folder."""
     for sample in data.samples(splits):
-        truth = read_truth(sample, data.classes)
+        truth = read_sample_mask(sample, data.classes)
         labels = sample.labels or ()
         maps = [np.where(truth == index, inside, outside)[::step, ::step] for index in labels]
         size = (truth.shape[0], truth.shape[1])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from wsss.data.dataset import Dataset
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.files.stage_files import cam_path
 from wsss.io.rasters.cams import Cams, write_cams
 from wsss.pipeline.run.runner import run_stage
@@ -25,7 +25,7 @@ def draw_maps(folder: Path, data: Dataset, noise: float, seed: int, splits: Sequ
     """Write maps of the ground truth with noise."""
     generator = np.random.default_rng([seed, int(1000 * noise)])
     for sample in data.samples(splits):
-        truth = read_truth(sample, data.classes)
+        truth = read_sample_mask(sample, data.classes)
         clean = [np.where(truth == index, 0.6, 0.25)[::4, ::4] for index in sample.labels or ()]
         maps = [(one + generator.normal(0, noise, one.shape)).clip(0, 1) for one in clean]
         stacked = np.stack(maps).astype(np.float32) if maps else np.zeros((0, 1, 1), np.float32)

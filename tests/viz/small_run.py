@@ -14,7 +14,7 @@ from scipy import ndimage
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.files.atomic import write_json, write_text
 from wsss.io.files.stage_files import cam_path, mask_path
 from wsss.io.rasters.cams import Cams, write_cams
@@ -93,7 +93,7 @@ class RunBuilder:
         """Write blurred ground truth as maps, at a quarter of the image size."""
         folder = self.stage(name, "cam", inputs, **fields)
         for sample in self.data.split(split):
-            truth = read_truth(sample, self.data.classes)
+            truth = read_sample_mask(sample, self.data.classes)
             labels = sample.labels or ()
             soft = [ndimage.gaussian_filter((truth == index).astype(np.float32), 9) for index in labels]
             maps = np.stack([one[::4, ::4] / max(float(one.max()), 1e-6) for one in soft]).astype(np.float32)
@@ -106,7 +106,7 @@ class RunBuilder:
         """Write the ground truth shifted to the right; ``uncertain`` pixels around each border become 255."""
         folder = self.stage(name, uses, inputs, **fields)
         for sample in self.data.split(split):
-            truth = read_truth(sample, self.data.classes)
+            truth = read_sample_mask(sample, self.data.classes)
             mask = np.roll(np.where(truth == IGNORE, 0, truth), shift, axis=1)
             if uncertain:
                 inside = mask > 0
@@ -123,7 +123,7 @@ class RunBuilder:
         for sample in self.data.split(split):
             with Image.open(mask_path(masks, sample.id)) as picture:
                 mask = classes.encode(np.asarray(picture), where=sample.id)
-            counts.append(confusion_matrix(mask, read_truth(sample, classes), len(classes)))
+            counts.append(confusion_matrix(mask, read_sample_mask(sample, classes), len(classes)))
         metrics = {
             **overlap_scores(np.sum(counts, axis=0), classes.names),
             "images": len(counts),

@@ -19,7 +19,7 @@ from small_run import RunBuilder
 from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.files.atomic import write_text
 from wsss.io.files.stage_files import mask_path, probability_path
 from wsss.io.rasters.arrays import write_arrays
@@ -70,7 +70,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset]:
         write_arrays(probability_path(masks, sample.id), {**arrays, "size": np.array(mask.shape)})
     groups = ("betti_matching", "cldice")
     scores = [
-        structure_scores(mask, read_truth(sample, CLASSES), 2, groups, window=128, frame="own-max")
+        structure_scores(mask, read_sample_mask(sample, CLASSES), 2, groups, window=128, frame="own-max")
         for sample, mask in zip(samples, (grid(), broken()), strict=True)
     ]
     metrics = {"iou": {"background": 0.9, "line": 0.7}, "miou": 0.8, "split": "val", "images": 2}

@@ -13,7 +13,7 @@ from typing import Literal
 from wsss.data.classes import Classes
 from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Remark, Sample
-from wsss.data.truth import load_truth
+from wsss.data.sample_mask import load_sample_mask
 from wsss.errors import InvalidInput, together
 from wsss.io.rasters.rgb_images import read_image, size_if_readable
 from wsss.io.rasters.samples.reading import PLAIN, Reading
@@ -126,7 +126,7 @@ class Dataset:
             if kind == "images":
                 read_image(*sample.source)
             elif sample.mask is not None:  # the size of an unreadable image is reported with the images
-                load_truth(sample, self.classes, size=size_if_readable(*sample.source))
+                load_sample_mask(sample, self.classes, size=size_if_readable(*sample.source))
         except InvalidInput as error:
             return error
         return None

@@ -1,4 +1,4 @@
-"""A sample: one image with its labels and its ground-truth mask."""
+"""A sample: one image with its labels and its mask."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Remark = tuple[str, str]
 
 
 class MaskDrawing(Protocol):
-    """Draws the ground-truth mask of one image from a file that is not an image, such as annotations of many images.
+    """Draws the mask of one image from a file that is not an image, such as annotations of many images.
 
     Implementations are picklable, and compare by value.
     """
@@ -45,12 +45,13 @@ class MaskDrawing(Protocol):
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its labels and its ground-truth mask.
+    """One image with its labels and its mask.
 
     Args:
         id: unique in the dataset; a file stem without folder.
         labels: sorted indices (≥ 1) of the classes in the image; ``None`` if unlabelled.
-        mask: path of the ground-truth mask, or ``None``. A file that is not an image needs a ``drawing``.
+        mask: path of the ground truth or, after `with_masks`, of the mask that a stage takes as input; ``None`` if
+            there is none. A file that is not an image needs a ``drawing``.
         mask_values: meaning of the values of ``mask``, where they differ from `Classes.values`.
         unknown: sorted indices (≥ 1) of the classes that may or may not be in the image.
         reading: how the image is converted to 8-bit RGB.
@@ -75,7 +76,7 @@ class Sample:
 
     @property
     def mask_name(self) -> str:
-        """Name of the ground-truth mask in messages: its file and, if that has the masks of many images, the id."""
+        """Name of the mask in messages: its file and, if that has the masks of many images, the id."""
         return str(self.mask) if self.drawing is None else f"{self.mask}: image {self.id}"
 
     @property
@@ -84,7 +85,7 @@ class Sample:
         return ImageSource(self.image, self.reading)
 
     def mask_encoder(self, classes: Classes) -> Classes | MaskValues:
-        """Return the object whose ``encode`` maps the values of the ground-truth mask to class indices."""
+        """Return the object whose ``encode`` maps the values of ``mask`` to class indices."""
         return classes if self.mask_values is None else self.mask_values
 
 

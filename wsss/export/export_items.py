@@ -12,7 +12,7 @@ import numpy as np
 from wsss.data.classes import Classes
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import without_suffix
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE, ignored_name, voc_palette
 from wsss.io.rasters.rgb_images import size_if_readable
@@ -143,7 +143,7 @@ class Masks:
         """
         sample = Sample(item.id, item.mask, mask=item.mask, mask_values=item.mask_values)
         size = None if item.image is None or any_size else size_if_readable(item.image, item.reading)
-        mask = read_truth(sample, self.classes, size=size)
+        mask = read_sample_mask(sample, self.classes, size=size)
         if options.min_area > 1:
             mask, regions = without_small(mask, options.min_area)
             if regions:

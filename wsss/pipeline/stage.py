@@ -1,7 +1,8 @@
 """The Stage API: what a stage declares, receives and returns.
 
-A stage is a function of (config, inputs, data, seed) to a folder of artifacts plus metrics. The pipeline runner, the
-single-stage commands and the tests all run it through `wsss.pipeline.run.runner.run_stage`.
+A stage is a function of (config, inputs, data, seed) to a folder of artifacts plus metrics. It is always run by
+`wsss.pipeline.run.runner.perform`: a pipeline gets there from `wsss.pipeline.run.run_steps.Execution`, which plans all
+stages, and a single-stage command from `wsss.pipeline.run.runner.run_stage`, which decides about this stage only.
 
 A stage file defines its `StageConfig`, a ``run(ctx)`` function and one `Stage` named ``STAGE``. Heavy packages (torch,
 OpenCV) are imported inside ``run`` only: the command line reads every stage's config to validate a pipeline.

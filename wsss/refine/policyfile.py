@@ -17,7 +17,7 @@ POLICY_FILE = "policy.json"
 
 
 def write_policy(folder: Path, policy: Policy, thresholds: Mapping[int, float] | None) -> None:
-    """Write ``policy.json`` into a folder of pseudo masks, atomically.
+    """Write ``policy.json`` into a folder of pseudo masks, atomically; `crf` applies it again to the maps.
 
     Args:
         thresholds: class index → threshold of an adaptive policy over the dataset; ``None`` for others.

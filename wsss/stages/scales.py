@@ -142,12 +142,12 @@ def _count(
     """Return the confusion matrix of every set of scales, ``(N, C, C + 1)``, with the input masks as ground truth."""
     import numpy as np
 
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
     from wsss.metrics.overlap import confusion_matrix
     from wsss.models.segmentation_networks.scale_candidates import candidate_bands
 
     config, classes = ctx.config, ctx.data.classes
-    mask = read_truth(sample, classes, size=image.shape[:2])
+    mask = read_sample_mask(sample, classes, size=image.shape[:2])
     total = np.zeros((len(config.scale_sets), len(classes), len(classes) + 1), np.int64)
     bands = candidate_bands(network, image, config.scale_sets, flip=config.flip, max_side=config.max_side)
     for rows, predicted in bands:
@@ -205,10 +205,10 @@ def _require_class(ctx: Context[ScalesConfig], samples: Sequence[Sample]) -> Non
     Raises:
         InvalidInput: no mask shows a class.
     """
-    from wsss.data.truth import read_truth, shows_class
+    from wsss.data.sample_mask import read_sample_mask, shows_class
 
     require_foreground(ctx, samples, purpose="to compare with")
-    if not any(shows_class(read_truth(sample, ctx.data.classes)) for sample in samples):
+    if not any(shows_class(read_sample_mask(sample, ctx.data.classes)) for sample in samples):
         raise InvalidInput(
             f"none of the {len(samples)} masks shows a class: all pixels are background or uncertain",
             subject=ctx.inputs["masks"].path,

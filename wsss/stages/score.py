@@ -18,6 +18,7 @@ from wsss.data.masks.ground_truth import log_remarks
 from wsss.errors import InvalidInput, listing
 from wsss.io.confusions import CONFUSIONS, add_cells, write_confusions
 from wsss.io.files.atomic import write_pieces, write_text
+from wsss.io.files.stage_files import PER_IMAGE, STRUCTURE
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.text.tables import csv_line, csv_text
 from wsss.metrics.structure import COLUMNS, Group, summarise, table_rows
@@ -31,9 +32,6 @@ from wsss.stages.common.scores.score_image import Counted, Pair, count, name_val
 if TYPE_CHECKING:
     from wsss.data.classes import Classes
     from wsss.data.sample import Sample
-
-PER_IMAGE = "per_image.csv"
-STRUCTURE = "structure.csv"
 
 BYTES_PER_PIXEL, STRUCTURE_BYTES_PER_PIXEL = 30, 80
 

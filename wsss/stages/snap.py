@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, model_validator
 
 from wsss.data.corrections.corrected_pixels import overridden
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import write_mask
 from wsss.io.rasters.rgb_images import read_image
@@ -133,9 +133,9 @@ def _write(
     truths: Mapping[str, Sample] | None,
 ) -> None:
     image = read_image(*sample.source)
-    mask = read_truth(sample, classes, size=image.shape[:2])
+    mask = read_sample_mask(sample, classes, size=image.shape[:2])
     corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
-    truth = None if truths is None else read_truth(truths[sample.id], classes, size=image.shape[:2])
+    truth = None if truths is None else read_sample_mask(truths[sample.id], classes, size=image.shape[:2])
     snapped = overridden(_snapped(sample, image, overridden(mask, corrected), config, truth), corrected)
     write_mask(mask_path(out, sample.id), classes.decode(snapped))
 

@@ -11,16 +11,15 @@ from numpy.typing import NDArray
 
 from wsss.io.files.atomic import write_text
 from wsss.io.files.contained import check_tree
+from wsss.io.files.stage_files import HISTORY
 from wsss.io.text.tables import csv_text
-
-FILE = "history.csv"
 
 
 def write_history(folder: Path, history: Sequence[Mapping[str, float]]) -> None:
     """Write ``history.csv`` atomically, one row per epoch."""
     columns = list(dict.fromkeys(name for row in history for name in row))
     rows = [[row.get(name, "") for name in columns] for row in history]
-    write_text(folder / FILE, csv_text([columns, *rows]))
+    write_text(folder / HISTORY, csv_text([columns, *rows]))
 
 
 class Scalars:

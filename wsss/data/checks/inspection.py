@@ -9,7 +9,7 @@ import numpy as np
 
 from wsss.data.classes import Classes
 from wsss.data.sample import Sample
-from wsss.data.truth import load_truth
+from wsss.data.sample_mask import load_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE, value_counts
 from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, image_errors, image_size, open_image, read_image
@@ -118,7 +118,7 @@ def _inspect_mask(
 ) -> NDArray[np.uint8] | None:
     """Return the mask as class indices; ``None`` if it is invalid."""
     try:
-        mask, remarks = load_truth(sample, classes)
+        mask, remarks = load_sample_mask(sample, classes)
     except InvalidInput as error:
         findings.problems.append(("invalid masks", str(error)))
         return None

@@ -9,7 +9,7 @@ refused in which nothing else explains them:
   image-level labels do not mark the image as showing no class;
 - other masks show the class, and none of these holds 255, as masks with ignored borders or objects would.
 
-Any other mask of 0 and 255 is counted in a warning (`wsss.data.truth.ONLY_IGNORED`).
+Any other mask of 0 and 255 is counted in a warning (`wsss.data.sample_mask.ONLY_IGNORED`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from wsss.data.classes import Classes
 from wsss.data.mask_values import as_key
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth, shows_class
+from wsss.data.sample_mask import read_sample_mask, shows_class
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, IGNORED_NAMES
 
@@ -76,7 +76,7 @@ def read_and_check_encoding(samples: Iterable[Sample], classes: Classes, *, wher
     def read() -> Iterator[tuple[Sample, Shown]]:
         for sample in samples:
             if _unstated(sample, classes):
-                yield sample, shown(read_truth(sample, classes))
+                yield sample, shown(read_sample_mask(sample, classes))
 
     check_encoding(read(), classes, where=where)
 

@@ -14,7 +14,7 @@ from wsss.data.classes import Classes
 from wsss.data.dataset import Dataset
 from wsss.data.mask_values import as_key
 from wsss.data.sample import Remark, Sample
-from wsss.data.truth import ONLY_IGNORED, read_truth, shows_class
+from wsss.data.sample_mask import ONLY_IGNORED, read_sample_mask, shows_class
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, load_mask
 from wsss.io.rasters.mask_files import UNUSED
@@ -61,7 +61,7 @@ def check_truth(samples: Sequence[Sample], classes: Classes, *, where: str) -> N
     """
     ignored = 0
     for sample in samples:
-        mask = read_truth(sample, classes)
+        mask = read_sample_mask(sample, classes)
         if shows_class(mask):
             return
         ignored += bool((mask == IGNORE).any())

@@ -25,7 +25,7 @@ from wsss.data.readers.layout import Layout, Log, hash_cache, require_root
 from wsss.data.readers.mask_folder_config import MaskFolderConfig, find_masks, resolve_mask_values
 from wsss.data.sample import Sample
 from wsss.data.sample_ids import check_id, unique_ids, without_suffix
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput, listing
 from wsss.io.files.visible import visible
 from wsss.io.rasters.label_masks import foreground_values
@@ -245,7 +245,7 @@ def _annotated(path: Path, names: LabelNames) -> tuple[int, ...]:
 
 
 def _classes_in_mask(sample: Sample, classes: Classes) -> tuple[int, ...]:
-    return tuple(foreground_values(read_truth(sample, classes)))
+    return tuple(foreground_values(read_sample_mask(sample, classes)))
 
 
 LAYOUT: Layout[Config] = Layout(

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from wsss.data.sample_mask import read_sample_mask
 from wsss.data.tiles.tile_table import Tile, write_tables
-from wsss.data.truth import read_truth
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import read_image, write_png
@@ -88,9 +88,9 @@ def count_positions(sample: Sample, *, classes: Classes, config: TilesConfig) ->
     """Count the possible tiles of an image.
 
     Raises:
-        InvalidInput: see `wsss.data.truth.read_truth`.
+        InvalidInput: see `wsss.data.sample_mask.read_sample_mask`.
     """
-    positive, negative = _positions(read_truth(sample, classes), len(classes), config)
+    positive, negative = _positions(read_sample_mask(sample, classes), len(classes), config)
     return Counts(int(negative.sum()), int(positive.any(0).sum()))
 
 
@@ -155,7 +155,7 @@ def cut_tiles(request: Request, *, out: Path, classes: Classes, config: TilesCon
     if not quota.negative and not quota.positive:
         return []
     image = read_image(*sample.source)
-    mask = read_truth(sample, classes, size=(image.shape[0], image.shape[1]))
+    mask = read_sample_mask(sample, classes, size=(image.shape[0], image.shape[1]))
     positive, negative = _positions(mask, len(classes), config)
     rng = np.random.default_rng([seed, 1, request.number])
     positions = [*_choose(negative, quota.negative, rng), *_choose(np.asarray(positive.any(0)), quota.positive, rng)]

@@ -28,10 +28,25 @@ CORRECTIONS = "corrections"
 CAMS = "cams"
 """Folder of class activation maps, in that of a stage."""
 
+MASKS = "masks"
+"""Folder of masks, in that of a stage."""
+
+OFFSETS = "offsets"
+"""Folder of a sampler's offsets, in that of a stage."""
+
+PER_IMAGE = "per_image.csv"
+"""Scores of each image, in the folder of a score stage."""
+
+STRUCTURE = "structure.csv"
+"""Topology scores of each image, in the folder of a score stage."""
+
+HISTORY = "history.csv"
+"""Losses and metrics of each epoch, in the folder of a training stage."""
+
 
 def mask_path(folder: Path, image_id: str) -> Path:
     """Return the path of an image's mask (palette PNG)."""
-    return folder / "masks" / f"{image_id}.png"
+    return folder / MASKS / f"{image_id}.png"
 
 
 def cam_path(folder: Path, image_id: str) -> Path:
@@ -51,4 +66,4 @@ def probability_path(folder: Path, image_id: str) -> Path:
 
 def offsets_path(folder: Path, image_id: str) -> Path:
     """Return the path of a sampler's offsets on an image (see `wsss.io.rasters.offsets`)."""
-    return folder / "offsets" / f"{image_id}.npz"
+    return folder / OFFSETS / f"{image_id}.npz"

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsss.errors import InvalidInput, counted, listing, unreadable
+from wsss.io.files.stage_files import MASKS
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES, stem_of
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
@@ -21,9 +22,6 @@ MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
 
 LOSSY_SUFFIXES = (".jpg", ".jpeg", ".webp")
 """Formats that change pixel values: never masks, but reported."""
-
-SUBFOLDER = "masks"
-"""Subfolder for the masks of a stage; other folders may contain the masks directly."""
 
 GUESSED = "masks matched by a part of the name"
 UNMATCHED = "masks without an image"
@@ -74,8 +72,8 @@ class MaskFiles:
 
 
 def masks_folder(folder: Path) -> Path:
-    """Return ``folder/masks`` if it is a folder, otherwise ``folder``."""
-    subfolder = folder / SUBFOLDER
+    """Return ``folder/masks`` if it is a folder, as in a stage's, otherwise ``folder``."""
+    subfolder = folder / MASKS
     return subfolder if subfolder.is_dir() else folder
 
 

@@ -1,4 +1,4 @@
-"""The dense CRF on the mask of one image: on its seeds, its class probabilities or the mask itself."""
+"""The dense CRF on one image: on seeds from its maps, on its class probabilities, or on its mask."""
 
 from __future__ import annotations
 
@@ -37,14 +37,18 @@ def refine_image(
 ) -> None:
     """Write the refined mask of an image.
 
+    With ``cams``, the mask itself is not read: seeds are made again from the maps, with the background policy of
+    the masks (``policy.json``). Otherwise the class probabilities beside the masks are refined (``unary: softmax``), or
+    the mask itself (``unary: labels``).
+
     Args:
-        sample: the image, with the mask to refine.
-        masks: folder of the input masks, for their policy or probabilities.
+        sample: the image, with its input mask as ``mask`` (see `with_masks`).
+        masks: folder of the input masks.
         cams: folder of the maps that the masks come from, if any.
         cleaning: removal of small components afterwards.
         corrections: corrected masks, whose pixels are certain.
     """
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
 
     image = read_image(*sample.source)
     corrected = None if corrections is None else corrections.read(sample.id, (image.shape[0], image.shape[1]))
@@ -55,7 +59,7 @@ def refine_image(
             image, read_class_probabilities(masks, sample, classes, size=image.shape[:2]), config, corrected
         )
     else:
-        refined = _refine_mask(image, read_truth(sample, classes, size=image.shape[:2]), config, corrected)
+        refined = _refine_mask(image, read_sample_mask(sample, classes, size=image.shape[:2]), config, corrected)
     write_mask(mask_path(out, sample.id), classes.decode(overridden(clean(refined, cleaning), corrected)))
 
 

@@ -37,7 +37,7 @@ def inspect_probabilities(ctx: Context[Any], samples: Sequence[Sample], folder: 
 
 
 def _read_mask(sample: Sample, *, classes: Classes) -> None:
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
     from wsss.io.rasters.rgb_images import image_size
 
-    read_truth(sample, classes, size=image_size(*sample.source))
+    read_sample_mask(sample, classes, size=image_size(*sample.source))

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from wsss.data.classes import renumber
-from wsss.data.truth import shows_class
+from wsss.data.sample_mask import shows_class
 from wsss.errors import listing
 from wsss.io.files.stage_files import mask_path
 from wsss.io.rasters.label_masks import IGNORE, read_mask

@@ -18,7 +18,7 @@ from wsss.data.image_transforms.augmentation import SegmentationAugmentation
 from wsss.data.image_transforms.resizing import reduced, reduced_mask
 from wsss.data.image_transforms.transforms import Transform
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import read_image
 from wsss.losses.base import Loss, hard
@@ -61,7 +61,7 @@ class PairLoader:
         """
         sample = self.samples[index]
         image = read_image(*sample.source)
-        mask = read_truth(sample, self.classes, size=image.shape[:2])
+        mask = read_sample_mask(sample, self.classes, size=image.shape[:2])
         corrected = None if self.corrected is None else self.corrected(index, image.shape[:2])
         mask = reduced_mask(mask, self.max_side)
         corrected = None if corrected is None else reduced_corrections(corrected, mask.shape)

@@ -13,6 +13,7 @@ from wsss.errors import InvalidInput
 from wsss.io.files.recorded import check_recorded
 from wsss.io.files.records import read_stage_record
 from wsss.io.files.sealed import read_sealed_json
+from wsss.io.files.stage_files import CAMS, MASKS, OFFSETS
 from wsss.io.text.instance_ids import read_instance_id
 
 COMPARISON = "compare.json"
@@ -53,17 +54,17 @@ class StageRecord:
     @property
     def has_cams(self) -> bool:
         """Whether the folder holds class activation maps."""
-        return (self.path / "cams").is_dir()
+        return (self.path / CAMS).is_dir()
 
     @property
     def has_masks(self) -> bool:
         """Whether the folder holds masks."""
-        return (self.path / "masks").is_dir()
+        return (self.path / MASKS).is_dir()
 
     @property
     def has_offsets(self) -> bool:
         """Whether the folder holds offsets of a sampler."""
-        return (self.path / "offsets").is_dir()
+        return (self.path / OFFSETS).is_dir()
 
     @property
     def has_comparison(self) -> bool:

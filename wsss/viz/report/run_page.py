@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from wsss.io.files.stage_files import HISTORY
 from wsss.viz.drawing.charts import Chart, read_history
 from wsss.viz.drawing.formatting import number, plain, words
 from wsss.viz.report.comparison_table import read_comparison
@@ -26,7 +27,6 @@ from wsss.viz.report.supervision_ratios import ratios
 if TYPE_CHECKING:
     from wsss.data.dataset import Dataset
 
-HISTORY = "history.csv"
 PAGE = "report.html.j2"
 
 

@@ -129,8 +129,7 @@ def holds_masks(folder: Path) -> bool:
 
 def png_files(folder: Path) -> list[Path]:
     """Return the mask files in a folder, or in ``masks/`` below it; empty if the folder does not exist."""
-    inside = folder / "masks"
-    directory = inside if inside.is_dir() else folder
+    directory = masks_folder(folder)
     return [path for path in sorted(directory.iterdir()) if _is_mask(path)] if directory.is_dir() else []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from wsss.data.classes import Classes
 from wsss.data.sample import Sample
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.pipeline.run.items import map_shared
@@ -39,6 +39,6 @@ def foreground_of_masks(ctx: Context[Any], samples: Sequence[Sample]) -> float:
 
 def _fraction(sample: Sample, *, classes: Classes) -> float | None:
     """Return the fraction of foreground among the labelled pixels of a mask; ``None`` if there are none."""
-    mask = read_truth(sample, classes)
+    mask = read_sample_mask(sample, classes)
     labelled = mask[mask != IGNORE]
     return float((labelled != 0).mean()) if labelled.size else None

@@ -106,9 +106,9 @@ def survey(ctx: Context[Any], samples: Sequence[Sample]) -> list[MaskSummary]:
 
 
 def _summarise(sample: Sample, *, classes: Classes) -> MaskSummary:
-    from wsss.data.truth import load_truth
+    from wsss.data.sample_mask import load_sample_mask
 
-    return summarise_mask(*load_truth(sample, classes))
+    return summarise_mask(*load_sample_mask(sample, classes))
 
 
 def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, *, purpose: str, hint: str) -> None:
@@ -125,11 +125,11 @@ def require_class(masks: Artifact, samples: Sequence[Sample], classes: Classes, 
     Raises:
         InvalidInput: no pixel of any mask has a class, and 255 occurs in external masks.
     """
-    from wsss.data.truth import read_truth
+    from wsss.data.sample_mask import read_sample_mask
 
     ignored = 0
     for sample in samples:
-        summary = summarise_mask(read_truth(sample, classes))
+        summary = summarise_mask(read_sample_mask(sample, classes))
         if summary.shows_class:
             return
         ignored += summary.ignored

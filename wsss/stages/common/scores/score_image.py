@@ -75,19 +75,19 @@ def count(pair: Pair, *, classes: Classes, config: ScoreSettings) -> Counted:
     """
 
     from wsss.data.masks.encodings import shown
-    from wsss.data.truth import load_truth, mask_remarks, read_truth
+    from wsss.data.sample_mask import load_sample_mask, mask_remarks, read_sample_mask
     from wsss.io.confusions import cells_of
     from wsss.io.rasters.label_masks import load_mask, value_counts
     from wsss.io.rasters.rgb_images import image_size
     from wsss.metrics.overlap import confusion_matrix
 
     sample, path = pair.sample, pair.pred
-    truth, remarks = load_truth(sample, classes)
+    truth, remarks = load_sample_mask(sample, classes)
     values = _values_of_masks(sample, classes, config)
     mask, conversion = load_mask(path, grey=values is not classes)
     if mask.shape != truth.shape:  # the size of the image decides which of the two is wrong
         size = image_size(*sample.source)
-        read_truth(sample, classes, size=size)
+        read_sample_mask(sample, classes, size=size)
         load_mask(path, size=size)
     histogram = value_counts(mask)
     others = [int(histogram[value]) if values is classes else 0 for value in sorted(classes.other)]

@@ -76,11 +76,11 @@ def _count(
 
     from wsss.data.artifacts import read_maps
     from wsss.data.masks.encodings import shown
-    from wsss.data.truth import load_truth
+    from wsss.data.sample_mask import load_sample_mask
     from wsss.metrics.threshold_curve import level_histogram
 
     cams = read_maps(folder, sample, classes)
-    truth, remarks = load_truth(sample, classes, size=cams.size)
+    truth, remarks = load_sample_mask(sample, classes, size=cams.size)
     counts = level_histogram(cams.each_at_full_size(), cams.classes, truth, len(classes), levels).ravel()
     cells = np.flatnonzero(counts)
     # 32 bits suffice for images of up to 128 megapixels, and halve the memory: the counts of all images are kept.

@@ -118,7 +118,7 @@ def count_empty_masks(ctx: Context[Any]) -> dict[str, int]:
 
 def _corrected_to_show_a_class(ctx: Context[Any]) -> set[str]:
     """Return the training images whose corrected mask shows a class."""
-    from wsss.data.truth import shows_class
+    from wsss.data.sample_mask import shows_class
 
     corrections = corrections_of(ctx)
     if corrections is None:
@@ -133,7 +133,7 @@ def check_training_masks(ctx: Context[Any]) -> None:
     Raises:
         InvalidInput: see `image_mask_pairs` and `require_class`; or no mask shows a class.
     """
-    from wsss.data.truth import read_truth, shows_class
+    from wsss.data.sample_mask import read_sample_mask, shows_class
 
     classes, pairs = ctx.data.classes, image_mask_pairs(ctx)
     if _corrected_to_show_a_class(ctx):
@@ -148,7 +148,7 @@ def check_training_masks(ctx: Context[Any]) -> None:
             )
         require_class(ctx.inputs["masks"], pairs, classes, purpose="to train on", hint=hint)
     expected = [sample for sample in pairs if sample.labels != ()]
-    if expected and not any(shows_class(read_truth(sample, classes)) for sample in expected):
+    if expected and not any(shows_class(read_sample_mask(sample, classes)) for sample in expected):
         raise InvalidInput(
             f"none of the {len(expected)} masks to train on shows a class: all pixels are background or uncertain",
             subject=expected[0].mask and expected[0].mask.parent,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from wsss.io.files.stage_files import CAMS, MASKS
 from wsss.io.process.memory_budget import workers_that_fit
 from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.rgb_images import pixels_in
@@ -193,10 +194,10 @@ def _columns(
         if only is not None and record.id not in only:
             continue
         if record.has_cams:
-            images = frozenset(path.stem for path in (record.path / "cams").glob("*.npz"))
+            images = frozenset(path.stem for path in (record.path / CAMS).glob("*.npz"))
             columns.append(Column(record.id, "cams", images, record))
         if record.has_masks:
-            images = frozenset(path.stem for path in (record.path / "masks").glob("*.png"))
+            images = frozenset(path.stem for path in (record.path / MASKS).glob("*.png"))
             columns.append(Column(record.id, "masks", images, record, values.get(record.id, {}), record.id in oracles))
     truth = frozenset(sample.id for sample in data.all_samples() if sample.mask is not None)
     return [*columns, Column(TRUTH, "truth", truth)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wsss.data.artifacts import read_indices, read_maps
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.rasters.label_masks import IGNORE, foreground_values, value_counts
 from wsss.io.rasters.rgb_images import read_image
@@ -111,14 +111,14 @@ def _classes_in(sample: Sample, classes: Classes) -> tuple[int, ...]:
     if sample.labels is not None or sample.mask is None:
         return sample.labels or ()
     try:
-        return tuple(foreground_values(read_truth(sample, classes)))
+        return tuple(foreground_values(read_sample_mask(sample, classes)))
     except InvalidInput:  # reported in the column of the ground truth
         return ()
 
 
 def _tiles(column: Column, sample: Sample, size: tuple[int, int], classes: Classes, detail: Detail) -> Iterator[Tile]:
     if column.stage is None:
-        yield _mask_tile(column, sample, read_truth(sample, classes, size=size), classes, detail)
+        yield _mask_tile(column, sample, read_sample_mask(sample, classes, size=size), classes, detail)
     elif column.kind == "masks":
         mask = read_indices(column.stage.path, sample.id, classes, size=size)
         yield _mask_tile(column, sample, mask, classes, detail)

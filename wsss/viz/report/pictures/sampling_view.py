@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.errors import DamagedFile, InvalidInput
-from wsss.io.files.stage_files import cam_path, offsets_path
+from wsss.io.files.stage_files import OFFSETS, cam_path, offsets_path
 from wsss.io.rasters.offsets import Offsets, read_offsets
 from wsss.io.rasters.rgb_images import read_image
 from wsss.viz.report.pictures.gallery_layout import Row, Section, Tile, UnreadableImage, missing_image
@@ -86,7 +86,7 @@ def chains(records: Sequence[StageRecord]) -> Iterator[Chain]:
             if parent in steps:
                 break  # a cycle in damaged records
             steps.insert(0, parent)
-        images = sorted({path.stem for step in steps for path in (step.path / "offsets").glob("*.npz")})
+        images = sorted({path.stem for step in steps for path in (step.path / OFFSETS).glob("*.npz")})
         yield Chain(tuple(steps), tuple(images))
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Literal
 
 from wsss.errors import InvalidInput
 from wsss.io.files.recorded import check_recorded
+from wsss.io.files.stage_files import PER_IMAGE
 from wsss.io.text.tables import read_table
 from wsss.viz.report.report_scores import Score, is_full
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
 
-PER_IMAGE = "per_image.csv"
 Reason = Literal["worst", "random", "best", "contradicts labels", "spread"]
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wsss.data.artifacts import read_class_probabilities, read_indices
-from wsss.data.truth import read_truth
+from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import DamagedFile, InvalidInput
 from wsss.io.files.recorded import check_recorded
-from wsss.io.files.stage_files import RECORD, probability_path
+from wsss.io.files.stage_files import RECORD, STRUCTURE, probability_path
 from wsss.io.process.thread_map import map_in_threads
 from wsss.io.rasters.label_masks import IGNORE
 from wsss.io.rasters.rgb_images import read_image
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from wsss.data.sample import Sample
     from wsss.topology import BettiMatching
 
-STRUCTURE = "structure.csv"
 FRAMES = ("own-max", "none")
 """Frames around masks, as in the config of the score stage."""
 
@@ -197,7 +196,7 @@ def _row(sample: Sample, name: str, masks: StageRecord, classes: Classes, frame:
     index = classes.names.index(name)
     image = read_image(*sample.source)
     size = image.shape[:2]
-    truth = read_truth(sample, classes, size=size)
+    truth = read_sample_mask(sample, classes, size=size)
     mask = read_indices(masks.path, sample.id, classes, size=size)
     counted = truth != IGNORE
     pred, gt = (mask == index) & counted, (truth == index) & counted

@@ -1,4 +1,4 @@
-"""Ground-truth masks as class indices."""
+"""The mask of a sample, `Sample.mask`, as class indices."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ if TYPE_CHECKING:
 ONLY_IGNORED = "masks with ignored pixels (255) and no class; if 255 is the value of a class, name it in mask_values"
 
 
-def read_truth(sample: Sample, classes: Classes, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Read a sample's ground-truth mask as ``(H, W)`` class indices (255 = ignore).
+def read_sample_mask(sample: Sample, classes: Classes, *, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+    """Read a sample's mask as ``(H, W)`` class indices (255 = ignore).
+
+    It is the ground truth or, after `with_masks`, the mask that a stage takes as input.
 
     Raises:
         InvalidInput: the mask is missing, unreadable, of a size other than ``size``, or has an unknown value.
     """
-    return load_truth(sample, classes, size=size)[0]
+    return load_sample_mask(sample, classes, size=size)[0]
 
 
-def load_truth(
+def load_sample_mask(
     sample: Sample, classes: Classes, *, size: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.uint8], tuple[Remark, ...]]:
-    """Read a sample's ground-truth mask, with remarks on how its values were converted.
+    """Read a sample's mask, with remarks on how its values were converted.
 
     Returns:
         ``(H, W)`` class indices (255 = ignore), and remarks on converted pixels and on values read as another class.
 
     Raises:
-        InvalidInput: see `read_truth`.
+        InvalidInput: see `read_sample_mask`.
     """
     path, encoder = sample.mask, sample.mask_encoder(classes)
     if path is None:
@@ -48,12 +50,12 @@ def load_truth(
         return encoder.encode(mask, where=sample.mask_name), ()
     mask, conversion = load_mask(path, size=size, grey=encoder is not classes)
     try:
-        truth = encoder.encode(mask, where=str(path))
+        encoded = encoder.encode(mask, where=str(path))
     except InvalidInput as error:
         raise error.with_hint(error.hint or _name_values(classes, mask)) from error
-    doubtful = encoder is classes and sample.labels != () and (truth == IGNORE).any() and not shows_class(truth)
+    doubtful = encoder is classes and sample.labels != () and (encoded == IGNORE).any() and not shows_class(encoded)
     unnamed = ((ONLY_IGNORED, path.name),) if doubtful else ()
-    return truth, (*mask_remarks(path, mask, conversion, encoder), *unnamed)
+    return encoded, (*mask_remarks(path, mask, conversion, encoder), *unnamed)
 
 
 def shows_class(mask: NDArray[np.uint8]) -> bool:
