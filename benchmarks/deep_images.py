@@ -35,8 +35,8 @@ def write(path: Path, kind: str, bands: int, side: int) -> None:
 
 def bytes_per_pixel(folder: Path, kind: str, bands: int) -> float:
     """Read an image after a small one, which loads the libraries; return the growth of the largest resident set."""
+    from wsss.io.rasters.pixel_values.reading import Reading
     from wsss.io.rasters.rgb_images import read_image
-    from wsss.io.rasters.samples.reading import Reading
 
     reading = Reading((0, 4095))
     for side in (16, SIDE):

@@ -22,7 +22,7 @@ from wsss.pipeline.processes.ranks import SingleRank
 from wsss.stages.segment import SegmentConfig
 from wsss.train.config import TrainConfig
 from wsss.train.image_cache import ArrayCache
-from wsss.train.loop import MAX_LOADERS, Job, fit
+from wsss.train.loop import MAX_LOADERS, TrainingJob, fit
 from wsss.train.optim import trunk_and_head
 from wsss.train.tasks.classification import multilabel_loss
 from wsss.train.tasks.segmentation import SegmentationExamples, mask_loss
@@ -106,7 +106,9 @@ def measured(case: Case, setting: Setting, *, first: int, steps: int) -> Steps:
 
     config = TrainConfig.model_validate({**case.config, "epochs": None, "steps": first + steps + 1})
     groups = trunk_and_head(case.model, config.optimiser)
-    job = Job("benchmark", case.model, groups, case.examples, case.loss, begin_step=begin_step, collate=case.collate)
+    job = TrainingJob(
+        "benchmark", case.model, groups, case.examples, case.loss, begin_step=begin_step, collate=case.collate
+    )
     with tempfile.TemporaryDirectory() as out, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         fit(job, config, Run(Path(out), setting.device.type, case.workers))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from wsss.data.classes import Classes
-    from wsss.io.rasters.samples.reading import Reading
+    from wsss.io.rasters.pixel_values.reading import Reading
     from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
     from wsss.models.windows.tile_windows import Tiling
 
@@ -210,9 +210,9 @@ def as_rgb(image: AnyImage, reading: Reading | None = None) -> NDArray[np.uint8]
     """
     from PIL import Image
 
+    from wsss.io.rasters.pixel_values.opened_pages import at_page
+    from wsss.io.rasters.pixel_values.reading import PLAIN
     from wsss.io.rasters.rgb_images import read_image, rgb_array
-    from wsss.io.rasters.samples.opened_pages import at_page
-    from wsss.io.rasters.samples.reading import PLAIN
 
     if isinstance(image, str | os.PathLike):
         return read_image(expand_home(image), reading or PLAIN)

@@ -13,8 +13,8 @@ from wsss.data.checks.check import check_config
 from wsss.data.checks.inspection import CONVERTED, NARROW
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 from wsss.io.rasters.rgb_images import read_image
-from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 VALUES = np.arange(12 * 16, dtype=np.uint16).reshape(12, 16) * 20 + 100
 

@@ -22,8 +22,8 @@ from wsss.data.tiles.tile_table import Tile, read_tiles, write_tables
 from wsss.data.tiles.tiling import Counts, TilesConfig, colour_statistics, draw_tiles, tiles_per_image
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import write_mask
+from wsss.io.rasters.pixel_values.reading import Reading
 from wsss.io.rasters.rgb_images import read_image, write_png
-from wsss.io.rasters.samples.reading import Reading
 
 
 def draw(data: Dataset, out: Path, seed: int = 0, **config: Any) -> tuple[dict[str, Any], list[Tile]]:

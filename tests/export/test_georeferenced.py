@@ -18,9 +18,9 @@ from wsss.export.export_formats import export_masks
 from wsss.export.export_items import Item, Masks, Options
 from wsss.export.geo.georeference import Georeference
 from wsss.io.rasters.label_masks import voc_palette, write_mask
+from wsss.io.rasters.pixel_values import stored_pixels
+from wsss.io.rasters.pixel_values.reading import Reading
 from wsss.io.rasters.rgb_images import read_image, write_png
-from wsss.io.rasters.samples import stored_samples
-from wsss.io.rasters.samples.reading import Reading
 
 rasterio = pytest.importorskip("rasterio")
 
@@ -275,7 +275,7 @@ def test_equal_masks_give_equal_bytes(format_name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("format_name", ["geotiff", "geojson"])
 def test_without_rasterio(format_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = geotiff(tmp_path / "i" / "a.tif")
-    monkeypatch.setattr(stored_samples, "find_spec", lambda name: None)
+    monkeypatch.setattr(stored_pixels, "find_spec", lambda name: None)
     with pytest.raises(InvalidInput) as error:
         export_masks(masks_of(tmp_path, image), format_name, Options(), tmp_path / "o")
     assert error.value.subject == f"--format {format_name}" and "wsss[geo]" in str(error.value.hint)

@@ -12,8 +12,8 @@ from PIL import Image
 
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import read_mask
+from wsss.io.rasters.pixel_values.reading import Reading
 from wsss.io.rasters.rgb_images import image_size, read_image
-from wsss.io.rasters.samples.reading import Reading
 from wsss.predictor import as_rgb
 
 rasterio = pytest.importorskip("rasterio")

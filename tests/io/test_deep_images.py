@@ -12,8 +12,8 @@ from orientations import stored
 from PIL import Image
 
 from wsss.errors import InvalidInput
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 from wsss.io.rasters.rgb_images import image_size, pixels_in, read_image
-from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 rasterio = pytest.importorskip("rasterio")
 
@@ -342,9 +342,9 @@ def test_white_is_zero(tmp_path: Path) -> None:
 
 
 def test_without_rasterio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wsss.io.rasters.samples import stored_samples
+    from wsss.io.rasters.pixel_values import stored_pixels
 
-    monkeypatch.setattr(stored_samples, "find_spec", lambda name: None)
+    monkeypatch.setattr(stored_pixels, "find_spec", lambda name: None)
     path = write_tiff(tmp_path / "a.tif", DEEP)
     error = refusal(path, FULL)
     assert "extra geo" in error.problem and "wsss[geo]" in str(error.hint)
@@ -353,13 +353,13 @@ def test_without_rasterio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_rasterio_without_its_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its wheels require libexpat, which slim images of containers lack."""
-    from wsss.io.rasters.samples import stored_samples
+    from wsss.io.rasters.pixel_values import stored_pixels
 
     def fail() -> Any:
         raise ImportError("libexpat.so.1: cannot open shared object file")
 
     path = write_tiff(tmp_path / "a.tif", DEEP)
-    monkeypatch.setattr(stored_samples, "_rasterio", fail)
+    monkeypatch.setattr(stored_pixels, "_rasterio", fail)
     error = refusal(path, FULL)
     assert "libexpat.so.1" in error.problem and "apt-get install libexpat1" in str(error.hint)
 

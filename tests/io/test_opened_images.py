@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from wsss.errors import InvalidInput
+from wsss.io.rasters.pixel_values.reading import Reading
 from wsss.io.rasters.rgb_images import read_image
-from wsss.io.rasters.samples.reading import Reading
 from wsss.predictor import as_rgb
 
 RNG = np.random.default_rng(0)

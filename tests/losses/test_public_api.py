@@ -22,7 +22,7 @@ import wsss.topology
 from wsss.errors import InvalidInput
 from wsss.losses import DeepSupervision, build
 from wsss.losses.catalogue import LOSSES, loss_class
-from wsss.losses.supervision import halves
+from wsss.losses.output_losses import halves
 
 NAMES = pytest.mark.parametrize("name", sorted(LOSSES))
 

@@ -15,7 +15,7 @@ from learning import CLASSES
 from safetensors.torch import load_file, save_file
 
 from wsss.errors import InvalidInput
-from wsss.io.rasters.samples.reading import Reading
+from wsss.io.rasters.pixel_values.reading import Reading
 from wsss.io.weights import DESCRIPTION, WEIGHTS
 from wsss.models.classifier import build_classifier, load_classifier, save_classifier
 from wsss.models.config import ClassifierConfig, LocalWeights, Normalisation, SegmenterConfig

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from wsss.models.attribution.class_scores import exceeds_tile
 from wsss.models.attribution.multiscale_cam import class_maps
-from wsss.models.attribution.tiled_scores import exceeds_tile
 from wsss.models.classifier import CAMClassifier, build_classifier
 from wsss.models.config import ClassifierConfig
 from wsss.models.windows.tile_windows import Tiling

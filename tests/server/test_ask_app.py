@@ -15,8 +15,8 @@ from PIL import Image
 from wsss.data.answers.answer_rows import Item, read_answers
 from wsss.data.answers.question_pictures import question_picture, tile_picture
 from wsss.data.dataset import Dataset
+from wsss.io.rasters.pixel_values.reading import ImageSource
 from wsss.io.rasters.rgb_images import read_image, write_png
-from wsss.io.rasters.samples.reading import ImageSource
 
 pytest.importorskip("starlette", reason="no starlette: pip install 'wsss[ask]'")
 pytest.importorskip("uvicorn", reason="no uvicorn: pip install 'wsss[ask]'")

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from wsss.train.config import TrainConfig
-from wsss.train.loop import Job, fit
+from wsss.train.loop import TrainingJob, fit
 from wsss.train.optim import trunk_and_head
 
 CONFIG: dict[str, Any] = {"epochs": 3, "batch_size": 2, "checkpoint_steps": 2, "checkpoint_every": 1000.0}
@@ -112,7 +112,7 @@ def train(
         with torch.no_grad():
             return {"val": float(model(torch.full((1, 3, 6, 6), 99)).sum())}
 
-    job = Job(
+    job = TrainingJob(
         name="toy",
         model=model,
         groups=trunk_and_head(model, config.optimiser),

@@ -13,7 +13,7 @@ from toytraining import CONFIG, Interrupted, Toy, ToyExamples, interrupt, toy_lo
 
 from wsss.losses.topological.betti_matching import BettiMatchingLoss
 from wsss.train.config import TrainConfig
-from wsss.train.loop import Job, fit
+from wsss.train.loop import TrainingJob, fit
 from wsss.train.optim import trunk_and_head
 
 
@@ -21,7 +21,7 @@ def train(out: Path, calls: list[tuple[int, int]], **keys: Any) -> None:
     torch.manual_seed(0)
     model, config = Toy(), TrainConfig.model_validate(CONFIG)
     examples, loss = ToyExamples(), toy_loss(**keys)
-    job = Job(
+    job = TrainingJob(
         "toy", model, trunk_and_head(model, config.optimiser), examples, loss, begin_step=lambda *at: calls.append(at)
     )
     fit(job, config, Run(out))

@@ -111,7 +111,7 @@ def test_accumulated_steps_are_steps_of_a_larger_batch(tmp_path: Path) -> None:
 
     def weights(out: Path, **keys: Any) -> Tensor:
         from wsss.train.config import TrainConfig
-        from wsss.train.loop import Job, fit
+        from wsss.train.loop import TrainingJob, fit
         from wsss.train.optim import Group
 
         torch.manual_seed(0)
@@ -121,7 +121,7 @@ def test_accumulated_steps_are_steps_of_a_larger_batch(tmp_path: Path) -> None:
             return nn.functional.binary_cross_entropy_with_logits(network(batch[0]), batch[1])
 
         config = TrainConfig.model_validate({"epochs": 2, "optimiser": {"name": "sgd"}, **keys})
-        fit(Job("plain", model, [Group(list(model.parameters()))], ToyExamples(8), loss), config, Run(out))
+        fit(TrainingJob("plain", model, [Group(list(model.parameters()))], ToyExamples(8), loss), config, Run(out))
         return model.backbone.weight.detach()
 
     accumulated = weights(tmp_path / "a", batch_size=2, accumulate=2)

@@ -29,7 +29,7 @@ from wsss.models.samplers import finite_or_nan
 from wsss.train import loop
 from wsss.train.config import DeepSupervisionConfig, TrainConfig
 from wsss.train.corrected_examples import CorrectedExamples, weighted_mask_loss
-from wsss.train.loop import Job, fit
+from wsss.train.loop import TrainingJob, fit
 from wsss.train.optim import Group
 from wsss.train.tasks.classification import soft_margin
 from wsss.train.tasks.segmentation import SegmentationExamples, mask_loss
@@ -117,7 +117,7 @@ def waits_of_training(
     keys = {"steps": 2, "batch_size": 2, "accumulate": 2, "clip_norm": 1.0, "optimiser": {"name": "sgd", "lr": 0.1}}
     groups = [Group(list(model.parameters()))]
     before = model.layer.weight.clone()
-    job = Job(name="watched", model=model, groups=groups, examples=examples, loss=loss, collate=collate)
+    job = TrainingJob(name="watched", model=model, groups=groups, examples=examples, loss=loss, collate=collate)
     fit(job, TrainConfig.model_validate(keys), Run(out))
     assert not torch.equal(model.layer.weight, before)
     return seen

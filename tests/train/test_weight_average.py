@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from toytraining import CONFIG, Toy, ToyExamples, same, toy_loss, train
 
 from wsss.train.config import TrainConfig
-from wsss.train.loop import Job, fit
+from wsss.train.loop import TrainingJob, fit
 from wsss.train.optim import trunk_and_head
 from wsss.train.weight_average import WeightAverage
 
@@ -71,7 +71,7 @@ def test_validation_and_pictures_use_the_average(tmp_path: Path) -> None:
 
         groups = trunk_and_head(model, config.optimiser)
         called: dict[str, Any] = {"validate": look, "pictures": look} if shown else {}
-        fit(Job("toy", model, groups, ToyExamples(), toy_loss(), average_decay=0.8, **called), config, Run(out))
+        fit(TrainingJob("toy", model, groups, ToyExamples(), toy_loss(), average_decay=0.8, **called), config, Run(out))
         return model.state_dict(), seen
 
     average, seen = fitted(tmp_path / "shown", shown=True)

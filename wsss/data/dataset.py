@@ -15,8 +15,8 @@ from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Remark, Sample
 from wsss.data.sample_mask import load_sample_mask
 from wsss.errors import InvalidInput, together
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 from wsss.io.rasters.rgb_images import read_image, size_if_readable
-from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 Kind = Literal["images", "labels", "masks"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from wsss.errors import InvalidInput, listing
-from wsss.io.rasters.samples.reading import PLAIN, ImageSource, Reading
+from wsss.io.rasters.pixel_values.reading import PLAIN, ImageSource, Reading
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,9 +15,9 @@ from wsss.data.sample_ids import without_suffix
 from wsss.data.sample_mask import read_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE, ignored_name, voc_palette
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 from wsss.io.rasters.rgb_images import size_if_readable
 from wsss.io.rasters.rle import Region
-from wsss.io.rasters.samples.reading import PLAIN, Reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

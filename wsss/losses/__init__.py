@@ -13,9 +13,9 @@ from wsss.losses.catalogue import LOSSES, loss_class
 if TYPE_CHECKING:
     from wsss.losses.base import Loss
     from wsss.losses.noisy.noisy_labels import BootstrapLoss, LabelDistributionLoss, SymmetricCrossEntropyLoss
+    from wsss.losses.output_losses import DeepSupervision
     from wsss.losses.region import CrossEntropyDiceLoss, CrossEntropyLoss, DiceLoss
     from wsss.losses.region_wise import RegionWiseLoss
-    from wsss.losses.supervision import DeepSupervision
     from wsss.losses.topological.betti_matching import BettiMatchingLoss
     from wsss.losses.topological.cbdice import CbDiceLoss
     from wsss.losses.topological.cldice import ClDiceLoss
@@ -47,7 +47,7 @@ __all__ = [
 
 _MODULES = {
     "Loss": "wsss.losses.base",
-    "DeepSupervision": "wsss.losses.supervision",
+    "DeepSupervision": "wsss.losses.output_losses",
     "CrossEntropyLoss": "wsss.losses.region",
     "DiceLoss": "wsss.losses.region",
     "CrossEntropyDiceLoss": "wsss.losses.region",

@@ -16,4 +16,7 @@ if TYPE_CHECKING:
     LossConfig = LossSettings
 else:
     LossConfig = Annotated[Union[tuple(LOSSES.usable(LossSettings))], Field(discriminator="name")]  # noqa: UP007
-"""Any loss, selected by ``name``; those of `wsss.losses.catalogue.LOSSES`."""
+"""The config of any loss in `wsss.losses.catalogue.LOSSES`, selected by ``name``.
+
+`wsss.losses.base.build_loss` builds the class that the config's class attribute ``loss`` names.
+"""

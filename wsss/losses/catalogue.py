@@ -1,4 +1,8 @@
-"""Names of the losses. Torch is imported only when a loss is built."""
+"""Names of the losses in pipelines, and their config classes. Torch is imported only when a loss is built.
+
+From a pipeline to a loss: ``name`` → config class (`LOSSES`) → class of the loss (`LossSettings.loss`, `loss_class`) →
+loss (`wsss.losses.base.build_loss`).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ LOSSES = Extensions(
         "warping": "wsss.losses.config:WarpingConfig",
     },
 )
-"""Name → config class, which names the class of the loss; other packages add theirs by entry points."""
+"""Name → config class, whose attribute ``loss`` names the class of the loss; other packages add entry points."""
 
 
 def loss_class(name: str) -> Any:

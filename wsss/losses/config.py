@@ -42,7 +42,10 @@ class LossSettings(Settings):
     """Base of the configs of all losses."""
 
     loss: ClassVar[str]
-    """``"module:Class"`` of the loss, a `wsss.losses.base.Loss`."""
+    """``"module:Class"`` of the `wsss.losses.base.Loss` with these settings; not a key of pipelines.
+
+    The key ``loss`` of the stage `segment` is an object of such a config, selected by its ``name``.
+    """
 
     name: str
 

@@ -23,6 +23,10 @@ class LossWithTerm(Loss):
     For probabilities as target, the term uses the most probable classes, since topology is a property of masks; the
     base loss gets the probabilities if it accepts them.
 
+    A call runs, in this order: ``__call__``, `converted` (once per channel of multilabel targets), `forward`,
+    `prepared`, `begin_term` if the term is active, then the term and the base loss. Subclasses implement `term`, which
+    the default `begin_term` calls; a subclass that overrides `begin_term` returns a function that replaces this call.
+
     Attributes:
         on_processor: whether the term is computed outside torch. Such a term is computed after the base loss has been
             queued, which a GPU computes at the same time; all other terms are computed before the base loss. The order
@@ -58,11 +62,11 @@ class LossWithTerm(Loss):
             return zero_loss(logits)
         if not self.config.base_weight and _gives_nan(logits.detach()):
             return nan_loss(logits)  # a term does not read every pixel, a base loss does
-        term = self._begin_weighted_term(logits, target)
+        weighted_term = self._begin_weighted_term(logits, target)
         if self.on_processor:
-            parts = [self._weighted_base(logits, target), term()]
+            parts = [self._weighted_base(logits, target), weighted_term()]
         else:
-            parts = [term(), self._weighted_base(logits, target)]
+            parts = [weighted_term(), self._weighted_base(logits, target)]
         present = [part for part in parts if part is not None]
         return sum(present[1:], present[0]) if present else zero_loss(logits)
 
@@ -74,11 +78,11 @@ class LossWithTerm(Loss):
         alpha = self.config.alpha
         if not (self.active and alpha):
             return lambda: None
-        term = self.begin_term(logits, hard(target))
-        return lambda: alpha * term()
+        compute = self.begin_term(logits, hard(target))
+        return lambda: alpha * compute()
 
     def begin_term(self, logits: Tensor, target: Tensor) -> Callable[[], Tensor]:
-        """Return the function that computes `term` later.
+        """Return a function that computes the value of `term`; `forward` calls it once.
 
         A loss with `on_processor` starts its transfers from the device here, before the base loss is queued; then it
         does not have to wait for the base loss.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from wsss.data.answers.annotation_session import AnnotationSession
-    from wsss.io.rasters.samples.reading import ImageSource
+    from wsss.io.rasters.pixel_values.reading import ImageSource
 
 AHEAD = 4
 """Number of items in a view; the page preloads the pictures of the items after the first."""

@@ -14,9 +14,10 @@ from wsss.stages.common.corrected_masks import (
     inspect_corrections,
     stated_corrections,
 )
+from wsss.stages.common.inference.input_classifier import load_input_classifier, load_on_all_ranks
 from wsss.stages.common.input_masks.mask_inputs import ANY_FOLDER, supervision_of
 from wsss.stages.common.inspect_inputs import inspect_masks
-from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks, training_metrics
+from wsss.stages.common.training.classifier_training import training_metrics
 from wsss.stages.common.training.training_targets import (
     check_training_masks,
     count_empty_masks,
@@ -56,7 +57,7 @@ class AffinityConfig(TrainConfig, StageConfig):
 def run(ctx: Context[AffinityConfig]) -> Result:
     """Train the boundary head, and save the network with the weights of the last epoch."""
     from wsss.models.affinity_networks.boundary import build_boundary_network, save_boundary_network
-    from wsss.train.loop import Job, fit
+    from wsss.train.loop import TrainingJob, fit
     from wsss.train.optim import Group
     from wsss.train.runtime import deterministic
     from wsss.train.tasks.affinity_training import pair_loss
@@ -66,7 +67,7 @@ def run(ctx: Context[AffinityConfig]) -> Result:
     with deterministic(ctx.device, ctx.seed):
         classifier = load_on_all_ranks(ctx)
         network = build_boundary_network(classifier, channels=config.channels, stride=config.stride)
-    job = Job(
+    job = TrainingJob(
         name="affinity",
         model=network,
         groups=[Group(list(network.head.parameters()), config.optimiser.head_lr_factor)],

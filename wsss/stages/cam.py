@@ -26,9 +26,9 @@ from wsss.stages.common.image_size_notes import Sizes, note_reduced, note_tiled
 from wsss.stages.common.inference.adapted_classifier import adapting
 from wsss.stages.common.inference.cam_batch import PLAIN, write_maps
 from wsss.stages.common.inference.cam_size import CamSize, cam_size, limit, note_full_resolution
+from wsss.stages.common.inference.input_classifier import load_input_classifier, load_on_all_ranks
 from wsss.stages.common.inference.unknown_labels import note_unknown
-from wsss.stages.common.refined_maps import read_back
-from wsss.stages.common.training.classifier_training import load_input_classifier, load_on_all_ranks
+from wsss.stages.common.written_maps import read_back
 from wsss.train.config import MAX_BATCH
 from wsss.validation import OptionName, Settings, refuse_unused
 
@@ -173,11 +173,11 @@ def _note_tiled(
     ctx: Context[CamConfig], sizes: Sizes, classifier: CAMClassifier, input_size: CamSize
 ) -> dict[str, Any]:
     """Log which images were split into tiles, and return an entry for the metrics."""
-    from wsss.models.attribution.tiled_scores import exceeds_tile, scores_of
+    from wsss.models.attribution.class_scores import class_score_function, exceeds_tile
 
     tiling, max_side = input_size.tiling, input_size.max_side
     ids = [id for id, size in sizes if exceeds_tile(size, ctx.config.scales, max_side, tiling)]
-    compute = scores_of(classifier, "32-true", classifier.head.weight.device)
+    compute = class_score_function(classifier, "32-true", classifier.head.weight.device)
     tiles = dict.fromkeys(ids, tiling) if tiling is not None else {}
     return note_tiled(ctx, tiles, len(sizes), classifier, compute)
 

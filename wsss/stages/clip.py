@@ -31,7 +31,7 @@ from wsss.pipeline.stage import Context, Result, Stage, StageConfig, reads_of
 from wsss.stages.common.check_outputs import check_maps
 from wsss.stages.common.image_size_notes import note_reduced
 from wsss.stages.common.inference.unknown_labels import note_unknown
-from wsss.stages.common.refined_maps import read_back
+from wsss.stages.common.written_maps import read_back
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from wsss.errors import InvalidInput
 from wsss.models.sampler_config import ExpansionConfig, SamplingConfig
 from wsss.pipeline.stage import Context, Result, StageConfig
-from wsss.stages.common.training.classifier_training import load_on_all_ranks
+from wsss.stages.common.inference.input_classifier import load_on_all_ranks
 from wsss.stages.common.training.sampler_stage import (
     AREA,
     Placement,

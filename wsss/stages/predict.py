@@ -24,6 +24,7 @@ from wsss.pipeline.stage import Context, Input, Kind, Read, Result, Stage, Stage
 from wsss.stages.common.image_size_notes import note_predicted
 from wsss.stages.common.inference import predict_batch
 from wsss.stages.common.inference.folder_images import as_trained, folder_notes
+from wsss.stages.common.inference.input_classifier import require_same_classes
 from wsss.stages.common.inference.predict_batch import outputs_of
 from wsss.stages.common.inference.prediction_record import (
     discard_outdated,
@@ -32,7 +33,6 @@ from wsss.stages.common.inference.prediction_record import (
     keeps_masks,
     write_record,
 )
-from wsss.stages.common.training.classifier_training import require_same_classes
 from wsss.train.config import MAX_BATCH
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from wsss.models.segmentation_networks.segmenters import SegmentationNetwork
     from wsss.train.tasks.segmentation import SegmentationExamples
     from wsss.train.tasks.soft import SoftExamples
-    from wsss.train.training_job import Job
+    from wsss.train.training_job import TrainingJob
 
 
 class SegmentConfig(SegmenterConfig, TrainConfig, StageConfig):
@@ -160,14 +160,16 @@ def _training_loss(ctx: Context[SegmentConfig], loss: Loss) -> Callable[[nn.Modu
     return mask_loss(loss, config.deep_supervision)
 
 
-def _job(ctx: Context[SegmentConfig], model: SegmentationNetwork, examples: SegmentationExamples | SoftExamples) -> Job:
+def _job(
+    ctx: Context[SegmentConfig], model: SegmentationNetwork, examples: SegmentationExamples | SoftExamples
+) -> TrainingJob:
     from wsss.losses.base import build_loss
     from wsss.train.optim import trunk_and_head
-    from wsss.train.training_job import Job
+    from wsss.train.training_job import TrainingJob
     from wsss.train.training_pictures import segmentation_pictures
 
     config, loss = ctx.config, build_loss(ctx.config.loss)
-    return Job(
+    return TrainingJob(
         name="segment",
         model=model,
         groups=trunk_and_head(model, config.optimiser),

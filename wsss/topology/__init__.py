@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsss.topology.betti import BettiErrors, BettiNumbers, betti_numbers, local_betti_error
+    from wsss.topology.betti_counts import BettiErrors, BettiNumbers, betti_numbers, local_betti_error
     from wsss.topology.distance import distance_transform
     from wsss.topology.kernels.image_keys import NotFinite
     from wsss.topology.malis import CriticalPixels, critical_pixels
@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "betti": ("BettiErrors", "BettiNumbers", "betti_numbers", "local_betti_error"),
+    "betti_counts": ("BettiErrors", "BettiNumbers", "betti_numbers", "local_betti_error"),
     "distance": ("distance_transform",),
     "kernels.image_keys": ("NotFinite",),
     "malis": ("CriticalPixels", "critical_pixels"),

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from wsss.topology.betti import betti_numbers
+from wsss.topology.betti_counts import betti_numbers
 from wsss.topology.malis import critical_pixels
 from wsss.topology.matching_gradient import loss_gradient
 from wsss.topology.persistence import barcode, betti_matching

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from wsss.data.checks.inspection import UNREADABLE_HINT
 from wsss.data.image_transforms.resizing import reduced
 from wsss.errors import DamagedFile, InvalidInput, together
+from wsss.io.rasters.pixel_values.reading import ImageSource
 from wsss.io.rasters.rgb_images import read_image
-from wsss.io.rasters.samples.reading import ImageSource
 
 MEASURED = 8
 """Minimum number of arrays to load, even if none is kept: the memory of worker processes depends on their size."""

@@ -32,11 +32,11 @@ from wsss.train.optim import build_optimiser, build_schedule
 from wsss.train.runtime import deterministic, seed_all
 from wsss.train.sample_order import Plan, derive_seed
 from wsss.train.step_losses import StepLosses, steps_between_fetches
-from wsss.train.training_job import Batch, Job, RunContext
+from wsss.train.training_job import Batch, RunContext, TrainingJob
 from wsss.train.weight_average import WeightAverage
 from wsss.train.workers import begin_worker
 
-__all__ = ["Batch", "Job", "fit"]
+__all__ = ["Batch", "TrainingJob", "fit"]
 
 MAX_LOADERS = 8
 """Maximum number of processes that prepare batches."""
@@ -45,7 +45,7 @@ LOADER_IMAGES = 8
 """Memory of a process that prepares batches, in multiples of an image: decoding, scaling and cropping."""
 
 
-def fit(job: Job, config: TrainConfig, run: RunContext) -> list[dict[str, float]]:
+def fit(job: TrainingJob, config: TrainConfig, run: RunContext) -> list[dict[str, float]]:
     """Train ``job.model`` in place, resuming from the checkpoint in ``run.out`` if there is one.
 
     The checkpoint remains; the caller deletes it once the result is saved and recorded.
@@ -73,7 +73,7 @@ def fit(job: Job, config: TrainConfig, run: RunContext) -> list[dict[str, float]
 
 
 class _Loop:
-    def __init__(self, job: Job, config: TrainConfig, run: RunContext, plan: Plan) -> None:
+    def __init__(self, job: TrainingJob, config: TrainConfig, run: RunContext, plan: Plan) -> None:
         self.job, self.config, self.context, self.plan = job, config, run, plan
         precision = run.precision or config.precision
         self.fabric = build_fabric(precision, run)

@@ -15,7 +15,7 @@ from wsss.train.optim import Group
 from wsss.train.sample_order import Item
 
 Batch = Sequence[Any]
-"""Tensors, stacked over the examples, followed by what `Job.collate` adds."""
+"""Tensors, stacked over the examples, followed by what `TrainingJob.collate` adds."""
 
 
 class Examples(Protocol):
@@ -69,7 +69,7 @@ class RunContext(Protocol):
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A network with its training data and loss.
 
     Args:

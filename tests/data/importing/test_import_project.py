@@ -30,7 +30,7 @@ from wsss.data.importers.rules.read_context import ReadOptions
 from wsss.data.readers.registry import open_dataset
 from wsss.errors import InvalidInput
 from wsss.io.rasters import image_kinds
-from wsss.io.rasters.samples.reading import Reading
+from wsss.io.rasters.pixel_values.reading import Reading
 from wsss.pipeline.config.source import read_yaml
 from wsss.pipeline.config.spec import load_spec
 from wsss.pipeline.plan.graph import build_jobs

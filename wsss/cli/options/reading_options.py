@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from wsss.errors import InvalidInput
-from wsss.io.rasters.samples.reading import Reading, Scaling, check_bands, check_range
+from wsss.io.rasters.pixel_values.reading import Reading, Scaling, check_bands, check_range
 
 T = TypeVar("T")
 

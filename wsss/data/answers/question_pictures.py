@@ -10,8 +10,8 @@ import numpy as np
 
 from wsss.data.answers.answer_rows import Item
 from wsss.errors import InvalidInput
+from wsss.io.rasters.pixel_values.reading import ImageSource
 from wsss.io.rasters.rgb_images import read_image
-from wsss.io.rasters.samples.reading import ImageSource
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,9 +12,9 @@ from wsss.data.sample import Sample
 from wsss.data.sample_mask import load_sample_mask
 from wsss.errors import InvalidInput
 from wsss.io.rasters.label_masks import IGNORE, value_counts
+from wsss.io.rasters.pixel_values.exif_rotation import orientation
+from wsss.io.rasters.pixel_values.stored_pages import StoredPage, stored_page
 from wsss.io.rasters.rgb_images import BROKEN_HINT, frames, image_errors, image_size, open_image, read_image
-from wsss.io.rasters.samples.exif_rotation import orientation
-from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -22,7 +22,7 @@ from wsss.data.manifest import ContentHashes
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput, counted, listing
 from wsss.io.process.thread_map import map_in_threads
-from wsss.io.rasters.samples.reading import PLAIN, Reading
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 
 WITHOUT_IMAGE = "labels without an image, left out"
 AMBIGUOUS = "labels that match several images, left out"

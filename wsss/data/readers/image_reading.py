@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from wsss.data.readers.layout import LayoutConfig
-from wsss.io.rasters.samples.reading import Reading, Scaling, check_bands, check_range
+from wsss.io.rasters.pixel_values.reading import Reading, Scaling, check_bands, check_range
 
 
 def _ascending(value: Scaling | None) -> Scaling | None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim
+from wsss.io.rasters.pixel_values.stored_pages import StoredPage, stored_page
+from wsss.io.rasters.pixel_values.stored_pixels import require_rasterio
 from wsss.io.rasters.rgb_images import image_errors
-from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page
-from wsss.io.rasters.samples.stored_samples import require_rasterio
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from wsss.export.naming import renamed
 from wsss.export.outlines import area, simplified
 from wsss.export.write_polygons import region_outlines
 from wsss.io.files.atomic import write_text
-from wsss.io.rasters.samples.stored_samples import require_rasterio
+from wsss.io.rasters.pixel_values.stored_pixels import require_rasterio
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

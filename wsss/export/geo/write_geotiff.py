@@ -9,7 +9,7 @@ from wsss.export.geo.georeference import Georeference, georeference_of
 from wsss.export.naming import renamed
 from wsss.io.files.atomic import write_bytes
 from wsss.io.rasters.label_masks import IGNORE
-from wsss.io.rasters.samples.stored_samples import require_rasterio
+from wsss.io.rasters.pixel_values.stored_pixels import require_rasterio
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,9 +10,9 @@ import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim, listing
 from wsss.io.files.atomic import atomic_open
+from wsss.io.rasters.pixel_values.native_order import in_native_order
+from wsss.io.rasters.pixel_values.stored_pages import stored_pages
 from wsss.io.rasters.rgb_images import image_errors, open_image
-from wsss.io.rasters.samples.native_order import in_native_order
-from wsss.io.rasters.samples.stored_pages import stored_pages
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -27,14 +27,14 @@ from wsss.io.rasters.image_kinds import (
     unsupported_reason,
 )
 from wsss.io.rasters.image_kinds import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from wsss.io.rasters.pixel_values.eight_bits import rgb_of
+from wsss.io.rasters.pixel_values.exif_rotation import orientation, upright
+from wsss.io.rasters.pixel_values.native_order import in_native_order
+from wsss.io.rasters.pixel_values.opened_pixels import to_rgb
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
+from wsss.io.rasters.pixel_values.stored_pages import StoredPage, stored_page, stored_pages
+from wsss.io.rasters.pixel_values.stored_pixels import stored_pixels
 from wsss.io.rasters.png_check import check_pixel_chunks
-from wsss.io.rasters.samples.eight_bits import rgb_of
-from wsss.io.rasters.samples.exif_rotation import orientation, upright
-from wsss.io.rasters.samples.native_order import in_native_order
-from wsss.io.rasters.samples.opened_pixels import to_rgb
-from wsss.io.rasters.samples.reading import PLAIN, Reading
-from wsss.io.rasters.samples.stored_pages import StoredPage, stored_page, stored_pages
-from wsss.io.rasters.samples.stored_samples import stored_samples
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -81,7 +81,7 @@ def _stored(path: Path, page: StoredPage, reading: Reading) -> NDArray[np.uint8]
     if page.png:
         with open_image(path) as image:  # validates the pixels
             turn = orientation(image)
-    pixels = rgb_of(stored_samples(path, page, reading.bands), page, reading, path)
+    pixels = rgb_of(stored_pixels(path, page, reading.bands), page, reading, path)
     return pixels if turn == 1 else np.array(upright(Image.fromarray(pixels), turn))
 
 

@@ -70,7 +70,7 @@ class BettiMatchingLoss(LossWithTerm):
         complete = not has_ignored(target)
         predictions, classes = host_copy(_probabilities(logits.detach(), self.config.background)), class_copy(target)
 
-        def term() -> Tensor:
+        def compute() -> Tensor:
             pairs = _pairs(predictions(), classes(), self.config, complete=complete)
             if not pairs.windows:
                 return zero_loss(logits)
@@ -80,7 +80,7 @@ class BettiMatchingLoss(LossWithTerm):
                 return nan_loss(logits)
             return sparse_loss(logits, loss, gradients, pairs.scale)
 
-        return term
+        return compute
 
 
 _buffers = threading.local()

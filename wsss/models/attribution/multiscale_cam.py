@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wsss.data.image_transforms.resizing import scaled
 from wsss.io.rasters.working_size import reduction
-from wsss.models.attribution.tiled_scores import exceeds_tile, scores_of, tiled_scores
+from wsss.models.attribution.class_scores import class_score_function, exceeds_tile, tiled_scores
 from wsss.models.classifier import CAMClassifier
 from wsss.models.config import InferencePrecision
 from wsss.models.windows.tile_windows import Tiling
@@ -72,7 +72,7 @@ def class_maps(
         scored = _tiled(classifier, images, tiling=tiling, precision=precision, **options)
     else:
         device = classifier.head.weight.device
-        compute = scores_of(classifier, precision, device)
+        compute = class_score_function(classifier, precision, device)
         scored = [(view.frame, compute(view.pixels)) for view in views(images, device=device, **options)]
     probabilities = torch.cat([classifier.pooling(scores.float()).sigmoid() for _, scores in scored])
     probabilities = probabilities.unflatten(0, (-1, len(images))).mean(0)

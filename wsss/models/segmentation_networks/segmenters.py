@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
-from wsss.io.rasters.samples.reading import PLAIN, Reading
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 from wsss.io.weights import load_description, load_weights, save_model
 from wsss.models.architectures import without_tag
 from wsss.models.backbones import Normalise, build_backbone

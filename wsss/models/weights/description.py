@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wsss.data.classes import Classes
 from wsss.errors import InvalidInput
-from wsss.io.rasters.samples.reading import PLAIN, Reading
+from wsss.io.rasters.pixel_values.reading import PLAIN, Reading
 from wsss.io.weights import DESCRIPTION, WEIGHTS
 from wsss.models.config import Deviation, Mean
 from wsss.models.trunk import Trunk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,13 @@ from wsss.io.files.stage_files import cam_path
 from wsss.io.rasters.cams import Cams, write_cams
 from wsss.io.rasters.rgb_images import image_size, read_image
 from wsss.io.rasters.working_size import working_size
-from wsss.pipeline.run.items import map_items, map_shared, pending
+from wsss.pipeline.run.items import map_items, pending
 from wsss.pipeline.stage import Context, Input, reads_of
 from wsss.stages.common.check_outputs import check_maps
-from wsss.stages.common.image_size_notes import Sizes, note_reduced
+from wsss.stages.common.image_size_notes import note_reduced
 from wsss.stages.common.inspect_inputs import inspect_maps
 from wsss.stages.common.require_inputs import require_maps
+from wsss.stages.common.written_maps import read_back
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,19 +110,6 @@ def _normalised(maps: Floats) -> Floats:
     highest = maps.max((1, 2), initial=0)[:, None, None]
     scaled = np.divide(maps, highest, out=np.zeros(maps.shape, np.float32), where=highest > 0)
     return np.asarray(scaled.clip(0, 1), np.float32)
-
-
-def read_back(ctx: Context[Any], samples: Sequence[Sample]) -> tuple[float | None, Sizes]:
-    """Return the mean over all written maps (``None`` without maps), and the id and size of every image."""
-    written = map_shared(ctx, samples, partial(_means_and_size, out=ctx.out, classes=ctx.data.classes), "reading back")
-    means = [mean for of_image, _ in written for mean in of_image]
-    sizes = [(sample.id, size) for sample, (_, size) in zip(samples, written, strict=True)]
-    return sum(means) / len(means) if means else None, sizes
-
-
-def _means_and_size(sample: Sample, *, out: Path, classes: Classes) -> tuple[list[float], tuple[int, int]]:
-    cams = read_maps(out, sample, classes)
-    return [float(class_map.mean()) for class_map in cams.maps], cams.size
 
 
 def read_reduced(sample: Sample, max_side: int | None) -> NDArray[np.uint8]:

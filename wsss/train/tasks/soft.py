@@ -18,9 +18,9 @@ from torch import Tensor
 from wsss.data.classes import Classes
 from wsss.data.corrections.corrected_pixels import CorrectedMasks, overridden_probabilities
 from wsss.data.image_transforms.resizing import opencv, reduced
+from wsss.io.rasters.pixel_values.reading import ImageSource
 from wsss.io.rasters.probabilities import read_probabilities
 from wsss.io.rasters.rgb_images import read_image
-from wsss.io.rasters.samples.reading import ImageSource
 from wsss.train.tasks.segmentation import PairExamples
 
 

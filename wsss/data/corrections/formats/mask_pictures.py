@@ -24,8 +24,8 @@ from wsss.io.files import stage_files
 from wsss.io.files.visible import visible_below
 from wsss.io.rasters.label_masks import BACKGROUND, IGNORE, SMOOTHED, read_mask, voc_palette
 from wsss.io.rasters.mask_files import LOSSY_SUFFIXES, MASK_SUFFIXES
+from wsss.io.rasters.pixel_values.opened_pixels import has_alpha
 from wsss.io.rasters.rgb_images import image_errors, open_image, read_image
-from wsss.io.rasters.samples.opened_pixels import has_alpha
 from wsss.io.text.text_files import read_lines
 
 if TYPE_CHECKING:

@@ -1,1 +1,1 @@
-"""Maps and masks of batches of images, computed by networks in this process and recorded."""
+"""Loading of trained networks, and the maps and masks that they compute for batches of images in this process."""

@@ -19,7 +19,7 @@ def as_trained(ctx: Context[Any], folder: ImageFolder) -> tuple[Sample, ...]:
     Raises:
         InvalidInput: the description of the network is invalid.
     """
-    from wsss.io.rasters.samples.reading import Reading
+    from wsss.io.rasters.pixel_values.reading import Reading
     from wsss.models.segmentation_networks.segmenters import load_reading
 
     trained, config = load_reading(ctx.inputs["segmenter"].path), ctx.config

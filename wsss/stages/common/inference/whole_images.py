@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wsss.errors import InvalidInput
 from wsss.pipeline.stage import Context, Input
-from wsss.stages.common.training.classifier_training import require_same_classes
+from wsss.stages.common.inference.input_classifier import require_same_classes
 
 if TYPE_CHECKING:
     import numpy as np

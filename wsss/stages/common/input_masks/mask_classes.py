@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from wsss.data.classes import Classes
     from wsss.data.mask_values import MaskValues
     from wsss.export.export_items import Item
-    from wsss.io.rasters.samples.reading import Reading
+    from wsss.io.rasters.pixel_values.reading import Reading
     from wsss.pipeline.config.source import Source
 
 READING_KEYS = ("scaling", "page", "bands")

@@ -53,41 +53,6 @@ class LabelledConfig(TrainConfig):
         return tuple(split for split in (self.split, self.val) if split is not None)
 
 
-def load_on_all_ranks(ctx: Context[Any]) -> CAMClassifier:
-    """Load the input classifier on the first rank, then on the others; see `load_input_classifier`."""
-    from wsss.train.runtime import leader_first
-
-    return leader_first(ctx.ranks, lambda: load_input_classifier(ctx))
-
-
-def load_input_classifier(ctx: Context[Any]) -> CAMClassifier:
-    """Load the classifier that is an input of the stage.
-
-    Raises:
-        InvalidInput: the folder contains no classifier, or its classes differ from those of the dataset.
-    """
-    from wsss.models.classifier import load_classifier
-
-    folder = ctx.inputs["classifier"].path
-    model, classes = load_classifier(folder)
-    require_same_classes(folder, "classifier", classes.foreground, ctx.data.classes.foreground)
-    return model
-
-
-def require_same_classes(folder: object, what: str, trained: Sequence[str], expected: Sequence[str]) -> None:
-    """Require that a network was trained on the classes of the dataset.
-
-    Raises:
-        InvalidInput: the classes, or their order, differ.
-    """
-    if tuple(trained) != tuple(expected):
-        raise InvalidInput(
-            f"the {what} was trained on the classes {listing(trained, limit=30)}; "
-            f"the dataset has {listing(expected, limit=30)}",
-            subject=folder,
-        )
-
-
 def train_on_labels(
     ctx: Context[Any],
     name: str,
@@ -112,7 +77,7 @@ def train_on_labels(
     Returns:
         Training metrics and, if ``val`` is set, metrics of the validation split.
     """
-    from wsss.train.loop import Job, fit
+    from wsss.train.loop import TrainingJob, fit
     from wsss.train.tasks.classification import score_classifier
     from wsss.train.training_pictures import map_pictures
 
@@ -131,7 +96,7 @@ def train_on_labels(
             values = {"val_map": scores[0].mean_average_precision, "val_f1": scores[0].f1}
         return {name: value for name, value in values.items() if value is not None} | extra_metrics()
 
-    job = Job(
+    job = TrainingJob(
         name,
         network or classifier,
         groups,

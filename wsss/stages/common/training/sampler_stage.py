@@ -11,13 +11,13 @@ from pydantic import Field
 from wsss.errors import InvalidInput, RunFailed, listing
 from wsss.io.files.stage_files import offsets_path
 from wsss.pipeline.stage import Context, Input, Result, Stage, StageConfig
+from wsss.stages.common.inference.input_classifier import load_input_classifier
 from wsss.stages.common.training.classifier_training import (
     TILES,
     LabelledConfig,
     check_examples,
     check_labelled,
     labelled_reads,
-    load_input_classifier,
     ready_labelled,
     train_on_labels,
 )

@@ -15,7 +15,7 @@ from wsss.stages.common.input_masks.mask_inputs import count_empty, require_clas
 
 if TYPE_CHECKING:
     from wsss.data.sample import Sample
-    from wsss.io.rasters.samples.reading import ImageSource
+    from wsss.io.rasters.pixel_values.reading import ImageSource
     from wsss.train.tasks.segmentation import SegmentationExamples
     from wsss.train.tasks.soft import SoftExamples
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim, counted
-from wsss.io.rasters.samples.reading import Reading, Scaling
-from wsss.io.rasters.samples.stored_pages import COMPLEX, WHITE_IS_ZERO, StoredPage
+from wsss.io.rasters.pixel_values.reading import Reading, Scaling
+from wsss.io.rasters.pixel_values.stored_pages import COMPLEX, WHITE_IS_ZERO, StoredPage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,11 +28,11 @@ BANDS_HINT = (
 )
 
 
-def rgb_of(samples: NDArray[Any], page: StoredPage, reading: Reading, where: object) -> NDArray[np.uint8]:
+def rgb_of(values: NDArray[Any], page: StoredPage, reading: Reading, where: object) -> NDArray[np.uint8]:
     """Return stored values as 8-bit RGB; transparent pixels are composited onto white.
 
     Args:
-        samples: ``(H, W, C)``: the bands of ``reading``, or all bands of the page.
+        values: ``(H, W, C)``: the bands of ``reading``, or all bands of the page.
         page: header of the page.
         reading: scaling and bands.
 
@@ -43,7 +43,7 @@ def rgb_of(samples: NDArray[Any], page: StoredPage, reading: Reading, where: obj
         InvalidInput: the values require a scaling, or the bands a choice, or the transparency cannot be interpreted.
     """
     alpha = page.alpha and reading.bands is None
-    colours = samples[..., : samples.shape[2] - alpha]
+    colours = values[..., : values.shape[2] - alpha]
     if colours.shape[2] not in (1, 3):
         allowed = "1 or 3 bands, with or without alpha"
         found = Verbatim(counted(page.bands, "band"))
@@ -52,7 +52,7 @@ def rgb_of(samples: NDArray[Any], page: StoredPage, reading: Reading, where: obj
     if page.deep and page.photometric == WHITE_IS_ZERO:
         pixels = 255 - pixels
     rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)
-    return _on_white(rgb, samples[..., -1:], page, reading, where) if alpha else rgb
+    return _on_white(rgb, values[..., -1:], page, reading, where) if alpha else rgb
 
 
 def eight_bits(values: NDArray[Any], scaling: Scaling | None, page: StoredPage, where: object) -> NDArray[np.uint8]:

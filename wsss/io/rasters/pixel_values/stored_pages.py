@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wsss.errors import InvalidInput, Verbatim, counted
 from wsss.io.files.contained import open_to_read
-from wsss.io.rasters.samples.reading import Reading
+from wsss.io.rasters.pixel_values.reading import Reading
 
 if TYPE_CHECKING:
     from PIL.Image import Image

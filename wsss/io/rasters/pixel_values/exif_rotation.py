@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from wsss.io.rasters.samples.stored_pages import ORIENTATION
+from wsss.io.rasters.pixel_values.stored_pages import ORIENTATION
 
 if TYPE_CHECKING:
     from PIL import Image

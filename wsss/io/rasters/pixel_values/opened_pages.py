@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from wsss.errors import InvalidInput, Verbatim, counted
-from wsss.io.rasters.samples.stored_pages import frame_is_page
+from wsss.io.rasters.pixel_values.stored_pages import frame_is_page
 
 if TYPE_CHECKING:
     from PIL.Image import Image

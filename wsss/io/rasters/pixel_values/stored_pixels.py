@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wsss.errors import InvalidInput, Verbatim, counted
-from wsss.io.rasters.samples.native_order import in_native_order
-from wsss.io.rasters.samples.stored_pages import ORIENTATION, RGB, StoredPage
+from wsss.io.rasters.pixel_values.native_order import in_native_order
+from wsss.io.rasters.pixel_values.stored_pages import ORIENTATION, RGB, StoredPage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 GEO = "pip install 'wsss[geo]'"
 
 
-def stored_samples(path: Path, page: StoredPage, bands: tuple[int, ...] | None) -> NDArray[Any]:
+def stored_pixels(path: Path, page: StoredPage, bands: tuple[int, ...] | None) -> NDArray[Any]:
     """Return bands of a page.
 
     Args:
@@ -37,12 +37,12 @@ def stored_samples(path: Path, page: StoredPage, bands: tuple[int, ...] | None) 
     """
     require_bands(bands, page.bands, path)
     if page.png:
-        samples = _png(path, page)
+        values = _png(path, page)
     elif not page.planar and _read_by_pillow(page):
-        samples = _with_pillow(path, page)
+        values = _with_pillow(path, page)
     else:
         return _turned(_with_rasterio(path, page, bands), page.turn)
-    return samples if bands is None else samples[..., [band - 1 for band in bands]]
+    return values if bands is None else values[..., [band - 1 for band in bands]]
 
 
 def require_bands(bands: tuple[int, ...] | None, count: int, where: object) -> None:
@@ -86,16 +86,16 @@ def _read_by_pillow(page: StoredPage) -> bool:
 def _png(path: Path, page: StoredPage) -> NDArray[Any]:
     import cv2
 
-    samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if samples is None or samples.dtype != np.uint16 or samples.shape[:2] != page.size:
+    values = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16 or values.shape[:2] != page.size:
         raise ValueError("not a valid 16-bit PNG")
-    if samples.ndim == 2:
-        samples = samples[..., None]
+    if values.ndim == 2:
+        values = values[..., None]
     elif page.bands == 2:
-        samples = samples[..., [0, -1]]
+        values = values[..., [0, -1]]
     else:
-        samples = samples[..., [2, 1, 0, 3][: samples.shape[2]]]
-    return np.asarray(samples[..., : page.bands], np.uint16)
+        values = values[..., [2, 1, 0, 3][: values.shape[2]]]
+    return np.asarray(values[..., : page.bands], np.uint16)
 
 
 def _with_pillow(path: Path, page: StoredPage) -> NDArray[Any]:
@@ -108,30 +108,30 @@ def _with_pillow(path: Path, page: StoredPage) -> NDArray[Any]:
         image.load()
         left = image.getexif().get(ORIENTATION, 1)  # Pillow may have rotated the pixels, and then removes the tag
         pixels = np.asarray(image)
-    samples = _turned(pixels if pixels.ndim == 3 else pixels[..., None], left)
-    if samples.shape != (*page.upright_size, page.bands):
+    values = _turned(pixels if pixels.ndim == 3 else pixels[..., None], left)
+    if values.shape != (*page.upright_size, page.bands):
         raise ValueError("the header is inconsistent")
-    return in_stored_type(samples, page)
+    return in_stored_type(values, page)
 
 
-def _turned(samples: NDArray[Any], turn: int) -> NDArray[Any]:
+def _turned(values: NDArray[Any], turn: int) -> NDArray[Any]:
     """Rotate and mirror stored pixels ``(H, W, C)`` according to their EXIF orientation."""
     match turn:
         case 2:
-            return samples[:, ::-1]
+            return values[:, ::-1]
         case 3:
-            return samples[::-1, ::-1]
+            return values[::-1, ::-1]
         case 4:
-            return samples[::-1]
+            return values[::-1]
         case 5:
-            return samples.swapaxes(0, 1)
+            return values.swapaxes(0, 1)
         case 6:
-            return np.rot90(samples, -1)
+            return np.rot90(values, -1)
         case 7:
-            return samples[::-1, ::-1].swapaxes(0, 1)
+            return values[::-1, ::-1].swapaxes(0, 1)
         case 8:
-            return np.rot90(samples, 1)
-    return samples
+            return np.rot90(values, 1)
+    return values
 
 
 def _with_rasterio(path: Path, page: StoredPage, bands: tuple[int, ...] | None) -> NDArray[Any]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wsss.io.rasters.samples.eight_bits import eight_bits
-from wsss.io.rasters.samples.reading import Reading
-from wsss.io.rasters.samples.stored_pages import WHITE_IS_ZERO, deep_page
-from wsss.io.rasters.samples.stored_samples import in_stored_type, require_bands
+from wsss.io.rasters.pixel_values.eight_bits import eight_bits
+from wsss.io.rasters.pixel_values.reading import Reading
+from wsss.io.rasters.pixel_values.stored_pages import WHITE_IS_ZERO, deep_page
+from wsss.io.rasters.pixel_values.stored_pixels import in_stored_type, require_bands
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -28,7 +28,7 @@ def to_rgb(image: Image.Image, where: object, reading: Reading) -> Image.Image:
         require_bands(reading.bands, 1, where)
         pixels = eight_bits(in_stored_type(np.asarray(image), page), reading.scaling, page, where)
         return Image.fromarray(255 - pixels if page.photometric == WHITE_IS_ZERO else pixels).convert("RGB")
-    # As in `stored_samples`: bands of a TIFF include its transparency, which is not composited.
+    # As in `stored_pixels`: bands of a TIFF include its transparency, which is not composited.
     stored = reading.bands is not None and image.format == "TIFF" and image.mode in ("LA", "RGBA", "RGBX")
     colours = image if stored else _composed(image)
     if reading.bands is None:

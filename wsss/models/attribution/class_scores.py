@@ -1,4 +1,4 @@
-"""Class scores of large images in overlapping tiles, blended at the resolution of the features."""
+"""Class scores of a classifier at the resolution of its features: of whole images, or blended from tiles."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def exceeds_tile(size: Sequence[int], scales: Sequence[float], max_side: int | N
     return tiling is not None and max(size) * reduction(size, max_side) * max(scales) > tiling.tile
 
 
-def scores_of(
+def class_score_function(
     classifier: CAMClassifier, precision: InferencePrecision, device: torch.device
 ) -> Callable[[Tensor], Tensor]:
-    """Return the function from images ``(B, 3, H, W)`` uint8 to class scores ``(B, K, h, w)``."""
+    """Return the classifier as a function from images ``(B, 3, H, W)`` uint8 to class scores ``(B, K, h, w)``."""
 
     def compute(pixels: Tensor) -> Tensor:
         with autocast(precision, device):
@@ -54,7 +54,7 @@ def tiled_scores(
         image: ``(H, W, 3)`` uint8 RGB.
         tiling: size of the tiles, at every scale.
     """
-    compute = scores_of(classifier, precision, classifier.head.weight.device)
+    compute = class_score_function(classifier, precision, classifier.head.weight.device)
     multiple, trunk = tile_multiple(classifier), classifier.backbone
     poolings = pooling_calls(classifier, compute, 2 * multiple)
     fit = reduction(image.shape[:2], max_side)
