@@ -26,8 +26,11 @@ from wsss.io.rasters.rgb_images import write_png
 LIMIT = 15.0
 """Seconds from the signal to the end of the last process; five on an idle machine. Without it, they take minutes."""
 
+SAME_REPORT = r"(?:(?!\nException ignored|\n[\w.]*(?:Error|Exception)\b).)*?"
+"""Text up to the end of a traceback: it contains neither another report nor the last line of an error."""
+
 IN_A_CALLBACK = re.compile(
-    r"Exception ignored (?:in|on calling).*?llvmlite.*?\n(?:\S+\.)?\w*Interrupt[^\n]*\n", re.DOTALL
+    rf"Exception ignored (?:in|on calling){SAME_REPORT}llvmlite{SAME_REPORT}\n(?:\S+\.)?\w*Interrupt[^\n]*\n", re.DOTALL
 )
 """Unavoidable report of a signal during a callback from LLVM."""
 
