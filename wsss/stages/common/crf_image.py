@@ -14,7 +14,7 @@ from wsss.io.rasters.label_masks import foreground_values, write_mask
 from wsss.io.rasters.rgb_images import read_image
 from wsss.io.rasters.working_size import working_size
 from wsss.refine.cleaning import CleaningConfig, clean
-from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores
+from wsss.refine.dense_crf import CrfConfig, ImageCrf, refine_labels, refine_scores
 from wsss.refine.policyfile import read_policy
 from wsss.refine.thresholds import make_seeds, merge
 
@@ -74,13 +74,14 @@ def _refine_seeds(
     added = [index for index in _classes_in(corrected) if index not in seeds.classes]  # corrected masks show them
     values = np.asarray((0, *seeds.classes, *added), np.uint8)
     certain = _positions(corrected, values)
+    crf = ImageCrf(image, config)
 
     def labels(background: Any) -> Any:
         absent = np.zeros((len(added), *background.shape), np.float32)
         scores = np.concatenate([background[None], seeds.maps, absent])
         if config.unary == "softmax":
-            return values[refine_scores(image, scores, config, certain=certain)]
-        return values[refine_labels(image, scores.argmax(0), len(values), config, certain=certain)]
+            return values[crf.refine_scores(scores, certain=certain)]
+        return values[crf.refine_labels(scores.argmax(0), len(values), certain=certain)]
 
     upper = labels(seeds.upper)
     return upper if seeds.certain else merge(upper, labels(seeds.lower))
