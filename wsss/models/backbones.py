@@ -20,6 +20,7 @@ from wsss.models.config import BackboneConfig, LocalWeights
 from wsss.models.timm_backbones.timm_trunk import build_timm_trunk, check_timm
 from wsss.models.trunk import Level, Trunk
 from wsss.models.weights.folding import freeze_batchnorm
+from wsss.models.weights.frozen_layers import freeze_to_stride
 from wsss.models.weights.initial import Origin, load_initial, read_fitting
 
 LOW_STRIDE = 8
@@ -153,7 +154,7 @@ def build_backbone(config: BackboneConfig, *, last: bool = True, origin: Origin 
     """Build a backbone with its initial weights.
 
     Args:
-        config: architecture, output stride, weights, frozen BatchNorm.
+        config: architecture, output stride, weights, frozen BatchNorm and layers.
         last: see `Backbone`; classifiers use the wide features, segmentation heads the narrow ones.
         origin: set to skip loading initial weights, when a trained network is rebuilt.
 
@@ -178,6 +179,8 @@ def build_backbone(config: BackboneConfig, *, last: bool = True, origin: Origin 
     backbone = Backbone(architecture, output_stride=config.output_stride or UNDILATED, last=last)
     if config.freeze_batchnorm:
         freeze_batchnorm(backbone)
+    if config.freeze_to_stride is not None:
+        freeze_to_stride(backbone, config.freeze_to_stride, config.name)
     return backbone, origin
 
 

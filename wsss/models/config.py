@@ -12,7 +12,7 @@ from wsss.errors import InvalidInput
 from wsss.models.architectures import TIMM, ArchitectureName, require_timm
 from wsss.models.imagenet_wheels import WHEELS
 from wsss.models.sampler_config import MAX_CHANNELS, SamplingConfig
-from wsss.validation import OptionName, Settings
+from wsss.validation import InIdentityIfSet, OptionName, Settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -102,6 +102,11 @@ class BackboneConfig(Settings):
         default=False,
         description="keep BatchNorm's statistics and affine parameters as they are in the initial weights",
     )
+    freeze_to_stride: Annotated[Literal[4, 8] | None, InIdentityIfSet()] = Field(
+        default=None,
+        description="keep the weights of all layers up to the first features of this stride, which makes training "
+        "faster; needs freeze_batchnorm",
+    )
 
     @model_validator(mode="after")
     def _weights_of_the_network(self) -> BackboneConfig:
@@ -115,6 +120,8 @@ class BackboneConfig(Settings):
     def _frozen_statistics_exist(self) -> BackboneConfig:
         if self.freeze_batchnorm and self.weights == "none":
             raise ValueError("freeze_batchnorm: true requires initial weights: random ones have no statistics")
+        if self.freeze_to_stride is not None and not self.freeze_batchnorm:
+            raise ValueError("freeze_to_stride requires freeze_batchnorm: true, so that frozen layers do not change")
         return self
 
 

@@ -18,6 +18,7 @@ from wsss.models.timm_backbones.timm_networks import create_network, last_layers
 from wsss.models.timm_backbones.timm_weights import check_timm_weights, load_timm_weights
 from wsss.models.trunk import Features, Level, Trunk
 from wsss.models.weights.folding import freeze_batchnorm
+from wsss.models.weights.frozen_layers import freeze_to_stride
 from wsss.models.weights.initial import Origin
 
 LOW_STRIDE = 8
@@ -97,8 +98,7 @@ def build_timm_trunk(config: BackboneConfig, *, last: bool, origin: Origin | Non
     """Build a trunk with its initial weights; see `wsss.models.backbones.build_backbone`."""
     network, loaded = load_timm_weights(config) if origin is None else (_random(config), origin)
     trunk = TimmTrunk(network, config, last=last)
-    if config.freeze_batchnorm:
-        _freeze(trunk, config.name)
+    _freeze(trunk, config)
     return trunk, loaded
 
 
@@ -111,9 +111,7 @@ def check_timm(config: BackboneConfig) -> None:
     with torch.device("meta"):  # names and shapes are enough
         network = _random(config)
         check_timm_weights(network, config)
-        trunk = TimmTrunk(network, config, last=True)
-        if config.freeze_batchnorm:
-            _freeze(trunk, config.name)
+        _freeze(TimmTrunk(network, config, last=True), config)
 
 
 def _random(config: BackboneConfig) -> nn.Module:
@@ -213,12 +211,14 @@ def _out_channels(last: nn.Module, channels: int) -> int:
     return convolutions[-1].out_channels if convolutions else channels
 
 
-def _freeze(trunk: TimmTrunk, name: str) -> None:
-    """Freeze and fold all BatchNorms.
+def _freeze(trunk: TimmTrunk, config: BackboneConfig) -> None:
+    """Freeze and fold all BatchNorms, and freeze the first layers, if the settings say so.
 
     Raises:
-        InvalidInput: a BatchNorm does not follow a convolution.
+        InvalidInput: a BatchNorm does not follow a convolution, or see `freeze_to_stride`.
     """
+    if not config.freeze_batchnorm:
+        return
     try:
         freeze_batchnorm(trunk)
         left = [part for part in trunk.modules() if isinstance(part, nn.BatchNorm2d)]
@@ -226,7 +226,9 @@ def _freeze(trunk: TimmTrunk, name: str) -> None:
             raise ValueError("no convolution before a BatchNorm")
     except ValueError as error:
         raise InvalidInput(
-            f"the BatchNorm of {name} cannot be folded into convolutions ({error})",
+            f"the BatchNorm of {config.name} cannot be folded into convolutions ({error})",
             subject="backbone.freeze_batchnorm",
             hint="Set backbone.freeze_batchnorm: false.",
         ) from error
+    if config.freeze_to_stride is not None:
+        freeze_to_stride(trunk, config.freeze_to_stride, config.name)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from wsss.models.classifier import CAMClassifier
 from wsss.models.samplers import DeformableSampler
+from wsss.models.weights.frozen_layers import freeze_to_stride
 from wsss.train.config import AdamWConfig, SGDConfig
 from wsss.train.optim import Group
 from wsss.train.tasks.classification import soft_margin
@@ -23,7 +24,7 @@ def sampler_groups(
     offset_factor: float,
     kernel_factor: float,
 ) -> list[Group]:
-    """Return the groups of trained parameters, and freeze all others.
+    """Return the groups of trained parameters, and freeze all others, also the layers frozen by the backbone's config.
 
     Args:
         sampler: the sampler to train, if any.
@@ -52,6 +53,9 @@ def sampler_groups(
     for group in groups:
         for parameter in group.parameters:
             parameter.requires_grad_(True)
+    backbone = classifier.config.backbone
+    if backbone is not None and backbone.freeze_to_stride is not None:
+        freeze_to_stride(classifier.backbone, backbone.freeze_to_stride, backbone.name)
     classifier.freeze_untrained_parts()
     return groups
 
