@@ -10,6 +10,7 @@ import math
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wsss.data.classes import Classes
@@ -136,12 +137,18 @@ class CAMClassifier(nn.Module):
             body = self.backbone.body(self.normalise(images, statistics))
             return body if self.early else self._widen(body)
 
-    def maps(self, features: Tensor) -> Tensor:
-        """Return class maps ``(B, K, h, w)`` before pooling: logits of any sign."""
-        return self.samplers.merged([self._classify(path) for path in self.samplers.paths(features)])
+    def maps(self, features: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return class maps ``(B, K, h, w)`` before pooling: logits of any sign.
 
-    def _classify(self, features: Tensor) -> Tensor:
-        maps: Tensor = self.head(self.dropout(self._widen(features) if self.early else features))
+        Args:
+            features: see `features`.
+            weight: ``(K', C, 1, 1)``, used instead of the head's weight; then there are K' maps.
+        """
+        return self.samplers.merged([self._classify(path, weight) for path in self.samplers.paths(features)])
+
+    def _classify(self, features: Tensor, weight: Tensor | None) -> Tensor:
+        features = self.dropout(self._widen(features) if self.early else features)
+        maps: Tensor = self.head(features) if weight is None else F.conv2d(features, weight)
         return maps
 
     def _widen(self, features: Tensor) -> Tensor:

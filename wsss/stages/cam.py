@@ -110,6 +110,10 @@ class CamConfig(StageConfig):
     def _activation_of_plain_maps(self) -> CamConfig:
         if self.activation != "relu" and self.method.name != PLAIN:
             raise ValueError(f"activation: {self.activation} requires method {PLAIN}, got {self.method.name}")
+        if self.activation != "relu" and isinstance(self.method, PlainCam) and self.method.clamp_weights:
+            raise ValueError(
+                f"activation: {self.activation} is for negative scores, which method.clamp_weights removes"
+            )
         return self
 
     @model_validator(mode="after")

@@ -26,13 +26,19 @@ def exceeds_tile(size: Sequence[int], scales: Sequence[float], max_side: int | N
 
 
 def class_score_function(
-    classifier: CAMClassifier, precision: InferencePrecision, device: torch.device
+    classifier: CAMClassifier, precision: InferencePrecision, device: torch.device, *, clamp_weights: bool = False
 ) -> Callable[[Tensor], Tensor]:
-    """Return the classifier as a function from images ``(B, 3, H, W)`` uint8 to class scores ``(B, K, h, w)``."""
+    """Return the classifier as a function from images ``(B, 3, H, W)`` uint8 to class scores ``(B, K, h, w)``.
+
+    Args:
+        clamp_weights: after the scores, also return those without the negative weights of the head: ``(B, 2·K, h, w)``.
+    """
+    weight = classifier.head.weight
+    doubled = torch.cat([weight, weight.relu()]) if clamp_weights else None
 
     def compute(pixels: Tensor) -> Tensor:
         with autocast(precision, device):
-            return classifier.maps(classifier.features(pixels))
+            return classifier.maps(classifier.features(pixels), doubled)
 
     return compute
 
@@ -46,15 +52,17 @@ def tiled_scores(
     max_side: int | None,
     tiling: Tiling,
     precision: InferencePrecision,
+    clamp_weights: bool = False,
 ) -> Iterator[tuple[tuple[int, int], bool, Tensor]]:
     """Yield height and width of every view, whether it is mirrored, and its class scores ``(1, K, h, w)``.
 
     Args:
         classifier, scales, flip, max_side, precision: see `wsss.models.attribution.multiscale_cam.class_maps`.
+        clamp_weights: see `class_score_function`.
         image: ``(H, W, 3)`` uint8 RGB.
         tiling: size of the tiles, at every scale.
     """
-    compute = class_score_function(classifier, precision, classifier.head.weight.device)
+    compute = class_score_function(classifier, precision, classifier.head.weight.device, clamp_weights=clamp_weights)
     multiple, trunk = tile_multiple(classifier), classifier.backbone
     poolings = pooling_calls(classifier, compute, 2 * multiple)
     fit = reduction(image.shape[:2], max_side)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from wsss.extensions import Extensions
 from wsss.models.attribution.map_method import MapMethod
 from wsss.models.config import Layer
+from wsss.validation import InIdentityIfSet
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,11 @@ class PlainCam(MapMethod):
     """Class activation maps, computed by `wsss.models.attribution.multiscale_cam.class_maps`."""
 
     name: Literal["cam"] = "cam"
+    clamp_weights: Annotated[bool, InIdentityIfSet()] = Field(
+        default=False,
+        description="ignore the negative weights of the classifier in maps, not in predicted classes (negative weight "
+        "clamping: Bae, Noh & Kim, ECCV 2020)",
+    )
 
 
 class GradCamPlusPlusConfig(MapMethod):

@@ -49,6 +49,7 @@ def class_maps(
     max_side: int | None = None,
     tiling: Tiling | None = None,
     activation: Activation = "relu",
+    clamp_weights: bool = False,
     select: Callable[[Tensor], Sequence[int]] | None = None,
     precision: InferencePrecision = "32-true",
 ) -> RawMaps:
@@ -63,23 +64,28 @@ def class_maps(
         tiling: tiles of images that are larger than one at any scale; their scores are blended before they are pooled
             and resampled, so that memory for the network is bounded.
         activation: applied to the class scores of every view.
+        clamp_weights: compute the maps without the negative weights of the head (negative weight clamping: Bae, Noh &
+            Kim, "Rethinking Class Activation Mapping for Weakly Supervised Object Localization", ECCV 2020); the
+            probabilities are those of all weights.
         select: probabilities ``(B, K)`` → indices < K of the classes whose maps are computed, all by default. Only
             their scores are upsampled.
         precision: of the network; maps are summed in single precision.
     """
     options: dict[str, Any] = {"scales": scales, "flip": flip, "max_side": max_side}
     if tiling is not None and exceeds_tile(images.shape[1:3], scales, max_side, tiling):
-        scored = _tiled(classifier, images, tiling=tiling, precision=precision, **options)
+        options |= {"tiling": tiling, "clamp_weights": clamp_weights}
+        scored = _tiled(classifier, images, precision=precision, **options)
     else:
         device = classifier.head.weight.device
-        compute = class_score_function(classifier, precision, device)
+        compute = class_score_function(classifier, precision, device, clamp_weights=clamp_weights)
         scored = [(view.frame, compute(view.pixels)) for view in views(images, device=device, **options)]
-    probabilities = torch.cat([classifier.pooling(scores.float()).sigmoid() for _, scores in scored])
+    classes = classifier.head.out_channels
+    probabilities = torch.cat([classifier.pooling(scores[:, :classes].float()).sigmoid() for _, scores in scored])
     probabilities = probabilities.unflatten(0, (-1, len(images))).mean(0)
     selected = slice(None) if select is None else list(select(probabilities))
     total, trunk = Total(Grid((images.shape[1], images.shape[2]), stride)), classifier.backbone
     for frame, scores in scored:
-        kept = scores[:, selected].float()
+        kept = scores[:, -classes:][:, selected].float()
         activated = kept.relu() if activation == "relu" else kept.sigmoid()
         total.add(activated, frame, trunk.output_stride, trunk.output_offset)
     return RawMaps(total.maps, probabilities)

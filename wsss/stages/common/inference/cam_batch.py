@@ -91,7 +91,8 @@ def _maps_and_classes(
     if config.method.name == PLAIN or config.classes == "predicted":
         activation, precision = config.activation, config.precision
         chosen: dict[str, Any] = {"activation": activation, "precision": precision, "tiling": input_size.tiling}
-        raw = class_maps(model, images, select=present, **chosen, **views)
+        clamp = isinstance(config.method, PlainCam) and config.method.clamp_weights
+        raw = class_maps(model, images, select=present, clamp_weights=clamp, **chosen, **views)
         if config.method.name == PLAIN:
             return raw.maps, classes
     requested = torch.zeros(len(batch), model.head.out_channels, dtype=torch.bool)
