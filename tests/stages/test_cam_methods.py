@@ -24,6 +24,7 @@ __all__ = ["one_thread"]  # a fixture of every test here
 
 METHODS: dict[str, Any] = {
     "cam": "cam",
+    "clamped": {"name": "cam", "clamp_weights": True},
     "gradcam++": "gradcam++",
     "layercam": {"name": "layercam", "layers": ["low", "features"]},
     "advcam": {"name": "advcam", "steps": 2},

@@ -187,7 +187,8 @@ def _note_tiled(
 
 
 def _provenance(config: CamConfig) -> dict[str, Any]:
-    settings = config.method.model_dump(mode="json", exclude={"name"})
+    plain = config.method.name == PLAIN
+    settings = config.method.model_dump(mode="json", exclude={"name"}, exclude_defaults=plain)
     return {
         "method": config.method.name,
         **({"settings": settings} if settings else {}),
