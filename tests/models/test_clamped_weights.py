@@ -9,6 +9,7 @@ import torch
 from learning import noise_pictures, random_classifier
 from torch.testing import assert_close
 
+from wsss.models.attribution.class_scores import class_score_function
 from wsss.models.attribution.config import LayerCamConfig
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.attribution.multiscale_cam import class_maps
@@ -42,19 +43,22 @@ def test_maps_are_those_of_a_classifier_without_negative_weights(model: CAMClass
     assert_close(clamped, class_maps(model, images, **VIEWS).maps, rtol=1e-5, atol=1e-6)
 
 
-def test_maps_are_weighted_sums_of_features(model: CAMClassifier) -> None:
-    images = noise_pictures()
-    views: dict[str, Any] = {"scales": (1.0,), "flip": False, "stride": 16}
-    clamped = class_maps(model, images, clamp_weights=True, **views).maps
-    with torch.no_grad():
-        features = model.features(torch.from_numpy(images).permute(0, 3, 1, 2))
-    weights = model.head.weight.detach()[:, :, 0, 0]
-    expected = torch.zeros(len(images), len(weights), *features.shape[2:])
-    for row, weight in enumerate(weights):
+def positive_sum(features: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Sum, per class, of features with positive weight: ``(B, K, h, w)``, channel by channel."""
+    total = torch.zeros(len(features), len(weights), *features.shape[2:])
+    for row, weight in enumerate(weights[:, :, 0, 0]):
         for channel in torch.nonzero(weight > 0)[:, 0].tolist():
-            expected[:, row] += weight[channel] * features[:, channel]
-    # Elements of a map are centred between features; means over the map are those of the features nearly everywhere.
-    assert_close(clamped.mean((2, 3)), expected.mean((2, 3)), rtol=0.05, atol=1e-4)
+            total[:, row] += weight[channel] * features[:, channel]
+    return total
+
+
+@torch.no_grad()
+def test_scores_are_weighted_sums_of_features(model: CAMClassifier) -> None:
+    pixels = torch.from_numpy(noise_pictures()).permute(0, 3, 1, 2)
+    scores = class_score_function(model, "32-true", pixels.device, clamp_weights=True)(pixels)
+    features, weights = model.features(pixels), model.head.weight
+    assert_close(scores[:, :3], model.maps(features), rtol=1e-5, atol=1e-6)
+    assert_close(scores[:, 3:], positive_sum(features, weights), rtol=1e-4, atol=1e-5)
 
 
 def test_only_selected_classes(model: CAMClassifier) -> None:
@@ -64,21 +68,34 @@ def test_only_selected_classes(model: CAMClassifier) -> None:
     assert_close(chosen, every[:, [1]], rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("placement", "merge"), [("bottleneck", "mean"), ("features", "max")])
-def test_with_samplers_they_equal_layercam(placement: str, merge: str) -> None:
+def with_samplers(placement: str, merge: str) -> CAMClassifier:
     torch.manual_seed(0)
     sampler = {"offset_init": 0.5}
     sampling = {"placement": placement, "expansion": sampler, "shrinkage": sampler | {"clip": 0.5}, "merge": merge}
-    if merge == "max":
-        del sampling["shrinkage"]
     config = {"backbone": {"name": "mobilenet_v2", "weights": "none"}, "sampling": sampling}
     backbone, origin = build_backbone(BackboneConfig.model_validate(config["backbone"]))
     model = CAMClassifier(TrainedClassifierConfig.model_validate(config), backbone, origin, 3).eval()
     torch.nn.init.normal_(model.head.weight)
+    return model
+
+
+@pytest.mark.parametrize("placement", ["bottleneck", "features"])
+def test_with_samplers_they_equal_layercam(placement: str) -> None:
+    model = with_samplers(placement, "mean")
     images, selected = noise_pictures(), torch.ones(2, 3, dtype=torch.bool)
     layercam = attribution_maps(model, images, selected, LayerCamConfig(), **VIEWS)
     clamped = class_maps(model, images, clamp_weights=True, **VIEWS).maps
     assert_close(clamped, layercam, rtol=1e-4, atol=1e-4 * float(layercam.max()))
+
+
+@torch.no_grad()
+def test_the_larger_of_two_samplers_with_positive_weights() -> None:
+    model = with_samplers("features", "max")
+    pixels = torch.from_numpy(noise_pictures()).permute(0, 3, 1, 2)
+    scores = class_score_function(model, "32-true", pixels.device, clamp_weights=True)(pixels)[:, 3:]
+    paths = [positive_sum(path, model.head.weight) for path in model.samplers.paths(model.features(pixels))]
+    assert len(paths) == 2 and not torch.allclose(paths[0], paths[1])
+    assert_close(scores, torch.maximum(*paths), rtol=1e-3, atol=1e-3 * float(scores.max()))
 
 
 def test_in_bfloat16(model: CAMClassifier) -> None:

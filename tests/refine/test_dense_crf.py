@@ -8,7 +8,8 @@ import pytest
 
 from wsss.errors import InvalidInput
 from wsss.io.rasters.working_size import working_size
-from wsss.refine.dense_crf import CrfConfig, refine_labels, refine_scores
+from wsss.refine.dense_crf import CrfConfig, ImageCrf, refine_labels, refine_scores
+from wsss.refine.lattice import filtering
 
 
 def two_tone(size=24):
@@ -187,3 +188,27 @@ def test_a_single_label_of_a_large_image_needs_no_inference():
     config = CrfConfig(max_side=30)
     assert refine_labels(image, np.zeros((90, 50), np.uint8), 1, config).shape == (90, 50)
     assert refine_scores(image, np.ones((1, 30, 17), np.float32), config).shape == (90, 50)
+
+
+@pytest.mark.parametrize("engine", ["lattice", "pydensecrf"])
+@pytest.mark.parametrize("max_side", [40, 20])
+def test_an_image_is_refined_several_times_as_by_itself(engine, max_side):
+    image = np.random.default_rng(3).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+    config = CrfConfig(engine=engine, max_side=max_side, bilateral_sigma_rgb=13)
+    rng = np.random.default_rng(4)
+    scores = [rng.random((count, 40, 30)).astype(np.float32) for count in (2, 3, 6)]
+    crf = ImageCrf(image, config)
+    for each in (*scores, scores[0]):
+        assert np.array_equal(crf.refine_scores(each), refine_scores(image, each, config))
+        labels = each.argmax(0)
+        assert np.array_equal(crf.refine_labels(labels, len(each)), refine_labels(image, labels, len(each), config))
+
+
+def test_the_kernels_of_an_image_are_built_once(monkeypatch):
+    built = []
+    embed = filtering.embed
+    monkeypatch.setattr(filtering, "embed", lambda *given: built.append(given[2]) or embed(*given))
+    crf = ImageCrf(np.random.default_rng(5).integers(0, 256, (20, 20, 3), dtype=np.uint8), CrfConfig())
+    for seed in range(3):
+        crf.refine_labels(np.random.default_rng(seed).integers(0, 2, (20, 20)), 2)
+    assert len([sigma for sigma in built if sigma is not None]) == 1  # without the kernel of positions, which is cached

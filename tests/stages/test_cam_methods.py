@@ -18,6 +18,7 @@ from wsss.errors import InvalidInput
 from wsss.io.rasters.cams import read_cams
 from wsss.models.classifier import build_classifier, save_classifier
 from wsss.models.config import ClassifierConfig
+from wsss.pipeline.plan.identity import Contents, config_parts
 from wsss.stages import cam
 
 __all__ = ["one_thread"]  # a fixture of every test here
@@ -104,6 +105,21 @@ def test_the_plain_map_is_the_default(workspace: Path, tmp_path: Path) -> None:
     result = make(workspace, tmp_path, method={"name": "cam"})
     assert contents(tmp_path) == contents(workspace / "cam")
     assert result.provenance == {"cam": {"method": "cam", "scales": [1.0], "flip": True}}
+
+
+def test_provenance_names_clamped_weights(workspace: Path, tmp_path: Path) -> None:
+    result = make(workspace, tmp_path, method={"name": "cam", "clamp_weights": True})
+    assert result.provenance == {
+        "cam": {"method": "cam", "settings": {"clamp_weights": True}, "scales": [1.0], "flip": True}
+    }
+
+
+def test_clamped_weights_count_in_the_identity_unless_false() -> None:
+    plain, off, on = (
+        config_parts(cam.CamConfig.model_validate({"method": method}), Contents())
+        for method in ("cam", {"name": "cam", "clamp_weights": False}, {"name": "cam", "clamp_weights": True})
+    )
+    assert plain == off != on
 
 
 def test_provenance_names_the_precision_used(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

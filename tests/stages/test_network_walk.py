@@ -185,6 +185,7 @@ def test_exactly_one_network_is_required(config: dict[str, Any], ids: dict[str, 
         (ATTENTION | {"radius": 3}, "radius: 3 requires affinity: learned, colour or features"),
         (ATTENTION | {"boundary_factor": False}, "boundary_factor: false requires affinity"),
         ({"affinity": "colour", "backbone": VIT}, "backbone requires affinity: features or attention"),
+        (FEATURES | {"backbone": {"freeze_batchnorm": True, "freeze_to_stride": 4}}, "freeze_to_stride has no effect"),
     ],
 )
 def test_settings_without_effect_are_refused(config: dict[str, Any], words: str) -> None:

@@ -181,6 +181,31 @@ def test_folded_weights_of_a_classifier_stay_frozen(data: Dataset, folded: Path,
     assert names and all(torch.equal(after[name], before[name]) for name in names)
 
 
+@pytest.mark.parametrize("frozen", [True, False])
+def test_layers_up_to_a_stride_keep_the_weights_of_the_classifier(
+    frozen: bool, data: Dataset, folded: Path, tmp_path: Path
+) -> None:
+    from wsss.io.weights import load_weights
+    from wsss.models.classifier import load_classifier
+
+    backbone = _frozen(folded)["backbone"] | {"freeze_to_stride": 4}
+    run_stage(classify.STAGE, SMALL_TRAINING | {"epochs": 1, "backbone": backbone}, tmp_path / "c", data)
+    loaded, _ = load_classifier(tmp_path / "c")
+    assert [part.weight.requires_grad for part in (loaded.backbone.low[0][0], loaded.backbone.low[4].conv[2])] == [
+        False,
+        True,
+    ]
+    own = backbone if frozen else backbone | {"freeze_to_stride": None}
+    config = SMALL_SEGMENTATION | {"epochs": 1, "backbone": own}
+    run_stage(segment.STAGE, config, tmp_path / "s", data, masks=data.root, classifier=tmp_path / "c")
+    initial, before, after = (torch.load(folded / "weights.pth"), *map(load_weights, (tmp_path / "c", tmp_path / "s")))
+    stem, later = "backbone.low.0.0.weight", "backbone.low.4.conv.2.weight"
+    assert torch.equal(before[stem], initial["features.0.0.weight"])
+    assert torch.equal(after[stem], before[stem]) == frozen
+    assert not torch.equal(before[later], initial["features.4.conv.2.weight"])
+    assert not torch.equal(after[later], before[later])
+
+
 def test_deeplab_refuses_batches_of_one(data: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as error:
         run_stage(segment.STAGE, SMALL_TRAINING | {"head": "deeplabv3", "batch_size": 1}, tmp_path / "x", data)

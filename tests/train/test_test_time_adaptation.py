@@ -4,9 +4,11 @@ import numpy as np
 import torch
 from learning import CLASSES
 
+from wsss.models.backbones import build_backbone
 from wsss.models.classifier import CAMClassifier, build_classifier
-from wsss.models.config import ClassifierConfig
+from wsss.models.config import BackboneConfig, ClassifierConfig, TrainedClassifierConfig
 from wsss.models.sampler_config import ExpansionConfig, SamplingConfig, ShrinkageConfig
+from wsss.models.weights.initial import Origin
 from wsss.train.image_cache import ArrayCache
 from wsss.train.tasks.classification import TileExamples, multilabel_loss
 from wsss.train.tasks.test_time_adaptation import adapted
@@ -70,3 +72,15 @@ def test_samplers_are_frozen() -> None:
     same = {name for name, value in model.state_dict().items() if torch.equal(value, weights[name])}
     assert {name for name in weights if name.startswith("samplers.")} <= same
     assert "head.weight" not in same
+
+
+def test_frozen_layers_of_the_trunk_stay_frozen() -> None:
+    backbone = {"name": "resnet18", "weights": {"path": "unused"}, "freeze_batchnorm": True, "freeze_to_stride": 4}
+    config = TrainedClassifierConfig.model_validate({"backbone": backbone})
+    origin = Origin({}, (0.5,) * 3, (0.5,) * 3)
+    trunk, _ = build_backbone(BackboneConfig.model_validate(backbone), origin=origin)
+    model = CAMClassifier(config, trunk, origin, len(CLASSES.foreground)).eval()
+    weights = adapted(model, examples(), steps=1, lr=0.02, seed=3).state_dict()
+    same = {name for name, value in model.named_parameters() if torch.equal(value, weights[name])}
+    assert same == {name for name, value in model.named_parameters() if not value.requires_grad}
+    assert "backbone.low.0.0.weight" in same and "head.weight" not in same

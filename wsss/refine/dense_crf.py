@@ -154,7 +154,7 @@ def refine_scores(
     *,
     certain: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.integer]:
-    """Refine class scores; see `ImageCrf`."""
+    """Return labels ``(H, W)`` of an image ``(H, W, 3)`` from class scores ``(C, H, W)``; see `ImageCrf`."""
     return ImageCrf(image, config).refine_scores(scores, certain=certain)
 
 
@@ -167,7 +167,7 @@ def refine_labels(
     uncertain: int | None = None,
     certain: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.integer]:
-    """Refine labels; see `ImageCrf`."""
+    """Return refined labels ``(H, W)`` of an image ``(H, W, 3)`` from labels; see `ImageCrf`."""
     return ImageCrf(image, config).refine_labels(labels, count, uncertain=uncertain, certain=certain)
 
 

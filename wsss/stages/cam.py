@@ -111,9 +111,7 @@ class CamConfig(StageConfig):
         if self.activation != "relu" and self.method.name != PLAIN:
             raise ValueError(f"activation: {self.activation} requires method {PLAIN}, got {self.method.name}")
         if self.activation != "relu" and isinstance(self.method, PlainCam) and self.method.clamp_weights:
-            raise ValueError(
-                f"activation: {self.activation} is for negative scores, which method.clamp_weights removes"
-            )
+            raise ValueError(f"activation: {self.activation} requires method.clamp_weights: false, got true")
         return self
 
     @model_validator(mode="after")

@@ -24,7 +24,7 @@ class PlainCam(MapMethod):
     clamp_weights: Annotated[bool, InIdentityIfSet()] = Field(
         default=False,
         description="ignore the negative weights of the classifier in maps, not in predicted classes (negative weight "
-        "clamping: Bae, Noh & Kim, ECCV 2020)",
+        "clamping: Bae, Noh & Kim, ECCV 2020); for networks whose last features are not negative, such as ResNet",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -72,32 +72,35 @@ def class_maps(
         precision: of the network; maps are summed in single precision.
     """
     options: dict[str, Any] = {"scales": scales, "flip": flip, "max_side": max_side}
+    scored: Iterable[tuple[Frame, Tensor]]
     if tiling is not None and exceeds_tile(images.shape[1:3], scales, max_side, tiling):
         options |= {"tiling": tiling, "clamp_weights": clamp_weights}
         scored = _tiled(classifier, images, precision=precision, **options)
     else:
         device = classifier.head.weight.device
         compute = class_score_function(classifier, precision, device, clamp_weights=clamp_weights)
-        scored = [(view.frame, compute(view.pixels)) for view in views(images, device=device, **options)]
+        scored = ((view.frame, compute(view.pixels)) for view in views(images, device=device, **options))
     classes = classifier.head.out_channels
-    probabilities = torch.cat([classifier.pooling(scores[:, :classes].float()).sigmoid() for _, scores in scored])
-    probabilities = probabilities.unflatten(0, (-1, len(images))).mean(0)
+    of_views, for_maps = [], []
+    for frame, scores in scored:
+        of_views.append(classifier.pooling(scores[:, :classes].float()).sigmoid())
+        # The scores with all weights are not needed any more: a copy of the others frees them.
+        for_maps.append((frame, scores[:, classes:].clone() if clamp_weights else scores))
+    probabilities = torch.cat(of_views).unflatten(0, (-1, len(images))).mean(0)
     selected = slice(None) if select is None else list(select(probabilities))
     total, trunk = Total(Grid((images.shape[1], images.shape[2]), stride)), classifier.backbone
-    for frame, scores in scored:
-        kept = scores[:, -classes:][:, selected].float()
+    for frame, scores in for_maps:
+        kept = scores[:, selected].float()
         activated = kept.relu() if activation == "relu" else kept.sigmoid()
         total.add(activated, frame, trunk.output_stride, trunk.output_offset)
     return RawMaps(total.maps, probabilities)
 
 
-def _tiled(classifier: CAMClassifier, images: NDArray[np.uint8], **options: Any) -> list[tuple[Frame, Tensor]]:
-    """Return the scores of every view of images in tiles, image by image."""
-    of_images = [list(tiled_scores(classifier, image, **options)) for image in images]
-    return [
-        (Frame(same_view[0][0], (same_view[0][1],)), torch.cat([scores for *_, scores in same_view]))
-        for same_view in zip(*of_images, strict=True)
-    ]
+def _tiled(classifier: CAMClassifier, images: NDArray[np.uint8], **options: Any) -> Iterator[tuple[Frame, Tensor]]:
+    """Yield the scores of every view of images in tiles."""
+    of_images = [tiled_scores(classifier, image, **options) for image in images]
+    for same_view in zip(*of_images, strict=True):
+        yield Frame(same_view[0][0], (same_view[0][1],)), torch.cat([scores for *_, scores in same_view])
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wsss.errors import InvalidInput, Verbatim
+from wsss.errors import InvalidInput
 from wsss.models.trunk import Trunk
 
 SUBJECT = "backbone.freeze_to_stride"
+HINT = f"Remove {SUBJECT}: all layers are then trained."
 
 
 def freeze_to_stride(trunk: Trunk, stride: int, name: str) -> None:
@@ -26,8 +27,13 @@ def freeze_to_stride(trunk: Trunk, stride: int, name: str) -> None:
     """
     strides = [level.stride for level in trunk.levels]
     if stride not in strides:
-        found = Verbatim(", ".join(map(str, sorted(set(strides)))))
-        raise InvalidInput(f"{name} has no features of stride {stride}", subject=SUBJECT, found=found)
+        raise InvalidInput(
+            f"{name} has no features of this stride, but of {', '.join(map(str, sorted(set(strides))))}",
+            subject=SUBJECT,
+            found=stride,
+            allowed=" or ".join([*(str(each) for each in (4, 8) if each in strides), "null"]),
+            hint=HINT,
+        )
     calls: list[tuple[nn.Module, Tensor]] = []
 
     def record(module: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -44,10 +50,11 @@ def freeze_to_stride(trunk: Trunk, stride: int, name: str) -> None:
     ends = [index for index, (_, output) in enumerate(calls) if output is features]
     if not ends:
         raise InvalidInput(
-            f"the features of {name} at stride {stride} are not the output of one of its layers",
+            f"the features of {name} at this stride are not the output of one of its layers",
             subject=SUBJECT,
             found=stride,
             allowed="null",
+            hint=HINT,
         )
     for module, _ in calls[: ends[-1] + 1]:  # a layer is recorded when it returns, after the layers inside it
         for parameter in module.parameters(recurse=False):

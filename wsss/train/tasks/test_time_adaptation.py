@@ -22,7 +22,7 @@ def adapted(classifier: CAMClassifier, tiles: TileExamples, *, steps: int, lr: f
     """Return a copy of the classifier, in evaluation mode, fine-tuned with AdamW for a few steps.
 
     Every step uses all tiles, each mirrored or rotated at random. Samplers are frozen, because the offsets of an
-    expansion sampler learn to increase the loss.
+    expansion sampler learn to increase the loss. Frozen layers of the trunk stay frozen.
 
     Args:
         classifier: the trained classifier; it is not changed.
@@ -30,7 +30,7 @@ def adapted(classifier: CAMClassifier, tiles: TileExamples, *, steps: int, lr: f
         steps, lr: number of steps, and their constant learning rate.
         seed: seed of augmentation and dropout.
     """
-    copied = copy.deepcopy(classifier).requires_grad_(True)
+    copied = copy.deepcopy(classifier)
     copied.samplers.requires_grad_(False)
     device = copied.head.weight.device
     learning = [parameter for parameter in copied.parameters() if parameter.requires_grad]

@@ -72,6 +72,8 @@ class PropagateConfig(StageConfig):
                 refuse_unused(self, key, requires=f"affinity: {name}", got=self.affinity)
         if self.backbone is not None and not self.uses_network:
             raise ValueError(f"backbone requires affinity: features or attention, got {self.affinity}; omit it")
+        if self.backbone is not None and self.backbone.freeze_to_stride is not None:
+            raise ValueError("backbone.freeze_to_stride has no effect, since the network is not trained; omit it")
         return self
 
     @model_validator(mode="after")
