@@ -221,3 +221,13 @@ def test_lists_are_replaced() -> None:
     merged = merge(parse_yaml("{x: [1, 2, 3]}", "a"), parse_yaml("{x: [4]}", "b"))
     assert merged.value == {"x": [4]}
     assert merged.locate(("x", 2)) == "b:1"
+
+
+def test_a_missing_key_is_located_at_the_keys_beside_it() -> None:
+    """``--set method.stepz=5`` without a name: the error is about this option, not about another one."""
+    given = {("splits",): "--splits val", ("method", "stepz"): "--set method.stepz=5", (): "--splits val"}
+    source = Source({"splits": "val", "method": {"stepz": 5}}, given)
+    assert source.locate(("method", "name")) == "--set method.stepz=5"
+    assert source.locate(("method",)) == "--set method.stepz=5"
+    assert source.locate(("scales",)) == "--splits val"
+    assert Source({"a": {"b": 1}}, {("a", "b"): "f:2", ("a",): "f:1"}).locate(("a", "c")) == "f:1"

@@ -34,9 +34,16 @@ class Source:
     locations: Mapping[KeyPath, str] = field(default_factory=dict)
 
     def locate(self, path: KeyPath) -> str:
-        """Return the location of a key, or of its nearest parent that has one (``""`` if none has)."""
-        locations = (self.locations.get(path[:length]) for length in range(len(path), -1, -1))
-        return next(filter(None, locations), "")
+        """Return the location of a key, or of its nearest parent that has one (``""`` if none has).
+
+        A parent has none if only keys inside it were given (``--set method.steps=5``): then theirs is returned.
+        """
+        for length in range(len(path), 0, -1):
+            start = path[:length]
+            inside = (location for key, location in self.locations.items() if key[:length] == start)
+            if found := self.locations.get(start) or next(filter(None, inside), ""):
+                return found
+        return self.locations.get((), "")
 
     def subject(self, path: KeyPath = (), where: str = "") -> str:
         """Return location and full key path of a key (``crf.yaml:3: stages.crf.with.iterations``), for errors about it.
