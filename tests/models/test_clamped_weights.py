@@ -20,6 +20,11 @@ from wsss.models.config import BackboneConfig, TrainedClassifierConfig
 VIEWS: dict[str, Any] = {"scales": (1.0, 0.5), "flip": True, "stride": 4}
 
 
+def both() -> list[bool]:
+    """Clamp the weights for both of two images."""
+    return [True, True]
+
+
 @pytest.fixture
 def model() -> CAMClassifier:
     model = random_classifier("mobilenet_v2")
@@ -29,7 +34,7 @@ def model() -> CAMClassifier:
 
 def test_probabilities_are_those_of_all_weights(model: CAMClassifier) -> None:
     images = noise_pictures()
-    plain, clamped = (class_maps(model, images, clamp_weights=clamp, **VIEWS) for clamp in (False, True))
+    plain, clamped = (class_maps(model, images, clamp=clamp, **VIEWS) for clamp in (None, both))
     assert_close(clamped.probabilities, plain.probabilities, rtol=1e-5, atol=1e-6)
     assert (clamped.maps >= plain.maps - 1e-5).all()
     assert not torch.allclose(clamped.maps, plain.maps, rtol=1e-2)
@@ -37,7 +42,7 @@ def test_probabilities_are_those_of_all_weights(model: CAMClassifier) -> None:
 
 def test_maps_are_those_of_a_classifier_without_negative_weights(model: CAMClassifier) -> None:
     images = noise_pictures()
-    clamped = class_maps(model, images, clamp_weights=True, **VIEWS).maps
+    clamped = class_maps(model, images, clamp=both, **VIEWS).maps
     with torch.no_grad():
         model.head.weight.clamp_(min=0)
     assert_close(clamped, class_maps(model, images, **VIEWS).maps, rtol=1e-5, atol=1e-6)
@@ -61,10 +66,18 @@ def test_scores_are_weighted_sums_of_features(model: CAMClassifier) -> None:
     assert_close(scores[:, 3:], positive_sum(features, weights), rtol=1e-4, atol=1e-5)
 
 
+def test_each_image_by_itself(model: CAMClassifier) -> None:
+    images = noise_pictures()
+    plain, clamped = (class_maps(model, images, clamp=clamp, **VIEWS).maps for clamp in (None, both))
+    second = class_maps(model, images, clamp=lambda: [False, True], **VIEWS).maps
+    assert_close(second, torch.stack([plain[0], clamped[1]]), rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(plain, clamped, rtol=1e-2)
+
+
 def test_only_selected_classes(model: CAMClassifier) -> None:
     images = noise_pictures()
-    every = class_maps(model, images, clamp_weights=True, **VIEWS).maps
-    chosen = class_maps(model, images, clamp_weights=True, select=lambda _: [1], **VIEWS).maps
+    every = class_maps(model, images, clamp=both, **VIEWS).maps
+    chosen = class_maps(model, images, clamp=both, select=lambda _: [1], **VIEWS).maps
     assert_close(chosen, every[:, [1]], rtol=1e-5, atol=1e-6)
 
 
@@ -84,7 +97,7 @@ def test_with_samplers_they_equal_layercam(placement: str) -> None:
     model = with_samplers(placement, "mean")
     images, selected = noise_pictures(), torch.ones(2, 3, dtype=torch.bool)
     layercam = attribution_maps(model, images, selected, LayerCamConfig(), **VIEWS)
-    clamped = class_maps(model, images, clamp_weights=True, **VIEWS).maps
+    clamped = class_maps(model, images, clamp=both, **VIEWS).maps
     assert_close(clamped, layercam, rtol=1e-4, atol=1e-4 * float(layercam.max()))
 
 
@@ -99,9 +112,9 @@ def test_the_larger_of_two_samplers_with_positive_weights() -> None:
 
 
 def test_in_bfloat16(model: CAMClassifier) -> None:
-    images = noise_pictures(1, 64, 48)
+    images = noise_pictures(2, 64, 48)
     exact, rough = (
-        class_maps(model, images, clamp_weights=True, precision=precision, **VIEWS).maps
+        class_maps(model, images, clamp=both, precision=precision, **VIEWS).maps
         for precision in ("32-true", "bf16-mixed")
     )
     assert rough.dtype == torch.float32

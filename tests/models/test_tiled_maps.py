@@ -39,7 +39,7 @@ def pictures(*shape: int) -> np.ndarray:
     [
         ({"scales": (1.0,), "flip": False}, 1e-5),
         ({"scales": (1.0, 0.6), "flip": True}, 1e-5),
-        ({"scales": (1.0, 0.6), "flip": True, "clamp_weights": True}, 1e-5),
+        ({"scales": (1.0, 0.6), "flip": True, "clamp": lambda: [True, False]}, 1e-5),
         ({"scales": (1.0,), "flip": True, "max_side": 120}, 1e-5),
         ({"scales": (1.0, 1.7), "flip": False}, 0.02),  # enlarged pixels differ by 1 of 255, rarely
     ],

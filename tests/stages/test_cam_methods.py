@@ -25,7 +25,7 @@ __all__ = ["one_thread"]  # a fixture of every test here
 
 METHODS: dict[str, Any] = {
     "cam": "cam",
-    "clamped": {"name": "cam", "clamp_weights": True},
+    "clamped": {"name": "cam", "clamp_weights": "always"},
     "gradcam++": "gradcam++",
     "layercam": {"name": "layercam", "layers": ["low", "features"]},
     "advcam": {"name": "advcam", "steps": 2},
@@ -108,16 +108,38 @@ def test_the_plain_map_is_the_default(workspace: Path, tmp_path: Path) -> None:
 
 
 def test_provenance_names_clamped_weights(workspace: Path, tmp_path: Path) -> None:
-    result = make(workspace, tmp_path, method={"name": "cam", "clamp_weights": True})
+    result = make(workspace, tmp_path, method={"name": "cam", "clamp_weights": "single-class"})
     assert result.provenance == {
-        "cam": {"method": "cam", "settings": {"clamp_weights": True}, "scales": [1.0], "flip": True}
+        "cam": {"method": "cam", "settings": {"clamp_weights": "single-class"}, "scales": [1.0], "flip": True}
     }
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+@pytest.mark.parametrize("classes", ["labels", "predicted"])
+def test_weights_are_clamped_in_images_with_a_single_class(
+    workspace: Path, tmp_path: Path, classes: str, batch: int
+) -> None:
+    settings = {"classes": classes, "batch_size": batch} | ({"threshold": 0.02} if classes == "predicted" else {})
+    for clamp in ("never", "single-class", "always"):
+        make(workspace, tmp_path / clamp, method={"name": "cam", "clamp_weights": clamp}, **settings)
+    numbers = set()
+    for sample in dataset(workspace).split("train"):
+        never, single, always = (
+            read_cams(tmp_path / clamp / f"cams/{sample.id}.npz") for clamp in ("never", "single-class", "always")
+        )
+        numbers.add(len(single.classes))
+        expected, other = (always, never) if len(single.classes) == 1 else (never, always)
+        assert never.classes == single.classes == always.classes
+        np.testing.assert_allclose(single.maps, expected.maps, atol=2e-3)
+        if len(single.classes):
+            assert not np.allclose(single.maps, other.maps, atol=2e-3)
+    assert numbers >= ({1, 2} if classes == "labels" else {2})
 
 
 def test_clamped_weights_count_in_the_identity_unless_false() -> None:
     plain, off, on = (
         config_parts(cam.CamConfig.model_validate({"method": method}), Contents())
-        for method in ("cam", {"name": "cam", "clamp_weights": False}, {"name": "cam", "clamp_weights": True})
+        for method in ("cam", {"name": "cam", "clamp_weights": "never"}, {"name": "cam", "clamp_weights": "always"})
     )
     assert plain == off != on
 

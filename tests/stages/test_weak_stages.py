@@ -90,7 +90,7 @@ def test_adapt_and_tiles_must_be_used_together(config: dict[str, Any], tiles: li
     [
         ({"adapt": {}, "batch_size": 2}, "batch_size"),
         ({"activation": "sigmoid", "method": {"name": "layercam"}}, "activation: sigmoid"),
-        ({"activation": "sigmoid", "method": {"name": "cam", "clamp_weights": True}}, "method.clamp_weights"),
+        ({"activation": "sigmoid", "method": {"name": "cam", "clamp_weights": "always"}}, "method.clamp_weights"),
     ],
 )
 def test_incompatible_settings_are_refused(config: dict[str, Any], setting: str) -> None:

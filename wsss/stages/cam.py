@@ -110,8 +110,9 @@ class CamConfig(StageConfig):
     def _activation_of_plain_maps(self) -> CamConfig:
         if self.activation != "relu" and self.method.name != PLAIN:
             raise ValueError(f"activation: {self.activation} requires method {PLAIN}, got {self.method.name}")
-        if self.activation != "relu" and isinstance(self.method, PlainCam) and self.method.clamp_weights:
-            raise ValueError(f"activation: {self.activation} requires method.clamp_weights: false, got true")
+        clamp = self.method.clamp_weights if isinstance(self.method, PlainCam) else "never"
+        if self.activation != "relu" and clamp != "never":
+            raise ValueError(f"activation: {self.activation} requires method.clamp_weights: never, got {clamp}")
         return self
 
     @model_validator(mode="after")

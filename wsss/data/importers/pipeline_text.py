@@ -193,7 +193,7 @@ def _masks(recipe: Recipe, *, walk: bool) -> str:
     ):  # measured on photographs, with pretrained weights; on synthetic shapes without, it loses (docs/results.md)
         how = """ Without the negative weights of the classifier (evidence against a
   # class), they cover more of each object."""
-        method = ", method: {name: cam, clamp_weights: true}"
+        method = ", method: {name: cam, clamp_weights: single-class}"
     return f"""\
   # Class activation maps of the training images.{how}
   cam:

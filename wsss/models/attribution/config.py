@@ -21,10 +21,11 @@ class PlainCam(MapMethod):
     """Class activation maps, computed by `wsss.models.attribution.multiscale_cam.class_maps`."""
 
     name: Literal["cam"] = "cam"
-    clamp_weights: Annotated[bool, InIdentityIfSet()] = Field(
-        default=False,
+    clamp_weights: Annotated[Literal["never", "single-class", "always"], InIdentityIfSet()] = Field(
+        default="never",
         description="ignore the negative weights of the classifier in maps, not in predicted classes (negative weight "
-        "clamping: Bae, Noh & Kim, ECCV 2020); for networks whose last features are not negative, such as ResNet",
+        "clamping: Bae, Noh & Kim, ECCV 2020), of images with a single class, or of all; for networks whose last "
+        "features are not negative, such as ResNet",
     )
 
 

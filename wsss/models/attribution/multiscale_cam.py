@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,7 +49,7 @@ def class_maps(
     max_side: int | None = None,
     tiling: Tiling | None = None,
     activation: Activation = "relu",
-    clamp_weights: bool = False,
+    clamp: Callable[[], Sequence[bool]] | None = None,
     select: Callable[[Tensor], Sequence[int]] | None = None,
     precision: InferencePrecision = "32-true",
 ) -> RawMaps:
@@ -64,43 +64,54 @@ def class_maps(
         tiling: tiles of images that are larger than one at any scale; their scores are blended before they are pooled
             and resampled, so that memory for the network is bounded.
         activation: applied to the class scores of every view.
-        clamp_weights: compute the maps without the negative weights of the head (negative weight clamping: Bae, Noh &
-            Kim, "Rethinking Class Activation Mapping for Weakly Supervised Object Localization", ECCV 2020); the
-            probabilities are those of all weights.
+        clamp: returns for every image, after ``select`` was called, whether its maps are computed without the negative
+            weights of the head (negative weight clamping: Bae, Noh & Kim, "Rethinking Class Activation Mapping for
+            Weakly Supervised Object Localization", ECCV 2020); the probabilities are those of all weights.
         select: probabilities ``(B, K)`` → indices < K of the classes whose maps are computed, all by default. Only
             their scores are upsampled.
         precision: of the network; maps are summed in single precision.
     """
     options: dict[str, Any] = {"scales": scales, "flip": flip, "max_side": max_side}
-    scored: Iterable[tuple[Frame, Tensor]]
     if tiling is not None and exceeds_tile(images.shape[1:3], scales, max_side, tiling):
-        options |= {"tiling": tiling, "clamp_weights": clamp_weights}
+        options |= {"tiling": tiling, "clamp_weights": clamp is not None}
         scored = _tiled(classifier, images, precision=precision, **options)
     else:
         device = classifier.head.weight.device
-        compute = class_score_function(classifier, precision, device, clamp_weights=clamp_weights)
-        scored = ((view.frame, compute(view.pixels)) for view in views(images, device=device, **options))
+        compute = class_score_function(classifier, precision, device, clamp_weights=clamp is not None)
+        scored = [(view.frame, compute(view.pixels)) for view in views(images, device=device, **options)]
     classes = classifier.head.out_channels
-    of_views, for_maps = [], []
-    for frame, scores in scored:
-        of_views.append(classifier.pooling(scores[:, :classes].float()).sigmoid())
-        # The scores with all weights are not needed any more: a copy of the others frees them.
-        for_maps.append((frame, scores[:, classes:].clone() if clamp_weights else scores))
-    probabilities = torch.cat(of_views).unflatten(0, (-1, len(images))).mean(0)
+    probabilities = torch.cat([classifier.pooling(scores[:, :classes].float()).sigmoid() for _, scores in scored])
+    probabilities = probabilities.unflatten(0, (-1, len(images))).mean(0)
     selected = slice(None) if select is None else list(select(probabilities))
+    clamped = [False] * len(images) if clamp is None else list(clamp())
     total, trunk = Total(Grid((images.shape[1], images.shape[2]), stride)), classifier.backbone
-    for frame, scores in for_maps:
-        kept = scores[:, selected].float()
+    for frame, scores in scored:
+        kept = _of_images(scores, clamped, classes)[:, selected].float()
         activated = kept.relu() if activation == "relu" else kept.sigmoid()
         total.add(activated, frame, trunk.output_stride, trunk.output_offset)
     return RawMaps(total.maps, probabilities)
 
 
-def _tiled(classifier: CAMClassifier, images: NDArray[np.uint8], **options: Any) -> Iterator[tuple[Frame, Tensor]]:
-    """Yield the scores of every view of images in tiles."""
+def _tiled(classifier: CAMClassifier, images: NDArray[np.uint8], **options: Any) -> list[tuple[Frame, Tensor]]:
+    """Return the scores of every view of images in tiles."""
     of_images = [tiled_scores(classifier, image, **options) for image in images]
-    for same_view in zip(*of_images, strict=True):
-        yield Frame(same_view[0][0], (same_view[0][1],)), torch.cat([scores for *_, scores in same_view])
+    return [
+        (Frame(same_view[0][0], (same_view[0][1],)), torch.cat([scores for *_, scores in same_view]))
+        for same_view in zip(*of_images, strict=True)
+    ]
+
+
+def _of_images(scores: Tensor, clamped: Sequence[bool], classes: int) -> Tensor:
+    """Return the first ``classes`` channels of a view's scores, and for clamped images the last ones.
+
+    Args:
+        scores: ``(N, K or 2·K, h, w)``, all images once or twice; see `class_score_function`.
+        clamped: for every image.
+    """
+    if len(set(clamped)) == 1:
+        return scores[:, -classes:] if clamped[0] else scores[:, :classes]
+    repeated = torch.tensor(clamped, device=scores.device).repeat(len(scores) // len(clamped))
+    return torch.where(repeated[:, None, None, None], scores[:, -classes:], scores[:, :classes])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -91,11 +91,20 @@ def _maps_and_classes(
     if config.method.name == PLAIN or config.classes == "predicted":
         activation, precision = config.activation, config.precision
         chosen: dict[str, Any] = {"activation": activation, "precision": precision, "tiling": input_size.tiling}
-        clamp = isinstance(config.method, PlainCam) and config.method.clamp_weights
-        raw = class_maps(model, images, select=present, clamp_weights=clamp, **chosen, **views)
+        chosen["clamp"] = _clamping(config.method, classes)
+        raw = class_maps(model, images, select=present, **chosen, **views)
         if config.method.name == PLAIN:
             return raw.maps, classes
     requested = torch.zeros(len(batch), model.head.out_channels, dtype=torch.bool)
     for row, indices in zip(requested, classes, strict=True):
         row[[index - 1 for index in indices]] = True
     return attribution_maps(model, images, requested, config.method, **views), classes
+
+
+def _clamping(method: CamMethod, classes: Sequence[tuple[int, ...]]) -> Callable[[], Sequence[bool]] | None:
+    """Return which images are clamped, as a function to call once the classes of all images are known."""
+    if not isinstance(method, PlainCam) or method.clamp_weights == "never":
+        return None
+    if method.clamp_weights == "always":
+        return lambda: [True] * len(classes)
+    return lambda: [len(of_image) == 1 for of_image in classes]
