@@ -187,19 +187,9 @@ def _samplers(recipe: Recipe, preset: str, *, shrink: bool) -> str:
 def _masks(recipe: Recipe, *, walk: bool) -> str:
     scales = "scales: [1, 1.5], stride: 2" if recipe.small else "scales: [1, 0.5, 1.5, 2]"
     maps = "propagate" if walk else "cam"
-    how, method = "", ""
-    if (
-        walk
-    ):  # measured on photographs, with pretrained weights; on synthetic shapes without, it loses (docs/results.md)
-        how = """ Without the negative weights of the classifier (evidence against a
-  # class), they cover more of each object."""
-        method = ", method: {name: cam, clamp_weights: single-class}"
     return f"""\
-  # Class activation maps of the training images.{how}
-  cam:
-    uses: cam
-    needs: [shrink]
-    with: {{splits: [train], {scales}, max_side: {recipe.max_side}{method}}}
+  # Class activation maps of the training images.
+  cam: {{uses: cam, needs: [shrink], with: {{splits: [train], {scales}, max_side: {recipe.max_side}}}}}
 {_walk(recipe) if walk else ""}
   # Pseudo masks from the maps, by a threshold per class; no pixel labels are used.
   pseudo: {{uses: pseudo, needs: [{maps}], with: {{preset: pseudo/otsu_li, splits: [train]}}}}
