@@ -190,7 +190,7 @@ def test_immediate_interrupts_end_with_the_code_of_the_signal(here: Path) -> Non
             time.sleep(wait)
             process.send_signal(number)
             _, messages = process.communicate(timeout=120)
-            if "Fatal Python error: init_" in messages:
-                continue  # Python itself had not started yet
+            if "Fatal Python error: init_" in messages or "PanicException: failed to import" in messages:
+                continue  # Python itself had not started yet, or pydantic's Rust library was importing a module
             assert process.returncode in (128 + number, -number), messages  # −N: before the handlers were installed
             assert "bug" not in messages

@@ -174,7 +174,13 @@ def test_the_identity_of_every_stage_holds_its_dumped_config() -> None:
         "corrections",
         "correction_weight",
     }
-    gained = {"segment": {"ema"}, "snap": {"oracle"}, "propagate": {"feature_levels", "attention_blocks", "backbone"}}
+    gained = {
+        "cam": {"clamp_weights"},
+        "classify": {"freeze_to_stride"},
+        "propagate": {"feature_levels", "attention_blocks", "backbone"},
+        "segment": {"ema", "freeze_to_stride"},
+        "snap": {"oracle"},
+    }
 
     def without(value: Any, keys: set[str]) -> Any:
         return {k: without(v, keys) for k, v in value.items() if k not in keys} if isinstance(value, dict) else value

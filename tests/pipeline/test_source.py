@@ -231,3 +231,11 @@ def test_a_missing_key_is_located_at_the_keys_beside_it() -> None:
     assert source.locate(("method",)) == "--set method.stepz=5"
     assert source.locate(("scales",)) == "--splits val"
     assert Source({"a": {"b": 1}}, {("a", "b"): "f:2", ("a",): "f:1"}).locate(("a", "c")) == "f:1"
+
+
+def test_a_part_is_not_located_at_an_option_for_one_of_its_keys() -> None:
+    """A stage without ``with`` and ``--set cam.stride=4``: other keys of the stage are missing from the file."""
+    source = Source({"cam": {"with": {"stride": 4}}}, {("cam",): "p.yaml:5", ("cam", "with", "stride"): "--set"})
+    part = source.at(("cam", "with"))
+    assert part.locate(("stride",)) == "--set"
+    assert part.locate(("scales",)) == part.locate(()) == "p.yaml:5"

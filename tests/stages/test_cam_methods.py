@@ -16,10 +16,12 @@ from wsss.data.dataset import Dataset
 from wsss.data.sample import Sample
 from wsss.errors import InvalidInput
 from wsss.io.rasters.cams import read_cams
+from wsss.models.attribution.config import PlainCam
 from wsss.models.classifier import build_classifier, save_classifier
 from wsss.models.config import ClassifierConfig
 from wsss.pipeline.plan.identity import Contents, config_parts
 from wsss.stages import cam
+from wsss.stages.common.inference.cam_batch import clamping
 
 __all__ = ["one_thread"]  # a fixture of every test here
 
@@ -136,7 +138,14 @@ def test_weights_are_clamped_in_images_with_a_single_class(
     assert numbers >= ({1, 2} if classes == "labels" else {2})
 
 
-def test_clamped_weights_count_in_the_identity_unless_false() -> None:
+def test_clamping_follows_the_classes_that_are_predicted_later() -> None:
+    classes: list[tuple[int, ...]] = [(1,), (1, 2), (2,)]
+    clamp = clamping(PlainCam(clamp_weights="single-class"), classes)
+    classes[:] = [(1, 2), (2,), ()]
+    assert clamp is not None and list(clamp()) == [False, True, False]
+
+
+def test_clamped_weights_count_in_the_identity_unless_never() -> None:
     plain, off, on = (
         config_parts(cam.CamConfig.model_validate({"method": method}), Contents())
         for method in ("cam", {"name": "cam", "clamp_weights": "never"}, {"name": "cam", "clamp_weights": "always"})

@@ -31,7 +31,7 @@ def class_score_function(
     """Return the classifier as a function from images ``(B, 3, H, W)`` uint8 to class scores ``(B, K, h, w)``.
 
     Args:
-        clamp_weights: after the scores, also return those without the negative weights of the head: ``(B, 2·K, h, w)``.
+        clamp_weights: append the scores without the negative weights of the head: ``(B, 2·K, h, w)``.
     """
     weight = classifier.head.weight
     doubled = torch.cat([weight, weight.relu()]) if clamp_weights else None
@@ -55,6 +55,8 @@ def tiled_scores(
     clamp_weights: bool = False,
 ) -> Iterator[tuple[tuple[int, int], bool, Tensor]]:
     """Yield height and width of every view, whether it is mirrored, and its class scores ``(1, K, h, w)``.
+
+    With ``clamp_weights``, the scores are ``(1, 2·K, h, w)``.
 
     Args:
         classifier, scales, flip, max_side, precision: see `wsss.models.attribution.multiscale_cam.class_maps`.

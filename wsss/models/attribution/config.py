@@ -23,9 +23,9 @@ class PlainCam(MapMethod):
     name: Literal["cam"] = "cam"
     clamp_weights: Annotated[Literal["never", "single-class", "always"], InIdentityIfSet()] = Field(
         default="never",
-        description="ignore the negative weights of the classifier in maps, not in predicted classes (negative weight "
-        "clamping: Bae, Noh & Kim, ECCV 2020), of images with a single class, or of all; for networks whose last "
-        "features are not negative, such as ResNet",
+        description="images whose maps are computed without the negative weights of the classifier (negative weight "
+        "clamping: Bae, Noh & Kim, ECCV 2020): none, those with a single class, or all; predicted classes use all "
+        "weights. For networks whose last features are not negative, such as ResNet",
     )
 
 

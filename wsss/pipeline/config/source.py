@@ -36,7 +36,7 @@ class Source:
     def locate(self, path: KeyPath) -> str:
         """Return the location of a key, or of its nearest parent that has one (``""`` if none has).
 
-        A parent has none if only keys inside it were given (``--set method.steps=5``): then theirs is returned.
+        A parent has one, too, if only keys inside it do (``--set method.steps=5``): the first of theirs.
         """
         for length in range(len(path), 0, -1):
             start = path[:length]
@@ -44,6 +44,11 @@ class Source:
             if found := self.locations.get(start) or next(filter(None, inside), ""):
                 return found
         return self.locations.get((), "")
+
+    def _own(self, path: KeyPath) -> str:
+        """Return the location of a key, or of its nearest parent, without those of keys inside them."""
+        locations = (self.locations.get(path[:length]) for length in range(len(path), -1, -1))
+        return next(filter(None, locations), "")
 
     def subject(self, path: KeyPath = (), where: str = "") -> str:
         """Return location and full key path of a key (``crf.yaml:3: stages.crf.with.iterations``), for errors about it.
@@ -61,7 +66,7 @@ class Source:
             value = value[part]
         size = len(path)
         locations = {key[size:]: location for key, location in self.locations.items() if key[:size] == path}
-        locations.setdefault((), self.locate(path))
+        locations.setdefault((), self._own(path))  # an option for one key inside is not the place of the others
         return Source(value, locations)
 
     def get(self, key: str, default: Any) -> Source:

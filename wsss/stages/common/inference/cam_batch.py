@@ -91,7 +91,7 @@ def _maps_and_classes(
     if config.method.name == PLAIN or config.classes == "predicted":
         activation, precision = config.activation, config.precision
         chosen: dict[str, Any] = {"activation": activation, "precision": precision, "tiling": input_size.tiling}
-        chosen["clamp"] = _clamping(config.method, classes)
+        chosen["clamp"] = clamping(config.method, classes)
         raw = class_maps(model, images, select=present, **chosen, **views)
         if config.method.name == PLAIN:
             return raw.maps, classes
@@ -101,7 +101,7 @@ def _maps_and_classes(
     return attribution_maps(model, images, requested, config.method, **views), classes
 
 
-def _clamping(method: CamMethod, classes: Sequence[tuple[int, ...]]) -> Callable[[], Sequence[bool]] | None:
+def clamping(method: CamMethod, classes: Sequence[tuple[int, ...]]) -> Callable[[], Sequence[bool]] | None:
     """Return which images are clamped, as a function to call once the classes of all images are known."""
     if not isinstance(method, PlainCam) or method.clamp_weights == "never":
         return None
