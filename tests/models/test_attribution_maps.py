@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from learning import noise_pictures, random_classifier
+from learning import classifier_with_samplers, noise_pictures, random_classifier
 
 from wsss.errors import InvalidInput
 from wsss.models.attribution.config import AdvCamConfig, GradCamPlusPlusConfig, LayerCamConfig, NormGradConfig
@@ -14,9 +14,7 @@ from wsss.models.attribution.gradients import frozen
 from wsss.models.attribution.map_method import MapMethod
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.attribution.multiscale_cam import class_maps
-from wsss.models.backbones import build_backbone
 from wsss.models.classifier import CAMClassifier
-from wsss.models.config import BackboneConfig, TrainedClassifierConfig
 
 METHODS: dict[str, MapMethod] = {
     "gradcam++": GradCamPlusPlusConfig(),
@@ -125,12 +123,7 @@ def test_frozen_restores_gradients_after_an_error(model: CAMClassifier) -> None:
 )
 def test_maps_of_classifiers_with_samplers(placement: str, merge: str) -> None:
     """With positive head weights, LayerCAM is the plain, merged map."""
-    torch.manual_seed(0)
-    sampler = {"offset_init": 0.5}
-    sampling = {"placement": placement, "expansion": sampler, "shrinkage": sampler | {"clip": 0.5}, "merge": merge}
-    config = {"backbone": {"name": "mobilenet_v2", "weights": "none"}, "sampling": sampling}
-    backbone, origin = build_backbone(BackboneConfig.model_validate(config["backbone"]))
-    model = CAMClassifier(TrainedClassifierConfig.model_validate(config), backbone, origin, 3).eval()
+    model = classifier_with_samplers(placement, merge)
     torch.nn.init.uniform_(model.head.weight)
     images = noise_pictures()
     keys = KEYS | {"scales": (1.0,)}

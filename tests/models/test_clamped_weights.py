@@ -6,16 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from learning import noise_pictures, random_classifier
+from learning import classifier_with_samplers, noise_pictures, random_classifier
 from torch.testing import assert_close
 
 from wsss.models.attribution.class_scores import class_score_function
 from wsss.models.attribution.config import LayerCamConfig
 from wsss.models.attribution.maps import attribution_maps
 from wsss.models.attribution.multiscale_cam import class_maps
-from wsss.models.backbones import build_backbone
 from wsss.models.classifier import CAMClassifier
-from wsss.models.config import BackboneConfig, TrainedClassifierConfig
 
 VIEWS: dict[str, Any] = {"scales": (1.0, 0.5), "flip": True, "stride": 4}
 
@@ -81,20 +79,9 @@ def test_only_selected_classes(model: CAMClassifier) -> None:
     assert_close(chosen, every[:, [1]], rtol=1e-5, atol=1e-6)
 
 
-def with_samplers(placement: str, merge: str) -> CAMClassifier:
-    torch.manual_seed(0)
-    sampler = {"offset_init": 0.5}
-    sampling = {"placement": placement, "expansion": sampler, "shrinkage": sampler | {"clip": 0.5}, "merge": merge}
-    config = {"backbone": {"name": "mobilenet_v2", "weights": "none"}, "sampling": sampling}
-    backbone, origin = build_backbone(BackboneConfig.model_validate(config["backbone"]))
-    model = CAMClassifier(TrainedClassifierConfig.model_validate(config), backbone, origin, 3).eval()
-    torch.nn.init.normal_(model.head.weight)
-    return model
-
-
 @pytest.mark.parametrize("placement", ["bottleneck", "features"])
 def test_with_samplers_they_equal_layercam(placement: str) -> None:
-    model = with_samplers(placement, "mean")
+    model = classifier_with_samplers(placement, "mean")
     images, selected = noise_pictures(), torch.ones(2, 3, dtype=torch.bool)
     layercam = attribution_maps(model, images, selected, LayerCamConfig(), **VIEWS)
     clamped = class_maps(model, images, clamp=both, **VIEWS).maps
@@ -103,7 +90,7 @@ def test_with_samplers_they_equal_layercam(placement: str) -> None:
 
 @torch.no_grad()
 def test_the_larger_of_two_samplers_with_positive_weights() -> None:
-    model = with_samplers("features", "max")
+    model = classifier_with_samplers("features", "max")
     pixels = torch.from_numpy(noise_pictures()).permute(0, 3, 1, 2)
     scores = class_score_function(model, "32-true", pixels.device, clamp_weights=True)(pixels)[:, 3:]
     paths = [positive_sum(path, model.head.weight) for path in model.samplers.paths(model.features(pixels))]

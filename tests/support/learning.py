@@ -187,6 +187,24 @@ def random_classifier(name: str = "resnet18", **config: Any) -> Any:
     return model.to(memory_format=torch.channels_last)
 
 
+def classifier_with_samplers(placement: str, merge: str) -> Any:
+    """Return a classifier of three classes with random weights and both samplers, whose paths ``merge`` merges."""
+    import torch
+
+    from wsss.models.backbones import build_backbone
+    from wsss.models.classifier import CAMClassifier
+    from wsss.models.config import BackboneConfig, TrainedClassifierConfig
+
+    torch.manual_seed(0)
+    sampler = {"offset_init": 0.5}
+    sampling = {"placement": placement, "expansion": sampler, "shrinkage": sampler | {"clip": 0.5}, "merge": merge}
+    config = {"backbone": {"name": "mobilenet_v2", "weights": "none"}, "sampling": sampling}
+    backbone, origin = build_backbone(BackboneConfig.model_validate(config["backbone"]))
+    model = CAMClassifier(TrainedClassifierConfig.model_validate(config), backbone, origin, 3).eval()
+    torch.nn.init.normal_(model.head.weight)
+    return model
+
+
 def noise_pictures(count: int = 2, height: int = 48, width: int = 36) -> Any:
     """Return pictures ``(count, height, width, 3)`` of noise."""
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)

@@ -93,8 +93,8 @@ def class_maps(
 
 
 def _tiled(classifier: CAMClassifier, images: NDArray[np.uint8], **options: Any) -> list[tuple[Frame, Tensor]]:
-    """Return the scores of every view of images in tiles."""
-    of_images = [tiled_scores(classifier, image, **options) for image in images]
+    """Return the scores of every view of images in tiles, image by image."""
+    of_images = [list(tiled_scores(classifier, image, **options)) for image in images]
     return [
         (Frame(same_view[0][0], (same_view[0][1],)), torch.cat([scores for *_, scores in same_view]))
         for same_view in zip(*of_images, strict=True)
