@@ -42,6 +42,27 @@ def test_argument_without_its_option(here: Path, command: str, option: str) -> N
     assert "Missing option" in refused(command)
 
 
+@pytest.mark.parametrize(
+    ("command", "lists", "joined"),
+    [
+        ("pseudo", ["--splits", "train", "--splits=val"], "--splits train,val"),
+        ("export", ["--ids", "a,b", "--ids", "c"], "--ids a,b,c"),
+        ("predict", ["--scales", "1,0.5", "--scales", "2", "--scales", "3"], "--scales 1,0.5,2,3"),
+        ("data check .", ["--data.splits", "train", "--data.splits", "val"], "--data.splits [train,val]"),
+        ("data check .", ["--data.classes=[cat]", "--data.classes", "[dog]"], "--data.classes [cat,dog]"),
+    ],
+)
+def test_list_given_twice(command: str, lists: list[str], joined: str) -> None:
+    """No list is ignored silently."""
+    assert joined in refused(*command.split(), *lists)
+
+
+def test_scalar_given_twice_takes_the_last_one(here: Path) -> None:
+    init()
+    shown = succeed("run", "mine", "--dry-run", "--workers", "4", "--workers", "1")
+    assert "classify" in shown.stdout
+
+
 def test_settings_of_a_run(here: Path) -> None:
     init()
     message = refused("run", "mine", "--set", "epochs=1", "--dry-run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,11 @@ def value_name(option: click.Option) -> str:
         return "|".join(map(str, option.type.choices))
     name = option.type.name.upper()
     return _VALUES.get(name, name)
+
+
+def is_list(option: click.Option) -> bool:
+    """Return whether an option takes a list of values (``A,B,…``)."""
+    return ",…" in value_name(option)
 
 
 class Command(click.Command):
@@ -75,9 +81,10 @@ class Command(click.Command):
         return word.startswith("--data.") or any(word in option.opts for option in options)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; suggest the closest option for an unknown one."""
+        """Parse the arguments; suggest the closest option for an unknown one, and refuse a list given twice."""
         words = list(args)  # parsing empties the list
         try:
+            self._refuse_repeated_lists(ctx, words)
             return super().parse_args(ctx, args)
         except click.MissingParameter as error:
             unexpected = self._without_option(ctx, words)
@@ -88,6 +95,15 @@ class Command(click.Command):
             name = error.option_name
             suggestion = self.suggestion(name, value_of(name, words))
             raise click.UsageError(f"No such option {name!r}.{suggestion}", ctx) from error
+
+    def _refuse_repeated_lists(self, ctx: click.Context, args: list[str]) -> None:
+        """Raise an error if an option with a list of values is given twice: the first list would be ignored."""
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option, times in Counter(given).items():
+            if isinstance(option, click.Option) and times > 1 and not option.multiple and is_list(option):
+                lists = [value for name in option.opts for value in values_of(name, args)]
+                hint = f"Separate the values by commas: '{option.opts[0]} {','.join(lists)}'."
+                raise click.UsageError(f"Option {option.opts[0]!r} was given {times} times. {hint}", ctx)
 
     def _without_option(self, ctx: click.Context, args: list[str]) -> click.UsageError | None:
         """Return the error for an argument without its option; ``None`` if there is no such argument."""
@@ -110,9 +126,14 @@ class Command(click.Command):
 
 def value_of(option: str, args: Sequence[str]) -> str:
     """Return the value of an option among arguments; ``VALUE`` if it has none."""
-    following = zip(args, [*args[1:], ""], strict=True)
-    values = [word.partition("=")[2] or after for word, after in following if word.partition("=")[0] == option]
+    values = values_of(option, args)
     return values[0] if values and values[0] and not values[0].startswith("-") else "VALUE"
+
+
+def values_of(option: str, args: Sequence[str]) -> list[str]:
+    """Return the values of all occurrences of an option among arguments; ``""`` where it is the last argument."""
+    following = zip(args, [*args[1:], ""], strict=True)
+    return [word.partition("=")[2] or after for word, after in following if word.partition("=")[0] == option]
 
 
 class Group(click.Group):

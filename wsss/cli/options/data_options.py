@@ -80,11 +80,12 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
     are text for the keys in `TEXT`.
 
     Raises:
-        InvalidInput: an empty key, or a value that is not YAML.
+        InvalidInput: an empty key, a value that is not YAML, or a list given twice (the first would be ignored).
     """
     from wsss.pipeline.config.source import Source, merge, parse_yaml
 
     source = Source({})
+    lists: dict[str, list[str]] = {}
     for key, value in pairs:
         location = f"--{key} {value}"
         words = tuple(key.split(".")[1:])
@@ -98,5 +99,15 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
         else:
             as_text = words[0] in TEXT and value.lstrip().startswith("[")
             parsed = parse_yaml(value, location, lines=False, as_text=as_text)
+        if isinstance(parsed.value, list):
+            lists.setdefault(key, []).append(value.strip().removeprefix("[").removesuffix("]"))
         source = merge(source, parsed.under(words))
+    for key, values in lists.items():
+        if len(values) > 1:
+            raise InvalidInput(
+                f"given {len(values)} times",
+                subject=f"--{key}",
+                allowed="one list",
+                hint=f"Separate the values by commas: '--{key} [{','.join(values)}]'.",
+            )
     return source
