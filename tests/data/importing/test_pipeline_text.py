@@ -60,7 +60,7 @@ def test_large_photographs_get_working_sizes(weights: str) -> None:
     ("weights", "side", "walks"),
     [("imagenet", 500, True), ("imagenet-wheel", 500, True), ("imagenet", 96, False), ("none", 500, False)],
 )
-def test_maps_of_pretrained_networks_on_photographs_walk(weights: str, side: int, walks: bool) -> None:
+def test_maps_of_pretrained_networks_on_photographs_are_clamped_and_walk(weights: str, side: int, walks: bool) -> None:
     made = stages([side] * 9, weights)
     added = {"pseudo-sure", "crf-sure", "affinity", "propagate"}
     assert added & set(made) == (added if walks else set())
@@ -69,6 +69,8 @@ def test_maps_of_pretrained_networks_on_photographs_walk(weights: str, side: int
     assert {"crf-sure", "affinity", "propagate"} & set(made["report"]["needs"]) == (
         added - {"pseudo-sure"} if walks else set()
     )
+    clamped = {"name": "cam", "clamp_weights": "single-class"}
+    assert made["cam"]["with"].get("method") == (clamped if walks else None)
     wheel = {"name": "timm/tf_efficientnet_lite0", "weights": "imagenet-wheel"}
     backbone = made["classify"]["with"]["backbone"]
     assert ({key: backbone[key] for key in wheel} == wheel) == (weights == "imagenet-wheel")

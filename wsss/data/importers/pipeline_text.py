@@ -184,12 +184,24 @@ def _samplers(recipe: Recipe, preset: str, *, shrink: bool) -> str:
 """
 
 
+_CLAMPED = """ In images with a single class, they ignore the negative
+  # weights of the classifier, and cover more of each object."""
+
+
 def _masks(recipe: Recipe, *, walk: bool) -> str:
-    scales = "scales: [1, 1.5], stride: 2" if recipe.small else "scales: [1, 0.5, 1.5, 2]"
-    maps = "propagate" if walk else "cam"
+    settings = ["scales: [1, 1.5]", "stride: 2"] if recipe.small else ["scales: [1, 0.5, 1.5, 2]"]
+    maps, note = ("propagate", _CLAMPED) if walk else ("cam", "")
+    if walk:
+        settings.append("method: {name: cam, clamp_weights: single-class}")
+    lines = "".join(f"\n      {setting}" for setting in settings)
     return f"""\
-  # Class activation maps of the training images.
-  cam: {{uses: cam, needs: [shrink], with: {{splits: [train], {scales}, max_side: {recipe.max_side}}}}}
+  # Class activation maps of the training images.{note}
+  cam:
+    uses: cam
+    needs: [shrink]
+    with:
+      splits: [train]
+      max_side: {recipe.max_side}{lines}
 {_walk(recipe) if walk else ""}
   # Pseudo masks from the maps, by a threshold per class; no pixel labels are used.
   pseudo: {{uses: pseudo, needs: [{maps}], with: {{preset: pseudo/otsu_li, splits: [train]}}}}
