@@ -4,7 +4,8 @@
     python benchmarks/pipeline.py --before PATH --whole quickstart [--set KEY=VALUE …]
     python benchmarks/pipeline.py --whole voc_animals voc_animals_fast [--set KEY=VALUE …]
 
-The stages and settings are those of ``pipelines/voc_animals.yaml``, on one split, without validation, one epoch each.
+The stages and settings are those of ``pipelines/voc_animals.yaml``, on one split, without validation, one epoch each,
+with all weights of the classifier in ``cam``.
 ``--before`` is another source tree of this repository (for example a ``git worktree``), or the folder that contains an
 installed ``wsss``; the tree of this file is the version after. Two pipelines of this tree are compared likewise. The
 data are photographs in the layout of PASCAL VOC, or generated ones. All commands run in turn, in processes of their

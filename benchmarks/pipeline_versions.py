@@ -165,6 +165,8 @@ def with_inputs(names: Iterable[str]) -> list[str]:
 def write_settings(folder: Path, weights: Path | None, batch: int | None) -> int:
     """Write the settings of every stage: those of `PIPELINE`, on one split, without validation, for one epoch.
 
+    Maps are plain class activation maps, which every version and the hand-written loop can compute.
+
     Args:
         folder: where ``STAGE.yaml`` are written.
         weights: initial weights; without them, the networks start from random ones.
@@ -178,6 +180,7 @@ def write_settings(folder: Path, weights: Path | None, batch: int | None) -> int
     for name, step in STAGES.items():
         settings: dict[str, Any] = {**stages[step.settings].get("with", {})}
         settings.pop("val", None)
+        settings.pop("method", None)  # earlier versions do not clamp weights; it costs almost nothing
         settings |= {key: value for key, value in (("splits", ["train"]), ("split", "train")) if key in settings}
         if step.uses in TRAINING:
             settings |= {"epochs": 1} | ({"batch_size": batch} if batch else {})

@@ -53,7 +53,7 @@ def run_pipeline(
         precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``, for all stages that train.
         device: ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
         workers: processes for per-image work; by default one per core. 0 or 1: only this process.
-        quiet: no messages or progress on stderr (a note while kernels are compiled, once, remains).
+        quiet: no messages or progress on stderr, except a note when kernels are compiled for the first time.
 
     Returns:
         The document of ``wsss run --json``: ``run_dir``, ``status``, ``report`` and ``stages``, each with ``id``,

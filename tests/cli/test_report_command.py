@@ -257,7 +257,7 @@ def test_dataset_options_override_the_dataset_of_the_run(run_dir: Path, tmp_path
     shutil.copytree(run_dir, tmp_path / "run")
     shutil.copytree(next((run_dir / "data").glob("shapes-*/images")).parent, tmp_path / "moved")
     set_data(tmp_path / "run", layout="folder", root=str(tmp_path / "gone"), splits=["val"])
-    succeed("report", tmp_path / "run", "--data.root", tmp_path / "moved")
+    succeed("report", tmp_path / "run", "--data.root", tmp_path / "moved", "--data.splits", "[val]")
     page = page_of(tmp_path / "run" / "report")
     assert page.count('class="row"') == 3
     assert "3 images in val" in page and "train 4 images" not in page  # the splits of the run

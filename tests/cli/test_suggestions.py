@@ -43,24 +43,28 @@ def test_argument_without_its_option(here: Path, command: str, option: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("command", "lists", "joined"),
+    ("command", "lists", "hint"),
     [
-        ("pseudo", ["--splits", "train", "--splits=val"], "--splits train,val"),
-        ("export", ["--ids", "a,b", "--ids", "c"], "--ids a,b,c"),
-        ("predict", ["--scales", "1,0.5", "--scales", "2", "--scales", "3"], "--scales 1,0.5,2,3"),
-        ("data check .", ["--data.splits", "train", "--data.splits", "val"], "--data.splits [train,val]"),
-        ("data check .", ["--data.classes=[cat]", "--data.classes", "[dog]"], "--data.classes [cat,dog]"),
+        ("pseudo", ["--splits", "train", "--splits=val"], "'--splits NAME,…'"),
+        ("export", ["--ids", "a,b", "--ids", "@ids.txt"], "'--ids A,B,…|@FILE'"),
+        ("predict", ["--scales", "1,0.5", "--scales", "2", "--scales", "3"], "given 3 times"),
+        ("data check .", ["--data.splits", "train", "--data.splits", "val"], "--data.splits '[A, B]'"),
+        ("data check .", ["--data.classes=[cat]", "--data.classes", "null"], "--data.classes '[A, B]'"),
     ],
 )
-def test_list_given_twice(command: str, lists: list[str], joined: str) -> None:
+def test_list_given_twice(command: str, lists: list[str], hint: str) -> None:
     """No list is ignored silently."""
-    assert joined in refused(*command.split(), *lists)
+    assert hint in refused(*command.split(), *lists)
+
+
+def test_help_after_a_list_given_twice() -> None:
+    assert "Superpixels" in succeed("snap", "--splits", "a", "--splits", "b", "-h").stdout
 
 
 def test_scalar_given_twice_takes_the_last_one(here: Path) -> None:
     init()
-    shown = succeed("run", "mine", "--dry-run", "--workers", "4", "--workers", "1")
-    assert "classify" in shown.stdout
+    plan = json.loads(succeed("run", "mine", "--dry-run", "--json", "--until", "segment", "--until", "classify").stdout)
+    assert [stage["id"] for stage in plan["stages"] if stage["action"] == "run"] == ["classify"]
 
 
 def test_settings_of_a_run(here: Path) -> None:

@@ -29,6 +29,17 @@ def test_pipelines_and_presets_are_shipped() -> None:
     assert PRESETS
 
 
+def test_ablation_measures_the_photograph_pipeline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The scores of the variant are given as those of ``voc_animals`` (docs/results.md)."""
+    monkeypatch.chdir(tmp_path)
+    pipeline, ablation = (planned(load_spec(name, STAGES)) for name in ("voc_animals", "mask_ablation"))
+    maps = ["classify", "expand", "cam", "pseudo-sure", "crf-sure", "affinity", "propagate", "pseudo"]
+    for name in [*maps, "segment", "calibrate", "predict-crf"]:
+        seed = "seed=0" if name == "classify" else "variant=clamp-single,seed=0"
+        measured = ablation[f"{'predict-calibrated-crf' if name == 'predict-crf' else name}@{seed}"].config
+        assert pipeline[name].config.model_copy(update={"val": None}) == measured.model_copy(update={"val": None}), name
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_pipelines_can_be_planned_and_reports_show_images_of_every_stage(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -98,12 +98,13 @@ class Command(click.Command):
 
     def _refuse_repeated_lists(self, ctx: click.Context, args: list[str]) -> None:
         """Raise an error if an option with a list of values is given twice: the first list would be ignored."""
+        if ctx.resilient_parsing or _HELP.intersection(args):
+            return
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for option, times in Counter(given).items():
             if isinstance(option, click.Option) and times > 1 and not option.multiple and is_list(option):
-                lists = [value for name in option.opts for value in values_of(name, args)]
-                hint = f"Separate the values by commas: '{option.opts[0]} {','.join(lists)}'."
-                raise click.UsageError(f"Option {option.opts[0]!r} was given {times} times. {hint}", ctx)
+                name, hint = option.opts[0], f"Separate values by commas: '{option.opts[0]} {value_name(option)}'."
+                raise click.UsageError(f"Option {name!r} was given {times} times. {hint}", ctx)
 
     def _without_option(self, ctx: click.Context, args: list[str]) -> click.UsageError | None:
         """Return the error for an argument without its option; ``None`` if there is no such argument."""
@@ -126,14 +127,9 @@ class Command(click.Command):
 
 def value_of(option: str, args: Sequence[str]) -> str:
     """Return the value of an option among arguments; ``VALUE`` if it has none."""
-    values = values_of(option, args)
-    return values[0] if values and values[0] and not values[0].startswith("-") else "VALUE"
-
-
-def values_of(option: str, args: Sequence[str]) -> list[str]:
-    """Return the values of all occurrences of an option among arguments; ``""`` where it is the last argument."""
     following = zip(args, [*args[1:], ""], strict=True)
-    return [word.partition("=")[2] or after for word, after in following if word.partition("=")[0] == option]
+    values = [word.partition("=")[2] or after for word, after in following if word.partition("=")[0] == option]
+    return values[0] if values and values[0] and not values[0].startswith("-") else "VALUE"
 
 
 class Group(click.Group):

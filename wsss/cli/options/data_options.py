@@ -41,6 +41,8 @@ class DataCommand(Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Extract the ``--data.…`` options, and parse the others."""
         pairs, rest = split_data_options(args)
+        if not ctx.resilient_parsing:
+            _refuse_repeated_lists(pairs)
         ctx.meta["data"] = pairs
         return super().parse_args(ctx, rest)
 
@@ -73,6 +75,17 @@ def split_data_options(args: list[str]) -> tuple[list[tuple[str, str]], list[str
     return pairs, rest
 
 
+def _refuse_repeated_lists(pairs: list[tuple[str, str]]) -> None:
+    """Raise an error if a key is given twice, once with a list: the first value would be ignored."""
+    values: dict[str, list[str]] = {}
+    for key, value in pairs:
+        values.setdefault(key, []).append(value)
+    for key, given in values.items():
+        listed = key.split(".")[-1] in LISTS or any(value.lstrip().startswith("[") for value in given)
+        if listed and len(given) > 1:
+            raise click.UsageError(f"Option '--{key}' was given {len(given)} times. Write one list: --{key} '[A, B]'.")
+
+
 def read_data_options(pairs: list[tuple[str, str]]) -> Source:
     """Return the dataset's config from ``--data.KEY VALUE`` options.
 
@@ -80,12 +93,11 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
     are text for the keys in `TEXT`.
 
     Raises:
-        InvalidInput: an empty key, a value that is not YAML, or a list given twice (the first would be ignored).
+        InvalidInput: an empty key, or a value that is not YAML.
     """
     from wsss.pipeline.config.source import Source, merge, parse_yaml
 
     source = Source({})
-    lists: dict[str, list[str]] = {}
     for key, value in pairs:
         location = f"--{key} {value}"
         words = tuple(key.split(".")[1:])
@@ -99,15 +111,5 @@ def read_data_options(pairs: list[tuple[str, str]]) -> Source:
         else:
             as_text = words[0] in TEXT and value.lstrip().startswith("[")
             parsed = parse_yaml(value, location, lines=False, as_text=as_text)
-        if isinstance(parsed.value, list):
-            lists.setdefault(key, []).append(value.strip().removeprefix("[").removesuffix("]"))
         source = merge(source, parsed.under(words))
-    for key, values in lists.items():
-        if len(values) > 1:
-            raise InvalidInput(
-                f"given {len(values)} times",
-                subject=f"--{key}",
-                allowed="one list",
-                hint=f"Separate the values by commas: '--{key} [{','.join(values)}]'.",
-            )
     return source

@@ -107,7 +107,7 @@ def _field_option(key: str, field: FieldInfo) -> click.Option:
     if _bare(field.annotation) == {bool}:
         return click.Option([f"--{name}/--no-{name}", variable(key)], default=None, help=text)
     known, own = SHARED.get(f"--{name}"), _metavar(field.annotation)
-    metavar = known.value if known and is_free(own) else own
+    metavar = known.value if known and is_free(own) and known.value.endswith(",…") >= own.endswith(",…") else own
     return click.Option([f"--{name}", variable(key)], default=None, metavar=metavar, help=text)
 
 

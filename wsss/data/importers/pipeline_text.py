@@ -185,7 +185,8 @@ def _samplers(recipe: Recipe, preset: str, *, shrink: bool) -> str:
 
 
 _CLAMPED = """ In images with a single class, they ignore the negative
-  # weights of the classifier, and cover more of each object."""
+  # weights of the classifier, and cover more of each object.
+  # To use all weights: --set cam.method.clamp_weights=never"""
 
 
 def _masks(recipe: Recipe, *, walk: bool) -> str:
