@@ -39,10 +39,11 @@ _OPTIONS = """\
 ## Shared options
 
 These options have the same meaning for every command. `NAME` is one of the names listed in the command's help; `,…`
-marks a comma-separated list; repeating the option is an error. For `wsss run`, settings of the pipeline are `--set STAGE.KEY=VALUE` and
-`--set data.KEY=VALUE`. List and mapping values of dataset keys are YAML: `--data.classes '[cat, dog]'`; splits may also
-be listed as `--data.splits train,val`. Names in these lists are text: `--splits 1,001` selects the splits `1` and
-`001`. Options of a stage are named after their key in pipeline files, unless the help gives another key (`Key: K.`).
+marks a comma-separated list; repeating the option is an error. For `wsss run`, settings of the pipeline are
+`--set STAGE.KEY=VALUE` and `--set data.KEY=VALUE`. List and mapping values of dataset keys are YAML:
+`--data.classes '[cat, dog]'`; splits may also be listed as `--data.splits train,val`. Names in these lists are text:
+`--splits 1,001` selects the splits `1` and `001`. Options of a stage are named after their key in pipeline files,
+unless the help gives another key (`Key: K.`).
 """
 
 
