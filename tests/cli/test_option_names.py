@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import click
 import pytest
 from cli_page import commands
 from inprocess import refused, wsss
+from pydantic import BaseModel
 
 from wsss.cli.options.command import value_name
 from wsss.cli.options.data_options import read_data_options
-from wsss.cli.options.field_options import as_source, is_free, variable
+from wsss.cli.options.field_options import as_source, field_options, is_free, variable
 from wsss.cli.options.option_table import SHARED, VARIANTS
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.pipeline_files import shipped_pipelines
@@ -162,3 +164,13 @@ def test_empty_items_are_refused(value: str) -> None:
     with pytest.raises(InvalidInput) as error:
         as_source(STAGES["report"], {variable("columns"): value})
     assert error.value.subject == f"--gallery-stages {value}"
+
+
+def test_a_list_is_shown_as_a_list_even_if_another_option_of_its_name_is_none() -> None:
+    """The help, and the error about a list given twice, rely on it."""
+    (option,) = field_options(SimpleNamespace(config=_Listed, inputs={}))  # type: ignore[arg-type]
+    assert option.metavar == "TEXT,…"
+
+
+class _Listed(BaseModel):
+    classes: list[str] = []

@@ -30,9 +30,9 @@ def value_name(option: click.Option) -> str:
     return _VALUES.get(name, name)
 
 
-def is_list(option: click.Option) -> bool:
-    """Return whether an option takes a list of values (``A,B,…``)."""
-    return ",…" in value_name(option)
+def is_list(value: str) -> bool:
+    """Return whether the name of an option's value in help is that of a list (``A,B,…``)."""
+    return ",…" in value
 
 
 class Command(click.Command):
@@ -102,7 +102,7 @@ class Command(click.Command):
             return
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for option, times in Counter(given).items():
-            if isinstance(option, click.Option) and times > 1 and not option.multiple and is_list(option):
+            if isinstance(option, click.Option) and times > 1 and not option.multiple and is_list(value_name(option)):
                 name, hint = option.opts[0], f"Separate values by commas: '{option.opts[0]} {value_name(option)}'."
                 raise click.UsageError(f"Option {name!r} was given {times} times. {hint}", ctx)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
+from wsss.cli.options.command import is_list
 from wsss.cli.options.option_table import SHARED
 from wsss.errors import InvalidInput
 from wsss.pipeline.config.source import Source, parse_yaml
@@ -107,7 +108,8 @@ def _field_option(key: str, field: FieldInfo) -> click.Option:
     if _bare(field.annotation) == {bool}:
         return click.Option([f"--{name}/--no-{name}", variable(key)], default=None, help=text)
     known, own = SHARED.get(f"--{name}"), _metavar(field.annotation)
-    metavar = known.value if known and is_free(own) and known.value.endswith(",…") >= own.endswith(",…") else own
+    fits = known is not None and is_free(own) and (is_list(known.value) or not is_list(own))
+    metavar = known.value if known is not None and fits else own
     return click.Option([f"--{name}", variable(key)], default=None, metavar=metavar, help=text)
 
 
